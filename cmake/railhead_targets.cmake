@@ -1,0 +1,54 @@
+# railhead_library(NAME SOURCES a.cc ... DEPS x y ...)       target railhead_NAME
+# railhead_program(NAME SOURCES main.cc ... DEPS x y ...)    executable NAME in <build>/bin
+# railhead_test(NAME SOURCES a_test.cc ... DEPS x y ... [LABEL unit|integration|abi|lab] [TIMEOUT s])
+#
+# DEPS name our own libraries without the prefix, or any other CMake target or library file.
+
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+
+function(_railhead_link target scope)
+  foreach(dep IN LISTS ARGN)
+    if(TARGET railhead_${dep})
+      target_link_libraries(${target} ${scope} railhead_${dep})
+    else()
+      target_link_libraries(${target} ${scope} ${dep})
+    endif()
+  endforeach()
+endfunction()
+
+function(railhead_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(railhead_${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(railhead_${name} PUBLIC railhead_flags)
+  _railhead_link(railhead_${name} PUBLIC ${ARG_DEPS})
+endfunction()
+
+function(railhead_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE railhead_flags)
+  _railhead_link(${name} PRIVATE ${ARG_DEPS})
+endfunction()
+
+function(railhead_test name)
+  if(NOT RAILHEAD_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;DEPS" ${ARGN})
+  if(NOT ARG_LABEL)
+    set(ARG_LABEL unit)
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 60)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_link_libraries(${name} PRIVATE railhead_flags)
+  _railhead_link(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
+endfunction()
+
+if(RAILHEAD_TESTS)
+  find_package(GTest REQUIRED)
+endif()

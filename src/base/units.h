@@ -1,0 +1,26 @@
+// Quantities for people. Bandwidth of a network is in bits per second with decimal prefixes
+// (1 Gb/s = 10^9 b/s); bytes in a message size have binary prefixes (1 KiB = 1024 B).
+#pragma once
+
+#include "src/base/result.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace railhead {
+
+// Bits per second. "40Mbit", "200Gbit", "2.5Gbit" (also Mb/s, Gb/s), or a plain number of bits.
+struct BitRate {
+  double bitsPerSecond = 0;
+
+  static Result<BitRate> parse(std::string_view text);
+  static BitRate fromBytes(double bytes, double seconds) { return {bytes * 8 / seconds}; }
+  double gbps() const { return bitsPerSecond / 1e9; }
+  std::string toString() const;  // "200 Gb/s", "38.4 Mb/s"
+};
+
+std::string formatBytes(std::uint64_t bytes);  // "64 KiB"
+std::string formatSeconds(double seconds);     // "3.2 s", "450 ms", "12 µs"
+
+}  // namespace railhead

@@ -1,0 +1,25 @@
+// Where the host keeps things, in one place. Passed down as constructor arguments; nothing below
+// reads a literal path of its own.
+#pragma once
+
+#include <string>
+
+namespace railhead::os {
+
+struct HostPaths {
+  std::string sys = "/sys";
+  std::string proc = "/proc";
+  std::string dev = "/dev";
+  std::string netnsDirectory = "/var/run/netns";
+  std::string state = "/run/railhead";  // does not outlive a boot, nor do VFs
+  std::string kubeletPlugins = "/var/lib/kubelet/device-plugins";
+  std::string podResources = "/var/lib/kubelet/pod-resources";
+  std::string cniBin = "/opt/cni/bin";
+  std::string cniConfig = "/etc/cni/net.d";
+
+  std::string pciDevice(const std::string& address) const {
+    return sys + "/bus/pci/devices/" + address;
+  }
+};
+
+}  // namespace railhead::os
