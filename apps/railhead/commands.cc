@@ -1,0 +1,9 @@
+#include "apps/railhead/commands.h"
+
+#include "apps/railhead/completion_command.h"
+
+namespace railhead::app {
+
+void addCommands(CLI::App& app, Context& context) { addCompletionCommand(app, context); }
+
+}  // namespace railhead::app
