@@ -1,0 +1,187 @@
+#include "src/os/process.h"
+
+#include "src/os/unique_fd.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace railhead::os {
+namespace {
+
+struct Pipe {
+  UniqueFd read;
+  UniqueFd write;
+};
+
+Result<Pipe> makePipe() {
+  int fds[2];
+  if (::pipe2(fds, O_CLOEXEC) != 0) return Error::fromErrno(errno, "make a pipe");
+  return Pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
+}
+
+// Everything the child needs, made before fork: after it only async-signal-safe calls are allowed.
+struct ChildPlan {
+  std::vector<std::string> environmentText;
+  std::vector<char*> argv;
+  std::vector<char*> environment;
+  bool inherit = true;
+};
+
+ChildPlan planChild(const ProcessSpec& spec) {
+  ChildPlan plan;
+  for (const auto& argument : spec.argv) plan.argv.push_back(const_cast<char*>(argument.c_str()));
+  plan.argv.push_back(nullptr);
+  if (spec.environment) {
+    plan.inherit = false;
+    for (const auto& [name, value] : *spec.environment)
+      plan.environmentText.push_back(name + "=" + value);
+    for (auto& text : plan.environmentText) plan.environment.push_back(text.data());
+    plan.environment.push_back(nullptr);
+  }
+  return plan;
+}
+
+[[noreturn]] void becomeChild(ChildPlan& plan, int input, int output, int errors, int failure) {
+  ::setpgid(0, 0);
+  ::dup2(input, STDIN_FILENO);
+  ::dup2(output, STDOUT_FILENO);
+  ::dup2(errors, STDERR_FILENO);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::signal(SIGPIPE, SIG_DFL);
+  if (plan.inherit) {
+    ::execvp(plan.argv[0], plan.argv.data());
+  } else {
+    ::execvpe(plan.argv[0], plan.argv.data(), plan.environment.data());
+  }
+  const int why = errno;
+  [[maybe_unused]] const ssize_t told = ::write(failure, &why, sizeof why);
+  ::_exit(127);
+}
+
+// Feeds input and collects both outputs until the child closed them or the deadline came.
+class Conversation {
+ public:
+  Conversation(const ProcessSpec& spec, UniqueFd input, UniqueFd output, UniqueFd errors)
+      : spec_(spec),
+        input_(std::move(input)),
+        output_(std::move(output)),
+        errors_(std::move(errors)) {
+    for (const auto* fd : {&input_, &output_, &errors_}) {
+      ::fcntl(fd->get(), F_SETFL, ::fcntl(fd->get(), F_GETFL) | O_NONBLOCK);
+    }
+  }
+
+  Result<void> hold(ProcessResult& result, std::chrono::steady_clock::time_point deadline) {
+    std::string_view left = spec_.input;
+    while (output_ || errors_) {
+      if (left.empty()) input_.reset();
+      const auto wait =
+          std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+      if (wait.count() <= 0) return Error(ErrorCode::kDeadlineExceeded, "ran past its deadline");
+      std::array<pollfd, 3> fds{
+          {{input_.get(), POLLOUT, 0}, {output_.get(), POLLIN, 0}, {errors_.get(), POLLIN, 0}}};
+      if (::poll(fds.data(), fds.size(),
+                 static_cast<int>(std::min<long long>(wait.count(), 60000))) < 0) {
+        if (errno == EINTR) continue;
+        return Error::fromErrno(errno, "poll");
+      }
+      if (fds[0].revents != 0) feed(left);
+      if (fds[1].revents != 0) RAILHEAD_TRY(drain(output_, result.output));
+      if (fds[2].revents != 0) RAILHEAD_TRY(drain(errors_, result.errorOutput));
+    }
+    return {};
+  }
+
+ private:
+  void feed(std::string_view& left) {
+    const ssize_t written = ::write(input_.get(), left.data(), left.size());
+    if (written > 0) left.remove_prefix(static_cast<std::size_t>(written));
+    if (written < 0 && errno != EAGAIN && errno != EINTR)
+      left = {};  // the child does not read it: its choice
+  }
+
+  Result<void> drain(UniqueFd& fd, std::string& into) const {
+    char chunk[16384];
+    const ssize_t got = ::read(fd.get(), chunk, sizeof chunk);
+    if (got == 0) fd.reset();
+    if (got < 0 && errno != EAGAIN && errno != EINTR)
+      return Error::fromErrno(errno, "read its output");
+    if (got > 0) into.append(chunk, static_cast<std::size_t>(got));
+    if (into.size() > spec_.maxOutput) {
+      return Error(ErrorCode::kExhausted,
+                   "printed more than " + std::to_string(spec_.maxOutput) + " bytes");
+    }
+    return {};
+  }
+
+  const ProcessSpec& spec_;
+  UniqueFd input_;
+  UniqueFd output_;
+  UniqueFd errors_;
+};
+
+// Waits for the child; past the deadline its whole process group is killed first.
+Result<int> reap(pid_t child, std::chrono::steady_clock::time_point deadline) {
+  for (;;) {
+    int status = 0;
+    const pid_t done = ::waitpid(child, &status, WNOHANG);
+    if (done == child) return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    if (done < 0 && errno != EINTR) return Error::fromErrno(errno, "wait for the program");
+    if (std::chrono::steady_clock::now() >= deadline) {
+      ::kill(-child, SIGKILL);
+      ::waitpid(child, &status, 0);
+      return Error(ErrorCode::kDeadlineExceeded, "ran past its deadline");
+    }
+    const timespec pause{0, 1000000};
+    ::nanosleep(&pause, nullptr);
+  }
+}
+
+}  // namespace
+
+Result<ProcessResult> SystemProcessRunner::run(const ProcessSpec& spec) {
+  if (spec.argv.empty()) return Error(ErrorCode::kInvalidArgument, "run a program: no name given");
+  RAILHEAD_TRY_ASSIGN(Pipe input, makePipe());
+  RAILHEAD_TRY_ASSIGN(Pipe output, makePipe());
+  RAILHEAD_TRY_ASSIGN(Pipe errors, makePipe());
+  RAILHEAD_TRY_ASSIGN(Pipe failure, makePipe());
+  ChildPlan plan = planChild(spec);
+  const auto deadline = std::chrono::steady_clock::now() + spec.deadline;
+  const pid_t child = ::fork();
+  if (child < 0) return Error::fromErrno(errno, "fork");
+  if (child == 0) {
+    becomeChild(plan, input.read.get(), output.write.get(), errors.write.get(),
+                failure.write.get());
+  }
+  ::setpgid(child, child);  // the child does it too: whichever comes first
+  input.read.reset();
+  output.write.reset();
+  errors.write.reset();
+  failure.write.reset();
+  int why = 0;
+  if (::read(failure.read.get(), &why, sizeof why) == static_cast<ssize_t>(sizeof why)) {
+    ::waitpid(child, nullptr, 0);
+    return Error::fromErrno(why, "start " + spec.argv[0]);
+  }
+  ProcessResult result;
+  Conversation conversation(spec, std::move(input.write), std::move(output.read),
+                            std::move(errors.read));
+  auto held = conversation.hold(result, deadline);
+  if (!held.has_value()) ::kill(-child, SIGKILL);
+  auto code = reap(child, deadline + std::chrono::milliseconds(held.has_value() ? 0 : 2000));
+  if (!held.has_value()) return std::move(held).error().addContext(spec.argv[0]);
+  if (!code.has_value()) return std::move(code).error().addContext(spec.argv[0]);
+  result.exitCode = *code;
+  return result;
+}
+
+}  // namespace railhead::os
