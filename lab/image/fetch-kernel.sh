@@ -1,0 +1,283 @@
+#!/bin/bash
+# Fetches the newest Debian (or Ubuntu) kernel >= 7 into a cache folder and unpacks it there.
+#
+# Soft-RoCE works inside a pod's network namespace from Linux 7 on; no released Debian carries one,
+# so it comes from the suites behind the machine's own mirror. Nothing of the system is touched: apt
+# runs with folders of its own below CACHE_DIR, as any user, and no package is installed.
+#
+# Afterwards CACHE_DIR/current -> the kernel's folder, which holds
+#   vmlinuz      the kernel, as packaged
+#   modules/     its modules.dep, modules.builtin and *.ko*
+#   release      one line: what `uname -r` will say
+set -euo pipefail
+export LC_ALL=C
+
+readonly MINIMUM_MAJOR=7
+readonly MAX_CANDIDATES=3
+
+usage() {
+  cat <<'TEXT'
+usage: fetch-kernel.sh [--sources DIR] [--refresh] CACHE_DIR
+
+Puts the newest kernel >= 7 of the machine's own package mirror into CACHE_DIR.
+  --sources DIR   read the mirror's address below DIR instead of /etc/apt
+  --refresh       look for a newer kernel although one is there already
+
+example: lab/image/fetch-kernel.sh .cache/kernel
+TEXT
+}
+
+# One clear line and the remedy; 4 = the environment lacks something.
+lacks() {
+  echo "fetch-kernel: $1 (remedy: $2)" >&2
+  exit 4
+}
+
+wrong_usage() {
+  echo "fetch-kernel: $1" >&2
+  usage >&2
+  exit 2
+}
+
+sources_root=/etc/apt
+refresh=0
+cache=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --sources) [ $# -ge 2 ] || wrong_usage "--sources needs a folder"; sources_root=$2; shift ;;
+    --refresh) refresh=1 ;;
+    -h | --help) usage; exit 0 ;;
+    -*) wrong_usage "unknown option '$1'" ;;
+    *) [ -z "$cache" ] || wrong_usage "one CACHE_DIR only, '$1' is a second"; cache=$1 ;;
+  esac
+  shift
+done
+[ -n "$cache" ] || wrong_usage "CACHE_DIR is missing"
+
+complete() {
+  [ -s "$1/vmlinuz" ] && [ -s "$1/modules/modules.dep" ] && [ -s "$1/release" ]
+}
+
+if [ "$refresh" = 0 ] && complete "$cache/current"; then
+  exit 0
+fi
+
+[ "$(uname -m)" = x86_64 ] || lacks "the emulated nodes are x86-64 and this machine is $(uname -m)" \
+  "build and run the lab on an x86-64 machine"
+for tool in apt-get apt-cache apt-config dpkg dpkg-deb awk sort sed grep flock; do
+  command -v "$tool" >/dev/null || lacks "the program '$tool' is missing" \
+    "install it; this script needs a Debian or Ubuntu machine"
+done
+
+PATH=$PATH:/usr/sbin:/sbin
+command -v depmod >/dev/null || lacks "the program 'depmod' is missing" "apt-get install kmod"
+
+mkdir -p "$cache" || lacks "cannot create '$cache'" "name a folder that you may write"
+cache=$(cd "$cache" && pwd)
+exec 9>"$cache/.lock"
+flock -w 900 9 || lacks "another fetch holds $cache/.lock for 15 minutes" "end it and try again"
+if [ "$refresh" = 0 ] && complete "$cache/current"; then
+  exit 0
+fi
+
+# Prints "URI<TAB>suite<TAB>signed-by" for each binary source of the system that has 'main'.
+read_sources() {
+  local file
+  for file in "$sources_root"/sources.list.d/*.sources; do
+    [ -r "$file" ] || continue
+    awk '
+      function flush(  u, s, nu, ns, i, j) {
+        if (enabled && types ~ /(^| )deb( |$)/ && components ~ /(^| )main( |$)/) {
+          nu = split(uris, u, " "); ns = split(suites, s, " ")
+          for (i = 1; i <= nu; i++) for (j = 1; j <= ns; j++) print u[i] "\t" s[j] "\t" signed
+        }
+        types = uris = suites = components = signed = key = ""; enabled = 1
+      }
+      BEGIN { enabled = 1 }
+      /^[ \t]*$/ { flush(); next }
+      /^#/ { next }
+      /^[ \t]/ { if (key == "signed-by") signed = signed "\\n" $0; next }
+      {
+        key = tolower($0); sub(/:.*/, "", key)
+        value = $0; sub(/^[^:]*:[ \t]*/, "", value)
+        if (key == "types") types = value
+        else if (key == "uris") uris = value
+        else if (key == "suites") suites = value
+        else if (key == "components") components = value
+        else if (key == "signed-by") signed = value
+        else if (key == "enabled" && tolower(value) ~ /^(no|false|0|off)/) enabled = 0
+      }
+      END { flush() }' "$file"
+  done
+  for file in "$sources_root"/sources.list "$sources_root"/sources.list.d/*.list; do
+    [ -r "$file" ] || continue
+    sed -n -E 's/#.*//; s/^[ \t]*deb[ \t]+//p' "$file" | awk '
+      {
+        signed = ""
+        if ($1 ~ /^\[/) {
+          while ($0 != "") {
+            word = $1; last = word ~ /\]$/
+            gsub(/[][]/, "", word)
+            if (word ~ /^signed-by=/) { signed = word; sub(/^signed-by=/, "", signed) }
+            $1 = ""; sub(/^[ \t]+/, "")
+            if (last) break
+          }
+        }
+        for (i = 3; i <= NF; i++) if ($i == "main") print $1 "\t" $2 "\t" signed
+      }'
+  done
+}
+
+os_field() { sed -n -E "s/^$1=\"?([^\"]*)\"?$/\1/p" /etc/os-release | head -1; }
+distribution=$(os_field ID)
+codename=$(os_field VERSION_CODENAME)
+case $distribution in
+  debian | ubuntu) ;;
+  *) case " $(os_field ID_LIKE) " in
+       *" ubuntu "*) distribution=ubuntu; codename=$(os_field UBUNTU_CODENAME) ;;
+       *) distribution=debian ;;
+     esac ;;
+esac
+
+# The mirror is the one that serves the system's own base suite; failing that, the first with 'main'.
+sources=$(read_sources | grep -v -E $'\t[^\t]*-security(/[^\t]*)?\t' || true)
+mirror=$(awk -F '\t' -v suite="$codename" '$2 == suite { print; exit }' <<<"$sources")
+[ -n "$mirror" ] || mirror=$(head -1 <<<"$sources")
+[ -n "$mirror" ] || lacks "no package mirror with component 'main' in $sources_root" \
+  "add the distribution's own mirror to $sources_root/sources.list.d"
+IFS=$'\t' read -r mirror_uri mirror_suite mirror_key <<<"$mirror"
+
+# Suites that may hold a new enough kernel. Those that the mirror lacks drop out by themselves.
+candidate_suites() {
+  echo "$codename"
+  if [ "$distribution" = ubuntu ]; then
+    echo "$codename-updates"; echo devel; echo devel-proposed
+  else
+    # Names beside aliases: a caching mirror may serve an alias from an older day.
+    local release
+    for release in bookworm trixie forky duke; do echo "$release-backports"; done
+    [ -z "$codename" ] || echo "$codename-backports"
+    echo stable-backports; echo unstable
+  fi
+}
+
+private=$cache/apt
+rm -rf "$private"
+mkdir -p "$private/none" "$private/lists/partial" "$private/cache/archives/partial" "$private/deb"
+: >"$private/status"
+{
+  printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n' "$mirror_uri" \
+    "$(candidate_suites | grep -v '^$' | sort -u | tr '\n' ' ')"
+  [ -z "$mirror_key" ] || printf 'Signed-By: %b\n' "$mirror_key"
+} >"$private/mirror.sources"
+# Of the system's apt settings only those for fetching count (proxies, certificates): its hooks and
+# its extra indexes are for the system.
+{
+  apt-config dump 2>/dev/null | grep -E '^Acquire::' | grep -v -E '^Acquire::(IndexTargets|Languages)' || true
+  cat <<TEXT
+Acquire::Languages "none";
+Acquire::Retries "3";
+APT::Architecture "amd64";
+APT::Architectures { "amd64"; };
+APT::Sandbox::User "$(id -un)";
+Dir::Etc::parts "$private/none";
+Dir::Etc::main "$private/none/apt.conf";
+Dir::Etc::sourcelist "$private/mirror.sources";
+Dir::Etc::sourceparts "-";
+Dir::Etc::preferences "$private/none/preferences";
+Dir::Etc::preferencesparts "$private/none";
+Dir::State "$private";
+Dir::State::lists "$private/lists";
+Dir::State::status "$private/status";
+Dir::Cache "$private/cache";
+Dir::Log "$private";
+TEXT
+} >"$private/apt.conf"
+export APT_CONFIG=$private/apt.conf
+
+echo "fetch-kernel: reading the package lists of $mirror_uri" >&2
+apt-get -q update >"$private/update.log" 2>&1 || true
+
+# Versions, newest first: "7.3.4+deb13-amd64" of Debian, "7.0.0-12-generic" of Ubuntu.
+if [ "$distribution" = ubuntu ]; then flavour=generic; else flavour=amd64; fi
+versions=$(apt-cache pkgnames linux-image- |
+  sed -n -E "s/^linux-image-(unsigned-)?([0-9]+\.[0-9]+[^ ]*-$flavour)$/\2/p" |
+  grep -v -E -- "-(cloud|rt)-$flavour$" | sort -u -V -r |
+  awk -F . -v least="$MINIMUM_MAJOR" '$1 >= least' | head -$MAX_CANDIDATES)
+if [ -z "$versions" ]; then
+  cause=$(grep -E '^(E|Err)' "$private/update.log" | head -1 || true)
+  lacks "no kernel >= $MINIMUM_MAJOR at $mirror_uri${cause:+; apt says: $cause}" \
+    "check the network, or use a mirror that carries ${distribution}'s newer suites"
+fi
+
+# The packages that make up one kernel: the image and what it depends on of the same version.
+packages_of() {
+  local version=$1 image name
+  for image in "linux-image-$version" "linux-image-unsigned-$version"; do
+    apt-cache show --no-all-versions "$image" >"$private/show" 2>/dev/null || continue
+    [ -s "$private/show" ] || continue
+    echo "$image"
+    sed -n -E 's/^(Pre-)?Depends: //p' "$private/show" | tr ',|' '\n\n' | awk '{ print $1 }' |
+      grep -F -- "$version" | sort -u
+    break
+  done
+  for name in "linux-modules-$version" "linux-modules-extra-$version"; do
+    apt-cache show --no-all-versions "$name" 2>/dev/null | grep -q . && echo "$name"
+  done
+  return 0
+}
+
+unpack() {
+  local version=$1 target=$cache/$1 staging=$private/staging names package
+  mapfile -t names < <(packages_of "$version" | sort -u)
+  echo "fetch-kernel: Linux $version: ${names[*]}" >&2
+  (cd "$private/deb" && rm -f ./*.deb && apt-get -q download "${names[@]}") \
+    >"$private/download.log" 2>&1 || return 1
+  rm -rf "$staging" && mkdir -p "$staging/tree"
+  for package in "$private"/deb/*.deb; do
+    dpkg -x "$package" "$staging/tree" || return 1
+    rm -f "$package"
+  done
+  local modules
+  modules=$(find "$staging/tree" -type d -path "*/lib/modules/$version" | head -1)
+  [ -n "$modules" ] && [ -s "$modules/modules.builtin" ] || return 1
+  local image
+  image=$(find "$staging/tree" -type f -name 'vmlinuz*' | head -1)
+  [ -n "$image" ] || return 1
+  mkdir "$staging/kernel"
+  mv "$image" "$staging/kernel/vmlinuz"
+  mv "$modules" "$staging/kernel/modules"
+  echo "$version" >"$staging/kernel/release"
+  if [ ! -s "$staging/kernel/modules/modules.dep" ]; then
+    make_dependencies "$staging/kernel/modules" "$version" || return 1
+  fi
+  chmod -R u+w,a+rX "$staging/kernel"
+  rm -rf "$target" && mv "$staging/kernel" "$target"
+  rm -rf "$staging"
+  ln -sfn "$version" "$cache/current"
+}
+
+# Packages carry no modules.dep: depmod writes it on installation.
+make_dependencies() {
+  local modules=$1 version=$2 root=$private/depmod
+  rm -rf "$root" && mkdir -p "$root/lib/modules"
+  ln -s "$modules" "$root/lib/modules/$version"
+  depmod -b "$root" "$version" && rm -rf "$root"
+}
+
+for version in $versions; do
+  if complete "$cache/$version"; then
+    ln -sfn "$version" "$cache/current"
+    rm -rf "$private"
+    exit 0
+  fi
+  if unpack "$version"; then
+    rm -rf "$private"
+    echo "fetch-kernel: Linux $version is in $cache/$version" >&2
+    exit 0
+  fi
+  echo "fetch-kernel: $version could not be fetched: $(grep -E '^(E|Err)' "$private/download.log" |
+    head -1)" >&2
+done
+lacks "no kernel >= $MINIMUM_MAJOR could be fetched from $mirror_uri" \
+  "check the network and the space below $cache, then run it again"
