@@ -1,0 +1,63 @@
+// The seam onto the kernel's netlink: only the calls Railhead uses. The real clients are behind
+// openKernel(); tests use tests/support/fake_kernel.h. Both pass tests/support/netlink_contract.h.
+// A client works in the network namespace it was opened for, for its whole life. Not thread-safe:
+// one thread at a time per client. Every call ends within kAnswerDeadline.
+#pragma once
+
+#include "src/base/result.h"
+#include "src/netlink/types.h"
+#include "src/os/netns.h"
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace railhead::netlink {
+
+inline constexpr std::chrono::seconds kAnswerDeadline{10};
+
+class LinkClient {
+ public:
+  virtual ~LinkClient() = default;
+
+  virtual Result<std::vector<Link>> links() = 0;
+  virtual Result<Link> link(const std::string& name) = 0;  // kNotFound
+  virtual Result<void> change(int index, const LinkChange& change) = 0;
+  // Moves the link into `target`, taking `name` there. It arrives down, without addresses.
+  virtual Result<void> move(int index, const os::Netns& target, const std::string& name) = 0;
+
+  virtual Result<std::vector<VfSettings>> vfs(int pfIndex) = 0;  // by VF index; empty without VFs
+  virtual Result<void> changeVf(int pfIndex, int vf, const VfChange& change) = 0;
+
+  virtual Result<std::vector<Address>> addresses(int linkIndex) = 0;
+  virtual Result<void> addAddress(int linkIndex, const IpPrefix& address) = 0;     // kAlreadyExists
+  virtual Result<void> removeAddress(int linkIndex, const IpPrefix& address) = 0;  // kNotFound
+};
+
+class RdmaClient {
+ public:
+  virtual ~RdmaClient() = default;
+
+  virtual Result<std::vector<RdmaDevice>> devices() = 0;
+  virtual Result<std::vector<RdmaPort>> ports() = 0;
+  // A software RoCE device `name` on `netdev` of this namespace ("rxe" link type).
+  virtual Result<void> addSoftRoce(const std::string& name, const std::string& netdev) = 0;
+  virtual Result<void> removeSoftRoce(std::uint32_t deviceIndex) = 0;
+  virtual Result<void> move(std::uint32_t deviceIndex,
+                            const os::Netns& target) = 0;  // exclusive mode only
+  virtual Result<RdmaNetnsMode> netnsMode() = 0;
+};
+
+// Opens clients. `netns` nullptr: the namespace of the calling thread.
+class NetlinkOpener {
+ public:
+  virtual ~NetlinkOpener() = default;
+  virtual Result<std::unique_ptr<LinkClient>> openLinks(const os::Netns* netns) = 0;
+  // kUnsupported when the kernel has no RDMA (ib_core not loaded).
+  virtual Result<std::unique_ptr<RdmaClient>> openRdma(const os::Netns* netns) = 0;
+};
+
+std::unique_ptr<NetlinkOpener> openKernel();
+
+}  // namespace railhead::netlink

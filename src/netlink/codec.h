@@ -1,0 +1,38 @@
+// Bytes of rtnetlink and RDMA netlink messages to values. Pure and bounded: fuzzed, because a
+// kernel newer than we know may send anything. `payload` is a message without its nlmsghdr.
+#pragma once
+
+#include "src/base/result.h"
+#include "src/netlink/types.h"
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace railhead::netlink {
+
+using Bytes = std::span<const std::uint8_t>;
+
+struct Attribute {
+  std::uint16_t type = 0;
+  Bytes data;
+
+  std::uint8_t u8() const;
+  std::uint32_t u32() const;  // 0 when shorter
+  std::uint64_t u64() const;
+  std::string text() const;  // up to the first NUL
+};
+
+// Calls `each` for every well-formed attribute; stops silently at the first that is not.
+void forEachAttribute(Bytes data, const std::function<void(const Attribute&)>& each);
+
+Result<Link> parseLink(Bytes payload);
+Result<std::vector<VfSettings>> parseVfs(Bytes payload);  // of an RTM_NEWLINK with VF information
+Result<Address> parseAddress(Bytes payload);
+Result<RdmaDevice> parseRdmaDevice(Bytes payload);
+Result<RdmaPort> parseRdmaPort(Bytes payload);
+Result<RdmaNetnsMode> parseRdmaNetnsMode(Bytes payload);
+
+}  // namespace railhead::netlink

@@ -1,0 +1,163 @@
+#include "src/netlink/codec.h"
+
+#include "src/base/random.h"
+
+#include <cstring>
+
+#include <gtest/gtest.h>
+#include <linux/if.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <rdma/rdma_netlink.h>
+
+namespace railhead::netlink {
+namespace {
+
+// Builds a message the way the kernel does.
+class Message {
+ public:
+  template <typename T>
+  Message& header(const T& value) {
+    append(&value, sizeof value);
+    return *this;
+  }
+  Message& put(std::uint16_t type, const void* data, std::size_t size) {
+    const nlattr header{static_cast<std::uint16_t>(sizeof(nlattr) + size), type};
+    append(&header, sizeof header);
+    append(data, size);
+    bytes_.resize((bytes_.size() + 3) & ~std::size_t{3});
+    return *this;
+  }
+  Message& text(std::uint16_t type, const std::string& value) {
+    return put(type, value.c_str(), value.size() + 1);
+  }
+  template <typename T>
+  Message& value(std::uint16_t type, T number) {
+    return put(type, &number, sizeof number);
+  }
+  Message& nest(std::uint16_t type, const Message& inner) {
+    return put(type, inner.bytes_.data(), inner.bytes_.size());
+  }
+  Bytes bytes() const { return bytes_; }
+
+ private:
+  void append(const void* data, std::size_t size) {
+    const auto at = bytes_.size();
+    bytes_.resize(at + size);
+    std::memcpy(bytes_.data() + at, data, size);
+  }
+  std::vector<std::uint8_t> bytes_;
+};
+
+TEST(Codec, ReadsALink) {
+  ifinfomsg header{};
+  header.ifi_index = 7;
+  header.ifi_flags = IFF_UP;
+  const std::uint8_t mac[] = {2, 0, 0, 0, 0, 9};
+  Message info;
+  info.text(IFLA_INFO_KIND, "veth");
+  Message message;
+  message.header(header)
+      .text(IFLA_IFNAME, "net1")
+      .put(IFLA_ADDRESS, mac, 6)
+      .value<std::uint32_t>(IFLA_MTU, 9000);
+  message.value<std::uint8_t>(IFLA_CARRIER, 1)
+      .text(IFLA_PARENT_DEV_NAME, "0000:01:10.0")
+      .nest(IFLA_LINKINFO, info);
+  const auto link = parseLink(message.bytes());
+  ASSERT_TRUE(link.has_value());
+  EXPECT_EQ(link->index, 7);
+  EXPECT_EQ(link->name, "net1");
+  EXPECT_EQ(link->mac.toString(), "02:00:00:00:00:09");
+  EXPECT_EQ(link->mtu, 9000);
+  EXPECT_TRUE(link->up);
+  EXPECT_TRUE(link->carrier);
+  EXPECT_EQ(link->parentDevice, "0000:01:10.0");
+  EXPECT_EQ(link->kind, "veth");
+}
+
+TEST(Codec, ReadsVfSettingsInOrder) {
+  Message vlan;
+  vlan.put(IFLA_VF_VLAN_INFO, "\0\0\0\0\x05\0\0\0\x02\0\0\0\x81\x00\0\0", 16);
+  ifla_vf_mac mac{};
+  mac.vf = 1;
+  mac.mac[0] = 2;
+  mac.mac[5] = 0x11;
+  Message info;
+  info.value(IFLA_VF_MAC, mac).nest(IFLA_VF_VLAN_LIST, vlan);
+  info.value(IFLA_VF_SPOOFCHK, ifla_vf_spoofchk{1, 1})
+      .value(IFLA_VF_TRUST, ifla_vf_trust{1, 0xffffffff});
+  info.value(IFLA_VF_LINK_STATE, ifla_vf_link_state{1, IFLA_VF_LINK_STATE_DISABLE});
+  info.value(IFLA_VF_RATE, ifla_vf_rate{1, 10, 200});
+  Message zero;
+  zero.value(IFLA_VF_MAC, ifla_vf_mac{});
+  Message list;
+  list.nest(IFLA_VF_INFO, info).nest(IFLA_VF_INFO, zero);
+  Message message;
+  message.header(ifinfomsg{}).nest(IFLA_VFINFO_LIST, list);
+  const auto vfs = parseVfs(message.bytes());
+  ASSERT_TRUE(vfs.has_value());
+  ASSERT_EQ(vfs->size(), 2U);
+  EXPECT_EQ((*vfs)[0].index, 0);
+  const VfSettings& vf = (*vfs)[1];
+  EXPECT_EQ(vf.mac.toString(), "02:00:00:00:00:11");
+  EXPECT_EQ(vf.vlan, 5);
+  EXPECT_EQ(vf.vlanQos, 2);
+  EXPECT_EQ(vf.vlanProtocol, 0x8100);
+  EXPECT_TRUE(vf.spoofCheck);
+  EXPECT_FALSE(vf.trust);
+  EXPECT_EQ(vf.linkState, VfLinkState::kDisable);
+  EXPECT_EQ(vf.maxTxRate, 200);
+}
+
+TEST(Codec, PrefersTheLocalAddress) {
+  ifaddrmsg header{};
+  header.ifa_family = AF_INET;
+  header.ifa_prefixlen = 24;
+  header.ifa_index = 3;
+  Message message;
+  message.header(header)
+      .put(IFA_ADDRESS, "\x0a\x64\x00\xfe", 4)
+      .put(IFA_LOCAL, "\x0a\x64\x00\x05", 4);
+  const auto address = parseAddress(message.bytes());
+  ASSERT_TRUE(address.has_value());
+  EXPECT_EQ(address->prefix.toString(), "10.100.0.5/24");
+  EXPECT_EQ(address->linkIndex, 3);
+}
+
+TEST(Codec, ReadsRdmaDevicesPortsAndMode) {
+  Message device;
+  device.value<std::uint32_t>(RDMA_NLDEV_ATTR_DEV_INDEX, 2).text(RDMA_NLDEV_ATTR_DEV_NAME, "rxe0");
+  device.value<std::uint64_t>(RDMA_NLDEV_ATTR_NODE_GUID, 0x02005efffe100001);
+  EXPECT_EQ(parseRdmaDevice(device.bytes())->nodeGuid.toString(), "0200:5eff:fe10:0001");
+  device.value<std::uint32_t>(RDMA_NLDEV_ATTR_PORT_INDEX, 1)
+      .value<std::uint8_t>(RDMA_NLDEV_ATTR_PORT_STATE, 4);
+  device.text(RDMA_NLDEV_ATTR_NDEV_NAME, "net1");
+  const auto port = parseRdmaPort(device.bytes());
+  EXPECT_TRUE(port->active);
+  EXPECT_EQ(port->netdev, "net1");
+  Message mode;
+  mode.value<std::uint8_t>(RDMA_NLDEV_SYS_ATTR_NETNS_MODE, 1);
+  EXPECT_EQ(*parseRdmaNetnsMode(mode.bytes()), RdmaNetnsMode::kShared);
+}
+
+TEST(Codec, SurvivesAnyBytes) {
+  EXPECT_EQ(parseLink({}).error().code, ErrorCode::kCorrupt);
+  EXPECT_FALSE(parseRdmaDevice({}).has_value());
+  EXPECT_FALSE(parseRdmaNetnsMode({}).has_value());
+  SplitMix random(1);
+  for (int round = 0; round < 20000; ++round) {
+    std::vector<std::uint8_t> bytes(random.next() % 96);
+    // Small lengths make nested attributes likely.
+    for (auto& byte : bytes) byte = static_cast<std::uint8_t>(random.next() % 24);
+    const auto link = parseLink(bytes);
+    EXPECT_EQ(link.has_value(), bytes.size() >= sizeof(ifinfomsg));
+    const auto vfs = parseVfs(bytes);
+    EXPECT_LE(vfs.has_value() ? vfs->size() : 0, bytes.size());
+    static_cast<void>(parseAddress(bytes));
+    static_cast<void>(parseRdmaPort(bytes));
+  }
+}
+
+}  // namespace
+}  // namespace railhead::netlink

@@ -1,0 +1,87 @@
+// Values read from and sent to the kernel over netlink. No libnl type appears here.
+#pragma once
+
+#include "src/base/guid.h"
+#include "src/base/ip.h"
+#include "src/base/mac.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace railhead::netlink {
+
+struct Link {
+  int index = 0;
+  std::string name;
+  Mac mac;
+  int mtu = 0;
+  bool up = false;           // IFF_UP: administratively
+  bool carrier = false;      // IFLA_CARRIER
+  std::string kind;          // "veth", "macvlan"; empty for hardware
+  std::string parentDevice;  // "0000:01:10.0" (IFLA_PARENT_DEV_NAME, kernel >= 5.14); else empty
+};
+
+// Absent fields stay as they are. The kernel wants a link down before it is renamed or
+// re-addressed; the caller orders that.
+struct LinkChange {
+  std::optional<bool> up;
+  std::optional<int> mtu;
+  std::optional<Mac> mac;
+  std::optional<std::string> name;
+};
+
+enum class VfLinkState { kAuto, kEnable, kDisable };
+
+// A VF as its PF sees it (IFLA_VF_INFO). A driver that does not support a setting reports its
+// default.
+struct VfSettings {
+  int index = 0;
+  Mac mac;  // administrative MAC; zero: none set
+  int vlan = 0;
+  int vlanQos = 0;
+  std::uint16_t vlanProtocol = 0x8100;
+  bool spoofCheck = false;
+  bool trust = false;
+  VfLinkState linkState = VfLinkState::kAuto;
+  int minTxRate = 0;  // Mb/s; 0: no limit
+  int maxTxRate = 0;
+};
+
+struct VfChange {
+  std::optional<Mac> mac;
+  std::optional<int> vlan;
+  std::optional<int> vlanQos;
+  std::optional<std::uint16_t> vlanProtocol;
+  std::optional<bool> spoofCheck;
+  std::optional<bool> trust;
+  std::optional<VfLinkState> linkState;
+  std::optional<int> minTxRate;
+  std::optional<int> maxTxRate;
+};
+
+struct Address {
+  int linkIndex = 0;
+  IpPrefix prefix;
+};
+
+struct RdmaDevice {
+  std::uint32_t index = 0;
+  std::string name;  // "rocep1s0f0", "rxe0"
+  Guid nodeGuid;
+};
+
+struct RdmaPort {
+  std::uint32_t deviceIndex = 0;
+  std::string device;
+  int port = 1;
+  std::string netdev;  // empty: none in this namespace
+  int netdevIndex = 0;
+  bool active = false;  // IB_PORT_ACTIVE
+};
+
+// Whether RDMA devices belong to one network namespace each (exclusive) or are seen by all
+// (shared).
+enum class RdmaNetnsMode { kShared, kExclusive };
+
+}  // namespace railhead::netlink
