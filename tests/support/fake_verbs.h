@@ -1,0 +1,63 @@
+// An RDMA fabric in memory: writes really copy bytes into the peer's registered memory, keys,
+// bounds, packet numbers and queue depths are checked as a device would, and faults can be planted.
+// Both ends may live on threads of one process. Thread-safe.
+#pragma once
+
+#include "src/base/units.h"
+#include "src/verbs/verbs.h"
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace railhead::testing_support {
+
+struct FakeRdmaDevice {
+  std::string name;     // unique over the fabric: faults are planted by name
+  std::string address;  // its RoCE v2 GID stands at index 3 + position in the node
+  std::string netdev = "net1";
+  int prefixLength = 24;
+  int mtu = 1024;
+  bool local = true;    // false: the netdev is in another namespace
+  std::string problem;  // not empty: cannot be opened, says this
+};
+
+class FakeFabric {
+ public:
+  FakeFabric();
+  ~FakeFabric();
+
+  // Each applies to the write posted by `device` after `writesBefore` further ones, once.
+  void failWrite(const std::string& device, std::size_t writesBefore,
+                 verbs::CompletionStatus status);
+  void dropWrite(const std::string& device, std::size_t writesBefore);   // reported as done
+  void stallWrite(const std::string& device, std::size_t writesBefore);  // never completes
+  void corruptByte(const std::string& device, std::size_t writesBefore, std::size_t offset);
+  // From now on completions of this device's writes arrive at this pace. The bytes themselves are
+  // in the peer's memory at once.
+  void setRate(const std::string& device, BitRate rate);
+  // registerMemory fails as with a memlock limit of this many bytes for each device.
+  void setMemoryLimit(std::size_t bytes);
+
+  std::size_t liveObjects() const;  // regions and queue pairs that still exist
+
+ private:
+  friend class FakeVerbs;
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+// One node's view of the fabric.
+class FakeVerbs final : public verbs::Verbs {
+ public:
+  FakeVerbs(const FakeFabric& fabric, std::vector<FakeRdmaDevice> devices);
+  Result<std::vector<verbs::DeviceInfo>> listDevices() override;
+  Result<std::unique_ptr<verbs::DeviceContext>> open(const std::string& device) override;
+
+ private:
+  std::shared_ptr<FakeFabric::State> state_;
+  std::vector<FakeRdmaDevice> devices_;
+};
+
+}  // namespace railhead::testing_support
