@@ -7,7 +7,7 @@
 #include <chrono>
 #include <mutex>
 
-namespace railhead::testing {
+namespace railhead::testing_support {
 
 class ManualClock final : public os::Clock {
  public:
@@ -33,4 +33,4 @@ class ManualClock final : public os::Clock {
   std::chrono::system_clock::time_point wall_{std::chrono::seconds(1'764'000'000)};
 };
 
-}  // namespace railhead::testing
+}  // namespace railhead::testing_support

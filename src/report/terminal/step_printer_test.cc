@@ -28,7 +28,7 @@ class StepPrinterTest : public ::testing::Test {
   }
 
   std::ostringstream out_;
-  testing::ManualClock clock_;
+  testing_support::ManualClock clock_;
 };
 
 TEST_F(StepPrinterTest, WritesPlainLinesWhereNothingCanBeRedrawn) {
@@ -173,7 +173,7 @@ class CountingBuffer : public std::stringbuf {
 TEST(StepTicker, RedrawsByItselfAndStops) {
   CountingBuffer buffer;
   std::ostream out(&buffer);
-  testing::ManualClock clock;
+  testing_support::ManualClock clock;
   StepPrinter printer(out, {.terminal = true}, clock);
   printer.begin("A");
   {
@@ -186,7 +186,7 @@ TEST(StepTicker, RedrawsByItselfAndStops) {
 
 TEST(StepTicker, StartsNothingWithoutATerminal) {
   std::ostringstream out;
-  testing::ManualClock clock;
+  testing_support::ManualClock clock;
   StepPrinter printer(out, {}, clock);
   printer.begin("A");
   { const StepTicker ticker(printer, milliseconds(1)); }

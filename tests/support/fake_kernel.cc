@@ -1,0 +1,384 @@
+#include "tests/support/fake_kernel.h"
+
+#include "src/base/pci_address.h"
+#include "src/base/random.h"
+#include "src/base/text.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include <fcntl.h>
+
+namespace railhead::testing_support {
+namespace {
+
+// VF `index` of a PF: consecutive routing IDs from device 0x10 on, as SR-IOV offsets give.
+std::string vfAddress(const FakePfSpec& spec, int index) {
+  PciAddress address = *PciAddress::parse(spec.pci);
+  if (spec.vfBus != 0) address.bus = static_cast<std::uint8_t>(spec.vfBus);
+  const int id = 0x10 * 8 + address.function + index * 2;
+  address.device = static_cast<std::uint8_t>(id / 8);
+  address.function = static_cast<std::uint8_t>(id % 8);
+  return address.toString();
+}
+
+// What a VF gets without an administrative MAC: random in the kernel, fixed here.
+Mac bornMac(const std::string& pci) {
+  const std::vector<std::uint8_t> bytes(pci.begin(), pci.end());
+  const std::uint64_t hash = stableHash(bytes);
+  Mac mac;
+  for (std::size_t i = 1; i < 6; ++i) mac.bytes[i] = static_cast<std::uint8_t>(hash >> (8 * i));
+  mac.bytes[0] = 0x06;
+  return mac;
+}
+
+}  // namespace
+
+FakeKernel::FakeKernel(os::HostPaths paths)
+    : paths_(std::move(paths)), files_([this](const std::string& what) {
+        const std::lock_guard lock(mutex_);
+        return change(what);
+      }) {
+  spaces_[kHost] = {"", {}};
+  spaces_[kHost].links[1] = FakeLink{1, "lo", {}, 65536, true, true, "", "", {}};
+  files_.putDirectory(paths_.netnsDirectory);
+  files_.putDirectory(paths_.sys + "/class/net");
+}
+
+FakeKernel::~FakeKernel() = default;
+
+Result<void> FakeKernel::change(const std::string& what) {
+  ++operations_;
+  if (crashAt_ != 0 && operations_ >= crashAt_)
+    return Error(ErrorCode::kInternal, what + ": killed (crashAt)");
+  if (operations_ == failAt_) return Error::fromErrno(failErrno_, what);
+  log_.push_back(what);
+  return {};
+}
+
+void FakeKernel::failAt(int operation, int errnoValue) {
+  const std::lock_guard lock(mutex_);
+  failAt_ = operation;
+  failErrno_ = errnoValue;
+}
+
+void FakeKernel::crashAt(int operation) {
+  const std::lock_guard lock(mutex_);
+  crashAt_ = operation;
+}
+
+void FakeKernel::revive() {
+  const std::lock_guard lock(mutex_);
+  operations_ = failAt_ = failErrno_ = crashAt_ = 0;
+  log_.clear();
+}
+
+int FakeKernel::operations() const {
+  const std::lock_guard lock(mutex_);
+  return operations_;
+}
+
+std::vector<std::string> FakeKernel::log() const {
+  const std::lock_guard lock(mutex_);
+  return log_;
+}
+
+void FakeKernel::addPf(const FakePfSpec& spec) {
+  const std::lock_guard lock(mutex_);
+  pfs_[spec.pci] = Pf{spec, 0, true, {}};
+  Function& function = functions_[spec.pci] = Function{spec.pci, "", -1, "", 0, 0};
+  bindDriver(function);
+  render();
+}
+
+void FakeKernel::addHostLink(const std::string& name, const std::string& kind) {
+  const std::lock_guard lock(mutex_);
+  const int index = nextLink_++;
+  spaces_[kHost].links[index] =
+      FakeLink{index, name, bornMac(name), 1500, true, true, kind, "", {}};
+  render();
+}
+
+void FakeKernel::addNetns(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t id = nextSpace_++;
+  spaces_[id] = {name, {}};
+  const int index = nextLink_++;
+  spaces_[id].links[index] = FakeLink{index, "lo", {}, 65536, true, true, "", "", {}};
+  files_.put(netnsPath(name), "");
+}
+
+void FakeKernel::killNetns(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  for (auto it = spaces_.begin(); it != spaces_.end(); ++it) {
+    if (it->second.name != name || it->first == kHost) continue;
+    const std::uint64_t id = it->first;
+    std::vector<int> hardware;
+    for (const auto& [index, link] : it->second.links) {
+      if (!link.pci.empty()) hardware.push_back(index);
+    }
+    for (const int index : hardware) {
+      const std::string wanted = spaces_[id].links[index].name;
+      moveLink(index, id, kHost, freeName(spaces_[kHost], wanted));
+    }
+    for (auto& [index, device] : rdma_) {
+      if (device.netns == id) device.netns = kHost;
+    }
+    spaces_.erase(id);
+    files_.erase(netnsPath(name));
+    render();
+    return;
+  }
+}
+
+void FakeKernel::setCarrier(const std::string& netdev, bool carrier) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [id, space] : spaces_) {
+    for (auto& [index, link] : space.links) {
+      if (link.name == netdev) link.carrier = carrier;
+    }
+  }
+  render();
+}
+
+void FakeKernel::setRdmaMode(netlink::RdmaNetnsMode mode) {
+  const std::lock_guard lock(mutex_);
+  mode_ = mode;
+}
+
+void FakeKernel::disableRdma() {
+  const std::lock_guard lock(mutex_);
+  rdmaEnabled_ = false;
+}
+
+void FakeKernel::failVfDriver(bool fails) {
+  const std::lock_guard lock(mutex_);
+  vfDriverFails_ = fails;
+}
+
+std::string FakeKernel::freeName(const Space& space, const std::string& wanted) const {
+  const auto taken = [&](const std::string& name) {
+    return std::any_of(space.links.begin(), space.links.end(),
+                       [&](const auto& entry) { return entry.second.name == name; });
+  };
+  if (!taken(wanted)) return wanted;
+  int number = 0;
+  while (taken("dev" + std::to_string(number))) ++number;
+  return "dev" + std::to_string(number);
+}
+
+FakeLink* FakeKernel::findLink(int index, std::uint64_t* space) {
+  for (auto& [id, candidate] : spaces_) {
+    const auto found = candidate.links.find(index);
+    if (found == candidate.links.end()) continue;
+    if (space != nullptr) *space = id;
+    return &found->second;
+  }
+  return nullptr;
+}
+
+void FakeKernel::removeSoftRoceOn(int linkIndex) {
+  std::erase_if(rdma_, [&](const auto& entry) { return entry.second.softLink == linkIndex; });
+}
+
+void FakeKernel::removeLink(int index) {
+  removeSoftRoceOn(index);
+  for (auto& [id, space] : spaces_) space.links.erase(index);
+}
+
+void FakeKernel::moveLink(int index, std::uint64_t from, std::uint64_t to,
+                          const std::string& name) {
+  removeSoftRoceOn(index);
+  auto node = spaces_[from].links.extract(index);
+  FakeLink& link = node.mapped();
+  link.name = name;
+  link.up = false;
+  link.addresses.clear();
+  spaces_[to].links.insert(std::move(node));
+}
+
+void FakeKernel::bindDriver(Function& function) {
+  const bool isVf = function.vfIndex >= 0;
+  Pf& pf = pfs_.at(isVf ? function.pfPci : function.pci);
+  function.driver = isVf ? pf.spec.vfDriver : pf.spec.driver;
+  if (isVf && vfDriverFails_) return;
+  FakeLink link;
+  link.index = nextLink_++;
+  link.pci = function.pci;
+  link.mac = isVf ? bornMac(function.pci) : *Mac::parse(pf.spec.mac);
+  bool guidKnown = true;
+  if (isVf) {
+    const Mac& admin = pf.vfs[function.vfIndex].mac;
+    if (!admin.isZero()) link.mac = admin;
+    guidKnown = !pf.spec.vfGuidNeedsAdminMac || !admin.isZero();
+  }
+  const std::string wanted =
+      isVf ? pf.spec.netdev + "v" + std::to_string(function.vfIndex) : pf.spec.netdev;
+  link.name = freeName(spaces_[kHost], wanted);
+  function.linkIndex = link.index;
+  if (pf.spec.rdma) {
+    const std::uint32_t index = nextRdma_++;
+    rdma_[index] = {index,
+                    "roce" + std::to_string(index),
+                    guidKnown ? Guid::fromMac(link.mac) : Guid{},
+                    function.pci,
+                    0,
+                    kHost};
+    function.rdmaIndex = index;
+  }
+  spaces_[kHost].links[link.index] = std::move(link);
+}
+
+void FakeKernel::unbindDriver(Function& function) {
+  if (function.linkIndex != 0) removeLink(function.linkIndex);
+  rdma_.erase(function.rdmaIndex);
+  function.linkIndex = 0;
+  function.rdmaIndex = 0;
+  function.driver.clear();
+}
+
+Result<void> FakeKernel::writeNumVfs(const std::string& pfPci, std::string_view data) {
+  const std::lock_guard lock(mutex_);
+  Pf& pf = pfs_.at(pfPci);
+  const auto wanted = parseUnsigned(trim(data));
+  if (!wanted) return Error::fromErrno(EINVAL, "sriov_numvfs");
+  if (*wanted > static_cast<std::uint64_t>(pf.spec.totalVfs))
+    return Error::fromErrno(ERANGE, "sriov_numvfs");
+  const int count = static_cast<int>(*wanted);
+  if (count == pf.numVfs) return {};
+  if (count != 0 && pf.numVfs != 0) return Error::fromErrno(EBUSY, "sriov_numvfs");
+  if (count == 0) {
+    for (int i = 0; i < pf.numVfs; ++i) {
+      unbindDriver(functions_.at(vfAddress(pf.spec, i)));
+      functions_.erase(vfAddress(pf.spec, i));
+    }
+    pf.vfs.clear();
+  }
+  pf.numVfs = count;
+  for (int i = 0; i < count; ++i) {
+    pf.vfs[i].index = i;
+    pf.vfs[i].spoofCheck = pf.spec.spoofCheckSupported;
+    const std::string pci = vfAddress(pf.spec, i);
+    Function& function = functions_[pci] = Function{pci, pfPci, i, "", 0, 0};
+    if (pf.autoprobe) bindDriver(function);
+  }
+  render();
+  return {};
+}
+
+Result<void> FakeKernel::writeBind(const std::string& driver, std::string_view address, bool bind) {
+  const std::lock_guard lock(mutex_);
+  const auto found = functions_.find(std::string(trim(address)));
+  if (found == functions_.end()) return Error::fromErrno(ENODEV, "no such device");
+  Function& function = found->second;
+  if (bind) {
+    if (!function.driver.empty()) return Error::fromErrno(EBUSY, "already bound");
+    const Pf& pf = pfs_.at(function.vfIndex >= 0 ? function.pfPci : function.pci);
+    if (driver != (function.vfIndex >= 0 ? pf.spec.vfDriver : pf.spec.driver))
+      return Error::fromErrno(ENODEV, "not its driver");
+    bindDriver(function);
+  } else {
+    if (function.driver != driver) return Error::fromErrno(ENODEV, "not bound to it");
+    unbindDriver(function);
+  }
+  render();
+  return {};
+}
+
+Result<os::Netns> FakeKernel::open(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, space] : spaces_) {
+    if (id == kHost || netnsPath(space.name) != path) continue;
+    return os::Netns{os::UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)), {1, id}};
+  }
+  return Error::fromErrno(ENOENT, "open network namespace " + path);
+}
+
+Result<os::Netns> FakeKernel::current() {
+  return os::Netns{os::UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)), {1, kHost}};
+}
+
+std::vector<FakeLink> FakeKernel::links(const std::string& netns) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<FakeLink> result;
+  for (const auto& [id, space] : spaces_) {
+    if (space.name != netns) continue;
+    for (const auto& [index, link] : space.links) result.push_back(link);
+  }
+  return result;
+}
+
+std::optional<FakeLink> FakeKernel::link(const std::string& name, const std::string& netns) const {
+  for (const auto& candidate : links(netns)) {
+    if (candidate.name == name) return candidate;
+  }
+  return std::nullopt;
+}
+
+std::optional<FakeLink> FakeKernel::linkOf(const std::string& pci) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, space] : spaces_) {
+    for (const auto& [index, link] : space.links) {
+      if (link.pci == pci) return link;
+    }
+  }
+  return std::nullopt;
+}
+
+std::string FakeKernel::netnsOf(const std::string& pci) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, space] : spaces_) {
+    for (const auto& [index, link] : space.links) {
+      if (link.pci == pci) return space.name;
+    }
+  }
+  return "";
+}
+
+std::vector<FakeRdma> FakeKernel::rdmaDevices() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<FakeRdma> result;
+  for (const auto& [index, device] : rdma_) result.push_back(device);
+  return result;
+}
+
+netlink::VfSettings FakeKernel::vfSettings(const std::string& pfNetdev, int vf) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [pci, pf] : pfs_) {
+    const auto found = pf.vfs.find(vf);
+    if (pf.spec.netdev == pfNetdev && found != pf.vfs.end()) return found->second;
+  }
+  return {};
+}
+
+std::string FakeKernel::snapshot() const {
+  const std::lock_guard lock(mutex_);
+  std::string text;
+  for (const auto& [id, space] : spaces_) {
+    std::vector<std::string> lines;
+    for (const auto& [index, link] : space.links) {
+      std::string line = link.name + " mac=" + link.mac.toString() +
+                         " mtu=" + std::to_string(link.mtu) + (link.up ? " up" : " down") +
+                         " pci=" + link.pci;
+      for (const auto& address : link.addresses) line += " " + address.toString();
+      lines.push_back(line);
+    }
+    std::sort(lines.begin(), lines.end());
+    text += "netns '" + space.name + "'\n  " + join(lines, "\n  ") + "\n";
+  }
+  for (const auto& [pci, pf] : pfs_) {
+    for (const auto& [index, vf] : pf.vfs) {
+      text += pci + " vf " + std::to_string(index) + " mac=" + vf.mac.toString() +
+              " vlan=" + std::to_string(vf.vlan) + (vf.trust ? " trust" : "") +
+              (vf.spoofCheck ? " spoofchk" : "") + "\n";
+    }
+  }
+  for (const auto& [index, device] : rdma_) {
+    text += "rdma " + (device.pci.empty() ? "soft " + device.name : device.pci) + " in " +
+            std::to_string(device.netns) + "\n";
+  }
+  return text;
+}
+
+}  // namespace railhead::testing_support

@@ -1,0 +1,135 @@
+// The sysfs face of FakeKernel: the tree is made anew from the state after every change.
+#include "src/base/text.h"
+#include "tests/support/fake_kernel.h"
+
+#include <cstdio>
+
+namespace railhead::testing_support {
+namespace {
+
+std::string hex(unsigned value) {
+  char text[16];
+  std::snprintf(text, sizeof text, "0x%04x\n", value);
+  return text;
+}
+
+std::string number(long long value) { return std::to_string(value) + "\n"; }
+
+}  // namespace
+
+std::string FakeKernel::devicePath(const std::string& pci) const {
+  return paths_.sys + "/devices/pci" + pci.substr(0, pci.find(':')) + ":00/" + pci;
+}
+
+void FakeKernel::render() {
+  for (const char* tree :
+       {"/devices", "/bus/pci", "/class/net", "/class/infiniband", "/class/infiniband_verbs"}) {
+    files_.erase(paths_.sys + tree);
+  }
+  files_.dropHooks(paths_.sys);
+  files_.putDirectory(paths_.sys + "/class/net");
+  files_.putDirectory(paths_.sys + "/bus/pci/devices");
+  for (const auto& [pci, pf] : pfs_) {
+    for (const std::string& driver : {pf.spec.driver, pf.spec.vfDriver}) {
+      for (const bool bind : {true, false}) {
+        const std::string path =
+            paths_.sys + "/bus/pci/drivers/" + driver + (bind ? "/bind" : "/unbind");
+        files_.put(path, "");
+        files_.onWrite(path, [this, driver, bind](std::string_view data) {
+          return writeBind(driver, data, bind);
+        });
+      }
+    }
+  }
+  for (const auto& [pci, function] : functions_) renderFunction(function);
+  for (const auto& [index, device] : rdma_) renderRdma(device);
+}
+
+void FakeKernel::renderFunction(const Function& function) {
+  const bool isVf = function.vfIndex >= 0;
+  const Pf& pf = pfs_.at(isVf ? function.pfPci : function.pci);
+  const std::string path = devicePath(function.pci);
+  files_.putLink(paths_.pciDevice(function.pci), path);
+  files_.put(path + "/vendor", hex(pf.spec.vendor));
+  files_.put(path + "/device", hex(isVf ? pf.spec.vfDevice : pf.spec.device));
+  files_.put(path + "/class", "0x020000\n");
+  files_.put(path + "/numa_node", number(pf.spec.numaNode));
+  files_.put(path + "/driver_override", "(null)\n");
+  if (!function.driver.empty()) {
+    files_.putLink(path + "/driver", paths_.sys + "/bus/pci/drivers/" + function.driver);
+    files_.putLink(paths_.sys + "/bus/pci/drivers/" + function.driver + "/" + function.pci, path);
+  }
+  if (isVf) files_.putLink(path + "/physfn", devicePath(function.pfPci));
+  if (!isVf) renderPf(pf, function);
+  const auto link = spaces_[kHost].links.find(function.linkIndex);
+  if (link == spaces_[kHost].links.end()) return;
+  const FakeLink& netdev = link->second;
+  const std::string net = path + "/net/" + netdev.name;
+  files_.putLink(paths_.sys + "/class/net/" + netdev.name, net);
+  files_.putLink(net + "/device", path);
+  files_.put(net + "/address", netdev.mac.toString() + "\n");
+  files_.put(net + "/mtu", number(netdev.mtu));
+  files_.put(net + "/ifindex", number(netdev.index));
+  files_.put(net + "/flags", netdev.up ? "0x1003\n" : "0x1002\n");
+  files_.put(net + "/operstate", netdev.up && netdev.carrier ? "up\n" : "down\n");
+  if (netdev.up) files_.put(net + "/carrier", netdev.carrier ? "1\n" : "0\n");
+  if (netdev.up) files_.put(net + "/speed", number(netdev.carrier ? 1000 : -1));
+  if (!isVf && !pf.spec.physPortName.empty())
+    files_.put(net + "/phys_port_name", pf.spec.physPortName + "\n");
+  if (!isVf && !pf.spec.physSwitchId.empty())
+    files_.put(net + "/phys_switch_id", pf.spec.physSwitchId + "\n");
+}
+
+void FakeKernel::renderPf(const Pf& pf, const Function& function) {
+  const std::string path = devicePath(function.pci);
+  files_.put(path + "/sriov_totalvfs", number(pf.spec.totalVfs));
+  files_.put(path + "/sriov_numvfs", number(pf.numVfs));
+  files_.put(path + "/sriov_drivers_autoprobe", number(pf.autoprobe ? 1 : 0));
+  files_.put(path + "/current_link_width", "4\n");
+  files_.put(path + "/max_link_width", "4\n");
+  files_.put(path + "/current_link_speed", "32.0 GT/s PCIe\n");
+  files_.put(path + "/max_link_speed", "32.0 GT/s PCIe\n");
+  const std::string pci = function.pci;
+  files_.onWrite(path + "/sriov_numvfs",
+                 [this, pci](std::string_view data) { return writeNumVfs(pci, data); });
+  files_.onWrite(path + "/sriov_drivers_autoprobe",
+                 [this, pci](std::string_view data) -> Result<void> {
+                   const std::lock_guard lock(mutex_);
+                   pfs_.at(pci).autoprobe = trim(data) == "1";
+                   render();
+                   return {};
+                 });
+  for (const auto& [address, other] : functions_) {
+    if (other.pfPci == function.pci) {
+      files_.putLink(path + "/virtfn" + std::to_string(other.vfIndex), devicePath(address));
+    }
+  }
+}
+
+void FakeKernel::renderRdma(const FakeRdma& device) {
+  const bool visible = mode_ == netlink::RdmaNetnsMode::kShared || device.netns == kHost;
+  if (!visible) return;
+  const std::string base =
+      device.pci.empty() ? paths_.sys + "/devices/virtual" : devicePath(device.pci);
+  const std::string path = base + "/infiniband/" + device.name;
+  const std::string uverbs = "uverbs" + std::to_string(device.index - 1);
+  files_.putLink(paths_.sys + "/class/infiniband/" + device.name, path);
+  if (!device.pci.empty()) files_.putLink(path + "/device", base);
+  files_.put(path + "/node_guid", device.guid.toString() + "\n");
+  const FakeLink* link = nullptr;
+  for (const auto& [id, space] : spaces_) {
+    for (const auto& [index, candidate] : space.links) {
+      if (index == device.softLink || (!device.pci.empty() && candidate.pci == device.pci))
+        link = &candidate;
+    }
+  }
+  const bool active = link != nullptr && link->up && link->carrier;
+  files_.put(path + "/ports/1/state", active ? "4: ACTIVE\n" : "1: DOWN\n");
+  files_.put(path + "/ports/1/link_layer", "Ethernet\n");
+  files_.putDirectory(base + "/infiniband_verbs/" + uverbs);
+  files_.put(base + "/infiniband_verbs/" + uverbs + "/ibdev", device.name + "\n");
+  files_.putLink(paths_.sys + "/class/infiniband_verbs/" + uverbs,
+                 base + "/infiniband_verbs/" + uverbs);
+}
+
+}  // namespace railhead::testing_support
