@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Holds the includes against the house (docs/architecture.md): an arrow may only run downward. Prints each
+# one that does not and exits 3. `--root DIR` checks another tree (the gate's own test does).
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+[ "${1:-}" != --root ] || root=$2
+cd "$root"
+rooms=()
+for room in src apps lab plugins; do [ ! -d "$room" ] || rooms+=("$room"); done
+
+{ grep -rn --include='*.cc' --include='*.h' '^#include "' "${rooms[@]}" || [ $? = 1 ]; } | awk '
+  # The floors, from the ground up. Rooms of one floor do not know each other.
+  BEGIN {
+    split("base:0 os:1 netlink:2 verbs:2 discover:3 kube:3 advertise:4 attach:4 bench:4 provision:4 report:4 " \
+          "agent:5", pairs, " ")
+    for (i in pairs) { split(pairs[i], p, ":"); floor["src/" p[1]] = p[2] }
+  }
+  function room(path,  parts) { split(path, parts, "/"); return parts[1] "/" parts[2] }
+  function level(path) {
+    if (path ~ /^apps\//) return 7
+    if (path ~ /^lab\//) return 6
+    if (path ~ /^src\//) return (room(path) in floor) ? floor[room(path)] : 99
+    return -1
+  }
+  function bad(text) { print text; failed = 1 }
+  {
+    file = $0; sub(/:.*/, "", file)
+    included = $0; sub(/^[^"]*"/, "", included); sub(/".*/, "", included)
+    if (file ~ /_test\.cc$/) next                       # tests may use tests/support
+    if (included ~ /^tests\//) { bad(file " includes " included ": test support never reaches a shipped program"); next }
+    from = level(file); to = level(included)
+    if (from == 99) { bad(file ": its folder has no floor in cmake/check_layers.sh"); next }
+    if (to < 0 || room(file) == room(included)) next
+    if (from == 6 && to == 6) next                      # the lab is one floor of many small rooms
+    if (file ~ /^apps\/railhead-cni\// && to > 1) bad(file " includes " included ": the shim uses base and os only")
+    else if (to >= from) bad(file " includes " included ": the arrow does not run downward")
+  }
+  END { exit failed ? 3 : 0 }'

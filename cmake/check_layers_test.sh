@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The gate's own test: it must catch a planted fault and pass a clean tree.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+tree=$(mktemp -d)
+trap 'rm -rf "$tree"' EXIT
+mkdir -p "$tree"/src/{base,os,attach,agent} "$tree"/apps/railhead-cni
+echo '#include "src/base/a.h"' >"$tree/src/os/b.h"
+echo '#include "tests/support/fake.h"' >"$tree/src/os/b_test.cc"
+"$here/check_layers.sh" --root "$tree" >/dev/null || { echo "a clean tree was refused"; exit 1; }
+
+planted() {  # FILE INCLUDED: must be found, and named
+  echo "#include \"$2\"" >"$tree/$1"
+  local said code=0
+  said=$("$here/check_layers.sh" --root "$tree") || code=$?
+  rm "$tree/$1"
+  [ "$code" = 3 ] || { echo "$1 including $2: exit $code, expected 3"; exit 1; }
+  case $said in *"$1 includes $2"*) ;; *) echo "not named: $1 includes $2: $said"; exit 1 ;; esac
+}
+planted src/base/up.h src/os/b.h
+planted src/attach/up.cc src/agent/x.h
+planted src/attach/side.cc src/provision/x.h
+planted src/os/fake.cc tests/support/fake.h
+planted apps/railhead-cni/main.cc src/netlink/client.h
+echo "1 passed, 0 failed"
