@@ -14,10 +14,10 @@
 namespace railhead::discover {
 
 struct RdmaDevice {
-  std::string name;    // "rocep1s0f0"
-  std::string uverbs;  // "uverbs0"; empty when the uverbs module is not loaded
-  Guid nodeGuid;
-  std::string portState;  // port 1: "ACTIVE", "DOWN", ...; empty when unreadable
+  std::string name;              // "rocep1s0f0"
+  std::string uverbs;            // "uverbs0"; empty when the uverbs module is not loaded
+  std::optional<Guid> nodeGuid;  // absent: unreadable; zero on mlx5 until a VF has its MAC
+  std::string portState;         // port 1: "ACTIVE", "DOWN", ...; empty when unreadable
 };
 
 struct PcieLink {
@@ -52,9 +52,10 @@ struct Pf : PciFunction {
   std::string physPortName;  // "p0"; empty when the driver has none
   std::string physSwitchId;  // hexadecimal; empty when the driver has none
   PcieLink pcie;
-  int totalVfs = 0;     // sriov_totalvfs; 0: not SR-IOV capable
-  int numVfs = 0;       // sriov_numvfs
-  std::vector<Vf> vfs;  // by index
+  int totalVfs = 0;               // sriov_totalvfs; 0: not SR-IOV capable
+  int numVfs = 0;                 // sriov_numvfs
+  std::optional<bool> autoprobe;  // sriov_drivers_autoprobe: new VFs get a driver by themselves
+  std::vector<Vf> vfs;            // by index
 };
 
 struct Gpu {
@@ -66,10 +67,12 @@ struct Gpu {
 
 struct Node {
   std::string hostname;
-  std::string kernel;        // "7.3.4+deb13-amd64"
-  std::string architecture;  // "x86_64", "aarch64"
-  std::vector<Pf> pfs;       // SR-IOV capable network functions, by PCI address
+  std::string kernel;                  // "7.3.4+deb13-amd64"
+  std::string architecture;            // "x86_64", "aarch64"
+  std::vector<Pf> pfs;                 // SR-IOV capable network functions, by PCI address
+  std::vector<PciFunction> otherNics;  // network functions without SR-IOV
   std::vector<Gpu> gpus;
+  std::vector<std::string> notes;  // what was left out of this picture, and why
 };
 
 // One path from a pod to the wire.

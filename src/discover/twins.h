@@ -1,0 +1,53 @@
+// Which PFs sit behind one cage, and what can be handed out as one device. Pure functions.
+#pragma once
+
+#include "src/base/result.h"
+#include "src/discover/node.h"
+
+#include <string>
+#include <vector>
+
+namespace railhead::discover {
+
+// Pairs given by hand, for drivers that report neither phys_switch_id nor phys_port_name. They win
+// over what the drivers report.
+struct TwinRules {
+  struct Group {
+    std::string field;             // where it stands in the configuration: "twins[0]"
+    std::vector<std::string> pfs;  // netdev names or PCI addresses, two or more; first is net1
+  };
+  std::vector<Group> groups;
+};
+
+// The PFs behind one cage. One PF without twins.
+struct Cage {
+  std::vector<PciAddress> pfs;  // explicit groups: as given; else by PCI address
+};
+
+struct Cages {
+  std::vector<Cage> cages;         // by address of the first PF; every PF of the node is in one
+  std::vector<std::string> notes;  // PFs that look like twins and were not paired, and why
+};
+
+// Twins have the same phys_switch_id and phys_port_name and different PCI domains; addresses decide
+// nothing. Two functions of one device share its PCIe link and are never paired, nor by hand.
+// kNotFound and kInvalidArgument name the rule, the PF and what the node has.
+Result<Cages> pairTwins(const Node& node, const TwinRules& rules);
+
+struct WithheldSet {
+  int index = 0;
+  std::string reason;  // "VF 3 is missing on enP2p1s0f0np0 (0002:01:00.0), which has 2"
+};
+
+struct RailSets {
+  std::vector<RailSet> offered;
+  std::vector<WithheldSet> withheld;
+};
+
+// VF i of every PF of a cage makes one set. A set that lacks a VF keeps its index and is not
+// offered, so that the addresses of the others stay.
+RailSets railSets(const Node& node, const Cages& cages);
+
+const Pf* findPf(const Node& node, const PciAddress& pci);  // nullptr: not there
+
+}  // namespace railhead::discover
