@@ -30,6 +30,12 @@ function(railhead_program name)
   _railhead_link(${name} PRIVATE ${ARG_DEPS})
 endfunction()
 
+# railhead_lab_program(TARGET FOLDER): puts a program into the lab's guest image, below FOLDER there.
+function(railhead_lab_program target folder)
+  set_property(GLOBAL APPEND PROPERTY RAILHEAD_LAB_PROGRAMS ${target})
+  set_property(GLOBAL APPEND PROPERTY RAILHEAD_LAB_PROGRAM_FOLDERS ${folder})
+endfunction()
+
 function(railhead_test name)
   if(NOT RAILHEAD_TESTS)
     return()

@@ -203,7 +203,7 @@ if [ "$distribution" = ubuntu ]; then flavour=generic; else flavour=amd64; fi
 versions=$(apt-cache pkgnames linux-image- |
   sed -n -E "s/^linux-image-(unsigned-)?([0-9]+\.[0-9]+[^ ]*-$flavour)$/\2/p" |
   grep -v -E -- "-(cloud|rt)-$flavour$" | sort -u -V -r |
-  awk -F . -v least="$MINIMUM_MAJOR" '$1 >= least' | head -$MAX_CANDIDATES)
+  awk -F . -v least="$MINIMUM_MAJOR" -v most="$MAX_CANDIDATES" '$1 >= least && n++ < most')
 if [ -z "$versions" ]; then
   cause=$(grep -E '^(E|Err)' "$private/update.log" | head -1 || true)
   lacks "no kernel >= $MINIMUM_MAJOR at $mirror_uri${cause:+; apt says: $cause}" \
@@ -222,7 +222,7 @@ packages_of() {
     break
   done
   for name in "linux-modules-$version" "linux-modules-extra-$version"; do
-    apt-cache show --no-all-versions "$name" 2>/dev/null | grep -q . && echo "$name"
+    [ -z "$(apt-cache show --no-all-versions "$name" 2>/dev/null)" ] || echo "$name"
   done
   return 0
 }
