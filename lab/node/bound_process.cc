@@ -1,0 +1,143 @@
+#include "lab/node/bound_process.h"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace railhead::lab {
+namespace {
+
+// Made before fork: afterwards the child may only make async-signal-safe calls.
+struct ChildPlan {
+  std::vector<char*> argv;
+  std::vector<int> inherited;
+  int input = -1;
+  int output = -1;
+  int failure = -1;
+  pid_t parent = 0;
+  bool diesWithParent = true;
+  bool ownSession = false;
+};
+
+[[noreturn]] void giveUp(const ChildPlan& plan) {
+  const int why = errno;
+  [[maybe_unused]] const ssize_t told = ::write(plan.failure, &why, sizeof why);
+  ::_exit(127);
+}
+
+[[noreturn]] void becomeChild(const ChildPlan& plan) {
+  if (plan.ownSession) ::setsid();
+  if (plan.diesWithParent) {
+    if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) giveUp(plan);
+    if (::getppid() != plan.parent) ::_exit(127);  // it went before the line above
+  }
+  ::dup2(plan.input, STDIN_FILENO);
+  ::dup2(plan.output, STDOUT_FILENO);
+  ::dup2(plan.output, STDERR_FILENO);
+  // Everything above standard error goes at exec, whoever forgot to say so, but for what is named.
+  ::syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
+  for (const int fd : plan.inherited) {
+    if (::fcntl(fd, F_SETFD, 0) != 0) giveUp(plan);
+  }
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::signal(SIGPIPE, SIG_DFL);
+  ::execvp(plan.argv[0], plan.argv.data());
+  giveUp(plan);
+}
+
+}  // namespace
+
+Result<BoundProcess> BoundProcess::start(const BoundProcessSpec& spec,
+                                         const std::string& nullDevice) {
+  const os::UniqueFd nowhere(::open(nullDevice.c_str(), O_RDWR | O_CLOEXEC));
+  if (!nowhere) return Error::fromErrno(errno, "open " + nullDevice);
+  std::array<int, 2> failure{};
+  if (::pipe2(failure.data(), O_CLOEXEC) != 0) return Error::fromErrno(errno, "make a pipe");
+  const os::UniqueFd failureRead(failure[0]);
+  os::UniqueFd failureWrite(failure[1]);
+
+  ChildPlan plan;
+  for (const auto& text : spec.argv) plan.argv.push_back(const_cast<char*>(text.c_str()));
+  plan.argv.push_back(nullptr);
+  plan.inherited = spec.inherited;
+  plan.input = nowhere.get();
+  plan.output = spec.output >= 0 ? spec.output : nowhere.get();
+  plan.failure = failureWrite.get();
+  plan.parent = ::getpid();
+  plan.diesWithParent = spec.diesWithParent;
+  plan.ownSession = spec.ownSession;
+
+  const pid_t pid = ::fork();
+  if (pid < 0) return Error::fromErrno(errno, "start " + spec.argv[0]);
+  if (pid == 0) becomeChild(plan);
+  failureWrite.reset();
+  BoundProcess process(pid, os::UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0U))));
+  int why = 0;
+  ssize_t got = 0;
+  do {
+    got = ::read(failureRead.get(), &why, sizeof why);
+  } while (got < 0 && errno == EINTR);
+  if (got == sizeof why) return Error::fromErrno(why, "start " + spec.argv[0]);
+  if (!process.pidFd_) return Error::fromErrno(errno, "watch " + spec.argv[0]);
+  return process;
+}
+
+BoundProcess::BoundProcess(BoundProcess&& other) noexcept
+    : pid_(std::exchange(other.pid_, -1)),
+      pidFd_(std::move(other.pidFd_)),
+      ended_(std::move(other.ended_)) {}
+
+BoundProcess& BoundProcess::operator=(BoundProcess&& other) noexcept {
+  if (this != &other) {
+    kill();
+    pid_ = std::exchange(other.pid_, -1);
+    pidFd_ = std::move(other.pidFd_);
+    ended_ = std::move(other.ended_);
+  }
+  return *this;
+}
+
+BoundProcess::~BoundProcess() { kill(); }
+
+std::optional<std::string> BoundProcess::ended() {
+  if (ended_ || pid_ < 0) return ended_;
+  int status = 0;
+  pid_t done = 0;
+  do {
+    done = ::waitpid(pid_, &status, WNOHANG);
+  } while (done < 0 && errno == EINTR);
+  if (done == 0) return std::nullopt;
+  if (done < 0) {
+    ended_ = "an unknown end";
+  } else if (WIFSIGNALED(status)) {
+    ended_ = "signal " + std::to_string(WTERMSIG(status));
+  } else {
+    ended_ = "exit code " + std::to_string(WEXITSTATUS(status));
+  }
+  return ended_;
+}
+
+void BoundProcess::kill() {
+  if (pid_ < 0 || ended_) return;
+  ::kill(pid_, SIGKILL);
+  int status = 0;
+  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  }
+  ended_ = "signal 9";
+}
+
+void BoundProcess::release() {
+  pid_ = -1;
+  pidFd_.reset();
+}
+
+}  // namespace railhead::lab

@@ -1,0 +1,104 @@
+#include "lab/node/qemu_command.h"
+
+#include <algorithm>
+
+namespace railhead::lab {
+namespace {
+
+class Arguments {
+ public:
+  void add(std::string option, std::string value) {
+    list_.push_back("-" + std::move(option));
+    list_.push_back(std::move(value));
+  }
+  void add(std::string option) { list_.push_back("-" + std::move(option)); }
+  std::vector<std::string>& list() { return list_; }
+
+ private:
+  std::vector<std::string> list_;
+};
+
+// A comma separates QEMU's options; doubled, it is part of a value.
+std::string escapeCommas(const std::string& text) {
+  std::string out;
+  for (const char c : text) out.append(c == ',' ? 2 : 1, c);
+  return out;
+}
+
+std::string socketDevice(const std::string& id, int fd) {
+  return "socket,id=" + id + ",fd=" + std::to_string(fd);
+}
+
+void addMachine(Arguments& arguments, const NodeSpec& node, const QemuSettings& settings) {
+  arguments.add("nodefaults");
+  arguments.add("no-user-config");
+  arguments.add("display", "none");
+  arguments.add("no-reboot");  // a node that panics is dead and is reported, it does not loop
+  arguments.add("name", node.name);
+  arguments.add("machine", "q35,usb=off,vmport=off,smbus=off,sata=off,graphics=off");
+  // The cache of translated code would grow to a gigabyte.
+  arguments.add("accel", settings.accelerator == "tcg" ? "tcg,thread=multi,tb-size=128"
+                                                       : settings.accelerator);
+  arguments.add("cpu", "max");
+  arguments.add("smp", std::to_string(node.cpus));
+  arguments.add("m", std::to_string(node.memoryMib));
+}
+
+void addChannels(Arguments& arguments, const NodeSockets& sockets) {
+  arguments.add("chardev", socketDevice("qmp", sockets.qmp));
+  arguments.add("mon", "chardev=qmp,mode=control");
+  arguments.add("chardev", socketDevice("console", sockets.console));
+  arguments.add("serial", "chardev:console");
+  arguments.add("device", "virtio-serial-pci,id=serial,addr=0x1d");
+  arguments.add("chardev", socketDevice("control", sockets.control));
+  arguments.add("device", "virtserialport,bus=serial.0,chardev=control,name=railhead.control");
+}
+
+void addPf(Arguments& arguments, const NodeSpec& node, std::size_t index, int fd) {
+  const PfSpec& pf = node.pfs[index];
+  const std::string number = std::to_string(index);
+  const std::string slot = std::to_string(pf.slot);
+  // Root ports take devices 1 to 16 of the root bus; firmware numbers the buses in that order.
+  arguments.add("device", "pcie-root-port,id=port" + number + ",bus=pcie.0,addr=" + slot +
+                              ",chassis=" + slot + ",slot=" + slot);
+  std::string nic = "igb,id=" + pfDeviceId(index) + ",bus=port" + number +
+                    ",romfile=,mac=" + pfMac(node, index).toString();
+  if (fd >= 0) {
+    arguments.add("netdev",
+                  "dgram,id=net" + number + ",local.type=fd,local.str=" + std::to_string(fd));
+    nic += ",netdev=net" + number;
+  }
+  arguments.add("device", nic);
+}
+
+}  // namespace
+
+std::string pfDeviceId(std::size_t pf) { return "pf" + std::to_string(pf); }
+
+std::string kernelArguments(const NodeSpec& node) {
+  std::string text = "console=ttyS0 panic=-1 quiet loglevel=4 railhead.node=" + node.name;
+  for (std::size_t i = 0; i < node.pfs.size(); ++i) {
+    text += i == 0 ? " railhead.pf=" : ",";
+    text += pfAddress(node, i).toString() + "=" + node.pfs[i].name;
+  }
+  return text;
+}
+
+std::vector<std::string> qemuCommand(const NodeSpec& node, const LabImage& image,
+                                     const QemuSettings& settings, const NodeSockets& sockets) {
+  Arguments arguments;
+  arguments.list().push_back(settings.program);
+  addMachine(arguments, node, settings);
+  arguments.add("kernel", image.kernelFile);
+  arguments.add("initrd", image.initramfsFile);
+  arguments.add("append", kernelArguments(node));
+  addChannels(arguments, sockets);
+  arguments.add("blockdev",
+                "driver=file,node-name=image,read-only=on,auto-read-only=off,filename=" +
+                    escapeCommas(image.rootFile));
+  arguments.add("device", "virtio-blk-pci,drive=image,serial=railhead-root,addr=0x1e");
+  for (std::size_t i = 0; i < node.pfs.size(); ++i) addPf(arguments, node, i, sockets.pfs[i]);
+  return std::move(arguments.list());
+}
+
+}  // namespace railhead::lab
