@@ -1,9 +1,13 @@
 #include "apps/railhead/commands.h"
 
 #include "apps/railhead/completion_command.h"
+#include "apps/railhead/lab_command.h"
 
 namespace railhead::app {
 
-void addCommands(CLI::App& app, Context& context) { addCompletionCommand(app, context); }
+void addCommands(CLI::App& app, Context& context) {
+  addLabCommand(app, context);
+  addCompletionCommand(app, context);
+}
 
 }  // namespace railhead::app

@@ -1,0 +1,56 @@
+#include "lab/keeper/console_log.h"
+
+#include "src/base/text.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace railhead::lab {
+namespace {
+
+// Terminal control sequences (ESC [ ... letter) and other control characters mean nothing here.
+std::string plainLine(std::string_view line) {
+  std::string out;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    if (line[i] == '\x1b') {
+      if (i + 1 < line.size() && line[i + 1] == '[') ++i;
+      while (i + 1 < line.size() && (line[i + 1] < '@' || line[i + 1] > '~')) ++i;
+      ++i;
+      continue;
+    }
+    if (static_cast<unsigned char>(line[i]) >= 0x20 || line[i] == '\t') out.push_back(line[i]);
+  }
+  return out;
+}
+
+}  // namespace
+
+void ConsoleLog::append(std::string_view bytes) {
+  text_.append(bytes);
+  // Trimmed in steps, so that a chatty node does not move the whole text for every line.
+  if (text_.size() > 2 * capacity_) text_.erase(0, text_.size() - capacity_);
+}
+
+std::string ConsoleLog::tail(std::size_t bytes) const {
+  const std::size_t keep = std::min({bytes, capacity_, text_.size()});
+  std::size_t start = text_.size() - keep;
+  if (start > 0 && text_[start - 1] != '\n') {
+    const auto lineEnd = text_.find('\n', start);
+    if (lineEnd != std::string::npos && lineEnd + 1 < text_.size()) start = lineEnd + 1;
+  }
+  return text_.substr(start);
+}
+
+std::string ConsoleLog::lastLines(std::size_t count) const {
+  const std::string recent = tail(capacity_);
+  std::vector<std::string> lines;
+  for (const std::string_view line : split(recent, '\n')) {
+    std::string plain = plainLine(line);
+    if (!trim(plain).empty()) lines.push_back(std::move(plain));
+  }
+  if (lines.size() > count)
+    lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(count));
+  return join(lines, "\n");
+}
+
+}  // namespace railhead::lab
