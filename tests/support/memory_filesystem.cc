@@ -23,8 +23,9 @@ std::string below(const std::string& directory, const std::string& name) {
 }  // namespace
 
 void MemoryFilesystem::makeParents(const std::string& path) {
+  const std::string parent = parentOf(path);
   std::string at;
-  for (const auto part : split(parentOf(path), '/')) {
+  for (const auto part : split(parent, '/')) {
     if (part.empty()) continue;
     at += "/" + std::string(part);
     nodes_.try_emplace(at, Node{FileKind::kDirectory, {}, 0});
