@@ -1,0 +1,100 @@
+#include "src/bench/verbs_report.h"
+
+#include "src/bench/json_fields.h"
+
+namespace railhead::bench {
+namespace {
+
+constexpr const char* kSchema = "railhead.bench.verbs/1";
+
+Json toJson(const std::optional<Ceiling>& ceiling) {
+  if (!ceiling) return nullptr;
+  return {{"gbps", ceiling->rate.gbps()}, {"explanation", ceiling->explanation}};
+}
+
+Json shareJson(BitRate rate, const std::optional<Ceiling>& ceiling) {
+  const auto share = shareOf(rate, ceiling);
+  return share ? Json(*share) : Json(nullptr);
+}
+
+// Keys carry the unit: "median_us", "mean_gbps".
+Json toJson(const Summary& summary, const std::string& unit) {
+  return {{"samples", summary.count},         {"min_" + unit, summary.minimum},
+          {"median_" + unit, summary.median}, {"p99_" + unit, summary.p99},
+          {"max_" + unit, summary.maximum},   {"mean_" + unit, summary.mean},
+          {"low95_" + unit, summary.low95},   {"high95_" + unit, summary.high95},
+          {"outliers", summary.outlierCount}, {"outliers_" + unit, summary.outliers}};
+}
+
+Json toJson(const RailResult& rail, bool measured) {
+  Json out = {{"rail", rail.rail},
+              {"device", rail.own.device},
+              {"netdev", rail.own.netdev},
+              {"gid", rail.own.gid.toString()},
+              {"address", rail.own.gid.ip().toString()},
+              {"peer_device", rail.peer.device},
+              {"peer_gid", rail.peer.gid.toString()},
+              {"peer_address", rail.peer.gid.ip().toString()},
+              {"mtu", rail.mtu},
+              {"bytes_checked", rail.bytesChecked}};
+  if (!measured) return out;
+  out["gbps"] = rail.rate.gbps();
+  out["share"] = shareJson(rail.rate, rail.ceiling);
+  out["ceiling"] = toJson(rail.ceiling);
+  out["gbps_together"] = rail.rateTogether.gbps();
+  out["intervals"] = toJson(rail.intervals, "gbps");
+  out["latency"] = toJson(rail.latency, "us");
+  return out;
+}
+
+Json toJson(const Environment& environment) {
+  Json devices = Json::array();
+  for (const auto& each : environment.devices) {
+    devices.push_back({{"device", each.device},
+                       {"driver", each.driver},
+                       {"firmware", each.firmware},
+                       {"pcie", toJson(each.pcie)}});
+  }
+  return {{"hostname", environment.hostname},
+          {"kernel", environment.kernel},
+          {"architecture", environment.architecture},
+          {"devices", std::move(devices)}};
+}
+
+}  // namespace
+
+std::optional<double> shareOf(BitRate rate, const std::optional<Ceiling>& ceiling) {
+  if (!ceiling || !(ceiling->rate.bitsPerSecond > 0)) return std::nullopt;
+  return rate.bitsPerSecond / ceiling->rate.bitsPerSecond;
+}
+
+std::string toJson(const VerbsReport& report) {
+  Json rails = Json::array();
+  for (const auto& rail : report.rails) rails.push_back(toJson(rail, report.connector));
+  Json out = {{"schema", kSchema},
+              {"role", report.connector ? "connect" : "listen"},
+              {"peer", report.peer},
+              {"verified", report.verified},
+              {"bytes_checked", report.bytesChecked},
+              {"plan",
+               {{"message_bytes", report.plan.messageBytes},
+                {"outstanding", report.plan.outstanding},
+                {"pairs_per_rail", report.plan.pairsPerRail},
+                {"seconds", report.plan.seconds},
+                {"seed", report.plan.seed}}},
+              {"rails", std::move(rails)},
+              {"environment", toJson(report.environment)}};
+  if (!report.connector) return dumped(out, 2);
+  out["all_rails"] = {{"gbps", report.allRails.gbps()},
+                      {"share", shareJson(report.allRails, report.allRailsCeiling)},
+                      {"ceiling", toJson(report.allRailsCeiling)}};
+  out["latency"] = toJson(report.latency, "us");
+  out["peer_environment"] = toJson(report.peerEnvironment);
+  out["steps"] = Json::array();
+  for (const auto& step : report.steps) {
+    out["steps"].push_back({{"name", step.name}, {"seconds", step.seconds}});
+  }
+  return dumped(out, 2);
+}
+
+}  // namespace railhead::bench

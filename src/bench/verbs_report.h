@@ -1,0 +1,57 @@
+// The outcome of a verbs benchmark, and its JSON form (docs/reference/bench-verbs.md).
+#pragma once
+
+#include "src/base/units.h"
+#include "src/bench/ceiling.h"
+#include "src/bench/environment.h"
+#include "src/bench/statistics.h"
+#include "src/bench/verbs_plan.h"
+#include "src/bench/verbs_wire.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace railhead::bench {
+
+struct RailResult {
+  std::size_t rail = 0;
+  RailOffer own;         // device, GID and what the peer was told
+  RailOffer peer;        // the same of the other end
+  int mtu = 0;           // used by both, bytes
+  BitRate rate;          // alone on the wire; payload
+  BitRate rateTogether;  // while every rail was busy
+  Summary intervals;     // Gb/s, alone
+  Summary latency;       // microseconds, half a round trip
+  std::optional<Ceiling> ceiling;
+  std::uint64_t bytesChecked = 0;
+};
+
+struct StepTime {
+  std::string name;
+  double seconds = 0;
+};
+
+// The connecting end fills everything; the listening end knows rails, plan and what it checked.
+struct VerbsReport {
+  bool connector = true;
+  std::string peer;
+  VerbsPlan plan;
+  std::vector<RailResult> rails;
+  BitRate allRails;                        // every rail at once
+  std::optional<Ceiling> allRailsCeiling;  // the rails' ceilings together
+  Summary latency;                         // of every rail's samples
+  bool verified = false;                   // every byte that was checked was right
+  std::uint64_t bytesChecked = 0;
+  Environment environment;
+  Environment peerEnvironment;
+  std::vector<StepTime> steps;
+};
+
+// rate / ceiling; nullopt without a ceiling.
+std::optional<double> shareOf(BitRate rate, const std::optional<Ceiling>& ceiling);
+
+std::string toJson(const VerbsReport& report);
+
+}  // namespace railhead::bench

@@ -1,0 +1,63 @@
+// The verbs benchmark between two ends: data check, latency and bandwidth over every rail.
+//
+// One end listens and follows, the other connects and leads. Both verify what they receive: every
+// byte, in both directions, on each rail, and the bandwidth buffers as well. Everything has a
+// deadline; a peer that dies, or a rail that does not carry, ends both sides with an Error:
+//   kEnvironment / kPermissionDenied   no peer, wrong token, a device that cannot be used
+//   kCheckFailed                       wrong bytes, a rail that does not carry, a peer that left
+//   kInvalidArgument                   a plan out of bounds
+// One thread each; nothing is left registered or running afterwards.
+#pragma once
+
+#include "src/base/result.h"
+#include "src/bench/rail_choice.h"
+#include "src/bench/rendezvous.h"
+#include "src/bench/verbs_report.h"
+#include "src/verbs/verbs.h"
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace railhead::bench {
+
+struct VerbsSession {
+  verbs::Verbs& verbs;
+  std::vector<RailChoice> rails;
+  Environment environment;  // devices in the order of `rails`
+  std::string token;
+  Deadline meetBy;  // for finding each other
+  // Told before each step, in the user's words; may be empty.
+  std::function<void(std::string_view step)> progress;
+};
+
+struct VerbsTargets {
+  VerbsPlan plan;
+  // Of each rail, when known better than from the device.
+  std::optional<BitRate> lineRate;  // headers are deducted
+  std::optional<BitRate> ceiling;   // taken as it is
+};
+
+// `listener` is a listening TCP socket (listenTcp). Serves one peer.
+Result<VerbsReport> serveVerbs(const VerbsSession& session, int listener);
+
+Result<VerbsReport> runVerbs(const VerbsSession& session, const Endpoint& peer,
+                             const VerbsTargets& targets);
+
+// The lowest of what is known about a rail: an explicit ceiling or line rate, or else the port's
+// rate (not of soft devices, which report nonsense) and the PCIe link.
+std::optional<Ceiling> ceilingOf(const verbs::DeviceInfo& device,
+                                 const DeviceEnvironment& environment, int mtu,
+                                 const VerbsTargets& targets);
+
+// Own rails in the order of the peer's: by subnet when that is unambiguous, else as they stand.
+// kCheckFailed when the counts differ.
+Result<std::vector<std::size_t>> pairRails(const std::vector<RailChoice>& own,
+                                           const std::vector<RailOffer>& peer);
+
+// kCheckFailed: which rail and direction, first wrong offset, expected and actual byte.
+Error wrongBytes(const std::string& where, const Mismatch& mismatch, std::uint64_t ofBytes);
+
+}  // namespace railhead::bench
