@@ -125,7 +125,7 @@ void printMeasurements(std::ostream& out, const Report& report, const TerminalSt
   }
   if (rdma.latencyUs) {
     const std::string p99 =
-        rdma.latencyP99Us ? "99 in 100 within " + formatSeconds(*rdma.latencyP99Us * 1e-6) : "";
+        rdma.latencyP99Us ? "p99 " + formatSeconds(*rdma.latencyP99Us * 1e-6) : "";
     table.addRow({"latency", formatSeconds(*rdma.latencyUs * 1e-6), p99});
   }
   if (rdma.bytesChecked > 0) {

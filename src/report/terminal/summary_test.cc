@@ -55,7 +55,7 @@ TEST(Summary, ShowsTheRunOnOneScreen) {
       "  one rail     36.7 Mb/s  ██████████████                97 % of 37.8 Mb/s\n"
       "  ib_write_bw    37 Mb/s  ██████████████                97 % of 37.8 Mb/s\n"
       "  both rails   70.9 Mb/s  ██████████████████████████░░  93 % of 75.6 Mb/s\n"
-      "  latency        1.62 ms  99 in 100 within 2.1 ms\n"
+      "  latency        1.62 ms  p99 2.1 ms\n"
       "  checked        128 MiB  no byte wrong\n"
       "\n"
       "  11 steps in 68.4 s · /tmp/d/report.json /tmp/d/report.html\n");
