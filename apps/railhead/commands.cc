@@ -1,5 +1,6 @@
 #include "apps/railhead/commands.h"
 
+#include "apps/railhead/bench_command.h"
 #include "apps/railhead/completion_command.h"
 #include "apps/railhead/lab_command.h"
 
@@ -7,6 +8,7 @@ namespace railhead::app {
 
 void addCommands(CLI::App& app, Context& context) {
   addLabCommand(app, context);
+  addBenchCommand(app, context);
   addCompletionCommand(app, context);
 }
 

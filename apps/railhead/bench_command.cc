@@ -1,0 +1,195 @@
+#include "apps/railhead/bench_command.h"
+
+#include "apps/railhead/bench_output.h"
+#include "src/base/text.h"
+#include "src/bench/environment.h"
+#include "src/bench/rail_choice.h"
+#include "src/bench/tcp.h"
+#include "src/bench/verbs_session.h"
+#include "src/os/clock.h"
+#include "src/os/filesystem.h"
+#include "src/os/host_paths.h"
+#include "src/report/terminal/step_printer.h"
+#include "src/verbs/system_verbs.h"
+
+#include <chrono>
+#include <memory>
+#include <ostream>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+#include <unistd.h>
+
+namespace railhead::app {
+namespace {
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  on one node:    railhead bench verbs --listen :7471\n"
+    "  on the other:   railhead bench verbs --connect 10.0.0.1:7471\n"
+    "  chosen rails:   railhead bench verbs --connect 10.0.0.1:7471 --rail rocep1s0f0 \\\n"
+    "                    --rail roceP2p1s0f0@10.100.1.5 --size 1MiB --seconds 10 --json\n"
+    "The connecting end decides size, seconds and rates; the listening end follows and verifies.\n"
+    "Exit code 3: a wrong byte, a rail that does not carry, a peer that left; 4: no peer, wrong\n"
+    "token, no usable RDMA device.";
+
+Result<std::optional<BitRate>> parseRate(const std::string& option, const std::string& text) {
+  if (text.empty()) return std::optional<BitRate>();
+  RAILHEAD_TRY_ASSIGN(const BitRate rate, BitRate::parse(text).addContext(option));
+  if (!(rate.bitsPerSecond > 0)) {
+    return Error(ErrorCode::kInvalidArgument, option + " " + text + ": expected more than 0");
+  }
+  return std::optional(rate);
+}
+
+Result<std::vector<bench::RailChoice>> railsOf(const BenchVerbsSettings& settings,
+                                               verbs::Verbs& verbs) {
+  std::vector<bench::RailRequest> requests;
+  for (const auto& text : settings.rails) {
+    RAILHEAD_TRY_ASSIGN(auto request, bench::RailRequest::parse(text));
+    requests.push_back(std::move(request));
+  }
+  return bench::chooseRails(verbs, requests);
+}
+
+bench::Environment environmentOf(const std::vector<bench::RailChoice>& rails) {
+  std::vector<verbs::DeviceInfo> devices;
+  for (const auto& rail : rails) devices.push_back(rail.device);
+  const auto filesystem = os::RootedFilesystem::open("/");
+  if (!filesystem.has_value()) return {};
+  return bench::readEnvironment(**filesystem, os::HostPaths().sys, devices);
+}
+
+// Shows the session's steps on a terminal, one line each.
+class Progress {
+ public:
+  explicit Progress(Context& context) {
+    if (!context.terminal) return;
+    printer_ = std::make_unique<report::StepPrinter>(
+        context.err, report::detectStyle(STDERR_FILENO, report::processEnvironment), clock_);
+    ticker_ = std::make_unique<report::StepTicker>(*printer_);
+  }
+  void begin(std::string_view step) {
+    if (!printer_) return;
+    end();
+    printer_->begin(step);
+    running_ = true;
+  }
+  void end() {
+    if (running_) printer_->succeed();
+    running_ = false;
+  }
+  // False when no step was running: then nothing was shown.
+  bool fail(const Error& error) {
+    if (running_) printer_->fail({error, {}, {}});
+    return std::exchange(running_, false);
+  }
+
+ private:
+  os::SystemClock clock_;
+  std::unique_ptr<report::StepPrinter> printer_;
+  std::unique_ptr<report::StepTicker> ticker_;
+  bool running_ = false;
+};
+
+Result<bench::VerbsReport> run(const BenchVerbsSettings& settings, verbs::Verbs& verbs,
+                               Progress& progress) {
+  const bool listens = !settings.listen.empty();
+  RAILHEAD_TRY_ASSIGN(const auto endpoint,
+                      bench::Endpoint::parse(listens ? settings.listen : settings.connect));
+  bench::VerbsTargets targets;
+  targets.plan = settings.plan;
+  RAILHEAD_TRY(targets.plan.check());
+  RAILHEAD_TRY_ASSIGN(targets.ceiling, parseRate("--ceiling", settings.ceiling));
+  RAILHEAD_TRY_ASSIGN(targets.lineRate, parseRate("--line-rate", settings.lineRate));
+  if (settings.token.size() > 128 || settings.token.find('\n') != std::string::npos) {
+    return Error(ErrorCode::kInvalidArgument, "--token " + railhead::quoted(settings.token) +
+                                                  ": expected one line of at most 128 bytes");
+  }
+  RAILHEAD_TRY_ASSIGN(auto rails, railsOf(settings, verbs));
+  const bench::Environment environment = environmentOf(rails);
+  const auto wait = std::chrono::duration<double>(settings.timeout);
+  const bench::VerbsSession session{
+      verbs,
+      std::move(rails),
+      environment,
+      settings.token,
+      std::chrono::steady_clock::now() +
+          std::chrono::duration_cast<std::chrono::steady_clock::duration>(wait),
+      [&](std::string_view step) { progress.begin(step); }};
+  if (!listens) return bench::runVerbs(session, endpoint, targets);
+  RAILHEAD_TRY_ASSIGN(const os::UniqueFd listener, bench::listenTcp(endpoint));
+  return bench::serveVerbs(session, listener.get());
+}
+
+void addVerbs(CLI::App* bench, Context& context) {
+  auto settings = std::make_shared<BenchVerbsSettings>();
+  auto* command =
+      bench->add_subcommand("verbs", "Measure RDMA writes between two nodes and verify every byte");
+  command->footer(kExamples);
+  auto* ends = command->add_option_group("ends", "which end this is");
+  ends->add_option("--listen", settings->listen, "ADDRESS:PORT to wait on for the other end");
+  ends->add_option("--connect", settings->connect, "ADDRESS:PORT where the other end listens");
+  ends->require_option(1);
+  command->add_option("--rail", settings->rails,
+                      "DEVICE or DEVICE@ADDRESS, once per rail (default: every RDMA device with an "
+                      "IPv4 address in this network namespace)");
+  bench::VerbsPlan& plan = settings->plan;
+  command->add_option("--size", plan.messageBytes, "bytes of one write, like 64KiB")
+      ->transform(CLI::AsSizeValue(false))
+      ->default_str("64KiB");
+  command->add_option("--seconds", plan.seconds, "of each bandwidth measurement")
+      ->capture_default_str();
+  command->add_option("--outstanding", plan.outstanding, "writes in flight on each rail")
+      ->capture_default_str();
+  command->add_option("--pairs", plan.pairsPerRail, "queue pairs on each rail")
+      ->capture_default_str();
+  command->add_option("--latency-seconds", plan.latencySeconds, "at most, on each rail")
+      ->capture_default_str();
+  command->add_option("--seed", plan.seed, "of the patterns that are verified")
+      ->capture_default_str();
+  auto* ceiling =
+      command->add_option("--ceiling", settings->ceiling,
+                          "payload rate one rail can reach at most, like 37Mbit (default: from "
+                          "port and PCIe link, where they can be believed)");
+  command
+      ->add_option("--line-rate", settings->lineRate,
+                   "rate of one rail's link, like 40Mbit: the ceiling is this less headers")
+      ->excludes(ceiling);
+  command->add_option("--token", settings->token,
+                      "both ends must give the same (a name, not a password)");
+  command->add_option("--timeout", settings->timeout, "seconds to find the other end")
+      ->capture_default_str()
+      ->check(CLI::Range(0.1, 3600.0));
+  command->add_flag("--json", settings->json, "print the result as JSON");
+  command->final_callback([settings, &context] {
+    verbs::SystemVerbs verbs;
+    runBenchVerbs(*settings, verbs, context);
+  });
+}
+
+}  // namespace
+
+void runBenchVerbs(const BenchVerbsSettings& settings, verbs::Verbs& verbs, Context& context) {
+  Progress progress(context);
+  const auto report = run(settings, verbs, progress);
+  if (!report.has_value()) {
+    if (!progress.fail(report.error())) return fail(context, report.error());
+    context.exitCode = exitCodeFor(report.error().code);
+    return;
+  }
+  progress.end();
+  if (settings.json) {
+    context.out << bench::toJson(*report) << '\n';
+  } else {
+    printVerbsReport(context.out, *report);
+  }
+}
+
+void addBenchCommand(CLI::App& app, Context& context) {
+  auto* bench = app.add_subcommand("bench", "Measure a path, with every byte verified");
+  bench->require_subcommand(1);
+  addVerbs(bench, context);
+}
+
+}  // namespace railhead::app

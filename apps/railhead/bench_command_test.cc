@@ -1,0 +1,171 @@
+#include "apps/railhead/bench_command.h"
+
+#include "src/bench/tcp.h"
+#include "tests/support/fake_verbs.h"
+
+#include <chrono>
+#include <future>
+#include <sstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace railhead::app {
+namespace {
+
+using testing::HasSubstr;
+using testing_support::FakeFabric;
+using testing_support::FakeVerbs;
+
+struct Outcome {
+  ExitCode code;
+  std::string out;
+  std::string err;
+};
+
+Outcome commandLine(std::vector<std::string> args) {
+  args.insert(args.begin(), {"railhead", "bench", "verbs"});
+  std::ostringstream out;
+  std::ostringstream err;
+  Context context{out, err, false, "railhead"};
+  const ExitCode code = runCommandLine(args, context);
+  return {code, out.str(), err.str()};
+}
+
+Outcome command(const BenchVerbsSettings& settings, verbs::Verbs& verbs) {
+  std::ostringstream out;
+  std::ostringstream err;
+  Context context{out, err, false, "railhead"};
+  runBenchVerbs(settings, verbs, context);
+  return {context.exitCode, out.str(), err.str()};
+}
+
+// A port that was free a moment ago.
+std::string freeEndpoint() {
+  const auto listener = bench::listenTcp(bench::Endpoint::parse("127.0.0.1:0").value()).value();
+  return bench::boundEndpoint(listener.get()).value().toString();
+}
+
+class BenchVerbs : public testing::Test {
+ protected:
+  BenchVerbs() {
+    settings_.plan.messageBytes = 4096;
+    settings_.plan.outstanding = 4;
+    settings_.plan.seconds = 0.05;
+    settings_.plan.latencySeconds = 0.02;
+    settings_.plan.latencySamples = 30;
+    settings_.timeout = 10;
+    settings_.lineRate = "100Mbit";
+    for (const char* name : {"a0", "b0"}) fabric_.setRate(name, {100e6});
+  }
+
+  std::pair<Outcome, Outcome> both(const std::string& tokenOfListener = "") {
+    const std::string endpoint = freeEndpoint();
+    BenchVerbsSettings listen = settings_;
+    listen.listen = endpoint;
+    listen.token = tokenOfListener;
+    auto listening = std::async(std::launch::async, [&] { return command(listen, b_); });
+    settings_.connect = endpoint;
+    Outcome connected = command(settings_, a_);
+    return {std::move(connected), listening.get()};
+  }
+
+  FakeFabric fabric_;
+  FakeVerbs a_{fabric_, {{"a0", "10.0.0.1"}}};
+  FakeVerbs b_{fabric_, {{"b0", "10.0.0.2"}}};
+  BenchVerbsSettings settings_;
+};
+
+TEST_F(BenchVerbs, BothEndsSucceedAndSayWhatTheyMeasured) {
+  const auto [connector, listener] = both();
+  EXPECT_EQ(connector.code, ExitCode::kOk) << connector.err;
+  EXPECT_EQ(listener.code, ExitCode::kOk) << listener.err;
+  EXPECT_THAT(connector.out, HasSubstr("10.0.0.1 -> 10.0.0.2"));
+  EXPECT_THAT(connector.out, HasSubstr("verified byte by byte, all right"));
+  EXPECT_THAT(listener.out, HasSubstr("verified byte by byte, all right"));
+  EXPECT_EQ(connector.err, "");
+}
+
+TEST_F(BenchVerbs, JsonIsOneObjectOnStandardOutput) {
+  settings_.json = true;
+  const auto [connector, listener] = both();
+  ASSERT_EQ(connector.code, ExitCode::kOk) << connector.err;
+  const auto json = nlohmann::json::parse(connector.out);
+  EXPECT_EQ(json.at("verified"), true);
+  EXPECT_THAT(json.at("rails").at(0).at("ceiling").at("explanation").get<std::string>(),
+              HasSubstr("1024/1106"));
+  EXPECT_EQ(nlohmann::json::parse(listener.out).at("role"), "listen");
+}
+
+TEST_F(BenchVerbs, AWrongByteIsExitThreeOnBothEnds) {
+  fabric_.corruptByte("a0", 0, 5);
+  const auto [connector, listener] = both();
+  EXPECT_EQ(connector.code, ExitCode::kCheckFailed);
+  EXPECT_EQ(listener.code, ExitCode::kCheckFailed);
+  EXPECT_THAT(connector.err, HasSubstr("byte 5 is"));
+  EXPECT_EQ(connector.out, "");
+}
+
+TEST_F(BenchVerbs, AWrongTokenIsExitFourInOneLineAndARemedy) {
+  settings_.timeout = 0.5;
+  const auto [connector, listener] = both("other");
+  EXPECT_EQ(connector.code, ExitCode::kEnvironment);
+  EXPECT_THAT(connector.err, HasSubstr("wrong token"));
+  EXPECT_THAT(connector.err, HasSubstr("remedy: "));
+  EXPECT_EQ(std::count(connector.err.begin(), connector.err.end(), '\n'), 2);
+  EXPECT_EQ(listener.code, ExitCode::kEnvironment);
+}
+
+TEST_F(BenchVerbs, NobodyThereIsExitFourWithinTheTimeout) {
+  settings_.timeout = 0.2;
+  settings_.connect = freeEndpoint();
+  const auto start = std::chrono::steady_clock::now();
+  const Outcome outcome = command(settings_, a_);
+  EXPECT_EQ(outcome.code, ExitCode::kEnvironment);
+  EXPECT_THAT(outcome.err, HasSubstr(settings_.connect));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+}
+
+TEST_F(BenchVerbs, NoRdmaDeviceIsExitFour) {
+  FakeVerbs none(fabric_, {});
+  settings_.listen = "127.0.0.1:0";
+  const Outcome outcome = command(settings_, none);
+  EXPECT_EQ(outcome.code, ExitCode::kEnvironment);
+  EXPECT_THAT(outcome.err, HasSubstr("there is no RDMA device"));
+}
+
+TEST_F(BenchVerbs, BadValuesAreExitTwoAndNamed) {
+  settings_.connect = "nowhere";
+  EXPECT_THAT(command(settings_, a_).err, HasSubstr("'nowhere'"));
+  settings_.connect = "127.0.0.1:1";
+  settings_.lineRate = "fast";
+  Outcome outcome = command(settings_, a_);
+  EXPECT_EQ(outcome.code, ExitCode::kUsage);
+  EXPECT_THAT(outcome.err, HasSubstr("--line-rate"));
+  settings_.lineRate = "";
+  settings_.rails = {"no/device"};
+  outcome = command(settings_, a_);
+  EXPECT_EQ(outcome.code, ExitCode::kUsage);
+  EXPECT_THAT(outcome.err, HasSubstr("no/device"));
+}
+
+TEST(BenchVerbsUsage, ExactlyOneEndIsNeeded) {
+  EXPECT_EQ(commandLine({}).code, ExitCode::kUsage);
+  EXPECT_EQ(commandLine({"--listen", ":1", "--connect", "10.0.0.1:1"}).code, ExitCode::kUsage);
+  EXPECT_EQ(commandLine({"--listen", ":1", "--size", "huge"}).code, ExitCode::kUsage);
+  EXPECT_EQ(commandLine({"--listen", ":1", "--ceiling", "1Gbit", "--line-rate", "1Gbit"}).code,
+            ExitCode::kUsage);
+  const Outcome tooBig = commandLine({"--listen", "127.0.0.1:0", "--size", "1GiB"});
+  EXPECT_EQ(tooBig.code, ExitCode::kUsage);
+  EXPECT_THAT(tooBig.err, HasSubstr("1073741824"));
+}
+
+TEST(BenchVerbsUsage, HelpHasAnExample) {
+  const Outcome help = commandLine({"--help"});
+  EXPECT_EQ(help.code, ExitCode::kOk);
+  EXPECT_THAT(help.out, HasSubstr("railhead bench verbs --listen :7471"));
+}
+
+}  // namespace
+}  // namespace railhead::app
