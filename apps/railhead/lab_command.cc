@@ -35,7 +35,13 @@ class SignalFd {
     pthread_sigmask(SIG_BLOCK, &wanted, &before_);
     fd_.reset(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
   }
-  ~SignalFd() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  ~SignalFd() {
+    // What came was acted upon; left pending it would end the process now, without its exit code.
+    signalfd_siginfo taken{};
+    while (::read(fd_.get(), &taken, sizeof taken) > 0) {
+    }
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
   SignalFd(const SignalFd&) = delete;
   SignalFd& operator=(const SignalFd&) = delete;
   int get() const { return fd_.get(); }
