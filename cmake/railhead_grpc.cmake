@@ -5,6 +5,7 @@
 # the distribution ships no archives, or a sanitizer must see the library's borders, shared ones are
 # taken instead.
 
+include_guard(GLOBAL)
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_program(RAILHEAD_PROTOC protoc)

@@ -1,0 +1,437 @@
+#include "lab/kubelet/kubelet.h"
+
+#include "lab/kubelet/pod_json.h"
+#include "src/base/text.h"
+#include "src/kube/resource_name.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <random>
+#include <utility>
+
+#include <sys/stat.h>
+
+namespace railhead::lab {
+namespace {
+
+constexpr const char* kSocketName = "kubelet.sock";
+constexpr const char* kVersion = "v1beta1";
+constexpr std::chrono::seconds kDialDeadline{10};
+constexpr std::chrono::seconds kCallDeadline{10};
+
+os::Deadline in(std::chrono::milliseconds wait) { return std::chrono::steady_clock::now() + wait; }
+
+std::string randomHex(std::size_t digits) {
+  std::random_device random;
+  std::string text;
+  while (text.size() < digits) text += "0123456789abcdef"[random() & 15];
+  return text;
+}
+
+std::string randomUuid() {
+  std::string hex = randomHex(32);
+  hex[12] = '4';
+  hex[16] = "89ab"[static_cast<unsigned char>(hex[16]) & 3];
+  return hex.substr(0, 8) + "-" + hex.substr(8, 4) + "-" + hex.substr(12, 4) + "-" +
+         hex.substr(16, 4) + "-" + hex.substr(20);
+}
+
+bool isSocket(const std::string& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode);
+}
+
+CniRequest requestFor(const Pod& pod) {
+  CniRequest request;
+  request.containerId = pod.sandboxId;
+  request.netns = pod.netns;
+  request.podNamespace = pod.spec.name.podNamespace;
+  request.podName = pod.spec.name.name;
+  request.podUid = pod.uid;
+  request.annotations = pod.spec.annotations;
+  return request;
+}
+
+void merge(const kube::AllocateAnswer& from, kube::AllocateAnswer& into) {
+  into.env.insert(from.env.begin(), from.env.end());
+  into.annotations.insert(from.annotations.begin(), from.annotations.end());
+  into.mounts.insert(into.mounts.end(), from.mounts.begin(), from.mounts.end());
+  into.deviceNodes.insert(into.deviceNodes.end(), from.deviceNodes.begin(), from.deviceNodes.end());
+  into.cdiDevices.insert(into.cdiDevices.end(), from.cdiDevices.begin(), from.cdiDevices.end());
+}
+
+}  // namespace
+
+Kubelet::Kubelet(KubeletOptions options, CniRuntime& cni, SandboxMaker& sandboxes)
+    : options_(std::move(options)),
+      cni_(cni),
+      sandboxes_(sandboxes),
+      refuseWith_(options_.refuseWith) {}
+
+Kubelet::~Kubelet() { stop(); }
+
+Result<void> Kubelet::removeSockets() const {
+  std::error_code failed;
+  for (const auto& folder : {options_.pluginsFolder, options_.podResourcesFolder}) {
+    std::filesystem::create_directories(folder, failed);
+    if (failed) return Error::fromErrno(failed.value(), "make " + folder);
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(options_.pluginsFolder, failed)) {
+    if (!isSocket(entry.path().string())) continue;
+    std::error_code kept;
+    std::filesystem::remove(entry.path(), kept);
+    if (kept) return Error::fromErrno(kept.value(), "remove " + entry.path().string());
+  }
+  if (failed) return Error::fromErrno(failed.value(), "list " + options_.pluginsFolder);
+  return {};
+}
+
+Result<void> Kubelet::start() {
+  const std::lock_guard lifecycle(lifecycle_);
+  if (services_) return Error(ErrorCode::kAlreadyExists, "kubelet stand-in: already started");
+  RAILHEAD_TRY(removeSockets());
+  {
+    const std::lock_guard lock(mutex_);
+    ledger_.forgetDevices();
+    changed_.notify_all();
+  }
+  RAILHEAD_TRY_ASSIGN(services_, Services::start({options_.pluginsFolder + "/" + kSocketName,
+                                                  options_.podResourcesFolder + "/" + kSocketName,
+                                                  options_.offersGet},
+                                                 *this));
+  return {};
+}
+
+void Kubelet::stop() {
+  const std::lock_guard lifecycle(lifecycle_);
+  services_.reset();  // no registration comes after this
+  std::map<std::string, std::shared_ptr<PluginLink>> links;
+  {
+    const std::lock_guard lock(mutex_);
+    links.swap(links_);
+  }
+  for (const auto& [resource, link] : links) link->close();
+}
+
+Result<void> Kubelet::restart() {
+  stop();
+  return start();
+}
+
+void Kubelet::refuseRegistrations(const std::string& text) {
+  const std::lock_guard lock(mutex_);
+  refuseWith_ = text;
+}
+
+void Kubelet::dropPlugin(const std::string& resource) {
+  std::shared_ptr<PluginLink> link;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = links_.find(resource);
+    if (found == links_.end()) return;
+    link = std::move(found->second);
+    links_.erase(found);
+    ledger_.markUnhealthy(resource);
+    ledger_.setConnected(resource, false);
+    changed_.notify_all();
+  }
+  link->close();
+}
+
+// Path of the plugin's socket, or why it cannot be one.
+Result<std::string> Kubelet::checkEndpoint(const RegistrationRequest& request) const {
+  if (request.version != kVersion) {
+    return Error(ErrorCode::kUnsupported, "API version " + railhead::quoted(request.version) +
+                                              " is not supported, only " + kVersion + " is");
+  }
+  RAILHEAD_TRY(kube::checkResourceName(request.resource));
+  const std::string& name = request.endpoint;
+  if (name.empty() || name == "." || name == ".." || name == kSocketName ||
+      name.find('/') != std::string::npos) {
+    return Error(ErrorCode::kInvalidArgument, "endpoint " + railhead::quoted(name) +
+                                                  ": a socket in " + options_.pluginsFolder +
+                                                  " other than " + kSocketName);
+  }
+  const std::string path = options_.pluginsFolder + "/" + name;
+  if (!isSocket(path)) {
+    return Error(ErrorCode::kNotFound,
+                 "endpoint " + railhead::quoted(name) + ": no socket at " + path);
+  }
+  return path;
+}
+
+Result<void> Kubelet::onRegister(const RegistrationRequest& request) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!refuseWith_.empty()) return Error(ErrorCode::kInvalidArgument, refuseWith_);
+  }
+  RAILHEAD_TRY_ASSIGN(const std::string path, checkEndpoint(request));
+  RAILHEAD_TRY_ASSIGN(auto dialled, PluginLink::dial(path, in(kDialDeadline)));
+  const std::shared_ptr<PluginLink> link = std::move(dialled);
+  std::shared_ptr<PluginLink> old;
+  {
+    const std::lock_guard lock(mutex_);
+    old = std::exchange(links_[request.resource], link);
+    ledger_.setConnected(request.resource, true);
+    ++registrations_;
+    const PluginLink* self = link.get();
+    link->watch([this, resource = request.resource, self](
+                    const std::vector<kube::Device>& list) { listArrived(resource, self, list); },
+                [this, resource = request.resource, self] { linkEnded(resource, self); });
+    changed_.notify_all();
+  }
+  if (old) old->close();
+  return {};
+}
+
+void Kubelet::listArrived(const std::string& resource, const PluginLink* from,
+                          const std::vector<kube::Device>& devices) {
+  const std::lock_guard lock(mutex_);
+  const auto link = links_.find(resource);
+  if (link == links_.end() || link->second.get() != from) return;
+  ledger_.setDevices(resource, devices);
+  changed_.notify_all();
+}
+
+void Kubelet::linkEnded(const std::string& resource, const PluginLink* from) {
+  const std::lock_guard lock(mutex_);
+  const auto link = links_.find(resource);
+  if (link == links_.end() || link->second.get() != from) return;
+  ledger_.markUnhealthy(resource);
+  ledger_.setConnected(resource, false);
+  changed_.notify_all();
+}
+
+std::vector<HeldDevice> Kubelet::heldDevices() {
+  const std::lock_guard lock(mutex_);
+  std::vector<HeldDevice> lines;
+  for (const auto& [name, running] : pods_) {
+    if (running.pod.devices.empty()) lines.push_back({name.podNamespace, name.name, "", {}});
+    for (const auto& [resource, ids] : running.pod.devices) {
+      for (const auto& id : ids) {
+        lines.push_back({name.podNamespace, name.name, resource,
+                         ledger_.find(resource, id).value_or(kube::Device{id, false, {}})});
+      }
+    }
+  }
+  return lines;
+}
+
+std::vector<HeldDevice> Kubelet::allDevices() {
+  std::vector<HeldDevice> lines;
+  for (const auto& [resource, status] : this->status().resources) {
+    for (const auto& device : status.devices) lines.push_back({"", "", resource, device});
+  }
+  return lines;
+}
+
+Result<Pod> Kubelet::runPod(const PodSpec& spec) {
+  Pod pod;
+  pod.spec = spec;
+  pod.uid = randomUuid();
+  pod.sandboxId = randomHex(64);
+  RAILHEAD_TRY(admit(pod));
+  auto ready = setUp(pod);
+  if (ready.has_value()) ready = startCommand(pod);
+  if (!ready.has_value()) {
+    Error error = std::move(ready).error().addContext("pod " + spec.name.text());
+    // What containerd does with a sandbox whose network failed: DEL for all, then away with it.
+    if (!pod.netns.empty()) {
+      const auto undone = cni_.remove(requestFor(pod), pod.cniResult);
+      if (!undone.has_value()) error.message += "; clean-up: " + undone.error().message;
+      const auto gone = sandboxes_.remove(pod.netns);
+      if (!gone.has_value()) error.message += "; clean-up: " + gone.error().message;
+    }
+    forget(spec.name);
+    return error;
+  }
+  return pod;
+}
+
+// Devices for every resource, or none: then nothing is held.
+Result<void> Kubelet::admit(Pod& pod) {
+  const std::lock_guard admission(admission_);
+  const PodName& name = pod.spec.name;
+  {
+    const std::lock_guard lock(mutex_);
+    if (pods_.contains(name)) {
+      return Error(ErrorCode::kAlreadyExists, "pod " + name.text() + " exists already",
+                   "delete it first");
+    }
+  }
+  for (const auto& [resource, count] : pod.spec.resources) {
+    auto allocated = allocate(pod, resource, count);
+    if (!allocated.has_value()) {
+      forget(name);
+      return allocated;
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  pods_[name].pod = pod;
+  changed_.notify_all();
+  return {};
+}
+
+Result<void> Kubelet::allocate(Pod& pod, const std::string& resource, int count) {
+  std::vector<std::string> available;
+  std::shared_ptr<PluginLink> link;
+  {
+    const std::lock_guard lock(mutex_);
+    RAILHEAD_TRY_ASSIGN(available, ledger_.available(pod.spec.name, resource, count));
+    const auto found = links_.find(resource);
+    if (found != links_.end()) link = found->second;
+  }
+  if (!link) {
+    return Error(ErrorCode::kUnavailable, "pod " + pod.spec.name.text() + " waits: the plugin of " +
+                                              resource + " is not connected");
+  }
+  std::vector<std::string> preferred;
+  // As kubelet: the plugin is asked only where there is a choice and where it offers to.
+  if (link->offersPreference() && available.size() > static_cast<std::size_t>(count)) {
+    RAILHEAD_TRY_ASSIGN(preferred, link->preferred(available, count, in(kCallDeadline)));
+  }
+  const auto chosen = DeviceLedger::choose(available, preferred, count);
+  RAILHEAD_TRY_ASSIGN(const auto answer, link->allocate(chosen, in(kCallDeadline)));
+  merge(answer, pod.allocation);
+  pod.devices[resource] = chosen;
+  const std::lock_guard lock(mutex_);
+  ledger_.hold(pod.spec.name, resource, chosen);
+  return {};
+}
+
+Result<void> Kubelet::setUp(Pod& pod) {
+  RAILHEAD_TRY_ASSIGN(pod.netns, sandboxes_.make("cni-" + pod.uid));
+  RAILHEAD_TRY_ASSIGN(pod.cniResult, cni_.add(requestFor(pod)));
+  const std::lock_guard lock(mutex_);
+  pods_[pod.spec.name].pod = pod;
+  changed_.notify_all();
+  return {};
+}
+
+Result<void> Kubelet::startCommand(const Pod& pod) {
+  if (pod.spec.command.empty()) return {};
+  Container::Plan plan{pod.spec.command, podEnvironment(pod), pod.netns, logFile(pod.spec.name)};
+  plan.environment.insert(options_.environment.begin(), options_.environment.end());
+  std::error_code failed;
+  std::filesystem::create_directories(options_.logFolder, failed);
+  if (failed) return Error::fromErrno(failed.value(), "make " + options_.logFolder);
+  RAILHEAD_TRY_ASSIGN(auto container, Container::start(plan));
+  const std::lock_guard lock(mutex_);
+  pods_[pod.spec.name].container = std::move(container);
+  return {};
+}
+
+void Kubelet::forget(const PodName& name) {
+  std::unique_ptr<Container> container;
+  const std::lock_guard lock(mutex_);
+  ledger_.release(name);
+  const auto found = pods_.find(name);
+  if (found != pods_.end()) {
+    container = std::move(found->second.container);
+    pods_.erase(found);
+  }
+  changed_.notify_all();
+}
+
+Result<void> Kubelet::deletePod(const PodName& name, DeleteMode mode) {
+  std::unique_ptr<Container> container;
+  RAILHEAD_TRY_ASSIGN(const Pod pod, findPod(name));
+  if (pod.cniResult.empty()) {
+    return Error(ErrorCode::kBusy, "pod " + name.text() + " is still being made");
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = pods_.find(name);
+    if (found != pods_.end()) container = std::move(found->second.container);
+  }
+  container.reset();  // its processes would keep the namespace alive
+  CniRequest request = requestFor(pod);
+  if (mode != DeleteMode::kProperly) {
+    RAILHEAD_TRY(sandboxes_.remove(pod.netns).addContext("pod " + name.text()));
+    request.netns.clear();
+  }
+  if (mode != DeleteMode::kWithoutDel) {
+    // A refusal leaves the pod and its devices where they are: kubelet would try again.
+    RAILHEAD_TRY(cni_.remove(request, pod.cniResult).addContext("pod " + name.text()));
+  }
+  if (mode == DeleteMode::kProperly) {
+    RAILHEAD_TRY(sandboxes_.remove(pod.netns).addContext("pod " + name.text()));
+  }
+  forget(name);
+  return {};
+}
+
+Result<Pod> Kubelet::findPod(const PodName& name) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = pods_.find(name);
+  if (found != pods_.end()) return found->second.pod;
+  std::vector<std::string> known;
+  for (const auto& [other, running] : pods_) known.push_back(other.text());
+  return Error(ErrorCode::kNotFound, "pod " + name.text() + " does not exist; there are: " +
+                                         (known.empty() ? "none" : join(known, ", ")));
+}
+
+std::string Kubelet::logFile(const PodName& name) const {
+  return options_.logFolder + "/" + name.podNamespace + "_" + name.name + ".log";
+}
+
+KubeletStatus Kubelet::status() const {
+  const std::lock_guard lock(mutex_);
+  return statusLocked();
+}
+
+KubeletStatus Kubelet::statusLocked() const {
+  KubeletStatus status{ledger_.status(), {}, registrations_};
+  for (const auto& [name, running] : pods_) {
+    status.pods.push_back(
+        {running.pod, running.container ? running.container->exitCode() : std::nullopt});
+  }
+  return status;
+}
+
+bool Kubelet::waitFor(const std::function<bool(const KubeletStatus&)>& wanted,
+                      os::Deadline deadline) const {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_until(lock, deadline, [&] { return wanted(statusLocked()); });
+}
+
+std::string statusToJson(const KubeletStatus& status) {
+  using nlohmann::json;
+  json allocatable = json::object();
+  json capacity = json::object();
+  json unhealthy = json::object();
+  json resources = json::object();
+  for (const auto& [name, resource] : status.resources) {
+    allocatable[name] = resource.allocatable;
+    capacity[name] = resource.capacity;
+    unhealthy[name] = json::array();
+    json devices = json::array();
+    for (const auto& device : resource.devices) {
+      if (!device.healthy) unhealthy[name].push_back(device.id);
+      const auto holder = resource.holders.find(device.id);
+      devices.push_back(
+          {{"id", device.id},
+           {"healthy", device.healthy},
+           {"numa", device.numaNodes},
+           {"pod", holder == resource.holders.end() ? json() : json(holder->second)}});
+    }
+    resources[name] = {
+        {"connected", resource.connected}, {"free", resource.free}, {"devices", devices}};
+  }
+  json pods = json::array();
+  for (const auto& [pod, exitCode] : status.pods) {
+    json one = podAsJson(pod);
+    if (!pod.spec.command.empty()) one["exitCode"] = exitCode ? json(*exitCode) : json();
+    pods.push_back(std::move(one));
+  }
+  const json all = {{"allocatable", allocatable},
+                    {"capacity", capacity},
+                    {"unhealthy", unhealthy},
+                    {"resources", resources},
+                    {"pods", pods},
+                    {"registrations", status.registrations}};
+  return all.dump(2, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace railhead::lab

@@ -1,0 +1,413 @@
+#include "src/kube/device_plugin_server.h"
+
+#include "src/base/text.h"
+#include "src/kube/folder_watch.h"
+#include "src/kube/plugin_socket.h"
+#include "src/kube/resource_name.h"
+#include "src/kube/rpc/plugin_service.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+
+namespace railhead::kube {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr const char* kKubeletSocket = "kubelet.sock";
+// Kubelet dials us back within Register and gives that ten seconds.
+constexpr std::chrono::seconds kRegisterDeadline{15};
+// Even if an event was missed, nothing stays wrong for longer.
+constexpr std::chrono::milliseconds kLookAround{1000};
+
+Result<void> checkOptions(const DevicePluginOptions& options) {
+  RAILHEAD_TRY(checkResourceName(options.resource));
+  if (options.socket.empty() || options.socket.find('/') != std::string::npos ||
+      options.socket.front() == '.' || options.socket == kKubeletSocket) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "device-plugin socket name " + quoted(options.socket) +
+                     ": a file name other than kubelet.sock, without '/' and leading '.'");
+  }
+  for (const auto& name : {options.socket, std::string(kKubeletSocket)}) {
+    const std::string path = options.folder + "/" + name;
+    if (path.size() > PluginSocket::kMaxPath) {
+      return Error(ErrorCode::kInvalidArgument,
+                   "device-plugin socket path " + quoted(path, 160) + " has " +
+                       std::to_string(path.size()) + " bytes: at most " +
+                       std::to_string(PluginSocket::kMaxPath) + " are allowed",
+                   "mount kubelet's folder at a shorter path");
+    }
+  }
+  return {};
+}
+
+Result<void> checkDevices(const std::vector<Device>& devices) {
+  if (devices.size() > DevicePluginServer::kMaxDevices) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "devices: " + std::to_string(devices.size()) + ": at most " +
+                     std::to_string(DevicePluginServer::kMaxDevices) + " are allowed");
+  }
+  std::set<std::string_view> seen;
+  for (const auto& device : devices) {
+    const bool printable = std::all_of(device.id.begin(), device.id.end(),
+                                       [](unsigned char c) { return std::isgraph(c) != 0; });
+    if (device.id.empty() || device.id.size() > DevicePluginServer::kMaxIdLength || !printable) {
+      return Error(ErrorCode::kInvalidArgument,
+                   "device id " + quoted(device.id) + ": 1 to " +
+                       std::to_string(DevicePluginServer::kMaxIdLength) + " visible characters");
+    }
+    if (!seen.insert(device.id).second) {
+      return Error(ErrorCode::kInvalidArgument,
+                   "device id " + quoted(device.id) + " is in the list twice");
+    }
+  }
+  return {};
+}
+
+bool kubeletIsAway(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::kNotFound:
+    case ErrorCode::kUnavailable:
+    case ErrorCode::kDeadlineExceeded:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+std::string_view pluginPhaseName(PluginPhase phase) {
+  switch (phase) {
+    case PluginPhase::kStopped:
+      return "stopped";
+    case PluginPhase::kWaiting:
+      return "waiting";
+    case PluginPhase::kRegistering:
+      return "registering";
+    case PluginPhase::kRegistered:
+      return "registered";
+    case PluginPhase::kRefused:
+      return "refused";
+    case PluginPhase::kDisplaced:
+      return "displaced";
+  }
+  return "stopped";
+}
+
+// Owns the thread that looks after the socket file and the registration.
+class DevicePluginServer::Keeper {
+ public:
+  Keeper(DevicePluginOptions options, ResourceHandler& handler)
+      : options_(std::move(options)),
+        socket_(options_.folder + "/" + options_.socket),
+        service_(handler, {[this](int open) { watchersChanged(open); },
+                           [this](std::uint64_t id, Result<void> result) {
+                             registrationEnded(id, std::move(result));
+                           }}) {}
+  ~Keeper() { stop(); }
+
+  Result<void> start();
+  void stop();
+  void publish(const std::vector<Device>& devices) { service_.publish(devices); }
+  PluginState state() const {
+    const std::lock_guard lock(mutex_);
+    return state_;
+  }
+  bool waitFor(const std::function<bool(const PluginState&)>& wanted, os::Deadline deadline) const {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_until(lock, deadline, [&] { return wanted(state_); });
+  }
+
+ private:
+  void run();
+  bool ensureWatch();
+  bool ensureSocket();
+  void registerIfDue();
+  bool waitForEvents();
+  void acceptAll();
+  void followFolder();
+  void registerSoon(const std::string& why);
+  void standBack(PluginPhase phase, const std::string& detail);
+  void watchersChanged(int open);
+  void registrationEnded(std::uint64_t id, Result<void> result);
+  // Runs `change` on the state and tells everybody who waits for it, if it changed.
+  template <typename Change>
+  void update(Change change);
+  void wakeUp() const { ::eventfd_write(wake_.get(), 1); }
+  std::chrono::milliseconds timeToNextDuty() const;
+
+  const DevicePluginOptions options_;
+  std::mutex lifecycle_;  // start against stop
+  bool started_ = false;
+  std::thread thread_;
+  os::UniqueFd wake_;
+
+  // The thread's own.
+  std::optional<FolderWatch> watch_;
+  PluginSocket socket_;
+  bool everListened_ = false;
+  SteadyClock::time_point acceptAgain_{};  // descriptors ran out: not before this
+
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  PluginState state_;
+  bool stopping_ = false;
+  std::uint64_t attempt_ = 0;  // of registering; an end with an older number is stale
+  SteadyClock::time_point nextAttempt_{};
+  std::chrono::milliseconds retry_{};
+  SteadyClock::time_point unwatchedSince_{};
+
+  std::mutex telling_;          // keeps the calls of onState in order
+  rpc::PluginService service_;  // last: its thread calls back into all of the above
+};
+
+template <typename Change>
+void DevicePluginServer::Keeper::update(Change change) {
+  const std::lock_guard telling(telling_);
+  PluginState now;
+  {
+    const std::lock_guard lock(mutex_);
+    const PluginState before = state_;
+    change();
+    if (before.phase == state_.phase && before.detail == state_.detail &&
+        before.watchers == state_.watchers && before.registrations == state_.registrations) {
+      return;
+    }
+    now = state_;
+    changed_.notify_all();
+  }
+  if (options_.onState) options_.onState(now);
+}
+
+Result<void> DevicePluginServer::Keeper::start() {
+  const std::lock_guard lifecycle(lifecycle_);
+  if (started_) {
+    return Error(ErrorCode::kAlreadyExists, "device plugin " + options_.resource +
+                                                ": already started; make a new server instead");
+  }
+  wake_ = os::UniqueFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  if (!wake_) return Error::fromErrno(errno, "make an event descriptor");
+  RAILHEAD_TRY(service_.start());
+  started_ = true;
+  registerSoon("starting");
+  thread_ = std::thread([this] { run(); });
+  return {};
+}
+
+void DevicePluginServer::Keeper::stop() {
+  const std::lock_guard lifecycle(lifecycle_);
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wakeUp();
+  thread_.join();
+  socket_.close();
+  service_.stop();
+  update([this] { state_ = {PluginPhase::kStopped, "", 0, state_.registrations}; });
+}
+
+void DevicePluginServer::Keeper::run() {
+  do {
+    if (ensureWatch() && ensureSocket()) registerIfDue();
+  } while (waitForEvents());
+}
+
+bool DevicePluginServer::Keeper::ensureWatch() {
+  if (watch_) return true;
+  auto watch = FolderWatch::open(options_.folder);
+  if (!watch.has_value()) {
+    socket_.close();
+    standBack(PluginPhase::kWaiting, watch.error().describe());
+    return false;
+  }
+  watch_ = std::move(*watch);
+  return true;
+}
+
+bool DevicePluginServer::Keeper::ensureSocket() {
+  const auto standing = socket_.standing();
+  if (standing == PluginSocket::Standing::kOurs) return true;
+  // At our start the newest wins, as it does with kubelet: the other may be on its way out.
+  if (standing == PluginSocket::Standing::kTaken && everListened_) {
+    standBack(PluginPhase::kDisplaced, "another process listens on " + socket_.path());
+    return false;
+  }
+  const auto listening = socket_.listen();
+  if (!listening.has_value()) {
+    standBack(PluginPhase::kWaiting, listening.error().describe());
+    return false;
+  }
+  everListened_ = true;
+  registerSoon("the socket is new");
+  return true;
+}
+
+void DevicePluginServer::Keeper::registerIfDue() {
+  rpc::PluginService::Registration registration;
+  bool due = false;
+  update([&] {
+    const auto now = SteadyClock::now();
+    if (state_.phase == PluginPhase::kRegistered && state_.watchers == 0 &&
+        now >= unwatchedSince_ + options_.unwatchedGrace) {
+      state_.phase = PluginPhase::kWaiting;
+      state_.detail = "kubelet stopped watching";
+      nextAttempt_ = now;
+    }
+    const bool wants = state_.phase == PluginPhase::kWaiting ||
+                       state_.phase == PluginPhase::kRefused ||
+                       state_.phase == PluginPhase::kDisplaced;
+    if (!wants || now < nextAttempt_) return;
+    due = true;
+    state_.phase = PluginPhase::kRegistering;
+    registration = {++attempt_, options_.folder + "/" + kKubeletSocket, options_.socket,
+                    options_.resource, now + kRegisterDeadline};
+  });
+  if (due) service_.beginRegistration(registration);
+}
+
+std::chrono::milliseconds DevicePluginServer::Keeper::timeToNextDuty() const {
+  const std::lock_guard lock(mutex_);
+  auto next = SteadyClock::now() + kLookAround;
+  if (state_.phase == PluginPhase::kWaiting || state_.phase == PluginPhase::kRefused) {
+    next = std::min(next, nextAttempt_);
+  }
+  if (state_.phase == PluginPhase::kRegistered && state_.watchers == 0) {
+    next = std::min(next, unwatchedSince_ + options_.unwatchedGrace);
+  }
+  if (acceptAgain_ > SteadyClock::now()) next = std::min(next, acceptAgain_);
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - SteadyClock::now());
+  // Without a folder or a socket an attempt that is due cannot be made: no spinning meanwhile.
+  const auto least = watch_ && socket_.fd() >= 0 ? std::chrono::milliseconds(0) : kLookAround;
+  return std::max(left, least);
+}
+
+bool DevicePluginServer::Keeper::waitForEvents() {
+  const bool mayAccept = SteadyClock::now() >= acceptAgain_;
+  std::array<pollfd, 3> fds{{{wake_.get(), POLLIN, 0},
+                             {watch_ ? watch_->fd() : -1, POLLIN, 0},
+                             {mayAccept ? socket_.fd() : -1, POLLIN, 0}}};
+  ::poll(fds.data(), fds.size(), static_cast<int>(timeToNextDuty().count()));
+  eventfd_t ignored = 0;
+  ::eventfd_read(wake_.get(), &ignored);
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return false;
+  }
+  if (fds[2].revents != 0) acceptAll();
+  if (fds[1].revents != 0) followFolder();
+  return true;
+}
+
+void DevicePluginServer::Keeper::acceptAll() {
+  for (int taken = 0; taken < 16; ++taken) {
+    auto connection = socket_.accept();
+    if (!connection.has_value()) {
+      acceptAgain_ = SteadyClock::now() + std::chrono::milliseconds(200);
+      return;
+    }
+    if (!*connection) return;
+    service_.adopt(std::move(**connection));
+  }
+}
+
+void DevicePluginServer::Keeper::followFolder() {
+  const auto changes = watch_->drain();
+  if (changes.folderGone) {
+    watch_.reset();
+    return;
+  }
+  if (changes.appeared.contains(kKubeletSocket) || changes.missedSome) {
+    registerSoon("kubelet started");
+  } else if (changes.vanished.contains(kKubeletSocket)) {
+    registerSoon("kubelet is away");
+  }
+}
+
+void DevicePluginServer::Keeper::registerSoon(const std::string& why) {
+  update([&] {
+    state_.phase = PluginPhase::kWaiting;
+    state_.detail = why;
+    retry_ = options_.firstRetry;
+    nextAttempt_ = SteadyClock::now();
+    ++attempt_;  // whatever is under way was asked of the kubelet before
+  });
+}
+
+void DevicePluginServer::Keeper::standBack(PluginPhase phase, const std::string& detail) {
+  update([&] {
+    state_.phase = phase;
+    state_.detail = detail;
+    nextAttempt_ = SteadyClock::now();
+    ++attempt_;
+  });
+}
+
+void DevicePluginServer::Keeper::watchersChanged(int open) {
+  update([&] {
+    state_.watchers = open;
+    unwatchedSince_ = SteadyClock::now();
+  });
+  wakeUp();
+}
+
+void DevicePluginServer::Keeper::registrationEnded(std::uint64_t id, Result<void> result) {
+  update([&] {
+    if (id != attempt_ || state_.phase != PluginPhase::kRegistering) return;
+    const auto now = SteadyClock::now();
+    if (result.has_value()) {
+      state_.phase = PluginPhase::kRegistered;
+      state_.detail.clear();
+      ++state_.registrations;
+      unwatchedSince_ = now;
+      retry_ = options_.firstRetry;
+      return;
+    }
+    const bool away = kubeletIsAway(result.error());
+    state_.phase = away ? PluginPhase::kWaiting : PluginPhase::kRefused;
+    state_.detail = result.error().describe();
+    nextAttempt_ = now + retry_;
+    retry_ = std::min(retry_ * 2, away ? options_.lastRetry : options_.lastRetryRefused);
+  });
+  wakeUp();
+}
+
+DevicePluginServer::DevicePluginServer(std::unique_ptr<Keeper> keeper)
+    : keeper_(std::move(keeper)) {}
+DevicePluginServer::~DevicePluginServer() = default;
+
+Result<std::unique_ptr<DevicePluginServer>> DevicePluginServer::create(DevicePluginOptions options,
+                                                                       ResourceHandler& handler) {
+  RAILHEAD_TRY(checkOptions(options));
+  return std::unique_ptr<DevicePluginServer>(
+      new DevicePluginServer(std::make_unique<Keeper>(std::move(options), handler)));
+}
+
+Result<void> DevicePluginServer::start() { return keeper_->start(); }
+void DevicePluginServer::stop() { keeper_->stop(); }
+
+Result<void> DevicePluginServer::setDevices(std::vector<Device> devices) {
+  RAILHEAD_TRY(checkDevices(devices).addContext("set devices"));
+  keeper_->publish(devices);
+  return {};
+}
+
+PluginState DevicePluginServer::state() const { return keeper_->state(); }
+bool DevicePluginServer::waitFor(const std::function<bool(const PluginState&)>& wanted,
+                                 os::Deadline deadline) const {
+  return keeper_->waitFor(wanted, deadline);
+}
+
+}  // namespace railhead::kube
