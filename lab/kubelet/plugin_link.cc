@@ -105,6 +105,12 @@ void PluginLink::watchWithoutReading() {
       connection_->stub_->ListAndWatch(&connection_->watchContext_, v1beta1::Empty());
 }
 
+void PluginLink::readAfterAll(const std::function<bool(const std::vector<kube::Device>&)>& enough) {
+  v1beta1::ListAndWatchResponse message;
+  while (connection_->stream_->Read(&message) && !enough(readList(message))) {
+  }
+}
+
 void PluginLink::close() {
   {
     const std::lock_guard lock(connection_->mutex_);

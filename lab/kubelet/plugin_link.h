@@ -26,6 +26,8 @@ class PluginLink {
   void watch(std::function<void(std::vector<kube::Device>)> onList, std::function<void()> onEnd);
   // A watcher that opens the stream and then reads nothing from it: the consumer that stalls.
   void watchWithoutReading();
+  // It wakes up: reads lists until `enough` says so or the stream ends.
+  void readAfterAll(const std::function<bool(const std::vector<kube::Device>&)>& enough);
   // Ends the stream and waits for the thread. Not from a callback.
   void close();
 

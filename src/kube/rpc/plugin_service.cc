@@ -298,6 +298,7 @@ Result<void> PluginService::Core::start() {
   builder.SetResourceQuota(grpc::ResourceQuota("device-plugin").Resize(kMemoryQuota));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
   builder.AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   queue_ = builder.AddCompletionQueue();
   server_ = builder.BuildAndStart();
   if (!server_) {
