@@ -1,0 +1,32 @@
+// From a request to the rails of its attachment: names, addresses, MTU, RDMA. Reads nothing from
+// the node. Pure but for the interfaces it asks.
+#pragma once
+
+#include "src/attach/config.h"
+#include "src/attach/devices.h"
+#include "src/attach/journal.h"
+#include "src/attach/request.h"
+
+#include <string>
+#include <vector>
+
+namespace railhead::attach {
+
+// Which networks the request is for and the rail set of each: the annotation's, or for a delegate
+// the one network with the device it was called with.
+Result<std::vector<NetworkChoice>> chooseNetworks(const CniRequest& request,
+                                                  NetworkCatalog& networks, PodDevices& devices,
+                                                  RailCatalog& catalog);
+
+// Names the rails of one choice, `first` for rail 0: "net1" gives net1, net2; "roce" gives roce,
+// roce2. kInvalidArgument when a name gets too long.
+Result<std::vector<std::string>> railNames(const std::string& first, std::size_t rails);
+
+// One record for each rail, without what only the host can tell. `taken`: names that exist in the
+// pod. kAlreadyExists when a wanted name is one of them; unnamed networks take the next free netN.
+Result<std::vector<RailRecord>> planRails(const CniRequest& request,
+                                          const std::vector<NetworkChoice>& choices,
+                                          const AddressPlanConfig& addresses,
+                                          std::vector<std::string> taken);
+
+}  // namespace railhead::attach

@@ -1,0 +1,83 @@
+#include "src/attach/attachment_table.h"
+
+namespace railhead::attach {
+
+AttachmentTable::Hold::~Hold() {
+  if (table_ != nullptr) table_->release(id_);
+}
+
+Result<AttachmentTable::Hold> AttachmentTable::hold(const AttachmentId& id,
+                                                    std::chrono::milliseconds wait) {
+  std::unique_lock lock(mutex_);
+  if (!released_.wait_for(lock, wait, [&] { return !held_.contains(id); })) {
+    return Error(ErrorCode::kBusy, "an earlier request for " + id.toString() +
+                                       " is still under way after " + std::to_string(wait.count()) +
+                                       " ms");
+  }
+  held_.insert(id);
+  return Hold(*this, id);
+}
+
+std::optional<AttachmentTable::Hold> AttachmentTable::tryHold(const AttachmentId& id) {
+  const std::lock_guard lock(mutex_);
+  if (!held_.insert(id).second) return std::nullopt;
+  return Hold(*this, id);
+}
+
+void AttachmentTable::release(const AttachmentId& id) {
+  {
+    const std::lock_guard lock(mutex_);
+    held_.erase(id);
+  }
+  released_.notify_all();
+}
+
+const Attachment* AttachmentTable::holderOf(const PciAddress& vf) const {
+  for (const auto& [id, attachment] : attachments_) {
+    for (const RailRecord& rail : attachment.rails) {
+      if (rail.vf == vf) return &attachment;
+    }
+  }
+  return nullptr;
+}
+
+std::optional<Attachment> AttachmentTable::claim(const Attachment& attachment) {
+  const std::lock_guard lock(mutex_);
+  for (const RailRecord& rail : attachment.rails) {
+    const Attachment* holder = holderOf(rail.vf);
+    if (holder != nullptr && holder->id != attachment.id) return *holder;
+  }
+  attachments_[attachment.id] = attachment;
+  return std::nullopt;
+}
+
+void AttachmentTable::store(const Attachment& attachment) {
+  const std::lock_guard lock(mutex_);
+  attachments_[attachment.id] = attachment;
+}
+
+void AttachmentTable::forget(const AttachmentId& id) {
+  const std::lock_guard lock(mutex_);
+  attachments_.erase(id);
+}
+
+std::optional<Attachment> AttachmentTable::find(const AttachmentId& id) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = attachments_.find(id);
+  if (found == attachments_.end()) return std::nullopt;
+  return found->second;
+}
+
+std::vector<Attachment> AttachmentTable::all() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Attachment> list;
+  for (const auto& [id, attachment] : attachments_) list.push_back(attachment);
+  return list;
+}
+
+bool AttachmentTable::isClaimed(const PciAddress& vf) const {
+  const std::lock_guard lock(mutex_);
+  return holderOf(vf) != nullptr;
+}
+
+}  // namespace railhead::attach

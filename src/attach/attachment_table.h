@@ -1,0 +1,60 @@
+// What the agent knows about attachments, in memory: who holds which VF, and which attachment is
+// being worked on. Thread-safe; its lock is never held across I/O.
+#pragma once
+
+#include "src/attach/journal.h"
+#include "src/base/result.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace railhead::attach {
+
+class AttachmentTable {
+ public:
+  // The right to work on one attachment; one holder at a time. Released on destruction.
+  class Hold {
+   public:
+    Hold(AttachmentTable& table, AttachmentId id) : table_(&table), id_(std::move(id)) {}
+    Hold(Hold&& other) noexcept
+        : table_(std::exchange(other.table_, nullptr)), id_(std::move(other.id_)) {}
+    Hold& operator=(Hold&&) = delete;
+    ~Hold();
+
+   private:
+    AttachmentTable* table_;
+    AttachmentId id_;
+  };
+
+  // kBusy when an earlier request of the same attachment has not ended within `wait`.
+  Result<Hold> hold(const AttachmentId& id, std::chrono::milliseconds wait);
+  std::optional<Hold> tryHold(const AttachmentId& id);
+
+  // Enters the attachment, with all its VFs or none: returns the attachment that holds one of them,
+  // or nothing on success. An attachment never stands in its own way.
+  std::optional<Attachment> claim(const Attachment& attachment);
+  // Replaces an entry; its VFs stay claimed.
+  void store(const Attachment& attachment);
+  void forget(const AttachmentId& id);
+
+  std::optional<Attachment> find(const AttachmentId& id) const;
+  std::vector<Attachment> all() const;
+  bool isClaimed(const PciAddress& vf) const;
+
+ private:
+  void release(const AttachmentId& id);
+  const Attachment* holderOf(const PciAddress& vf) const;  // with mutex_ held
+
+  mutable std::mutex mutex_;
+  std::condition_variable released_;
+  std::map<AttachmentId, Attachment> attachments_;
+  std::set<AttachmentId> held_;
+};
+
+}  // namespace railhead::attach

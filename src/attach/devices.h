@@ -1,0 +1,55 @@
+// Which rail sets a pod holds. The agent implements both interfaces: PodDevices over kubelet's
+// pod-resources socket, RailCatalog over the discovered node.
+#pragma once
+
+#include "src/attach/networks.h"
+#include "src/base/result.h"
+#include "src/discover/node.h"
+
+#include <string>
+#include <vector>
+
+namespace railhead::attach {
+
+// Implementations are thread-safe.
+class PodDevices {
+ public:
+  virtual ~PodDevices() = default;
+  // The device ids of `resource` that the pod's containers hold, in a stable order; empty when it
+  // holds none. kUnavailable when kubelet cannot be asked.
+  virtual Result<std::vector<std::string>> idsOf(const std::string& podNamespace,
+                                                 const std::string& pod,
+                                                 const std::string& resource) = 0;
+};
+
+// Implementations are thread-safe and answer from memory.
+class RailCatalog {
+ public:
+  virtual ~RailCatalog() = default;
+  virtual std::vector<discover::RailSet> railSets() = 0;
+};
+
+// The rail set with this id, or a set of one made of the single VF with this PCI address (a device
+// of another device plugin). kNotFound names the id.
+Result<discover::RailSet> findRailSet(RailCatalog& catalog, const std::string& id);
+
+// One network with the rail set it got.
+struct NetworkChoice {
+  NetworkSelection selection;
+  NetworkDefinition network;
+  discover::RailSet rails;
+};
+
+struct DeviceQuestion {
+  std::string podNamespace;
+  std::string pod;
+};
+
+// Looks every selection up and gives each one a rail set of its own: the k-th network of a resource
+// takes the pod's k-th device. kExhausted when the pod holds fewer devices than it names networks.
+Result<std::vector<NetworkChoice>> chooseRailSets(const std::vector<NetworkSelection>& selections,
+                                                  const DeviceQuestion& pod,
+                                                  NetworkCatalog& networks, PodDevices& devices,
+                                                  RailCatalog& catalog);
+
+}  // namespace railhead::attach

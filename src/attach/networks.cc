@@ -1,0 +1,199 @@
+#include "src/attach/networks.h"
+
+#include "src/attach/request.h"
+#include "src/base/guid.h"
+#include "src/base/mac.h"
+#include "src/base/text.h"
+#include "src/cni/json_input.h"
+
+#include <algorithm>
+#include <array>
+
+namespace railhead::attach {
+namespace {
+
+constexpr std::array<std::string_view, 11> kElementKeys{
+    "name",     "namespace",       "interface",           "ips",
+    "mac",      "infiniband-guid", "bandwidth",           "portMappings",
+    "cni-args", "default-route",   "ipam-claim-reference"};
+constexpr std::size_t kMaxAddresses = 16;  // of one element
+
+Error invalid(const std::string& field, const std::string& value, const std::string& allowed) {
+  return Error(ErrorCode::kInvalidArgument, field + " is " + value + ": " + allowed);
+}
+
+bool isLabelCharacter(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+
+// RFC 1123, as Kubernetes checks names: lower case, digits, '-', and '.' where `dots`.
+bool isName(std::string_view text, std::size_t limit, bool dots) {
+  if (text.empty() || text.size() > limit) return false;
+  if (!isLabelCharacter(text.front()) || !isLabelCharacter(text.back())) return false;
+  return std::all_of(text.begin(), text.end(),
+                     [&](char c) { return isLabelCharacter(c) || c == '-' || (dots && c == '.'); });
+}
+
+Result<void> checkNames(const NetworkSelection& selection) {
+  if (!isName(selection.networkNamespace, 63, false)) {
+    return invalid("namespace", railhead::quoted(selection.networkNamespace),
+                   "1 to 63 lower-case letters, digits and '-' are allowed");
+  }
+  if (!isName(selection.name, 253, true)) {
+    return invalid("name", railhead::quoted(selection.name),
+                   "1 to 253 lower-case letters, digits, '-' and '.' are allowed");
+  }
+  if (!selection.interface.empty())
+    RAILHEAD_TRY(checkInterfaceName(selection.interface, "interface"));
+  return {};
+}
+
+// "ns/name@ifname", both optional parts.
+Result<NetworkSelection> parseShort(std::string_view item, const std::string& podNamespace) {
+  NetworkSelection selection{.networkNamespace = podNamespace};
+  if (const auto at = item.find('@'); at != std::string_view::npos) {
+    selection.interface = item.substr(at + 1);
+    if (selection.interface.empty())
+      return invalid("interface", "''", "a name is needed after '@'");
+    item = item.substr(0, at);
+  }
+  if (const auto slash = item.find('/'); slash != std::string_view::npos) {
+    selection.networkNamespace = item.substr(0, slash);
+    item = item.substr(slash + 1);
+  }
+  selection.name = item;
+  RAILHEAD_TRY(checkNames(selection));
+  return selection;
+}
+
+Result<std::vector<std::string>> textList(const cni::Json& element, std::string_view key) {
+  std::vector<std::string> list;
+  const cni::Json* value = cni::member(element, key);
+  if (value == nullptr) return list;
+  const auto strings = [&] {
+    return std::all_of(value->begin(), value->end(),
+                       [](const cni::Json& item) { return item.is_string(); });
+  };
+  if (!value->is_array() || value->size() > kMaxAddresses || !strings()) {
+    return invalid(std::string(key), cni::shown(*value),
+                   "a list of at most " + std::to_string(kMaxAddresses) + " strings is allowed");
+  }
+  for (const cni::Json& item : *value) list.push_back(item.get<std::string>());
+  return list;
+}
+
+Result<void> checkDetails(const NetworkSelection& selection) {
+  for (const std::string& ip : selection.ips) {
+    const bool prefix = ip.find('/') != std::string::npos;
+    if (prefix) {
+      RAILHEAD_TRY(IpPrefix::parse(ip).addContext("ips"));
+    } else {
+      RAILHEAD_TRY(IpAddress::parse(ip).addContext("ips"));
+    }
+  }
+  for (const std::string& gateway : selection.defaultRoute)
+    RAILHEAD_TRY(IpAddress::parse(gateway).addContext("default-route"));
+  if (!selection.mac.empty()) RAILHEAD_TRY(Mac::parse(selection.mac).addContext("mac"));
+  if (!selection.infinibandGuid.empty())
+    RAILHEAD_TRY(Guid::parse(selection.infinibandGuid).addContext("infiniband-guid"));
+  return {};
+}
+
+Result<NetworkSelection> parseElement(const cni::Json& element, const std::string& podNamespace) {
+  if (!element.is_object()) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "it is " + cni::shown(element) + ": expected an object with a name");
+  }
+  for (const auto& [key, value] : element.items()) {
+    if (std::find(kElementKeys.begin(), kElementKeys.end(), key) != kElementKeys.end()) continue;
+    const std::vector<std::string> keys(kElementKeys.begin(), kElementKeys.end());
+    return Error(ErrorCode::kInvalidArgument,
+                 "key " + railhead::quoted(key) + " is not known: allowed are " + join(keys, ", "));
+  }
+  NetworkSelection selection;
+  RAILHEAD_TRY_ASSIGN(selection.name, cni::textMember(element, "name", 253));
+  RAILHEAD_TRY_ASSIGN(selection.networkNamespace, cni::textMember(element, "namespace", 63));
+  if (selection.networkNamespace.empty()) selection.networkNamespace = podNamespace;
+  RAILHEAD_TRY_ASSIGN(selection.interface, cni::textMember(element, "interface", 253));
+  RAILHEAD_TRY(checkNames(selection));
+  RAILHEAD_TRY_ASSIGN(selection.mac, cni::textMember(element, "mac", 64));
+  RAILHEAD_TRY_ASSIGN(selection.infinibandGuid, cni::textMember(element, "infiniband-guid", 64));
+  RAILHEAD_TRY_ASSIGN(selection.ips, textList(element, "ips"));
+  RAILHEAD_TRY_ASSIGN(selection.defaultRoute, textList(element, "default-route"));
+  selection.hasCniArguments = cni::member(element, "cni-args") != nullptr;
+  RAILHEAD_TRY(checkDetails(selection));
+  return selection;
+}
+
+Error tooMany(std::size_t count) {
+  return Error(ErrorCode::kInvalidArgument, "it names " + std::to_string(count) +
+                                                " networks: at most " +
+                                                std::to_string(kMaxNetworks) + " are allowed");
+}
+
+Result<std::vector<NetworkSelection>> parseList(std::string_view text,
+                                                const std::string& podNamespace) {
+  RAILHEAD_TRY_ASSIGN(const cni::Json list, cni::parseJson(text, "it"));
+  if (!list.is_array()) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "it is " + cni::shown(list) + ": expected a JSON list of objects");
+  }
+  if (list.size() > kMaxNetworks) return tooMany(list.size());
+  std::vector<NetworkSelection> selections;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    RAILHEAD_TRY_ASSIGN(
+        NetworkSelection selection,
+        parseElement(list[i], podNamespace).addContext("network " + std::to_string(i + 1)));
+    selections.push_back(std::move(selection));
+  }
+  return selections;
+}
+
+Result<std::vector<NetworkSelection>> parseShortList(std::string_view text,
+                                                     const std::string& podNamespace) {
+  const auto items = split(text, ',');
+  if (items.size() > kMaxNetworks) return tooMany(items.size());
+  std::vector<NetworkSelection> selections;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    RAILHEAD_TRY_ASSIGN(NetworkSelection selection,
+                        parseShort(trim(items[i]), podNamespace)
+                            .addContext("network " + std::to_string(i + 1) + " " +
+                                        railhead::quoted(trim(items[i]))));
+    selections.push_back(std::move(selection));
+  }
+  return selections;
+}
+
+}  // namespace
+
+Result<std::vector<NetworkSelection>> parseNetworks(std::string_view annotation,
+                                                    const std::string& podNamespace) {
+  const std::string where = "annotation " + std::string(cni::kNetworksAnnotation);
+  if (annotation.size() > kMaxAnnotation) {
+    return Error(ErrorCode::kInvalidArgument,
+                 where + ": it has " + std::to_string(annotation.size()) + " bytes, at most " +
+                     std::to_string(kMaxAnnotation) + " are allowed");
+  }
+  const std::string_view text = trim(annotation);
+  if (text.empty()) return std::vector<NetworkSelection>();
+  const bool json = text.find_first_of("[{\"") != std::string_view::npos;
+  auto parsed = json ? parseList(text, podNamespace) : parseShortList(text, podNamespace);
+  return std::move(parsed).addContext(where);
+}
+
+Result<NetworkDefinition> ConfiguredNetworks::find(const std::string& networkNamespace,
+                                                   const std::string& name) {
+  const NetworkDefinition* everywhere = nullptr;
+  std::vector<std::string> known;
+  for (const NetworkDefinition& network : networks_) {
+    if (network.name == name && network.podNamespace == networkNamespace) return network;
+    if (network.name == name && network.podNamespace.empty()) everywhere = &network;
+    known.push_back((network.podNamespace.empty() ? "*" : network.podNamespace) + "/" +
+                    network.name);
+  }
+  if (everywhere != nullptr) return *everywhere;
+  return Error(ErrorCode::kNotFound,
+               "network " + railhead::quoted(networkNamespace + "/" + name) + " does not exist: " +
+                   (known.empty() ? "no network is configured" : "there is " + join(known, ", ")),
+               "name a configured network, or add it to the agent's configuration");
+}
+
+}  // namespace railhead::attach

@@ -1,0 +1,288 @@
+#include "src/attach/rail_mover.h"
+
+#include "src/attach/vf_settings.h"
+#include "src/base/text.h"
+
+#include <algorithm>
+
+namespace railhead::attach {
+namespace {
+
+using netlink::Link;
+
+constexpr std::size_t kMaxInterfaceName = 15;
+constexpr std::chrono::milliseconds kReturnPoll{10};
+
+std::optional<Link> linkOf(const std::vector<Link>& links, const PciAddress& device) {
+  const std::string wanted = device.toString();
+  for (const Link& link : links) {
+    if (link.parentDevice == wanted) return link;
+  }
+  return std::nullopt;
+}
+
+bool isNumbered(std::string_view name, std::string_view prefix) {
+  return name.starts_with(prefix) && parseUnsigned(name.substr(prefix.size())).has_value();
+}
+
+// Keeps the first failure and adds what else went wrong, so that no message is lost.
+class Failures {
+ public:
+  void add(Result<void> result) {
+    if (result.has_value()) return;
+    if (!first_) {
+      first_ = std::move(result).error();
+    } else {
+      first_->message += "; " + result.error().message;
+    }
+  }
+  Result<void> outcome() const { return first_ ? Result<void>(*first_) : Result<void>(); }
+
+ private:
+  std::optional<Error> first_;
+};
+
+}  // namespace
+
+std::string plainVfName(const std::string& pfName, int vfIndex) {
+  const std::string name = pfName + "v" + std::to_string(vfIndex);
+  return name.size() <= kMaxInterfaceName ? name : name.substr(name.size() - kMaxInterfaceName);
+}
+
+bool isStrayName(const std::string& name) {
+  return isNumbered(name, "net") || isNumbered(name, "dev");
+}
+
+Result<RailMover> RailMover::open(os::Filesystem& files, const os::HostPaths& paths,
+                                  os::NetnsOpener& netns, netlink::NetlinkOpener& netlink,
+                                  os::Clock& clock) {
+  RailMover mover;
+  mover.files_ = &files;
+  mover.paths_ = paths;
+  mover.netlink_ = &netlink;
+  mover.clock_ = &clock;
+  RAILHEAD_TRY_ASSIGN(mover.home_, netns.current());
+  RAILHEAD_TRY_ASSIGN(mover.host_, netlink.openLinks(nullptr));
+  return mover;
+}
+
+Result<netlink::LinkClient*> RailMover::insideOf(const os::Netns& pod) {
+  if (inside_ == nullptr || insideId_ != pod.id) {
+    RAILHEAD_TRY_ASSIGN(inside_, netlink_->openLinks(&pod));
+    insideId_ = pod.id;
+  }
+  return inside_.get();
+}
+
+Result<std::vector<Link>> RailMover::podLinks(const os::Netns& pod) {
+  RAILHEAD_TRY_ASSIGN(netlink::LinkClient * inside, insideOf(pod));
+  return inside->links();
+}
+
+Result<std::optional<Link>> RailMover::findOnHost(const PciAddress& device) {
+  RAILHEAD_TRY_ASSIGN(const auto links, host_->links());
+  return linkOf(links, device);
+}
+
+Result<std::optional<Link>> RailMover::findInPod(const PciAddress& device, const os::Netns& pod) {
+  RAILHEAD_TRY_ASSIGN(const auto links, podLinks(pod));
+  return linkOf(links, device);
+}
+
+Result<Link> RailMover::pfLink(const PciAddress& pf) {
+  RAILHEAD_TRY_ASSIGN(const auto found, findOnHost(pf));
+  if (found) return *found;
+  return Error(ErrorCode::kUnavailable, "PF " + pf.toString() + " has no netdev on the host",
+               "bind its driver");
+}
+
+Result<void> RailMover::survey(RailRecord& rail) {
+  RAILHEAD_TRY_ASSIGN(const auto links, host_->links());
+  const auto link = linkOf(links, rail.vf);
+  if (!link) {
+    return Error(ErrorCode::kUnavailable,
+                 "VF " + rail.vf.toString() +
+                     " has no netdev on the host: its driver is not bound, or another namespace "
+                     "holds it");
+  }
+  rail.hostName = link->name;
+  if (const auto pf = linkOf(links, rail.pf); pf && isStrayName(link->name))
+    rail.hostName = plainVfName(pf->name, rail.vfIndex);
+  rail.mac = link->mac;
+  rail.mtu = link->mtu;
+  rail.up = link->up;
+  if (rail.podMtu == 0) rail.podMtu = link->mtu;
+  RAILHEAD_TRY(rememberVf(rail));
+  return rememberRdma(rail, *link);
+}
+
+Result<void> RailMover::rememberVf(RailRecord& rail) {
+  if (isEmpty(rail.vfInPod)) return {};
+  rail.vfInPod = withWholeGroups(rail.vfInPod);
+  RAILHEAD_TRY_ASSIGN(const Link pf, pfLink(rail.pf));
+  RAILHEAD_TRY_ASSIGN(const auto vfs, host_->vfs(pf.index));
+  for (const auto& vf : vfs) {
+    if (vf.index == rail.vfIndex) {
+      rail.vfBefore = selected(vf, rail.vfInPod);
+      return {};
+    }
+  }
+  return Error(
+      ErrorCode::kUnsupported,
+      "the driver of " + pf.name + " has no settings for VF " + std::to_string(rail.vfIndex),
+      "remove vlan, trust, spoofchk, link_state and rates from the network");
+}
+
+Result<void> RailMover::setVf(const RailRecord& rail, const netlink::VfChange& wanted) {
+  if (isEmpty(wanted)) return {};
+  RAILHEAD_TRY_ASSIGN(const Link pf, pfLink(rail.pf));
+  RAILHEAD_TRY_ASSIGN(const auto vfs, host_->vfs(pf.index));
+  for (const auto& vf : vfs) {
+    if (vf.index != rail.vfIndex) continue;
+    const netlink::VfChange change = missing(vf, wanted);
+    return isEmpty(change) ? Result<void>() : host_->changeVf(pf.index, rail.vfIndex, change);
+  }
+  return Error(ErrorCode::kNotFound,
+               "VF " + std::to_string(rail.vfIndex) + " of " + pf.name + " is gone");
+}
+
+Result<void> RailMover::attach(const RailRecord& rail, const os::Netns& pod,
+                               std::chrono::milliseconds gidWait) {
+  RAILHEAD_TRY(setVf(rail, rail.vfInPod));
+  RAILHEAD_TRY_ASSIGN(const auto found, findOnHost(rail.vf));
+  if (!found) return Error(ErrorCode::kUnavailable, "its netdev left the host meanwhile");
+  if (found->up) RAILHEAD_TRY(host_->change(found->index, {.up = false}));
+  if (found->mtu != rail.podMtu) {
+    RAILHEAD_TRY(host_->change(found->index, {.mtu = rail.podMtu})
+                     .addContext("set MTU " + std::to_string(rail.podMtu)));
+  }
+  RAILHEAD_TRY(host_->move(found->index, pod, rail.podName));
+  RAILHEAD_TRY_ASSIGN(netlink::LinkClient * inside, insideOf(pod));
+  // The index may be another one there.
+  RAILHEAD_TRY_ASSIGN(const auto arrived, findInPod(rail.vf, pod));
+  if (!arrived) return Error(ErrorCode::kUnavailable, "its netdev left the pod meanwhile");
+  for (const IpPrefix& address : rail.addresses)
+    RAILHEAD_TRY(inside->addAddress(arrived->index, address));
+  RAILHEAD_TRY(inside->change(arrived->index, {.up = true}));
+  RAILHEAD_TRY(moveRdmaIn(rail, pod));
+  return waitForGid(rail, gidWait);
+}
+
+Result<Homecoming> RailMover::bringHome(const RailRecord& rail, const os::Netns* pod,
+                                        std::chrono::milliseconds wait) {
+  Failures failures;
+  failures.add(removeSoftRoce(rail, pod));
+  RAILHEAD_TRY_ASSIGN(auto link, findOnHost(rail.vf));
+  if (!link && pod != nullptr) {
+    RAILHEAD_TRY_ASSIGN(const auto inside, findInPod(rail.vf, *pod));
+    if (inside) {
+      RAILHEAD_TRY(leavePod(rail, *inside, *pod));
+      RAILHEAD_TRY_ASSIGN(link, findOnHost(rail.vf));
+    }
+  }
+  if (!link) {
+    RAILHEAD_TRY_ASSIGN(link, awaitReturn(rail, wait));
+  }
+  if (!link) {
+    RAILHEAD_TRY(failures.outcome());
+    return files_->exists(paths_.pciDevice(rail.vf.toString())) ? Homecoming::kNotYet
+                                                                : Homecoming::kAbsent;
+  }
+  // In a shared or dead namespace there is nothing to move: the kernel did.
+  if (pod != nullptr) failures.add(moveRdmaHome(rail, *pod));
+  failures.add(settleAtHome(rail, *link));
+  failures.add(setVf(rail, rail.vfBefore));
+  RAILHEAD_TRY(failures.outcome());
+  return Homecoming::kHome;
+}
+
+Result<void> RailMover::leavePod(const RailRecord& rail, const Link& link, const os::Netns& pod) {
+  RAILHEAD_TRY_ASSIGN(netlink::LinkClient * inside, insideOf(pod));
+  if (link.up) RAILHEAD_TRY(inside->change(link.index, {.up = false}));
+  return inside->move(link.index, home_, freeHostName(rail));
+}
+
+// The VF's own name, unless something on the host took it in the meantime.
+std::string RailMover::freeHostName(const RailRecord& rail) {
+  const auto links = host_->links();
+  if (!links.has_value()) return rail.hostName;
+  const auto taken = [&](const std::string& name) {
+    return std::any_of(links->begin(), links->end(), [&](const Link& link) {
+      return link.name == name && link.parentDevice != rail.vf.toString();
+    });
+  };
+  if (!taken(rail.hostName)) return rail.hostName;
+  const auto pf = linkOf(*links, rail.pf);
+  std::string other = plainVfName(pf ? pf->name : "vf", rail.vfIndex);
+  for (int i = 0; taken(other) && i < 1000; ++i) other = "rhvf" + std::to_string(i);
+  notes_.push_back("VF " + rail.vf.toString() + " came back as " + other + ": the name " +
+                   rail.hostName + " is taken");
+  return other;
+}
+
+Result<std::optional<Link>> RailMover::awaitReturn(const RailRecord& rail,
+                                                   std::chrono::milliseconds wait) {
+  const auto deadline = clock_->now() + wait;
+  while (clock_->now() < deadline && files_->exists(paths_.pciDevice(rail.vf.toString()))) {
+    clock_->sleepFor(kReturnPoll);
+    RAILHEAD_TRY_ASSIGN(auto link, findOnHost(rail.vf));
+    if (link) return link;
+  }
+  return std::optional<Link>();
+}
+
+Result<void> RailMover::settleAtHome(const RailRecord& rail, const Link& link) {
+  Failures failures;
+  bool up = link.up;
+  const std::string name = link.name == rail.hostName ? link.name : freeHostName(rail);
+  const bool otherMac = link.mac != rail.mac && !rail.mac.isZero();
+  if (up && (link.name != name || otherMac || !rail.up)) {
+    RAILHEAD_TRY(host_->change(link.index, {.up = false}));
+    up = false;
+  }
+  if (link.name != name) failures.add(host_->change(link.index, {.name = name}));
+  if (otherMac) failures.add(host_->change(link.index, {.mac = rail.mac}));
+  if (link.mtu != rail.mtu) failures.add(host_->change(link.index, {.mtu = rail.mtu}));
+  if (rail.up && !up) failures.add(host_->change(link.index, {.up = true}));
+  return failures.outcome();
+}
+
+Result<void> RailMover::verify(const RailRecord& rail, const os::Netns& pod) {
+  const auto differs = [&](const std::string& what) {
+    return Error(ErrorCode::kCheckFailed,
+                 "interface " + rail.podName + " (VF " + rail.vf.toString() + "): " + what);
+  };
+  RAILHEAD_TRY_ASSIGN(const auto link, findInPod(rail.vf, pod));
+  if (!link) return differs("it is not in the pod");
+  if (link->name != rail.podName) return differs("it is named " + link->name);
+  if (!link->up) return differs("it is down");
+  if (link->mtu != rail.podMtu) {
+    return differs("its MTU is " + std::to_string(link->mtu) + ", not " +
+                   std::to_string(rail.podMtu));
+  }
+  RAILHEAD_TRY_ASSIGN(netlink::LinkClient * inside, insideOf(pod));
+  RAILHEAD_TRY_ASSIGN(const auto present, inside->addresses(link->index));
+  for (const IpPrefix& address : rail.addresses) {
+    const bool found = std::any_of(present.begin(), present.end(),
+                                   [&](const auto& have) { return have.prefix == address; });
+    if (!found) return differs("address " + address.toString() + " is missing");
+  }
+  if (rail.rdmaDevice.empty()) return {};
+  RAILHEAD_TRY_ASSIGN(const auto rdma, netlink_->openRdma(&pod));
+  RAILHEAD_TRY_ASSIGN(const auto devices, rdma->devices());
+  const bool found = std::any_of(devices.begin(), devices.end(), [&](const auto& device) {
+    return device.name == rail.rdmaDevice;
+  });
+  if (!found) return differs("its RDMA device " + rail.rdmaDevice + " is not there");
+  return {};
+}
+
+Result<std::string> RailMover::renameStray(const Link& link, const PciAddress& pf, int vfIndex) {
+  RAILHEAD_TRY_ASSIGN(const Link pfNetdev, pfLink(pf));
+  const std::string name = plainVfName(pfNetdev.name, vfIndex);
+  if (link.up) RAILHEAD_TRY(host_->change(link.index, {.up = false}));
+  RAILHEAD_TRY(host_->change(link.index, {.name = name}));
+  return name;
+}
+
+}  // namespace railhead::attach

@@ -1,0 +1,99 @@
+// Moves one VF into a pod's namespace and back, and looks at it there. State-driven: bringHome()
+// finds the VF wherever it is and does only what is missing, so it serves as undo, as DEL and as
+// recovery after a crash. One thread at a time; lives for one operation.
+#pragma once
+
+#include "src/attach/journal.h"
+#include "src/base/result.h"
+#include "src/netlink/client.h"
+#include "src/os/clock.h"
+#include "src/os/filesystem.h"
+#include "src/os/netns.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace railhead::attach {
+
+// The soft-RoCE device on a VF: unique on the node and the same every time, "rxe_0000_01_10_0".
+std::string softRoceName(const PciAddress& vf);
+
+// The name a VF gets when nothing else tells its own: the PF's with "v" and the index,
+// "enp1s0f0np0v3", shortened at the front to fit.
+std::string plainVfName(const std::string& pfName, int vfIndex);
+
+// Whether a VF on the host carries a name that only a pod gives: net1, or devN of a clash.
+bool isStrayName(const std::string& name);
+
+enum class Homecoming {
+  kHome,    // the VF is on the host, as it was
+  kAbsent,  // the VF does not exist any more: nothing to put back
+  kNotYet,  // the kernel has not given it back
+};
+
+class RailMover {
+ public:
+  // Opens clients for the host's namespace. The references must outlive the mover.
+  static Result<RailMover> open(os::Filesystem& files, const os::HostPaths& paths,
+                                os::NetnsOpener& netns, netlink::NetlinkOpener& netlink,
+                                os::Clock& clock);
+
+  // Fills what is found on the host: hostName, mac, mtu, up, vfBefore, rdmaDevice. The podMtu of 0
+  // becomes the VF's own. kUnavailable when the VF has no netdev on the host.
+  Result<void> survey(RailRecord& rail);
+
+  // Steps: VF settings, down, MTU, move, addresses, up, RDMA, GID. Stops at the first that fails;
+  // bringHome() undoes what was done.
+  Result<void> attach(const RailRecord& rail, const os::Netns& pod,
+                      std::chrono::milliseconds gidWait);
+
+  // `pod`: nullptr when the namespace is gone; then waits up to `wait` for the kernel to return
+  // the VF. An error says all that could not be put back; calling again tries again.
+  Result<Homecoming> bringHome(const RailRecord& rail, const os::Netns* pod,
+                               std::chrono::milliseconds wait);
+
+  // kCheckFailed says what is not as recorded.
+  Result<void> verify(const RailRecord& rail, const os::Netns& pod);
+
+  Result<std::vector<netlink::Link>> hostLinks() { return host_->links(); }
+  Result<std::vector<netlink::Link>> podLinks(const os::Netns& pod);
+  // Sets a stray on the host down and gives it plainVfName(), or leaves it when that is taken.
+  Result<std::string> renameStray(const netlink::Link& link, const PciAddress& pf, int vfIndex);
+
+  // What a person should know though it worked, such as a VF that had to take another name.
+  const std::vector<std::string>& notes() const { return notes_; }
+
+ private:
+  RailMover() = default;
+  Result<netlink::LinkClient*> insideOf(const os::Netns& pod);
+  Result<std::optional<netlink::Link>> findOnHost(const PciAddress& device);
+  Result<std::optional<netlink::Link>> findInPod(const PciAddress& device, const os::Netns& pod);
+  Result<netlink::Link> pfLink(const PciAddress& pf);
+  Result<void> setVf(const RailRecord& rail, const netlink::VfChange& wanted);
+  Result<void> rememberVf(RailRecord& rail);
+  Result<void> rememberRdma(RailRecord& rail, const netlink::Link& link);
+  Result<void> moveRdmaIn(const RailRecord& rail, const os::Netns& pod);
+  Result<void> waitForGid(const RailRecord& rail, std::chrono::milliseconds wait);
+  Result<void> removeSoftRoce(const RailRecord& rail, const os::Netns* pod);
+  Result<void> leavePod(const RailRecord& rail, const netlink::Link& link, const os::Netns& pod);
+  Result<void> settleAtHome(const RailRecord& rail, const netlink::Link& link);
+  Result<std::optional<netlink::Link>> awaitReturn(const RailRecord& rail,
+                                                   std::chrono::milliseconds wait);
+  bool hasGid(const RailRecord& rail);
+  Result<void> moveRdmaHome(const RailRecord& rail, const os::Netns& pod);
+  std::string freeHostName(const RailRecord& rail);
+
+  os::Filesystem* files_ = nullptr;
+  os::HostPaths paths_;
+  netlink::NetlinkOpener* netlink_ = nullptr;
+  os::Clock* clock_ = nullptr;
+  os::Netns home_;
+  std::unique_ptr<netlink::LinkClient> host_;
+  std::unique_ptr<netlink::LinkClient> inside_;  // of the one pod this operation is about
+  os::NetnsId insideId_;
+  std::vector<std::string> notes_;
+};
+
+}  // namespace railhead::attach

@@ -1,0 +1,144 @@
+// The RDMA half of RailMover.
+#include "src/attach/rail_mover.h"
+#include "src/base/text.h"
+
+#include <algorithm>
+
+namespace railhead::attach {
+namespace {
+
+constexpr std::chrono::milliseconds kGidPoll{5};
+constexpr int kGidsRead = 64;  // of a table: ours come among the first, a whole one takes long
+
+std::string groups(const IpAddress& address) {
+  // A RoCE v2 GID is the IPv6 address, or ::ffff: with the IPv4 address behind it.
+  std::array<std::uint8_t, 16> gid{};
+  if (address.v6) {
+    gid = address.bytes;
+  } else {
+    gid[10] = gid[11] = 0xff;
+    std::copy_n(address.bytes.begin(), 4, gid.begin() + 12);
+  }
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (std::size_t i = 0; i < gid.size(); ++i) {
+    if (i != 0 && i % 2 == 0) text += ':';
+    text += kDigits[gid[i] >> 4];
+    text += kDigits[gid[i] & 15];
+  }
+  return text;
+}
+
+std::optional<netlink::RdmaDevice> named(const std::vector<netlink::RdmaDevice>& devices,
+                                         const std::string& name) {
+  for (const auto& device : devices) {
+    if (device.name == name) return device;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string softRoceName(const PciAddress& vf) {
+  std::string name = "rxe_" + vf.toString();
+  std::replace(name.begin(), name.end(), ':', '_');
+  std::replace(name.begin(), name.end(), '.', '_');
+  return name;
+}
+
+Result<void> RailMover::rememberRdma(RailRecord& rail, const netlink::Link& link) {
+  if (rail.rdma == RdmaUse::kNone) return {};
+  RAILHEAD_TRY_ASSIGN(const auto rdma, netlink_->openRdma(nullptr));
+  if (rail.rdma == RdmaUse::kSoft) {
+    rail.rdmaDevice = softRoceName(rail.vf);
+    return {};
+  }
+  RAILHEAD_TRY_ASSIGN(const auto ports, rdma->ports());
+  for (const auto& port : ports) {
+    if (port.netdevIndex == link.index && port.netdev == link.name) {
+      rail.rdmaDevice = port.device;
+      return {};
+    }
+  }
+  return Error(ErrorCode::kEnvironment, "VF " + rail.vf.toString() + " has no RDMA device",
+               "load its RDMA driver (mlx5_ib), or set the network's rdma to soft or none");
+}
+
+Result<void> RailMover::moveRdmaIn(const RailRecord& rail, const os::Netns& pod) {
+  if (rail.rdma == RdmaUse::kNone) return {};
+  if (rail.rdma == RdmaUse::kSoft) {
+    // After the move: a soft-RoCE device keeps the namespace it was made in.
+    RAILHEAD_TRY_ASSIGN(const auto inside, netlink_->openRdma(&pod));
+    return inside->addSoftRoce(rail.rdmaDevice, rail.podName)
+        .addContext("soft-RoCE")
+        .addContext(rail.podName);
+  }
+  RAILHEAD_TRY_ASSIGN(const auto host, netlink_->openRdma(nullptr));
+  RAILHEAD_TRY_ASSIGN(const auto mode, host->netnsMode());
+  if (mode == netlink::RdmaNetnsMode::kShared) return {};  // the pod sees it where it is
+  RAILHEAD_TRY_ASSIGN(const auto devices, host->devices());
+  const auto device = named(devices, rail.rdmaDevice);
+  if (!device) return Error(ErrorCode::kNotFound, "RDMA device " + rail.rdmaDevice + " is gone");
+  return host->move(device->index, pod);
+}
+
+Result<void> RailMover::moveRdmaHome(const RailRecord& rail, const os::Netns& pod) {
+  if (rail.rdma != RdmaUse::kDevice) return {};
+  RAILHEAD_TRY_ASSIGN(const auto inside, netlink_->openRdma(&pod));
+  RAILHEAD_TRY_ASSIGN(const auto mode, inside->netnsMode());
+  if (mode == netlink::RdmaNetnsMode::kShared) return {};
+  RAILHEAD_TRY_ASSIGN(const auto devices, inside->devices());
+  const auto device = named(devices, rail.rdmaDevice);
+  return device ? inside->move(device->index, home_) : Result<void>();
+}
+
+Result<void> RailMover::removeSoftRoce(const RailRecord& rail, const os::Netns* pod) {
+  if (rail.rdma != RdmaUse::kSoft) return {};
+  auto rdma = netlink_->openRdma(pod);
+  if (!rdma.has_value()) {
+    if (rdma.error().code == ErrorCode::kUnsupported) return {};  // the module is gone with it
+    return std::move(rdma).error();
+  }
+  RAILHEAD_TRY_ASSIGN(const auto devices, (*rdma)->devices());
+  const auto device = named(devices, rail.rdmaDevice);
+  if (!device) return {};
+  auto removed = (*rdma)->removeSoftRoce(device->index);
+  if (!removed.has_value() && removed.error().code == ErrorCode::kNotFound) return {};
+  return removed;
+}
+
+bool RailMover::hasGid(const RailRecord& rail) {
+  const std::string port = paths_.sys + "/class/infiniband/" + rail.rdmaDevice + "/ports/1";
+  std::vector<std::string> wanted;
+  for (const IpPrefix& address : rail.addresses) wanted.push_back(groups(address.address));
+  for (int i = 0; i < kGidsRead && !wanted.empty(); ++i) {
+    const std::string entry = std::to_string(i);
+    const auto gid = files_->readTrimmed(port + "/gids/" + entry);
+    if (!gid.has_value()) break;
+    const auto match = std::find(wanted.begin(), wanted.end(), *gid);
+    if (match == wanted.end()) continue;
+    const auto type = files_->readTrimmed(port + "/gid_attrs/types/" + entry);
+    if (type.has_value() && *type == "RoCE v2") wanted.erase(match);
+  }
+  return wanted.empty();
+}
+
+Result<void> RailMover::waitForGid(const RailRecord& rail, std::chrono::milliseconds wait) {
+  if (rail.rdmaDevice.empty() || rail.addresses.empty()) return {};
+  // In exclusive mode the device is out of sight here; nothing can be waited for.
+  const std::string gids = paths_.sys + "/class/infiniband/" + rail.rdmaDevice + "/ports/1/gids";
+  if (!files_->exists(gids)) return {};
+  const auto deadline = clock_->now() + wait;
+  while (!hasGid(rail)) {
+    if (clock_->now() >= deadline) {
+      return Error(ErrorCode::kDeadlineExceeded,
+                   "RDMA device " + rail.rdmaDevice + " got no RoCE v2 GID for " +
+                       rail.addresses.front().toString() + " within " +
+                       std::to_string(wait.count()) + " ms");
+    }
+    clock_->sleepFor(kGidPoll);
+  }
+  return {};
+}
+
+}  // namespace railhead::attach

@@ -1,0 +1,191 @@
+#include "src/attach/request.h"
+
+#include "src/attach/inline_network_parse.h"
+#include "src/base/text.h"
+#include "src/cni/json_input.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+namespace railhead::attach {
+namespace {
+
+constexpr std::size_t kMaxContainerId = 128;
+constexpr std::size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1
+constexpr std::size_t kMaxPath = 4096;
+constexpr std::size_t kMaxValidAttachments = 16384;
+constexpr std::array kCommands{CniCommand::kAdd, CniCommand::kDel, CniCommand::kCheck,
+                               CniCommand::kGc, CniCommand::kStatus};
+
+Error invalid(std::string_view field, std::string_view value, std::string_view allowed) {
+  return Error(ErrorCode::kInvalidArgument,
+               std::string(field) + " is " + railhead::quoted(value) + ": " + std::string(allowed));
+}
+
+bool isAlphanumeric(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+// The specification's rule for container ids and network names. It also keeps them safe as parts
+// of a file name.
+Result<void> checkSpecName(std::string_view name, std::string_view field) {
+  const bool good =
+      !name.empty() && name.size() <= kMaxContainerId && isAlphanumeric(name.front()) &&
+      std::all_of(name.begin(), name.end(),
+                  [](char c) { return isAlphanumeric(c) || c == '_' || c == '.' || c == '-'; });
+  if (good) return {};
+  return invalid(field, name,
+                 "1 to 128 letters, digits, '_', '.', '-', beginning with a letter or digit");
+}
+
+// Which part of the call is wrong decides the CNI code.
+cni::CniError refusal(int code, Error error) { return {code, error.message, error.remedy}; }
+
+std::string variable(const cni::Call& call, const std::string& name) {
+  const auto found = call.environment.find(name);
+  return found == call.environment.end() ? std::string() : found->second;
+}
+
+Result<CniCommand> parseCommand(std::string_view text) {
+  for (const CniCommand command : kCommands) {
+    if (text == cniCommandName(command)) return command;
+  }
+  return invalid("CNI_COMMAND", text, "ADD, DEL, CHECK, GC, STATUS and VERSION are allowed");
+}
+
+// "K8S_POD_NAME=a;K8S_POD_NAMESPACE=b"; keys that are not ours belong to others.
+Result<void> parseArguments(const std::string& text, PodId& pod) {
+  for (const auto pair : split(text, ';')) {
+    if (trim(pair).empty()) continue;
+    const auto equals = pair.find('=');
+    if (equals == std::string_view::npos)
+      return invalid("CNI_ARGS", pair, "KEY=VALUE pairs joined by ';' are allowed");
+    const std::string_view key = pair.substr(0, equals);
+    const std::string_view value = pair.substr(equals + 1);
+    const bool name = key == "K8S_POD_NAME";
+    const bool space = key == "K8S_POD_NAMESPACE";
+    if (!name && !space && key != "K8S_POD_UID") continue;
+    if (value.size() > 253 || value.find('/') != std::string_view::npos)
+      return invalid("CNI_ARGS " + std::string(key), value, "at most 253 bytes without '/'");
+    (name ? pod.name : space ? pod.podNamespace : pod.uid) = value;
+  }
+  return {};
+}
+
+Result<void> parseEnvironment(const cni::Call& call, CniRequest& request) {
+  if (request.command == CniCommand::kGc || request.command == CniCommand::kStatus) return {};
+  request.id = {variable(call, "CNI_CONTAINERID"), variable(call, "CNI_IFNAME")};
+  RAILHEAD_TRY(checkSpecName(request.id.containerId, "CNI_CONTAINERID"));
+  RAILHEAD_TRY(checkInterfaceName(request.id.ifname, "CNI_IFNAME"));
+  request.netnsPath = variable(call, "CNI_NETNS");
+  const std::string& path = request.netnsPath;
+  // DEL comes without a path when the namespace is gone already.
+  const bool optional = request.command == CniCommand::kDel && path.empty();
+  const bool good =
+      path.starts_with('/') && path.size() <= kMaxPath && path.find('\0') == std::string::npos;
+  if (!good && !optional) return invalid("CNI_NETNS", path, "an absolute path is needed");
+  return parseArguments(variable(call, "CNI_ARGS"), request.pod);
+}
+
+Result<void> readAnnotation(const cni::Json& config, CniRequest& request) {
+  const cni::Json* runtime = cni::member(config, "runtimeConfig");
+  if (runtime == nullptr) return {};
+  const cni::Json* annotations = cni::member(*runtime, cni::kPodAnnotationsCapability);
+  if (annotations == nullptr) return {};
+  RAILHEAD_TRY_ASSIGN(request.networksAnnotation,
+                      cni::textMember(*annotations, cni::kNetworksAnnotation, kMaxAnnotation));
+  if (trim(request.networksAnnotation).empty()) request.networksAnnotation.clear();
+  return {};
+}
+
+Result<void> readValidAttachments(const cni::Json& config, CniRequest& request) {
+  const cni::Json* list = cni::member(config, "cni.dev/valid-attachments");
+  if (list == nullptr)
+    list = cni::member(config, "cni.dev/attachments");  // the name before a correction
+  // Without the list everything would look invalid.
+  if (list == nullptr || !list->is_array() || list->size() > kMaxValidAttachments) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "cni.dev/valid-attachments: GC needs a list of at most " +
+                     std::to_string(kMaxValidAttachments) + " objects");
+  }
+  for (const cni::Json& item : *list) {
+    AttachmentId id;
+    RAILHEAD_TRY_ASSIGN(id.containerId, cni::textMember(item, "containerID", 253));
+    RAILHEAD_TRY_ASSIGN(id.ifname, cni::textMember(item, "ifname", 64));
+    request.validAttachments.push_back(std::move(id));
+  }
+  return {};
+}
+
+Result<void> readConfig(const cni::Json& config, CniRequest& request) {
+  RAILHEAD_TRY_ASSIGN(request.networkName, cni::textMember(config, "name", 253));
+  RAILHEAD_TRY(checkSpecName(request.networkName, "name"));
+  if (const cni::Json* previous = cni::member(config, "prevResult"))
+    request.prevResult = cni::dumpJson(*previous);
+  RAILHEAD_TRY_ASSIGN(request.deviceId, cni::textMember(config, "deviceID", 512));
+  if (!request.deviceId.empty()) {
+    // DEL must work with whatever the configuration says by now.
+    if (request.command == CniCommand::kDel) return {};
+    RAILHEAD_TRY_ASSIGN(request.inlineNetwork, parseInlineNetwork(config));
+  } else if (request.command != CniCommand::kDel) {
+    RAILHEAD_TRY(readAnnotation(config, request));
+  }
+  if (request.command == CniCommand::kGc) return readValidAttachments(config, request);
+  return {};
+}
+
+}  // namespace
+
+std::string_view cniCommandName(CniCommand command) {
+  switch (command) {
+    case CniCommand::kAdd:
+      return "ADD";
+    case CniCommand::kDel:
+      return "DEL";
+    case CniCommand::kCheck:
+      return "CHECK";
+    case CniCommand::kGc:
+      return "GC";
+    case CniCommand::kStatus:
+      return "STATUS";
+  }
+  return "";
+}
+
+Result<void> checkInterfaceName(std::string_view name, std::string_view field) {
+  const bool characters = std::all_of(name.begin(), name.end(), [](char c) {
+    return c > ' ' && c != 0x7f && c != '/' && c != ':' && c != '%';
+  });
+  if (!name.empty() && name.size() <= kMaxInterfaceName && name != "." && name != ".." &&
+      characters) {
+    return {};
+  }
+  return invalid(field, name, "1 to 15 printable characters without '/', ':', '%' and spaces");
+}
+
+tl::expected<CniRequest, CniRefusal> parseRequest(const cni::Call& call) {
+  CniRequest request;
+  const auto refuse = [&](int code, Error error) {
+    return tl::make_unexpected(CniRefusal{refusal(code, std::move(error)), request.cniVersion});
+  };
+  const auto command = parseCommand(call.command);
+  if (!command.has_value()) return refuse(cni::kInvalidEnvironment, command.error());
+  request.command = *command;
+  const auto config = cni::parseJsonObject(call.input, "stdin");
+  if (!config.has_value()) return refuse(cni::kDecode, config.error());
+  const auto version = cni::textMember(*config, "cniVersion", 32);
+  if (!version.has_value()) return refuse(cni::kDecode, version.error());
+  if (!cni::isSupportedVersion(*version)) {
+    return refuse(cni::kIncompatibleVersion,
+                  invalid("cniVersion", *version, "0.3.1, 0.4.0, 1.0.0 and 1.1.0 are supported"));
+  }
+  request.cniVersion = *version;
+  if (auto read = parseEnvironment(call, request); !read.has_value())
+    return refuse(cni::kInvalidEnvironment, read.error());
+  if (auto read = readConfig(*config, request); !read.has_value())
+    return refuse(cni::codeFor(read.error().code), read.error());
+  return request;
+}
+
+}  // namespace railhead::attach

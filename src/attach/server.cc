@@ -1,0 +1,125 @@
+#include "src/attach/server.h"
+
+#include "src/os/unix_socket.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace railhead::attach {
+namespace {
+
+os::Deadline after(std::chrono::milliseconds duration) {
+  return std::chrono::steady_clock::now() + duration;
+}
+
+void answer(int fd, const cni::Reply& reply, std::chrono::milliseconds deadline) {
+  // A peer that went away does not get its answer; the operation stands in the journal.
+  static_cast<void>(os::sendFrame(fd, cni::encodeReply(reply), after(deadline)).has_value());
+}
+
+cni::Reply tryAgain(std::string message) {
+  return {1, cni::encodeError({cni::kTryAgain, std::move(message), ""}, "")};
+}
+
+}  // namespace
+
+CniServer::CniServer(CniServerConfig config, CniHandler handler, os::UniqueFd listener,
+                     os::UniqueFd wake)
+    : config_(std::move(config)),
+      handler_(std::move(handler)),
+      listener_(std::move(listener)),
+      wake_(std::move(wake)) {}
+
+CniServer::~CniServer() { stop(); }
+
+Result<std::unique_ptr<CniServer>> CniServer::start(CniServerConfig config, CniHandler handler) {
+  if (config.workers < 1 || config.workers > 256) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "workers is " + std::to_string(config.workers) + ": 1 to 256 are allowed");
+  }
+  RAILHEAD_TRY_ASSIGN(os::UniqueFd listener, os::listenUnix(config.socketPath, 0600));
+  os::UniqueFd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake) return Error::fromErrno(errno, "make an eventfd");
+  std::unique_ptr<CniServer> server(
+      new CniServer(std::move(config), std::move(handler), std::move(listener), std::move(wake)));
+  server->threads_.emplace_back([raw = server.get()] { raw->accept(); });
+  for (int i = 0; i < server->config_.workers; ++i)
+    server->threads_.emplace_back([raw = server.get()] { raw->work(); });
+  return server;
+}
+
+void CniServer::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return;
+    stopping_ = true;
+  }
+  const std::uint64_t one = 1;
+  static_cast<void>(::write(wake_.get(), &one, sizeof one) == sizeof one);
+  changed_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+  listener_.reset();
+  ::unlink(config_.socketPath.c_str());
+}
+
+void CniServer::accept() {
+  for (;;) {
+    pollfd ready[2] = {{listener_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+    if (::poll(ready, 2, -1) < 0 && errno != EINTR) return;
+    if (ready[1].revents != 0) return;
+    if (ready[0].revents == 0) continue;
+    os::UniqueFd connection(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!connection) {
+      // Out of descriptors: the connection waits in the backlog; do not spin on it.
+      if (errno == EMFILE || errno == ENFILE) ::poll(&ready[1], 1, 50);
+      continue;
+    }
+    const auto peer = os::peerCredentials(connection.get());
+    if (!peer.has_value() || (peer->uid != 0 && peer->uid != ::geteuid())) continue;
+    {
+      const std::lock_guard lock(mutex_);
+      if (waiting_.size() < static_cast<std::size_t>(config_.maxWaiting)) {
+        waiting_.push_back(std::move(connection));
+      }
+    }
+    if (connection) {
+      answer(connection.get(), tryAgain("the agent has too many requests waiting"),
+             std::min(config_.sendDeadline, std::chrono::milliseconds(100)));
+    } else {
+      changed_.notify_one();
+    }
+  }
+}
+
+void CniServer::work() {
+  for (;;) {
+    os::UniqueFd connection;
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
+      if (waiting_.empty()) return;
+      // Those that waited when stop() came are still served: their pods are being made.
+      connection = std::move(waiting_.front());
+      waiting_.pop_front();
+    }
+    serve(std::move(connection));
+  }
+}
+
+void CniServer::serve(os::UniqueFd connection) {
+  const auto frame =
+      os::receiveFrame(connection.get(), after(config_.receiveDeadline), cni::kMaxFrame);
+  if (!frame.has_value()) return;  // nobody there any more, or no peer of ours
+  const auto call = cni::decodeCall(*frame);
+  const cni::Reply reply = call.has_value()
+                               ? handler_(*call)
+                               : cni::Reply{1, cni::encodeError(cni::errorFrom(call.error()), "")};
+  answer(connection.get(), reply, config_.sendDeadline);
+}
+
+}  // namespace railhead::attach

@@ -1,0 +1,64 @@
+// The agent's side of the shim: a root-only unix socket, one request and one answer a connection.
+#pragma once
+
+#include "src/base/result.h"
+#include "src/cni/protocol.h"
+#include "src/os/unique_fd.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace railhead::attach {
+
+class Attacher;
+
+// Answers one call; thread-safe.
+using CniHandler = std::function<cni::Reply(const cni::Call&)>;
+
+// Parses, runs the operation on `attacher` and encodes the result or the CNI error. `attacher` must
+// outlive the handler. `log` gets one line for each request (level "info" or "error"); may be null.
+using RequestLog = std::function<void(bool failed, const std::string& line)>;
+CniHandler makeCniHandler(Attacher& attacher, RequestLog log = {});
+
+struct CniServerConfig {
+  std::string socketPath;
+  int workers = 8;       // requests carried out at once
+  int maxWaiting = 256;  // more are told to try again
+  std::chrono::milliseconds receiveDeadline{5000};
+  std::chrono::milliseconds sendDeadline{5000};
+};
+
+// Accepts peers that are root or this process's own user; others are disconnected.
+class CniServer final {
+ public:
+  // Listens and starts the threads.
+  static Result<std::unique_ptr<CniServer>> start(CniServerConfig config, CniHandler handler);
+  ~CniServer();  // stops
+  // Accepts no more, finishes the requests under way, joins the threads, removes the socket.
+  void stop();
+
+ private:
+  CniServer(CniServerConfig config, CniHandler handler, os::UniqueFd listener, os::UniqueFd wake);
+  void accept();
+  void work();
+  void serve(os::UniqueFd connection);
+
+  const CniServerConfig config_;
+  const CniHandler handler_;
+  os::UniqueFd listener_;
+  os::UniqueFd wake_;  // eventfd: readable once stop() was called
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<os::UniqueFd> waiting_;
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace railhead::attach

@@ -1,0 +1,37 @@
+// Runs Attacher::sweep() at an interval, so that VFs of pods that died without DEL come back soon.
+#pragma once
+
+#include "src/attach/attacher.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+namespace railhead::attach {
+
+class Sweeper final {
+ public:
+  using Listener = std::function<void(const SweepReport&)>;  // called when there is something in it
+
+  // `attacher` must outlive the sweeper. Starts the thread.
+  Sweeper(Attacher& attacher, std::chrono::milliseconds interval, Listener listener);
+  ~Sweeper();  // stops and joins
+
+  void wake();  // sweeps now: a link came back, a namespace died
+
+ private:
+  void run();
+
+  Attacher& attacher_;
+  const std::chrono::milliseconds interval_;
+  const Listener listener_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stopping_ = false;
+  bool woken_ = false;
+  std::thread thread_;
+};
+
+}  // namespace railhead::attach

@@ -1,0 +1,85 @@
+#include "src/cni/json_input.h"
+
+#include "src/base/text.h"
+
+#include <algorithm>
+
+namespace railhead::cni {
+namespace {
+
+// The deepest nesting of arrays and objects; brackets inside strings do not count.
+int depthOf(std::string_view text) {
+  int depth = 0;
+  int deepest = 0;
+  bool inString = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (inString) {
+      if (c == '\\') ++i;
+      if (c == '"') inString = false;
+    } else if (c == '"') {
+      inString = true;
+    } else if (c == '[' || c == '{') {
+      deepest = std::max(deepest, ++depth);
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return deepest;
+}
+
+}  // namespace
+
+Result<Json> parseJson(std::string_view text, std::string_view what) {
+  // Checked first: printing a value recurses once per level.
+  if (depthOf(text) > kMaxJsonDepth) {
+    return Error(ErrorCode::kInvalidArgument, std::string(what) + " is nested deeper than the " +
+                                                  std::to_string(kMaxJsonDepth) +
+                                                  " levels allowed");
+  }
+  Json value = Json::parse(text, nullptr, false);
+  if (value.is_discarded()) {
+    return Error(ErrorCode::kInvalidArgument,
+                 std::string(what) + " is not valid JSON: " + railhead::quoted(trim(text), 60));
+  }
+  return value;
+}
+
+Result<Json> parseJsonObject(std::string_view text, std::string_view what) {
+  RAILHEAD_TRY_ASSIGN(Json value, parseJson(text, what));
+  if (!value.is_object()) {
+    return Error(ErrorCode::kInvalidArgument,
+                 std::string(what) + " is " + shown(value) + ": expected a JSON object");
+  }
+  return value;
+}
+
+const Json* member(const Json& object, std::string_view key) {
+  if (!object.is_object()) return nullptr;
+  const auto found = object.find(std::string(key));
+  return found == object.end() || found->is_null() ? nullptr : &*found;
+}
+
+Result<std::string> textMember(const Json& object, std::string_view key, std::size_t limit) {
+  const Json* value = member(object, key);
+  if (value == nullptr) return std::string();
+  const auto* text = value->get_ptr<const std::string*>();
+  if (text == nullptr) {
+    return Error(ErrorCode::kInvalidArgument,
+                 std::string(key) + " is " + shown(*value) + ": expected a string");
+  }
+  if (text->size() > limit || text->find('\0') != std::string::npos) {
+    return Error(ErrorCode::kInvalidArgument, std::string(key) + " is " + railhead::quoted(*text) +
+                                                  ": at most " + std::to_string(limit) +
+                                                  " bytes without a NUL are allowed");
+  }
+  return *text;
+}
+
+std::string dumpJson(const Json& value) {
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string shown(const Json& value) { return railhead::quoted(dumpJson(value), 60); }
+
+}  // namespace railhead::cni

@@ -1,0 +1,34 @@
+// JSON from outside, bounded. Only .cc files include this header.
+#pragma once
+
+#include "src/base/result.h"
+
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+namespace railhead::cni {
+
+// Keys keep their order: what is passed on looks as it came.
+using Json = nlohmann::ordered_json;
+
+inline constexpr int kMaxJsonDepth = 64;
+
+// kInvalidArgument, beginning with `what`, when `text` is not JSON or nested too deep.
+Result<Json> parseJson(std::string_view text, std::string_view what);
+// The same, and the value must be an object.
+Result<Json> parseJsonObject(std::string_view text, std::string_view what);
+
+// The member, or nullptr when `object` is no object or has no such key, or the value is null.
+const Json* member(const Json& object, std::string_view key);
+// The member's text; empty when absent. kInvalidArgument when it is not a string, longer than
+// `limit` bytes or holds a NUL.
+Result<std::string> textMember(const Json& object, std::string_view key, std::size_t limit);
+
+// Never throws: bytes that are not UTF-8 are replaced.
+std::string dumpJson(const Json& value);
+// How an error shows a value: its JSON text, shortened.
+std::string shown(const Json& value);
+
+}  // namespace railhead::cni

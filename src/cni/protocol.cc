@@ -1,0 +1,122 @@
+#include "src/cni/protocol.h"
+
+#include "src/cni/json_input.h"
+
+#include <algorithm>
+
+namespace railhead::cni {
+namespace {
+
+std::string_view answerVersion(std::string_view asked) {
+  return isSupportedVersion(asked) ? asked : kLatestVersion;
+}
+
+}  // namespace
+
+bool isSupportedVersion(std::string_view version) {
+  return std::find(kVersions.begin(), kVersions.end(), version) != kVersions.end();
+}
+
+int codeFor(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kInvalidArgument:
+      return kInvalidConfig;
+    case ErrorCode::kBusy:
+    case ErrorCode::kUnavailable:
+    case ErrorCode::kDeadlineExceeded:
+      return kTryAgain;
+    case ErrorCode::kIo:
+      return kIo;
+    case ErrorCode::kCorrupt:
+      return kDecode;
+    case ErrorCode::kUnsupported:
+      return kUnsupportedField;
+    // Not code 3: it tells the runtime that no DEL is needed.
+    case ErrorCode::kNotFound:
+      return 100;
+    case ErrorCode::kAlreadyExists:
+      return 101;
+    case ErrorCode::kPermissionDenied:
+      return 102;
+    case ErrorCode::kExhausted:
+      return 103;
+    case ErrorCode::kCheckFailed:
+      return 104;
+    case ErrorCode::kEnvironment:
+      return 105;
+    case ErrorCode::kInternal:
+      return 199;
+  }
+  return 199;
+}
+
+CniError errorFrom(const Error& error) {
+  return {codeFor(error.code), error.message, error.remedy};
+}
+
+CniError withContext(CniError error, std::string_view where) {
+  error.message.insert(0, std::string(where) + ": ");
+  return error;
+}
+
+std::string encodeError(const CniError& error, std::string_view version) {
+  Json out;
+  out["cniVersion"] = answerVersion(version);
+  out["code"] = error.code;
+  out["msg"] = error.message;
+  if (!error.details.empty()) out["details"] = error.details;
+  return dumpJson(out);
+}
+
+std::string encodeVersions(std::string_view version) {
+  Json out;
+  out["cniVersion"] = answerVersion(version);
+  out["supportedVersions"] = kVersions;
+  return dumpJson(out);
+}
+
+std::string encodeCall(const Call& call) {
+  Json out;
+  out["command"] = call.command;
+  out["env"] = call.environment;
+  out["stdin"] = call.input;
+  return dumpJson(out);
+}
+
+Result<Call> decodeCall(std::string_view frame) {
+  Call call;
+  RAILHEAD_TRY_ASSIGN(const Json object, parseJsonObject(frame, "request frame"));
+  RAILHEAD_TRY_ASSIGN(call.command, textMember(object, "command", 16));
+  RAILHEAD_TRY_ASSIGN(call.input, textMember(object, "stdin", kMaxStdin));
+  if (const Json* environment = member(object, "env")) {
+    if (!environment->is_object() || environment->size() > 16) {
+      return Error(ErrorCode::kInvalidArgument,
+                   "env is " + shown(*environment) + ": expected an object of at most 16 strings");
+    }
+    for (const auto& [name, value] : environment->items()) {
+      RAILHEAD_TRY_ASSIGN(call.environment[name], textMember(*environment, name, 64 << 10));
+    }
+  }
+  return call;
+}
+
+std::string encodeReply(const Reply& reply) {
+  Json out;
+  out["exitCode"] = reply.exitCode;
+  out["stdout"] = reply.output;
+  return dumpJson(out);
+}
+
+Result<Reply> decodeReply(std::string_view frame) {
+  Reply reply;
+  RAILHEAD_TRY_ASSIGN(const Json object, parseJsonObject(frame, "answer frame"));
+  const Json* exitCode = member(object, "exitCode");
+  if (exitCode == nullptr || (*exitCode != 0 && *exitCode != 1)) {
+    return Error(ErrorCode::kCorrupt, "answer frame: exitCode must be 0 or 1");
+  }
+  reply.exitCode = *exitCode == 0 ? 0 : 1;
+  RAILHEAD_TRY_ASSIGN(reply.output, textMember(object, "stdout", kMaxFrame));
+  return reply;
+}
+
+}  // namespace railhead::cni
