@@ -237,6 +237,16 @@ Result<Node> discoverNode(os::Filesystem& files, const os::HostPaths& paths) {
   return node;
 }
 
+Result<PciFunction> discoverFunction(os::Filesystem& files, const os::HostPaths& paths,
+                                     const PciAddress& pci) {
+  RAILHEAD_TRY(files.status(paths.pciDevice(pci.toString())));
+  const Reader reader(files, paths);
+  PciFunction function;
+  function.pci = pci;
+  reader.readFunction(reader.pciDevice(pci), function);
+  return function;
+}
+
 Result<Pf> discoverPf(os::Filesystem& files, const os::HostPaths& paths, const PciAddress& pci) {
   RAILHEAD_TRY(files.status(paths.pciDevice(pci.toString())));
   Reader reader(files, paths);

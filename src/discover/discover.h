@@ -18,6 +18,10 @@ inline constexpr std::size_t kMaxVfsPerPf = 1024;
 // not seen; its VF is, through the PF's virtfnN.
 Result<Node> discoverNode(os::Filesystem& files, const os::HostPaths& paths);
 
+// One function, without what only PFs have. kNotFound when it is gone.
+Result<PciFunction> discoverFunction(os::Filesystem& files, const os::HostPaths& paths,
+                                     const PciAddress& pci);
+
 // One PF with its VFs, read anew. kNotFound when the function is gone.
 Result<Pf> discoverPf(os::Filesystem& files, const os::HostPaths& paths, const PciAddress& pci);
 

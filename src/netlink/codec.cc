@@ -121,6 +121,9 @@ Result<Link> parseLink(Bytes payload) {
       case IFLA_CARRIER:
         link.carrier = a.u8() != 0;
         break;
+      case IFLA_PERM_ADDRESS:
+        link.permanentMac = macFrom(a.data);
+        break;
       case IFLA_PARENT_DEV_NAME:
         link.parentDevice = a.text();
         break;

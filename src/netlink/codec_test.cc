@@ -54,6 +54,7 @@ TEST(Codec, ReadsALink) {
   header.ifi_index = 7;
   header.ifi_flags = IFF_UP;
   const std::uint8_t mac[] = {2, 0, 0, 0, 0, 9};
+  const std::uint8_t permanent[] = {0, 2, 0xc9, 0, 0, 9};
   Message info;
   info.text(IFLA_INFO_KIND, "veth");
   Message message;
@@ -63,12 +64,14 @@ TEST(Codec, ReadsALink) {
       .value<std::uint32_t>(IFLA_MTU, 9000);
   message.value<std::uint8_t>(IFLA_CARRIER, 1)
       .text(IFLA_PARENT_DEV_NAME, "0000:01:10.0")
+      .put(IFLA_PERM_ADDRESS, permanent, 6)
       .nest(IFLA_LINKINFO, info);
   const auto link = parseLink(message.bytes());
   ASSERT_TRUE(link.has_value());
   EXPECT_EQ(link->index, 7);
   EXPECT_EQ(link->name, "net1");
   EXPECT_EQ(link->mac.toString(), "02:00:00:00:00:09");
+  EXPECT_EQ(link->permanentMac.toString(), "00:02:c9:00:00:09");
   EXPECT_EQ(link->mtu, 9000);
   EXPECT_TRUE(link->up);
   EXPECT_TRUE(link->carrier);

@@ -20,6 +20,7 @@ struct Link {
   bool carrier = false;      // IFLA_CARRIER
   std::string kind;          // "veth", "macvlan"; empty for hardware
   std::string parentDevice;  // "0000:01:10.0" (IFLA_PARENT_DEV_NAME, kernel >= 5.14); else empty
+  Mac permanentMac;          // the one the hardware was made with; zero when it has none
 };
 
 // Absent fields stay as they are. The kernel wants a link down before it is renamed or

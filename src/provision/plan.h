@@ -10,6 +10,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,7 @@ struct Observation {
   discover::Node node;
   std::map<PciAddress, PfSettings> settings;
   std::vector<Holder> holders;
+  std::optional<Error> holdersUnknown;  // why nobody can say who holds what
 };
 
 enum class StepKind {
@@ -54,6 +56,7 @@ struct Step {
   int number = 0;        // VF count or MTU
   bool on = false;       // trust, spoof check
   bool required = true;  // trust, spoof check: a driver without the switch is an error
+  std::string field;     // the goal's: "provision.pfs[0]"
   Mac mac;
   std::string was;  // the state before, or why: "MTU 1500", "node GUID is zero"
 
@@ -61,7 +64,7 @@ struct Step {
   std::string describe() const;  // one line: "enp1s0f0np0 VF 2: MAC 02:.. (was 00:..)"
 };
 
-// Everything for one PF. With `refused` nothing at all is done to it.
+// Everything for one PF. With `refused` nothing at all is done to it and there are no steps.
 struct PfPlan {
   PciAddress pf;
   std::string name;
@@ -76,9 +79,25 @@ struct Plan {
   std::vector<std::string> lines() const;  // for people: steps, untouched VFs, refusals
 };
 
+// Who holds VFs of one PF: those named, and those whose driver's netdev is not in this namespace.
+class Holds {
+ public:
+  Holds(const discover::Pf& pf, const std::vector<Holder>& holders, bool unknown);
+
+  const std::string* of(int vfIndex) const;                               // nullptr: free
+  bool isGuess(int vfIndex) const { return guesses_.contains(vfIndex); }  // nobody named it
+  bool any() const { return !byIndex_.empty(); }
+  std::string describe() const;  // "VF 0 (0000:01:10.0) by default/trainer-0, ..."
+
+ private:
+  std::map<int, std::string> byIndex_;
+  std::map<int, PciAddress> address_;
+  std::set<int> guesses_;
+};
+
 // Errors are those of checkGoal and selectPfs; what stops one PF alone is in its PfPlan. A VF with
 // a driver whose netdev is not in this namespace counts as held, by "an unknown namespace" unless
-// `holders` knows better. Held VFs get no step.
+// `holders` knows better. Held VFs get no step. Steps of a PF are in the order to do them.
 Result<Plan> makePlan(const Goal& goal, const Observation& observed);
 
 }  // namespace railhead::provision

@@ -19,6 +19,7 @@
 #include <chrono>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace railhead::provision {
@@ -69,20 +70,25 @@ struct ApplyReport {
 
 class Provisioner {
  public:
-  explicit Provisioner(Seams seams, Limits limits = {});
+  explicit Provisioner(Seams seams, Limits limits = {})
+      : seams_(std::move(seams)), limits_(limits) {}
 
   // Called before each step that writes or waits.
   using Progress = std::function<void(const Step&)>;
 
-  // Reads only.
+  // These read only.
   Result<Observation> observe();
   Result<Plan> plan(const Goal& goal);
 
-  // An Error means that nothing was written: the goal is wrong, matches nothing, or the node cannot
-  // be read. What went wrong on single PFs is in the report.
+  // An Error means that the goal is wrong or matches nothing, or that the node cannot be read; with
+  // "read back" in front of its message steps were done before that, else nothing was written. What
+  // went wrong on single PFs is in the report.
   Result<ApplyReport> apply(const Goal& goal, const Progress& progress = {});
 
  private:
+  // observe(), once drivers at work have made their netdevs or settleDeadline is over.
+  Result<Observation> settled(const Goal& goal);
+
   Seams seams_;
   Limits limits_;
 };

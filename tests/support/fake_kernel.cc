@@ -155,6 +155,11 @@ void FakeKernel::disableRdma() {
 void FakeKernel::failVfDriver(bool fails) {
   const std::lock_guard lock(mutex_);
   vfDriverFails_ = fails;
+  if (fails) return;
+  for (auto& [pci, function] : functions_) {
+    if (!function.driver.empty() && function.linkIndex == 0) makeNetdev(function);
+  }
+  render();
 }
 
 std::string FakeKernel::freeName(const Space& space, const std::string& wanted) const {
@@ -198,11 +203,24 @@ void FakeKernel::moveLink(int index, std::uint64_t from, std::uint64_t to,
   spaces_[to].links.insert(std::move(node));
 }
 
+// With sriov_drivers_autoprobe off no driver may take a VF, nor when it is asked to. An absent VF
+// driver is one whose module is not loaded.
+bool FakeKernel::mayProbe(const Function& function) const {
+  if (function.vfIndex < 0) return true;
+  const Pf& pf = pfs_.at(function.pfPci);
+  return pf.autoprobe && !pf.spec.vfDriver.empty();
+}
+
 void FakeKernel::bindDriver(Function& function) {
   const bool isVf = function.vfIndex >= 0;
   Pf& pf = pfs_.at(isVf ? function.pfPci : function.pci);
   function.driver = isVf ? pf.spec.vfDriver : pf.spec.driver;
-  if (isVf && vfDriverFails_) return;
+  if (!isVf || !vfDriverFails_) makeNetdev(function);
+}
+
+void FakeKernel::makeNetdev(Function& function) {
+  const bool isVf = function.vfIndex >= 0;
+  Pf& pf = pfs_.at(isVf ? function.pfPci : function.pci);
   FakeLink link;
   link.index = nextLink_++;
   link.pci = function.pci;
@@ -261,7 +279,7 @@ Result<void> FakeKernel::writeNumVfs(const std::string& pfPci, std::string_view 
     pf.vfs[i].spoofCheck = pf.spec.spoofCheckSupported;
     const std::string pci = vfAddress(pf.spec, i);
     Function& function = functions_[pci] = Function{pci, pfPci, i, "", 0, 0};
-    if (pf.autoprobe) bindDriver(function);
+    if (mayProbe(function)) bindDriver(function);
   }
   render();
   return {};
@@ -277,11 +295,23 @@ Result<void> FakeKernel::writeBind(const std::string& driver, std::string_view a
     const Pf& pf = pfs_.at(function.vfIndex >= 0 ? function.pfPci : function.pci);
     if (driver != (function.vfIndex >= 0 ? pf.spec.vfDriver : pf.spec.driver))
       return Error::fromErrno(ENODEV, "not its driver");
+    if (!mayProbe(function)) return Error::fromErrno(ENODEV, "autoprobe is off");
     bindDriver(function);
   } else {
     if (function.driver != driver) return Error::fromErrno(ENODEV, "not bound to it");
     unbindDriver(function);
   }
+  render();
+  return {};
+}
+
+// As the kernel does: success also when no driver takes the device.
+Result<void> FakeKernel::writeDriversProbe(std::string_view address) {
+  const std::lock_guard lock(mutex_);
+  const auto found = functions_.find(std::string(trim(address)));
+  if (found == functions_.end()) return Error::fromErrno(EINVAL, "no such device");
+  Function& function = found->second;
+  if (function.driver.empty() && mayProbe(function)) bindDriver(function);
   render();
   return {};
 }
@@ -374,10 +404,12 @@ std::string FakeKernel::snapshot() const {
               (vf.spoofCheck ? " spoofchk" : "") + "\n";
     }
   }
+  std::set<std::string> devices;  // in an order that their numbers do not decide
   for (const auto& [index, device] : rdma_) {
-    text += "rdma " + (device.pci.empty() ? "soft " + device.name : device.pci) + " in " +
-            std::to_string(device.netns) + "\n";
+    devices.insert("rdma " + (device.pci.empty() ? "soft " + device.name : device.pci) + " in " +
+                   std::to_string(device.netns) + "\n");
   }
+  for (const std::string& line : devices) text += line;
   return text;
 }
 

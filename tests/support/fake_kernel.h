@@ -38,7 +38,7 @@ struct FakePfSpec {
   std::uint16_t device = 0x10c9;
   std::uint16_t vfDevice = 0x10ca;
   std::string driver = "igb";
-  std::string vfDriver = "igbvf";
+  std::string vfDriver = "igbvf";  // empty: its module is not loaded
   int totalVfs = 7;
   int vfBus = 0;             // bus of the VFs; 0: the PF's own bus, from device 0x10 on
   std::string physPortName;  // empty: the driver has none
@@ -90,8 +90,9 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   void killNetns(const std::string& name);  // the last holder went away
   void setCarrier(const std::string& netdev, bool carrier);
   void setRdmaMode(netlink::RdmaNetnsMode mode);
-  void disableRdma();             // openRdma answers kUnsupported
-  void failVfDriver(bool fails);  // VF drivers bind but no netdev ever appears
+  void disableRdma();  // openRdma answers kUnsupported
+  // VF drivers bind but no netdev appears; `false` lets the missing ones appear.
+  void failVfDriver(bool fails);
   void addHostLink(const std::string& name, const std::string& kind);
 
   // Faults.
@@ -142,8 +143,11 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   // All below: with mutex_ held.
   Result<void> change(const std::string& what);  // counts, injects, logs
   Result<void> writeNumVfs(const std::string& pfPci, std::string_view data);
+  Result<void> writeDriversProbe(std::string_view address);
   Result<void> writeBind(const std::string& driver, std::string_view address, bool bind);
+  bool mayProbe(const Function& function) const;
   void bindDriver(Function& function);
+  void makeNetdev(Function& function);
   void unbindDriver(Function& function);
   void removeLink(int index);
   void removeSoftRoceOn(int linkIndex);

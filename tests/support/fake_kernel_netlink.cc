@@ -128,9 +128,15 @@ class FakeLinks final : public netlink::LinkClient {
   }
 
  private:
-  static netlink::Link valueOf(const FakeLink& link) {
-    return {link.index, link.name, link.mac, link.mtu, link.up, link.up && link.carrier,
-            link.kind,  link.pci};
+  netlink::Link valueOf(const FakeLink& link) const {
+    return {link.index, link.name, link.mac,          link.mtu, link.up, link.up && link.carrier,
+            link.kind,  link.pci,  permanentMac(link)};
+  }
+
+  // A PF's stays what it was made with; VFs and software links have none.
+  Mac permanentMac(const FakeLink& link) const {
+    const auto pf = kernel_.pfs_.find(link.pci);
+    return pf == kernel_.pfs_.end() ? Mac{} : *Mac::parse(pf->second.spec.mac);
   }
 
   Result<FakeKernel::Space*> here(const std::string& what) {

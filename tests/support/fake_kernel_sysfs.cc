@@ -29,8 +29,12 @@ void FakeKernel::render() {
   files_.dropHooks(paths_.sys);
   files_.putDirectory(paths_.sys + "/class/net");
   files_.putDirectory(paths_.sys + "/bus/pci/devices");
+  const std::string probe = paths_.sys + "/bus/pci/drivers_probe";
+  files_.put(probe, "");
+  files_.onWrite(probe, [this](std::string_view data) { return writeDriversProbe(data); });
   for (const auto& [pci, pf] : pfs_) {
     for (const std::string& driver : {pf.spec.driver, pf.spec.vfDriver}) {
+      if (driver.empty()) continue;
       for (const bool bind : {true, false}) {
         const std::string path =
             paths_.sys + "/bus/pci/drivers/" + driver + (bind ? "/bind" : "/unbind");

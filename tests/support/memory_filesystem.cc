@@ -24,6 +24,7 @@ std::string below(const std::string& directory, const std::string& name) {
 
 void MemoryFilesystem::makeParents(const std::string& path) {
   const std::string parent = parentOf(path);
+  if (nodes_.contains(parent)) return;
   std::string at;
   for (const auto part : split(parent, '/')) {
     if (part.empty()) continue;
@@ -75,9 +76,10 @@ void MemoryFilesystem::dropHooks(const std::string& below_) {
 }
 
 Result<std::string> MemoryFilesystem::resolve(const std::string& path, bool followLast) {
-  std::vector<std::string> left;
-  for (const auto part : split(path, '/')) {
-    if (!part.empty() && part != ".") left.insert(left.begin(), std::string(part));
+  std::vector<std::string> left;  // what comes next is at the end
+  const auto components = split(path, '/');
+  for (auto it = components.rbegin(); it != components.rend(); ++it) {
+    if (!it->empty() && *it != ".") left.emplace_back(*it);
   }
   std::string at = "/";
   int links = 0;
