@@ -61,7 +61,7 @@ done
 [ -n "$guest" ] || wrong_usage "--program .../railhead-lab-guest is missing: it is the image's PID 1"
 
 kernel=$kernel_cache/current
-[ -s "$kernel/vmlinuz" ] && [ -s "$kernel/modules/modules.dep" ] && [ -s "$kernel/release" ] ||
+[ -s "$kernel/vmlinuz" ] && [ -f "$kernel/modules/modules.dep" ] && [ -s "$kernel/release" ] ||
   lacks "no kernel in '$kernel_cache'" "lab/image/fetch-kernel.sh $kernel_cache"
 release=$(cat "$kernel/release")
 
@@ -71,6 +71,7 @@ ip iproute2
 rdma iproute2
 tc iproute2
 bridge iproute2
+nice coreutils
 ib_write_bw perftest
 ib_write_lat perftest
 ib_send_bw perftest

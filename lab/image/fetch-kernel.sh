@@ -17,11 +17,12 @@ readonly MAX_CANDIDATES=3
 
 usage() {
   cat <<'TEXT'
-usage: fetch-kernel.sh [--sources DIR] [--refresh] CACHE_DIR
+usage: fetch-kernel.sh [--refresh] [--sources DIR] [--os-release FILE] CACHE_DIR
 
 Puts the newest kernel >= 7 of the machine's own package mirror into CACHE_DIR.
-  --sources DIR   read the mirror's address below DIR instead of /etc/apt
-  --refresh       look for a newer kernel although one is there already
+  --refresh           look for a newer kernel although one is there already
+  --sources DIR       read the mirror's address below DIR instead of /etc/apt
+  --os-release FILE   read the distribution's name from FILE instead of /etc/os-release
 
 example: lab/image/fetch-kernel.sh .cache/kernel
 TEXT
@@ -40,11 +41,13 @@ wrong_usage() {
 }
 
 sources_root=/etc/apt
+os_release=/etc/os-release
 refresh=0
 cache=
 while [ $# -gt 0 ]; do
   case $1 in
     --sources) [ $# -ge 2 ] || wrong_usage "--sources needs a folder"; sources_root=$2; shift ;;
+    --os-release) [ $# -ge 2 ] || wrong_usage "--os-release needs a file"; os_release=$2; shift ;;
     --refresh) refresh=1 ;;
     -h | --help) usage; exit 0 ;;
     -*) wrong_usage "unknown option '$1'" ;;
@@ -55,7 +58,7 @@ done
 [ -n "$cache" ] || wrong_usage "CACHE_DIR is missing"
 
 complete() {
-  [ -s "$1/vmlinuz" ] && [ -s "$1/modules/modules.dep" ] && [ -s "$1/release" ]
+  [ -s "$1/vmlinuz" ] && [ -f "$1/modules/modules.dep" ] && [ -s "$1/release" ]
 }
 
 if [ "$refresh" = 0 ] && complete "$cache/current"; then
@@ -80,7 +83,7 @@ if [ "$refresh" = 0 ] && complete "$cache/current"; then
   exit 0
 fi
 
-# Prints "URI<TAB>suite<TAB>signed-by" for each binary source of the system that has 'main'.
+# Prints "URI<TAB>suite<TAB>trusted<TAB>signed-by" for each binary source of the system that has 'main'.
 read_sources() {
   local file
   for file in "$sources_root"/sources.list.d/*.sources; do
@@ -89,9 +92,9 @@ read_sources() {
       function flush(  u, s, nu, ns, i, j) {
         if (enabled && types ~ /(^| )deb( |$)/ && components ~ /(^| )main( |$)/) {
           nu = split(uris, u, " "); ns = split(suites, s, " ")
-          for (i = 1; i <= nu; i++) for (j = 1; j <= ns; j++) print u[i] "\t" s[j] "\t" signed
+          for (i = 1; i <= nu; i++) for (j = 1; j <= ns; j++) print u[i] "\t" s[j] "\t" trusted "\t" signed
         }
-        types = uris = suites = components = signed = key = ""; enabled = 1
+        types = uris = suites = components = signed = trusted = key = ""; enabled = 1
       }
       BEGIN { enabled = 1 }
       /^[ \t]*$/ { flush(); next }
@@ -105,6 +108,7 @@ read_sources() {
         else if (key == "suites") suites = value
         else if (key == "components") components = value
         else if (key == "signed-by") signed = value
+        else if (key == "trusted") trusted = value
         else if (key == "enabled" && tolower(value) ~ /^(no|false|0|off)/) enabled = 0
       }
       END { flush() }' "$file"
@@ -113,22 +117,23 @@ read_sources() {
     [ -r "$file" ] || continue
     sed -n -E 's/#.*//; s/^[ \t]*deb[ \t]+//p' "$file" | awk '
       {
-        signed = ""
+        signed = trusted = ""
         if ($1 ~ /^\[/) {
           while ($0 != "") {
             word = $1; last = word ~ /\]$/
             gsub(/[][]/, "", word)
             if (word ~ /^signed-by=/) { signed = word; sub(/^signed-by=/, "", signed) }
+            if (word ~ /^trusted=/) { trusted = word; sub(/^trusted=/, "", trusted) }
             $1 = ""; sub(/^[ \t]+/, "")
             if (last) break
           }
         }
-        for (i = 3; i <= NF; i++) if ($i == "main") print $1 "\t" $2 "\t" signed
+        for (i = 3; i <= NF; i++) if ($i == "main") print $1 "\t" $2 "\t" trusted "\t" signed
       }'
   done
 }
 
-os_field() { sed -n -E "s/^$1=\"?([^\"]*)\"?$/\1/p" /etc/os-release | head -1; }
+os_field() { sed -n -E "s/^$1=\"?([^\"]*)\"?$/\1/p" "$os_release" 2>/dev/null | head -1; }
 distribution=$(os_field ID)
 codename=$(os_field VERSION_CODENAME)
 case $distribution in
@@ -140,12 +145,16 @@ case $distribution in
 esac
 
 # The mirror is the one that serves the system's own base suite; failing that, the first with 'main'.
-sources=$(read_sources | grep -v -E $'\t[^\t]*-security(/[^\t]*)?\t' || true)
+sources=$(read_sources | awk -F '\t' '$2 !~ /-security/')
 mirror=$(awk -F '\t' -v suite="$codename" '$2 == suite { print; exit }' <<<"$sources")
-[ -n "$mirror" ] || mirror=$(head -1 <<<"$sources")
+[ -n "$mirror" ] || mirror=${sources%%$'\n'*}
 [ -n "$mirror" ] || lacks "no package mirror with component 'main' in $sources_root" \
   "add the distribution's own mirror to $sources_root/sources.list.d"
-IFS=$'\t' read -r mirror_uri mirror_suite mirror_key <<<"$mirror"
+# Cut by hand: `read` would take two tabs in a row, an empty field, for one.
+mirror_field() { cut -f "$1" <<<"$mirror"; }
+mirror_uri=$(mirror_field 1)
+mirror_trusted=$(mirror_field 3)
+mirror_key=$(mirror_field 4)
 
 # Suites that may hold a new enough kernel. Those that the mirror lacks drop out by themselves.
 candidate_suites() {
@@ -168,6 +177,7 @@ mkdir -p "$private/none" "$private/lists/partial" "$private/cache/archives/parti
 {
   printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n' "$mirror_uri" \
     "$(candidate_suites | grep -v '^$' | sort -u | tr '\n' ' ')"
+  [ -z "$mirror_trusted" ] || printf 'Trusted: %s\n' "$mirror_trusted"
   [ -z "$mirror_key" ] || printf 'Signed-By: %b\n' "$mirror_key"
 } >"$private/mirror.sources"
 # Of the system's apt settings only those for fetching count (proxies, certificates): its hooks and
@@ -248,7 +258,7 @@ unpack() {
   mv "$image" "$staging/kernel/vmlinuz"
   mv "$modules" "$staging/kernel/modules"
   echo "$version" >"$staging/kernel/release"
-  if [ ! -s "$staging/kernel/modules/modules.dep" ]; then
+  if [ ! -f "$staging/kernel/modules/modules.dep" ]; then
     make_dependencies "$staging/kernel/modules" "$version" || return 1
   fi
   chmod -R u+w,a+rX "$staging/kernel"
