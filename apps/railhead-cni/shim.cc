@@ -33,7 +33,8 @@ Result<void> readAnnotation(const Json& config, Config& read) {
   read.chained = true;
   RAILHEAD_TRY_ASSIGN(const std::string networks,
                       cni::textMember(*annotations, cni::kNetworksAnnotation, cni::kMaxStdin));
-  read.wantsNetworks = !trim(networks).empty();
+  const std::string_view text = trim(networks);
+  read.wantsNetworks = !text.empty() && text != "[]";
   return {};
 }
 
@@ -107,8 +108,11 @@ Reply answer(const cni::Call& call, const std::string& defaultSocket, const AskA
         "");
   }
   read.version = *version;
-  if (auto done = readConfig(*config, read); !done.has_value())
-    return failure(cni::kInvalidConfig, done.error(), read.version);
+  if (auto done = readConfig(*config, read); !done.has_value()) {
+    // DEL must not fail for what ADD refused: the agent decides by what it knows.
+    if (call.command != "DEL") return failure(cni::kInvalidConfig, done.error(), read.version);
+    read.wantsNetworks = true;
+  }
   if (isLocal(call, read)) return passThrough(call, read);
   return passOn(call, read, defaultSocket, ask);
 }

@@ -5,6 +5,7 @@
 #include "src/base/text.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 namespace railhead::attach {
@@ -217,6 +218,10 @@ Result<Homecoming> Attacher::takeBack(Attachment attachment, const os::Netns* po
       failure->message += "; " + outcome.error().message;
     }
   }
+  {
+    const std::lock_guard lock(notesMutex_);
+    notes_.insert(notes_.end(), mover.notes().begin(), mover.notes().end());
+  }
   if (failure) return *failure;
   if (!allBack) return Homecoming::kNotYet;
   RAILHEAD_TRY(journal_.erase(attachment.id));
@@ -236,6 +241,11 @@ Result<void> Attacher::del(const CniRequest& request) {
 Result<void> Attacher::check(const CniRequest& request) {
   RAILHEAD_TRY_ASSIGN(const auto hold, table_.hold(request.id, config_.queueWait));
   const auto known = table_.find(request.id);
+  if (!known && request.deviceId.empty()) {
+    RAILHEAD_TRY_ASSIGN(const auto wanted,
+                        parseNetworks(request.networksAnnotation, request.pod.podNamespace));
+    if (wanted.empty()) return {};
+  }
   if (!known || known->state != AttachmentState::kAttached) {
     return Error(ErrorCode::kCheckFailed, "nothing is attached for " + request.id.toString() +
                                               ", though it asks for "
@@ -288,6 +298,9 @@ SweepReport Attacher::sweep() {
   SweepReport report;
   for (const Attachment& seen : table_.all()) sweepOne(seen, report);
   sweepStrays(report);
+  const std::lock_guard lock(notesMutex_);
+  std::move(notes_.begin(), notes_.end(), std::back_inserter(report.done));
+  notes_.clear();
   return report;
 }
 

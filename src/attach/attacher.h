@@ -19,6 +19,7 @@
 
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -97,6 +98,8 @@ class Attacher final {
   Journal journal_;
   std::vector<Error> damaged_;  // journal files that could not be read at open()
   AttachmentTable table_;
+  std::mutex notesMutex_;
+  std::vector<std::string> notes_;  // for the next sweep's report
 };
 
 }  // namespace railhead::attach

@@ -226,8 +226,12 @@ Result<Journal::Contents> Journal::readAll() {
   RAILHEAD_TRY_ASSIGN(const auto names,
                       files_->listDirectory(directory_).addContext("read the attach journal"));
   for (const std::string& name : names) {
-    if (name.starts_with('.') || !name.ends_with(kSuffix)) continue;  // an interrupted write
     const std::string path = directory_ + "/" + name;
+    if (name.starts_with('.')) {  // a write that was interrupted
+      static_cast<void>(files_->remove(path).has_value());
+      continue;
+    }
+    if (!name.ends_with(kSuffix)) continue;
     auto text = files_->readFile(path, kMaxFile);
     auto attachment = text.has_value() ? decodeAttachment(*text) : Result<Attachment>(text.error());
     if (!attachment.has_value()) {

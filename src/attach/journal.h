@@ -66,6 +66,7 @@ class Journal {
     std::vector<Attachment> attachments;
     std::vector<Error> damaged;  // files that cannot be read; they are left where they are
   };
+  // For the start: also removes what an interrupted write left.
   Result<Contents> readAll();
 
  private:

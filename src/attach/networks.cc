@@ -53,6 +53,8 @@ Result<NetworkSelection> parseShort(std::string_view item, const std::string& po
     selection.interface = item.substr(at + 1);
     if (selection.interface.empty())
       return invalid("interface", "''", "a name is needed after '@'");
+    if (selection.interface.find('@') != std::string::npos)
+      return invalid("interface", railhead::quoted(selection.interface), "only one '@' is allowed");
     item = item.substr(0, at);
   }
   if (const auto slash = item.find('/'); slash != std::string_view::npos) {

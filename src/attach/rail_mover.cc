@@ -176,15 +176,17 @@ Result<Homecoming> RailMover::bringHome(const RailRecord& rail, const os::Netns*
   if (!link && pod != nullptr) {
     RAILHEAD_TRY_ASSIGN(const auto inside, findInPod(rail.vf, *pod));
     if (inside) {
-      RAILHEAD_TRY(leavePod(rail, *inside, *pod));
+      // The kernel moves first and renames then: after an error the VF can be home all the same.
+      auto left = leavePod(rail, *inside, *pod);
       RAILHEAD_TRY_ASSIGN(link, findOnHost(rail.vf));
+      if (!link) failures.add(std::move(left));
     }
   }
+  RAILHEAD_TRY(link ? Result<void>() : failures.outcome());
   if (!link) {
     RAILHEAD_TRY_ASSIGN(link, awaitReturn(rail, wait));
   }
   if (!link) {
-    RAILHEAD_TRY(failures.outcome());
     return files_->exists(paths_.pciDevice(rail.vf.toString())) ? Homecoming::kNotYet
                                                                 : Homecoming::kAbsent;
   }
@@ -215,8 +217,9 @@ std::string RailMover::freeHostName(const RailRecord& rail) {
   const auto pf = linkOf(*links, rail.pf);
   std::string other = plainVfName(pf ? pf->name : "vf", rail.vfIndex);
   for (int i = 0; taken(other) && i < 1000; ++i) other = "rhvf" + std::to_string(i);
-  notes_.push_back("VF " + rail.vf.toString() + " came back as " + other + ": the name " +
-                   rail.hostName + " is taken");
+  const std::string note = "VF " + rail.vf.toString() + " came back as " + other + ": the name " +
+                           rail.hostName + " is taken";
+  if (notes_.empty() || notes_.back() != note) notes_.push_back(note);
   return other;
 }
 

@@ -23,10 +23,10 @@ Result<cni::Json> parsePrevious(std::string_view prevResult) {
   return previous;
 }
 
-cni::Json& listIn(cni::Json& object, const char* key) {
-  cni::Json& list = object[key];
-  if (!list.is_array()) list = cni::Json::array();
-  return list;
+// The list under `key`, taken out: references into an object do not outlive its next new key.
+cni::Json listIn(const cni::Json& object, const char* key) {
+  const cni::Json* list = cni::member(object, key);
+  return list != nullptr ? *list : cni::Json::array();
 }
 
 }  // namespace
@@ -38,8 +38,8 @@ Result<std::string> mergeResult(std::string_view prevResult,
   const bool hasMtuAndPci = version == "1.1.0";
   const bool hasIpVersion = version == "0.3.1" || version == "0.4.0";
   result["cniVersion"] = version;
-  cni::Json& interfaces = listIn(result, "interfaces");
-  cni::Json& ips = listIn(result, "ips");
+  cni::Json interfaces = listIn(result, "interfaces");
+  cni::Json ips = listIn(result, "ips");
   for (const ResultInterface& interface : added) {
     const std::size_t index = interfaces.size();
     cni::Json entry;
@@ -57,6 +57,8 @@ Result<std::string> mergeResult(std::string_view prevResult,
       ips.push_back(std::move(ip));
     }
   }
+  result["interfaces"] = std::move(interfaces);
+  result["ips"] = std::move(ips);
   return cni::dumpJson(result);
 }
 

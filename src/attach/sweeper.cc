@@ -33,9 +33,18 @@ void Sweeper::run() {
     woken_ = false;
     lock.unlock();
     const SweepReport report = attacher_.sweep();
-    if (listener_ && (!report.done.empty() || !report.failed.empty())) listener_(report);
+    if (isNews(report) && listener_) listener_(report);
     lock.lock();
   }
+}
+
+// A failure that comes again every second is told once.
+bool Sweeper::isNews(const SweepReport& report) {
+  std::vector<std::string> failing;
+  for (const Error& error : report.failed) failing.push_back(error.message);
+  const bool changed = failing != failing_ && !failing.empty();
+  failing_ = std::move(failing);
+  return changed || !report.done.empty();
 }
 
 }  // namespace railhead::attach

@@ -7,13 +7,16 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <thread>
+#include <vector>
 
 namespace railhead::attach {
 
 class Sweeper final {
  public:
-  using Listener = std::function<void(const SweepReport&)>;  // called when there is something in it
+  // Called when something was done or the failures are others than the last time.
+  using Listener = std::function<void(const SweepReport&)>;
 
   // `attacher` must outlive the sweeper. Starts the thread.
   Sweeper(Attacher& attacher, std::chrono::milliseconds interval, Listener listener);
@@ -23,6 +26,7 @@ class Sweeper final {
 
  private:
   void run();
+  bool isNews(const SweepReport& report);
 
   Attacher& attacher_;
   const std::chrono::milliseconds interval_;
@@ -31,6 +35,7 @@ class Sweeper final {
   std::condition_variable changed_;
   bool stopping_ = false;
   bool woken_ = false;
+  std::vector<std::string> failing_;  // of the last sweep; the thread's own
   std::thread thread_;
 };
 
