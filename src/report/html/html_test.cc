@@ -44,7 +44,7 @@ const std::string kDataOpen = R"(<script type="application/json" id="report-data
 TEST(Html, SaysTheVerdictWithoutAnyScript) {
   const std::string page = toHtml(reportFrom("two_sparks.json"));
   EXPECT_THAT(page, HasSubstr("RDMA verified<span class=\"colon\">: </span>"));
-  EXPECT_THAT(page, HasSubstr("every byte arrived over both rails, 1.93 × one rail, 93 % of the "
+  EXPECT_THAT(page, HasSubstr("every byte arrived over both rails, 1.93 × one rail, 94 % of the "
                               "ceiling"));
   EXPECT_THAT(page, HasSubstr("<title>RDMA verified · Railhead demo report</title>"));
   EXPECT_THAT(between(page, "<noscript>", "</noscript>"), HasSubstr("10.42.1.5/24"));

@@ -74,7 +74,8 @@ function bandwidthSection(report) {
   return section("bandwidth", "Bandwidth", "each against its ceiling",
     h("ul", { class: "bars" }, rows.map((row) => bar(row, whole))),
     h("p", { class: "quiet small" }, h("span", { class: "ceiling-sample", "aria-hidden": "true" }),
-      "Ceiling: what the link can carry as payload. The light part of a bar is what is missing."));
+      "Ceiling: what the link can carry as payload; the light part of a bar is what is missing. ",
+      rdma.ceiling_explanation === "" ? null : `One rail: ${rdma.ceiling_explanation}.`));
 }
 
 function stepsSection(report) {
@@ -106,7 +107,8 @@ function railsSection(report) {
       h("span", { class: "end" }, end.node, " ", h("code", null, end.pf))))]);
   const measured = report.rdma.per_rail.map((one) => [
     railName(one.rail), `${one.from} → ${one.to}`, one.interface,
-    rate(one.gbps), share(one.gbps, one.ceiling_gbps), rate(one.perftest_gbps),
+    rate(one.gbps), share(one.gbps, one.ceiling_gbps), rate(one.together_gbps),
+    rate(one.perftest_gbps),
     time(one.latency_us), time(one.latency_p99_us), bytes(one.bytes_checked),
     String(one.bytes_wrong)]);
   if (links.length + measured.length === 0) return null;
@@ -114,8 +116,8 @@ function railsSection(report) {
     links.length === 0 ? null : table("Links", [{ title: "Link", key: true }, { title: "Rail" },
       { title: "Rate", number: true }, { title: "Ends" }], links),
     measured.length === 0 ? null : table("Each rail alone", [{ title: "Measured", key: true },
-      { title: "Pods" }, { title: "Interface" }, { title: "RDMA write", number: true },
-      { title: "Of ceiling", number: true }, { title: "ib_write_bw", number: true },
+      { title: "Pods" }, { title: "Interface" }, { title: "Alone", number: true },
+      { title: "Of ceiling", number: true }, { title: "Together", number: true }, { title: "ib_write_bw", number: true },
       { title: "Median", number: true }, { title: "p99", number: true },
       { title: "Compared", number: true }, { title: "Wrong", number: true }], measured));
 }

@@ -112,6 +112,7 @@ void visitFields(V& visit, T& x) {
   visit("to", x.to);
   visit("interface", x.interface);
   visit("gbps", x.gbps);
+  visit("together_gbps", x.togetherGbps);
   visit("perftest_gbps", x.perftestGbps);
   visit("ceiling_gbps", x.ceilingGbps);
   visit("latency_us", x.latencyUs);
@@ -132,6 +133,7 @@ void visitFields(V& visit, T& x) {
   visit("perftest_gbps", x.perftestGbps);
   visit("ceiling_gbps", x.ceilingGbps);
   visit("both_rails_ceiling_gbps", x.bothRailsCeilingGbps);
+  visit("ceiling_explanation", x.ceilingExplanation);
   visit("latency_us", x.latencyUs);
   visit("latency_p99_us", x.latencyP99Us);
   visit("per_rail", x.perRail);

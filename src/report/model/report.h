@@ -126,10 +126,11 @@ struct RailMeasurement {
   std::string from;  // "namespace/name" of the writing pod
   std::string to;    // of the pod written to
   std::string interface;
-  std::optional<double> gbps;
+  std::optional<double> gbps;          // alone on the wire
+  std::optional<double> togetherGbps;  // while every rail was busy
   std::optional<double> perftestGbps;
   std::optional<double> ceilingGbps;
-  std::optional<double> latencyUs;     // median
+  std::optional<double> latencyUs;     // median, half a round trip
   std::optional<double> latencyP99Us;  // 99th percentile
   std::uint64_t bytesChecked = 0;
   std::uint64_t bytesWrong = 0;
@@ -148,6 +149,7 @@ struct Rdma {
   std::optional<double> perftestGbps;  // ib_write_bw over the same path as oneRailGbps
   std::optional<double> ceilingGbps;   // of one rail
   std::optional<double> bothRailsCeilingGbps;
+  std::string ceilingExplanation;  // how one rail's was computed, in one line
   std::optional<double> latencyUs;
   std::optional<double> latencyP99Us;
   std::vector<RailMeasurement> perRail;

@@ -41,6 +41,7 @@ void Table::print(std::ostream& out, const TerminalStyle& style, std::size_t ind
     return cutToWidth(line, style.columns > indent ? style.columns - indent : 0);
   };
   std::vector<std::string> titles;
+  titles.reserve(columns_.size());
   for (const auto& column : columns_) titles.push_back(column.title);
   out << margin << style.paint(Ink::kQuiet, fitted(lineOf(titles, columnWidths))) << '\n';
   for (const auto& row : rows_) out << margin << fitted(lineOf(row, columnWidths)) << '\n';
