@@ -1,0 +1,143 @@
+#include "src/advertise/rail_resource.h"
+
+#include "src/base/text.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include <nlohmann/json.hpp>
+
+namespace railhead::advertise {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::vector<std::string> rdmaNames(const std::vector<const InventorySet*>& sets) {
+  std::vector<std::string> names;
+  for (const auto* set : sets) {
+    for (const auto& rail : set->rails) {
+      for (const auto& device : rail.rdma) names.push_back(device.name);
+    }
+  }
+  return names;
+}
+
+// The form sriov-network-device-plugin gives: one object per PCI address.
+Json infoOf(const InventoryRail& rail, const std::string& devDirectory) {
+  Json info;
+  info["generic"]["deviceID"] = rail.rail.vf.toString();
+  for (const auto& device : rail.rdma) {
+    if (device.uverbs.empty()) continue;
+    info["rdma"]["rdma_cm"] = devDirectory + "/infiniband/rdma_cm";
+    info["rdma"]["uverbs"] = devDirectory + "/infiniband/" + device.uverbs;
+  }
+  return info;
+}
+
+// Which cage a set belongs to: its first rail's PF.
+PciAddress cageOf(const InventorySet& set) {
+  return set.rails.empty() ? PciAddress{} : set.rails.front().rail.pf;
+}
+
+}  // namespace
+
+std::string pciDeviceVariable(const std::string& resource) {
+  std::string name = "PCIDEVICE_";
+  for (const char c : resource) {
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+    name += !plain ? '_' : (c >= 'a' && c <= 'z') ? static_cast<char>(c - 'a' + 'A') : c;
+  }
+  return name;
+}
+
+RailResource::RailResource(std::string resource, std::string devDirectory)
+    : resource_(std::move(resource)), devDirectory_(std::move(devDirectory)) {}
+
+void RailResource::update(Inventory inventory) {
+  const std::lock_guard lock(mutex_);
+  inventory_ = std::move(inventory);
+}
+
+Inventory RailResource::inventory() const {
+  const std::lock_guard lock(mutex_);
+  return inventory_;
+}
+
+std::vector<kube::Device> RailResource::devices() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<kube::Device> devices;
+  for (const auto& set : inventory_.sets) {
+    kube::Device device{set.id, set.unhealthy.empty(), {}};
+    std::set<int> numa;
+    for (const auto& rail : set.rails) {
+      if (rail.numaNode >= 0) numa.insert(rail.numaNode);
+    }
+    device.numaNodes.assign(numa.begin(), numa.end());
+    devices.push_back(std::move(device));
+  }
+  return devices;
+}
+
+Result<kube::AllocateAnswer> RailResource::allocate(const std::vector<std::string>& ids) {
+  const std::lock_guard lock(mutex_);
+  std::vector<const InventorySet*> sets;
+  for (const auto& id : ids) {
+    const InventorySet* set = inventory_.find(id);
+    if (set == nullptr) {
+      return Error(ErrorCode::kNotFound,
+                   resource_ + ": device " + railhead::quoted(id) + " is not one of the " +
+                       std::to_string(inventory_.sets.size()) + " rail sets of this node");
+    }
+    sets.push_back(set);
+  }
+  kube::AllocateAnswer answer;
+  std::vector<std::string> addresses;
+  Json info = Json::object();
+  std::set<std::string> nodes;
+  for (const auto* set : sets) {
+    for (const auto& rail : set->rails) {
+      addresses.push_back(rail.rail.vf.toString());
+      info[addresses.back()] = infoOf(rail, devDirectory_);
+      for (const auto& device : rail.rdma) {
+        if (!device.uverbs.empty()) nodes.insert(devDirectory_ + "/infiniband/" + device.uverbs);
+      }
+    }
+  }
+  if (!nodes.empty()) nodes.insert(devDirectory_ + "/infiniband/rdma_cm");
+  const std::string variable = pciDeviceVariable(resource_);
+  answer.env[variable] = join(addresses, ",");
+  answer.env[variable + "_INFO"] = info.dump();
+  const auto hcas = rdmaNames(sets);
+  if (!hcas.empty()) answer.env["NCCL_IB_HCA"] = "=" + join(hcas, ",");  // '=': these names exactly
+  for (const auto& node : nodes) answer.deviceNodes.push_back({node, node, "rw"});
+  return answer;
+}
+
+Result<std::vector<std::string>> RailResource::preferred(const std::vector<std::string>& available,
+                                                         const std::vector<std::string>& must,
+                                                         std::size_t size) {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> chosen = must;
+  std::map<PciAddress, int> perCage;
+  std::vector<const InventorySet*> open;
+  for (const auto& set : inventory_.sets) {
+    const bool taken = std::find(must.begin(), must.end(), set.id) != must.end();
+    if (taken) ++perCage[cageOf(set)];
+    if (!taken && std::find(available.begin(), available.end(), set.id) != available.end())
+      open.push_back(&set);
+  }
+  while (chosen.size() < size && !open.empty()) {
+    const auto best = std::min_element(open.begin(), open.end(), [&](const auto* a, const auto* b) {
+      const int usedA = perCage[cageOf(*a)];
+      const int usedB = perCage[cageOf(*b)];
+      return usedA != usedB ? usedA < usedB : a->index < b->index;
+    });
+    chosen.push_back((*best)->id);
+    ++perCage[cageOf(**best)];
+    open.erase(best);
+  }
+  return chosen;
+}
+
+}  // namespace railhead::advertise

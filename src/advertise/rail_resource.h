@@ -1,0 +1,42 @@
+// Rail sets as one extended resource: what kubelet is told, and what a container that gets some of
+// them receives. Thread-safe: the inventory changes while kubelet asks.
+#pragma once
+
+#include "src/advertise/inventory.h"
+#include "src/kube/device.h"
+
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace railhead::advertise {
+
+class RailResource final : public kube::ResourceHandler {
+ public:
+  // `resource` as kubelet knows it: "nvidia.com/cx7_qsfp". `devDirectory`: the host's /dev.
+  RailResource(std::string resource, std::string devDirectory);
+
+  void update(Inventory inventory);
+  std::vector<kube::Device> devices() const;
+  Inventory inventory() const;
+
+  // The environment of sriov-network-device-plugin (PCIDEVICE_<RESOURCE> and _INFO) and NCCL_IB_HCA
+  // for exactly these rails; device nodes of their RDMA devices. kNotFound names an unknown id.
+  Result<kube::AllocateAnswer> allocate(const std::vector<std::string>& ids) override;
+
+  // Spreads over cages, then takes the lowest index.
+  Result<std::vector<std::string>> preferred(const std::vector<std::string>& available,
+                                             const std::vector<std::string>& must,
+                                             std::size_t size) override;
+
+ private:
+  std::string resource_;
+  std::string devDirectory_;
+  mutable std::mutex mutex_;
+  Inventory inventory_;
+};
+
+// "nvidia.com/cx7_qsfp" -> "PCIDEVICE_NVIDIA_COM_CX7_QSFP".
+std::string pciDeviceVariable(const std::string& resource);
+
+}  // namespace railhead::advertise

@@ -1,0 +1,122 @@
+#include "src/advertise/rail_resource.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace railhead::advertise {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+PciAddress pci(const std::string& text) { return *PciAddress::parse(text); }
+
+// A Spark-like node: two twins with `vfs` VFs each, RDMA devices on every VF.
+discover::Node spark(int vfs) {
+  discover::Node node;
+  for (const int domain : {0, 2}) {
+    discover::Pf pf;
+    pf.pci = PciAddress{static_cast<std::uint32_t>(domain), 1, 0, 0};
+    pf.netdev = domain == 0 ? "enp1s0f0np0" : "enP2p1s0f0np0";
+    pf.up = pf.carrier = true;
+    for (int i = 0; i < vfs; ++i) {
+      discover::Vf vf;
+      vf.pci =
+          PciAddress{static_cast<std::uint32_t>(domain), 1, 0, static_cast<std::uint8_t>(2 + i)};
+      vf.index = i;
+      vf.driver = "mlx5_core";
+      vf.numaNode = domain == 0 ? 0 : -1;
+      const std::string suffix = std::to_string(domain) + "v" + std::to_string(i);
+      vf.rdma.push_back(
+          {"roce" + suffix, "uverbs" + std::to_string(domain * 10 + i), {}, "ACTIVE"});
+      pf.vfs.push_back(vf);
+    }
+    node.pfs.push_back(pf);
+  }
+  return node;
+}
+
+std::vector<discover::RailSet> setsOf(const discover::Node& node) {
+  std::vector<discover::RailSet> sets;
+  for (const auto& vf : node.pfs[0].vfs) {
+    discover::RailSet set;
+    set.index = vf.index;
+    const auto& twin = node.pfs[1].vfs[static_cast<std::size_t>(vf.index)];
+    set.id = vf.pci.toString() + "+" + twin.pci.toString();
+    set.rails = {{node.pfs[0].pci, vf.pci, vf.index, 0}, {node.pfs[1].pci, twin.pci, vf.index, 1}};
+    sets.push_back(set);
+  }
+  return sets;
+}
+
+TEST(RailResource, OneDeviceCarriesBothTwins) {
+  const auto node = spark(4);
+  RailResource resource("nvidia.com/cx7_qsfp", "/dev");
+  resource.update(takeInventory(node, setsOf(node)));
+  const auto devices = resource.devices();
+  ASSERT_EQ(devices.size(), 4U);
+  EXPECT_EQ(devices[1].id, "0000:01:00.3+0002:01:00.3");
+  EXPECT_TRUE(devices[1].healthy);
+  EXPECT_THAT(devices[1].numaNodes, ElementsAre(0));
+
+  const auto answer = resource.allocate({devices[1].id});
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->env.at("PCIDEVICE_NVIDIA_COM_CX7_QSFP"), "0000:01:00.3,0002:01:00.3");
+  EXPECT_EQ(answer->env.at("NCCL_IB_HCA"), "=roce0v1,roce2v1");
+  const auto info = nlohmann::json::parse(answer->env.at("PCIDEVICE_NVIDIA_COM_CX7_QSFP_INFO"));
+  EXPECT_EQ(info["0002:01:00.3"]["generic"]["deviceID"], "0002:01:00.3");
+  EXPECT_EQ(info["0002:01:00.3"]["rdma"]["uverbs"], "/dev/infiniband/uverbs21");
+  std::vector<std::string> nodes;
+  for (const auto& entry : answer->deviceNodes) nodes.push_back(entry.hostPath);
+  EXPECT_THAT(nodes, ElementsAre("/dev/infiniband/rdma_cm", "/dev/infiniband/uverbs1",
+                                 "/dev/infiniband/uverbs21"));
+}
+
+TEST(RailResource, RefusesAnUnknownIdByName) {
+  RailResource resource("nvidia.com/cx7_qsfp", "/dev");
+  const auto answer = resource.allocate({"bogus"});
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().code, ErrorCode::kNotFound);
+  EXPECT_THAT(answer.error().message, HasSubstr("'bogus'"));
+}
+
+TEST(RailResource, SaysWhyASetIsUnhealthy) {
+  auto node = spark(2);
+  const auto sets = setsOf(node);
+  node.pfs[1].carrier = false;
+  EXPECT_THAT(takeInventory(node, sets).sets[0].unhealthy,
+              HasSubstr("enP2p1s0f0np0 (0002:01:00.0) has no carrier"));
+  node = spark(2);
+  node.pfs[0].vfs[1].driver.clear();
+  const auto inventory = takeInventory(node, sets);
+  EXPECT_EQ(inventory.sets[0].unhealthy, "");
+  EXPECT_THAT(inventory.sets[1].unhealthy, HasSubstr("has no driver"));
+  node.pfs[0].vfs.pop_back();
+  EXPECT_THAT(takeInventory(node, sets).sets[1].unhealthy, HasSubstr("VF 1 of enp1s0f0np0"));
+  node.pfs.clear();
+  EXPECT_THAT(takeInventory(node, sets).sets[0].unhealthy, HasSubstr("PF 0000:01:00.0 is gone"));
+}
+
+TEST(RailResource, PrefersToSpreadOverCages) {
+  Inventory inventory;
+  for (int cage = 0; cage < 2; ++cage) {
+    for (int i = 0; i < 2; ++i) {
+      InventorySet set;
+      set.index = cage * 2 + i;
+      set.id = "c" + std::to_string(cage) + "v" + std::to_string(i);
+      set.rails.push_back(
+          {{pci("0000:0" + std::to_string(cage + 1) + ":00.0"), {}, i, 0}, "", "", {}, -1});
+      inventory.sets.push_back(set);
+    }
+  }
+  RailResource resource("r/x", "/dev");
+  resource.update(inventory);
+  const std::vector<std::string> all{"c0v0", "c0v1", "c1v0", "c1v1"};
+  EXPECT_THAT(*resource.preferred(all, {}, 2), ElementsAre("c0v0", "c1v0"));
+  EXPECT_THAT(*resource.preferred(all, {"c1v1"}, 2), ElementsAre("c1v1", "c0v0"));
+  EXPECT_THAT(*resource.preferred({"c0v1"}, {}, 3), ElementsAre("c0v1"));
+}
+
+}  // namespace
+}  // namespace railhead::advertise
