@@ -1,0 +1,240 @@
+#include "src/agent/config.h"
+
+#include "src/base/text.h"
+#include "src/config/field.h"
+
+namespace railhead::agent {
+namespace {
+
+using config::Field;
+
+constexpr std::uint64_t kMaxPrefixes = 8;
+
+Result<void> readFunctions(const Field& field, Functions& functions) {
+  if (!field.present()) return {};
+  RAILHEAD_TRY(field.checkKeys({"provision", "rails", "cni"}));
+  const auto read = [&](std::string_view key, bool& into) -> Result<void> {
+    if (const Field flag = field.child(key); flag.present()) {
+      RAILHEAD_TRY_ASSIGN(into, flag.flag());
+    }
+    return {};
+  };
+  RAILHEAD_TRY(read("provision", functions.provision));
+  RAILHEAD_TRY(read("rails", functions.rails));
+  return read("cni", functions.cni);
+}
+
+// "0x15b3" or "15b3": PCI ids are hexadecimal with and without the prefix, as lspci prints them.
+Result<void> readPciId(const Field& field, std::optional<std::uint16_t>& id) {
+  if (!field.present()) return {};
+  const std::string allowed = "a PCI id of four hexadecimal digits, like 15b3";
+  RAILHEAD_TRY_ASSIGN(const std::string text, field.text(allowed, 6));
+  const auto value = parseHex(text);
+  if (!value || *value > 0xffff) return field.complainAllowed(allowed);
+  id = static_cast<std::uint16_t>(*value);
+  return {};
+}
+
+Result<void> readText(const Field& field, std::string_view allowed,
+                      std::optional<std::string>& into) {
+  if (!field.present()) return {};
+  RAILHEAD_TRY_ASSIGN(into, field.text(allowed, 64));
+  return {};
+}
+
+Result<provision::PfSelector> readSelector(const Field& field) {
+  provision::PfSelector selector;
+  if (!field.present()) return selector;
+  RAILHEAD_TRY(field.checkKeys({"vendor", "device", "driver", "name", "pci", "port"}));
+  RAILHEAD_TRY(readPciId(field.child("vendor"), selector.vendor));
+  RAILHEAD_TRY(readPciId(field.child("device"), selector.device));
+  RAILHEAD_TRY(
+      readText(field.child("driver"), "a kernel driver's name, like mlx5_core", selector.driver));
+  RAILHEAD_TRY(
+      readText(field.child("name"), "a PF's interface name, like enp1s0f0np0", selector.name));
+  RAILHEAD_TRY(readText(field.child("port"), "a phys_port_name, like p0", selector.port));
+  if (const Field pci = field.child("pci"); pci.present()) {
+    RAILHEAD_TRY_ASSIGN(const std::string text, pci.text("a PCI address", 32));
+    auto address = PciAddress::parse(text);
+    if (!address.has_value()) return pci.complain(address.error().message);
+    selector.pci = *address;
+  }
+  return selector;
+}
+
+Result<void> readSwitch(const Field& field, std::optional<provision::VfSwitch>& into) {
+  if (!field.present()) return {};
+  RAILHEAD_TRY_ASSIGN(const bool on, field.flag());
+  into = provision::VfSwitch{on, true};
+  return {};
+}
+
+Result<provision::PfGoal> readPf(const Field& field) {
+  RAILHEAD_TRY(
+      field.checkKeys({"select", "vfs", "mtu", "trust", "spoofCheck", "mac", "mayBeAbsent"}));
+  provision::PfGoal goal;
+  goal.field = field.path();
+  RAILHEAD_TRY_ASSIGN(goal.select, readSelector(field.child("select")));
+  RAILHEAD_TRY_ASSIGN(const Field vfs, field.required("vfs", "0 to 1024"));
+  RAILHEAD_TRY_ASSIGN(const auto count, vfs.number(0, provision::kMaxVfs));
+  goal.vfs = static_cast<int>(count);
+  if (const Field mtu = field.child("mtu"); mtu.present()) {
+    RAILHEAD_TRY_ASSIGN(const auto bytes, mtu.number(provision::kMinMtu, provision::kMaxMtu));
+    goal.mtu = static_cast<int>(bytes);
+  }
+  RAILHEAD_TRY(readSwitch(field.child("trust"), goal.trust));
+  RAILHEAD_TRY(readSwitch(field.child("spoofCheck"), goal.spoofCheck));
+  if (const Field mac = field.child("mac"); mac.present()) {
+    RAILHEAD_TRY_ASSIGN(const std::string policy, mac.text("stable, keep"));
+    if (policy != "stable" && policy != "keep") return mac.complainAllowed("stable, keep");
+    goal.mac = policy == "keep" ? provision::MacPolicy::kKeep : provision::MacPolicy::kStable;
+  }
+  if (const Field absent = field.child("mayBeAbsent"); absent.present()) {
+    RAILHEAD_TRY_ASSIGN(goal.mayBeAbsent, absent.flag());
+  }
+  return goal;
+}
+
+Result<void> readProvision(const Field& field, provision::Goal& goal) {
+  if (!field.present()) return {};
+  RAILHEAD_TRY(field.checkKeys({"pfs"}));
+  RAILHEAD_TRY_ASSIGN(const Field pfs, field.required("pfs", "a list of PFs"));
+  RAILHEAD_TRY_ASSIGN(const auto entries, pfs.list(1, provision::kMaxGoals));
+  for (const auto& entry : entries) {
+    RAILHEAD_TRY_ASSIGN(provision::PfGoal one, readPf(entry));
+    goal.pfs.push_back(std::move(one));
+  }
+  return {};
+}
+
+Result<void> readTwins(const Field& field, discover::TwinRules& rules) {
+  if (!field.present()) return {};
+  RAILHEAD_TRY_ASSIGN(const auto groups, field.list(0, provision::kMaxGoals));
+  for (const auto& group : groups) {
+    RAILHEAD_TRY_ASSIGN(auto pfs, group.texts("a PF's interface name or PCI address", 8));
+    if (pfs.size() < 2) return group.complain("has 1 entry; allowed: 2 to 8 PFs behind one cage");
+    rules.groups.push_back({group.path(), std::move(pfs)});
+  }
+  return {};
+}
+
+// "vendor.domain/name" of an extended resource.
+Result<std::string> readResourceName(const Field& field) {
+  const std::string allowed = "domain/name, like nvidia.com/cx7_qsfp";
+  RAILHEAD_TRY_ASSIGN(std::string name, field.text(allowed));
+  const auto slash = name.find('/');
+  const bool good = slash != std::string::npos && slash > 0 && slash + 1 < name.size() &&
+                    name.find('/', slash + 1) == std::string::npos && name.size() - slash <= 64;
+  if (!good) return field.complainAllowed(allowed);
+  return name;
+}
+
+Result<void> readResources(const Field& field, std::vector<ResourceConfig>& resources) {
+  if (!field.present()) return {};
+  RAILHEAD_TRY_ASSIGN(const auto entries, field.list(0, 16));
+  for (const auto& entry : entries) {
+    RAILHEAD_TRY(entry.checkKeys({"name"}));
+    RAILHEAD_TRY_ASSIGN(const Field name, entry.required("name", "domain/name"));
+    RAILHEAD_TRY_ASSIGN(std::string text, readResourceName(name));
+    for (const auto& other : resources) {
+      if (other.name == text)
+        return name.complain("is " + railhead::quoted(text) + ", which is given twice");
+    }
+    resources.push_back({std::move(text)});
+  }
+  return {};
+}
+
+Result<std::vector<IpPrefix>> readRailSubnets(const Field& field) {
+  std::vector<std::string> texts;
+  if (field.isScalar()) {
+    RAILHEAD_TRY_ASSIGN(std::string one, field.text("a subnet"));
+    texts.push_back(std::move(one));
+  } else {
+    RAILHEAD_TRY_ASSIGN(texts, field.texts("a subnet, like 10.100.0.0/24", kMaxPrefixes));
+  }
+  std::vector<IpPrefix> subnets;
+  for (const auto& text : texts) {
+    auto prefix = IpPrefix::parse(text);
+    if (!prefix.has_value()) return field.complain(prefix.error().message);
+    subnets.push_back(*prefix);
+  }
+  return subnets;
+}
+
+Result<attach::NetworkDefinition> readNetwork(const Field& field,
+                                              const attach::AddressPlanConfig& addresses) {
+  RAILHEAD_TRY(field.checkKeys({"name", "namespace", "resource", "subnets", "mtu", "rdma"}));
+  attach::NetworkDefinition network;
+  RAILHEAD_TRY_ASSIGN(const Field name, field.required("name", "a network's name"));
+  RAILHEAD_TRY_ASSIGN(network.name, name.text("a network's name", 63));
+  if (const Field space = field.child("namespace"); space.present()) {
+    RAILHEAD_TRY_ASSIGN(network.podNamespace, space.text("a Kubernetes namespace", 63));
+  }
+  RAILHEAD_TRY_ASSIGN(const Field resource, field.required("resource", "domain/name"));
+  RAILHEAD_TRY_ASSIGN(network.resourceName, readResourceName(resource));
+  RAILHEAD_TRY_ASSIGN(const Field subnets,
+                      field.required("subnets", "a list with an entry for each rail"));
+  RAILHEAD_TRY_ASSIGN(const auto rails, subnets.list(1, 8));
+  for (const auto& rail : rails) {
+    RAILHEAD_TRY_ASSIGN(auto prefixes, readRailSubnets(rail));
+    network.railSubnets.push_back(std::move(prefixes));
+  }
+  if (const Field mtu = field.child("mtu"); mtu.present()) {
+    RAILHEAD_TRY_ASSIGN(const auto bytes, mtu.number(provision::kMinMtu, provision::kMaxMtu));
+    network.mtu = static_cast<int>(bytes);
+  }
+  if (const Field rdma = field.child("rdma"); rdma.present()) {
+    RAILHEAD_TRY_ASSIGN(const std::string text, rdma.text("none, device, soft"));
+    auto use = attach::parseRdmaUse(text);
+    if (!use.has_value()) return rdma.complainAllowed("none, device, soft");
+    network.rdma = *use;
+  }
+  auto valid = attach::validate(network, addresses);
+  if (!valid.has_value()) return field.complain(valid.error().message);
+  return network;
+}
+
+Result<void> readNode(const Field& field, attach::AddressPlanConfig& addresses) {
+  if (!field.present()) return {};
+  RAILHEAD_TRY(field.checkKeys({"ordinal", "railSetsPerNode", "nodes"}));
+  const auto read = [&](std::string_view key, std::uint64_t least, std::uint64_t most,
+                        int& into) -> Result<void> {
+    const Field number = field.child(key);
+    if (!number.present()) return {};
+    RAILHEAD_TRY_ASSIGN(const auto value, number.number(least, most));
+    into = static_cast<int>(value);
+    return {};
+  };
+  RAILHEAD_TRY(read("ordinal", 0, 65535, addresses.nodeOrdinal));
+  RAILHEAD_TRY(read("railSetsPerNode", 1, 1024, addresses.railSetsPerNode));
+  return read("nodes", 1, 65536, addresses.nodes);
+}
+
+}  // namespace
+
+Result<AgentConfig> parseConfig(std::string_view text, const std::string& source) {
+  RAILHEAD_TRY_ASSIGN(const Field root, Field::parse(text, source));
+  RAILHEAD_TRY(root.checkKeys(
+      {"version", "functions", "node", "provision", "twins", "resources", "networks"}));
+  RAILHEAD_TRY_ASSIGN(const Field version, root.required("version", "1"));
+  RAILHEAD_TRY(version.number(1, 1));
+  AgentConfig config;
+  RAILHEAD_TRY(readFunctions(root.child("functions"), config.functions));
+  RAILHEAD_TRY(readNode(root.child("node"), config.attach.addresses));
+  RAILHEAD_TRY(readProvision(root.child("provision"), config.goal));
+  RAILHEAD_TRY(readTwins(root.child("twins"), config.twins));
+  RAILHEAD_TRY(readResources(root.child("resources"), config.resources));
+  if (const Field networks = root.child("networks"); networks.present()) {
+    RAILHEAD_TRY_ASSIGN(const auto entries, networks.list(0, 64));
+    for (const auto& entry : entries) {
+      RAILHEAD_TRY_ASSIGN(auto network, readNetwork(entry, config.attach.addresses));
+      config.attach.networks.push_back(std::move(network));
+    }
+  }
+  RAILHEAD_TRY(provision::checkGoal(config.goal).addContext(source));
+  RAILHEAD_TRY(attach::validate(config.attach).addContext(source));
+  return config;
+}
+
+}  // namespace railhead::agent

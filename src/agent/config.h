@@ -1,0 +1,38 @@
+// The agent's configuration file: one YAML document, version 1 (docs/reference/agent-config.md).
+#pragma once
+
+#include "src/attach/config.h"
+#include "src/base/result.h"
+#include "src/discover/twins.h"
+#include "src/provision/goal.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace railhead::agent {
+
+// Each can be switched off to live beside NVIDIA's plugin, Multus or an existing SR-IOV plugin.
+struct Functions {
+  bool provision = true;  // create and set up VFs
+  bool rails = true;      // advertise rail sets to kubelet
+  bool cni = true;        // attach pods
+};
+
+struct ResourceConfig {
+  std::string name;  // "nvidia.com/cx7_qsfp"
+};
+
+struct AgentConfig {
+  Functions functions;
+  provision::Goal goal;
+  discover::TwinRules twins;
+  std::vector<ResourceConfig> resources;
+  attach::AttachConfig attach;  // addresses and networks; paths and waits keep their defaults
+};
+
+// kInvalidArgument names the file, the line, the field, its value and what is allowed. Nothing is
+// looked up on the node here.
+Result<AgentConfig> parseConfig(std::string_view text, const std::string& source);
+
+}  // namespace railhead::agent

@@ -1,0 +1,99 @@
+#include "src/agent/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace railhead::agent {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr const char* kFull = R"(version: 1
+functions: {provision: true, rails: true, cni: false}
+node: {ordinal: 1, railSetsPerNode: 4, nodes: 2}
+provision:
+  pfs:
+    - select: {vendor: 8086, device: 0x10c9}
+      vfs: 4
+      mtu: 9000
+      trust: true
+      mac: stable
+twins:
+  - [enp1s0f0np0, enP2p1s0f0np0]
+resources:
+  - name: nvidia.com/cx7_qsfp
+networks:
+  - name: dgx-qsfp
+    resource: nvidia.com/cx7_qsfp
+    subnets: [10.100.0.0/24, [10.100.1.0/24, "fd00:1::/64"]]
+    rdma: soft
+)";
+
+std::string messageOf(const std::string& text) {
+  const auto parsed = parseConfig(text, "agent.yaml");
+  return parsed.has_value() ? "accepted" : parsed.error().message;
+}
+
+// kFull with one line changed.
+std::string with(const std::string& from, const std::string& to) {
+  std::string text = kFull;
+  const auto at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+TEST(Config, ReadsEveryField) {
+  const auto config = parseConfig(kFull, "agent.yaml");
+  ASSERT_TRUE(config.has_value()) << config.error().message;
+  EXPECT_FALSE(config->functions.cni);
+  EXPECT_TRUE(config->functions.rails);
+  EXPECT_EQ(config->attach.addresses.nodeOrdinal, 1);
+  ASSERT_EQ(config->goal.pfs.size(), 1U);
+  EXPECT_EQ(config->goal.pfs[0].select.vendor, 0x8086);
+  EXPECT_EQ(config->goal.pfs[0].select.device, 0x10c9);
+  EXPECT_EQ(config->goal.pfs[0].vfs, 4);
+  EXPECT_EQ(config->goal.pfs[0].mtu, 9000);
+  EXPECT_TRUE(config->goal.pfs[0].trust->on);
+  EXPECT_FALSE(config->goal.pfs[0].spoofCheck.has_value());
+  EXPECT_EQ(config->twins.groups.at(0).pfs.at(1), "enP2p1s0f0np0");
+  EXPECT_EQ(config->resources.at(0).name, "nvidia.com/cx7_qsfp");
+  ASSERT_EQ(config->attach.networks.at(0).railSubnets.size(), 2U);
+  EXPECT_EQ(config->attach.networks[0].railSubnets[1].at(1).toString(), "fd00:1::/64");
+  EXPECT_EQ(config->attach.networks[0].rdma, attach::RdmaUse::kSoft);
+}
+
+TEST(Config, EveryRefusalNamesLineFieldValueAndWhatIsAllowed) {
+  struct Case {
+    std::string text;
+    std::vector<std::string> parts;
+  };
+  const std::vector<Case> cases{
+      {"functions: {}", {"version is missing"}},
+      {with("version: 1", "version: 2"), {"agent.yaml:1", "version is '2'", "1 to 1"}},
+      {with("vfs: 4", "vfs: four"),
+       {"agent.yaml:7", "provision.pfs[0].vfs is 'four'", "0 to 1024"}},
+      {with("      vfs: 4\n", ""), {"provision.pfs[0].vfs is missing"}},
+      {with("vendor: 8086", "vendor: intel"), {"agent.yaml:6", "vendor is 'intel'", "15b3"}},
+      {with("vendor: 8086", "maker: 8086"), {"select.maker is unknown", "vendor, device"}},
+      {with("mac: stable", "mac: random"), {"agent.yaml:10", "mac is 'random'", "stable, keep"}},
+      {with("trust: true", "trust: maybe"), {"trust is 'maybe'", "true, false"}},
+      {with("mtu: 9000", "mtu: 12"), {"mtu is '12'", "576"}},
+      {with("[enp1s0f0np0, enP2p1s0f0np0]", "[enp1s0f0np0]"), {"twins[0] has 1 entry"}},
+      {with("name: nvidia.com/cx7_qsfp", "name: cx7"),
+       {"resources[0].name is 'cx7'", "domain/name"}},
+      {with("10.100.0.0/24,", "10.100.0.0,"), {"networks[0].subnets[0]", "10.100.0.0"}},
+      {with("[10.100.1.0/24,", "[10.100.0.128/25,"), {"overlap"}},
+      {with("10.100.0.0/24,", "10.100.0.0/30,"), {"10.100.0.0/30"}},
+      {with("rdma: soft", "rdma: yes"), {"networks[0].rdma is 'yes'", "none, device, soft"}},
+      {with("ordinal: 1", "ordinal: -1"), {"node.ordinal is '-1'"}},
+      {"version: 1\nbogus: 1", {"agent.yaml:2", "bogus is unknown", "provision"}},
+      {"version: [", {"agent.yaml:"}},
+  };
+  for (const auto& one : cases) {
+    const std::string message = messageOf(one.text);
+    for (const auto& part : one.parts) EXPECT_THAT(message, HasSubstr(part)) << one.text;
+  }
+}
+
+}  // namespace
+}  // namespace railhead::agent
