@@ -1,0 +1,190 @@
+#include "apps/railhead-agent/commands.h"
+
+#include "src/agent/agent.h"
+#include "src/agent/node_view.h"
+#include "src/agent/status_server.h"
+#include "src/discover/discover.h"
+#include "src/discover/node_text.h"
+#include "src/provision/provision.h"
+
+#include <csignal>
+#include <iostream>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <pthread.h>
+
+namespace railhead::agent_app {
+namespace {
+
+struct Options {
+  std::string config = "/etc/railhead/agent.yaml";
+  std::string root = "/";
+  os::HostPaths paths;
+  bool json = false;
+  bool jsonLog = false;
+  bool debug = false;
+  bool dryRun = false;
+};
+
+void report(const Error& error, ExitCode& code) {
+  std::cerr << "railhead-agent: " << error.message << '\n';
+  if (!error.remedy.empty()) std::cerr << "  remedy: " << error.remedy << '\n';
+  code = exitCodeFor(error.code);
+}
+
+sigset_t stopSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  return set;
+}
+
+Result<agent::AgentConfig> loadConfig(os::Filesystem& files, const std::string& path) {
+  auto text = files.readFile(path);
+  if (!text.has_value()) {
+    Error error = std::move(text).error();
+    error.code = ErrorCode::kInvalidArgument;
+    return std::move(error)
+        .addContext("configuration")
+        .withRemedy("give a readable file with --config");
+  }
+  return agent::parseConfig(*text, path);
+}
+
+// Everything real, in one place.
+struct Machine {
+  std::unique_ptr<os::Filesystem> files;
+  std::unique_ptr<netlink::NetlinkOpener> netlink = netlink::openKernel();
+  os::SystemNetnsOpener netns;
+  os::SystemClock clock;
+  std::unique_ptr<os::Log> log;
+
+  static Result<std::unique_ptr<Machine>> open(const Options& options) {
+    auto machine = std::make_unique<Machine>();
+    RAILHEAD_TRY_ASSIGN(machine->files, os::RootedFilesystem::open(options.root));
+    machine->log = os::openLog(options.jsonLog ? os::LogFormat::kJson : os::LogFormat::kText,
+                               options.debug ? os::LogLevel::kDebug : os::LogLevel::kInfo);
+    return machine;
+  }
+};
+
+Result<void> run(const Options& options) {
+  RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
+  RAILHEAD_TRY_ASSIGN(auto config, loadConfig(*machine->files, options.config));
+  RAILHEAD_TRY_ASSIGN(auto agent,
+                      agent::Agent::create(std::move(config), options.paths,
+                                           {*machine->files, *machine->netlink, machine->netns,
+                                            machine->clock, *machine->log}));
+  RAILHEAD_TRY(agent->start());
+  machine->log->info("agent", "ready");
+  const sigset_t set = stopSignals();
+  int signal = 0;
+  sigwait(&set, &signal);
+  machine->log->info("agent", signal == SIGTERM ? "SIGTERM: stopping" : "interrupted: stopping");
+  agent->stop();
+  machine->log->info("agent", "stopped");
+  return {};
+}
+
+Result<void> discoverNode(const Options& options) {
+  RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
+  RAILHEAD_TRY_ASSIGN(const auto node, discover::discoverNode(*machine->files, options.paths));
+  discover::TwinRules rules;
+  if (machine->files->exists(options.config)) {
+    RAILHEAD_TRY_ASSIGN(auto config, loadConfig(*machine->files, options.config));
+    rules = std::move(config.twins);
+  }
+  RAILHEAD_TRY_ASSIGN(const auto cages, discover::pairTwins(node, rules));
+  std::cout << (options.json ? discover::toJson(node, cages) : discover::describe(node, cages));
+  return {};
+}
+
+Result<void> provisionNode(const Options& options) {
+  RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
+  RAILHEAD_TRY_ASSIGN(const auto config, loadConfig(*machine->files, options.config));
+  agent::KubeletPodDevices kubelet(options.paths.podResources + "/kubelet.sock");
+  std::vector<std::string> resources;
+  for (const auto& resource : config.resources) resources.push_back(resource.name);
+  agent::NodeVfHolders holders(kubelet, resources);
+  provision::Provisioner provisioner(
+      {*machine->files, options.paths, *machine->netlink, machine->clock, holders});
+  if (options.dryRun) {
+    RAILHEAD_TRY_ASSIGN(const auto plan, provisioner.plan(config.goal));
+    for (const auto& line : plan.lines()) std::cout << line << '\n';
+    if (plan.empty()) std::cout << "nothing to do\n";
+    return {};
+  }
+  RAILHEAD_TRY_ASSIGN(const auto done, provisioner.apply(config.goal));
+  for (const auto& line : done.changes) std::cout << line << '\n';
+  for (const auto& line : done.untouched) std::cout << line << '\n';
+  for (const auto& line : done.warnings) std::cerr << "warning: " << line << '\n';
+  if (done.changes.empty() && done.ok()) std::cout << "nothing to do\n";
+  return done.outcome();
+}
+
+Result<void> checkConfig(const Options& options) {
+  RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
+  RAILHEAD_TRY(loadConfig(*machine->files, options.config));
+  std::cout << options.config << ": valid\n";
+  return {};
+}
+
+Result<void> printStatus(const Options& options) {
+  RAILHEAD_TRY_ASSIGN(const std::string status, agent::askStatus(options.paths));
+  std::cout << status << '\n';
+  return {};
+}
+
+}  // namespace
+
+void blockStopSignals() {
+  const sigset_t set = stopSignals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+void addCommands(CLI::App& app, ExitCode& code) {
+  auto options = std::make_shared<Options>();
+  const auto add = [&](const char* name, const char* what, Result<void> (*body)(const Options&),
+                       const char* example) {
+    auto* command = app.add_subcommand(name, what);
+    command->footer(std::string("Example:\n  ") + example);
+    command->add_option("--config", options->config, "Configuration file")->capture_default_str();
+    command->final_callback([options, body, &code] {
+      auto done = body(*options);
+      if (!done.has_value()) report(done.error(), code);
+    });
+    return command;
+  };
+  auto* runCommand = add("run", "Serve until SIGTERM", run,
+                         "railhead-agent run --config /etc/railhead/agent.yaml");
+  runCommand->add_flag("--json-log", options->jsonLog, "One JSON object a log line");
+  runCommand->add_flag("--debug", options->debug, "Log more");
+  runCommand
+      ->add_option("--kubelet-plugins", options->paths.kubeletPlugins,
+                   "kubelet's device-plugins folder")
+      ->capture_default_str();
+  runCommand
+      ->add_option("--pod-resources", options->paths.podResources, "kubelet's pod-resources folder")
+      ->capture_default_str();
+  runCommand->add_option("--state", options->paths.state, "Folder for sockets and the journal")
+      ->capture_default_str();
+  auto* discoverCommand = add("discover", "Print the picture of the node; reads only", discoverNode,
+                              "railhead-agent discover --root /tmp/recorded-tree --json");
+  discoverCommand->add_option("--root", options->root, "Read below this folder")
+      ->capture_default_str();
+  discoverCommand->add_flag("--json", options->json, "Print JSON");
+  auto* provisionCommand =
+      add("provision", "Bring the VFs to the configured state, once", provisionNode,
+          "railhead-agent provision --dry-run --config agent.yaml");
+  provisionCommand->add_flag("--dry-run", options->dryRun, "Print the steps; change nothing");
+  add("check-config", "Check a configuration file", checkConfig,
+      "railhead-agent check-config --config agent.yaml");
+  auto* status = add("status", "Print the running agent's state as JSON", printStatus,
+                     "railhead-agent status");
+  status->add_option("--state", options->paths.state, "The agent's state folder")
+      ->capture_default_str();
+}
+
+}  // namespace railhead::agent_app

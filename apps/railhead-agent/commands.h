@@ -1,0 +1,17 @@
+// railhead-agent run | discover | provision | check-config | status
+#pragma once
+
+#include "src/base/error.h"
+
+namespace CLI {
+class App;
+}
+
+namespace railhead::agent_app {
+
+// SIGTERM and SIGINT wait until `run` takes them. Call before any thread starts.
+void blockStopSignals();
+
+void addCommands(CLI::App& app, ExitCode& code);
+
+}  // namespace railhead::agent_app

@@ -1,0 +1,50 @@
+// The node daemon as one object: main() and the tests build the same one. Start order is the
+// journey's (discover, provision, recover attachments, advertise, serve CNI), stop is the reverse.
+#pragma once
+
+#include "src/agent/config.h"
+#include "src/base/result.h"
+#include "src/netlink/client.h"
+#include "src/os/clock.h"
+#include "src/os/filesystem.h"
+#include "src/os/host_paths.h"
+#include "src/os/log.h"
+#include "src/os/netns.h"
+
+#include <memory>
+#include <string>
+
+namespace railhead::agent {
+
+// The outside world; everything outlives the agent.
+struct AgentSeams {
+  os::Filesystem& files;
+  netlink::NetlinkOpener& netlink;
+  os::NetnsOpener& netns;
+  os::Clock& clock;
+  os::Log& log;
+};
+
+class Agent {
+ public:
+  // Checks what can be checked without touching the node.
+  static Result<std::unique_ptr<Agent>> create(AgentConfig config, os::HostPaths paths,
+                                               AgentSeams seams);
+  virtual ~Agent() = default;  // stops
+
+  // Returns when the node is provisioned and everything serves. An Error means that nothing is left
+  // running; what was provisioned stays, and the next start goes on from there. A PF that cannot be
+  // provisioned is logged and does not keep the others from being offered.
+  virtual Result<void> start() = 0;
+  // Ends streams and requests under way, joins every thread. VFs and pods stay as they are.
+  virtual void stop() = 0;
+
+  // What the node offers and who holds it, as one JSON object (docs/reference/agent-status.md).
+  // Thread-safe while started.
+  virtual std::string statusJson() = 0;
+
+ protected:
+  Agent() = default;
+};
+
+}  // namespace railhead::agent

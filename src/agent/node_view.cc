@@ -1,0 +1,52 @@
+#include "src/agent/node_view.h"
+
+#include "src/base/text.h"
+
+#include <algorithm>
+
+namespace railhead::agent {
+namespace {
+
+constexpr std::chrono::seconds kKubeletDeadline{5};
+
+os::Deadline deadline() { return std::chrono::steady_clock::now() + kKubeletDeadline; }
+
+}  // namespace
+
+Result<std::vector<std::string>> KubeletPodDevices::idsOf(const std::string& podNamespace,
+                                                          const std::string& pod,
+                                                          const std::string& resource) {
+  RAILHEAD_TRY_ASSIGN(const auto devices, client_.get(podNamespace, pod, deadline()));
+  std::vector<std::string> ids;
+  for (const auto& entry : devices) {
+    if (entry.resource == resource) ids.insert(ids.end(), entry.ids.begin(), entry.ids.end());
+  }
+  return ids;
+}
+
+Result<std::vector<kube::PodDevices>> KubeletPodDevices::all() { return client_.list(deadline()); }
+
+Result<std::vector<provision::Holder>> NodeVfHolders::holders() {
+  std::vector<provision::Holder> holders;
+  if (attacher_ != nullptr) {
+    for (const auto& attachment : attacher_->attachments()) {
+      const std::string pod = attachment.pod.podNamespace + "/" + attachment.pod.name;
+      for (const auto& rail : attachment.rails) holders.push_back({pod, rail.vf});
+    }
+  }
+  const auto promised = kubelet_.all();
+  if (!promised.has_value()) return holders;
+  for (const auto& entry : *promised) {
+    if (std::find(resources_.begin(), resources_.end(), entry.resource) == resources_.end())
+      continue;
+    for (const auto& id : entry.ids) {
+      for (const auto part : split(id, '+')) {
+        const auto vf = PciAddress::parse(part);
+        if (vf.has_value()) holders.push_back({entry.podNamespace + "/" + entry.pod, *vf});
+      }
+    }
+  }
+  return holders;
+}
+
+}  // namespace railhead::agent

@@ -1,0 +1,71 @@
+// The agent's picture of its node, shared by the parts that ask for it: one snapshot at a time,
+// replaced as a whole. Thread-safe.
+#pragma once
+
+#include "src/attach/attacher.h"
+#include "src/attach/devices.h"
+#include "src/discover/node.h"
+#include "src/discover/twins.h"
+#include "src/kube/pod_resources_client.h"
+#include "src/os/clock.h"
+#include "src/provision/provision.h"
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace railhead::agent {
+
+struct NodeSnapshot {
+  discover::Node node;
+  discover::Cages cages;
+  discover::RailSets rails;
+};
+
+class NodeView final : public attach::RailCatalog {
+ public:
+  void replace(NodeSnapshot snapshot) {
+    const std::lock_guard lock(mutex_);
+    snapshot_ = std::make_shared<const NodeSnapshot>(std::move(snapshot));
+  }
+  std::shared_ptr<const NodeSnapshot> current() const {
+    const std::lock_guard lock(mutex_);
+    return snapshot_;
+  }
+  std::vector<discover::RailSet> railSets() override { return current()->rails.offered; }
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const NodeSnapshot> snapshot_ = std::make_shared<const NodeSnapshot>();
+};
+
+// kubelet's answer to "which devices does this pod hold".
+class KubeletPodDevices final : public attach::PodDevices {
+ public:
+  explicit KubeletPodDevices(const std::string& socketPath) : client_(socketPath) {}
+  Result<std::vector<std::string>> idsOf(const std::string& podNamespace, const std::string& pod,
+                                         const std::string& resource) override;
+  // Every device of our resources that a pod holds.
+  Result<std::vector<kube::PodDevices>> all();
+
+ private:
+  kube::PodResourcesClient client_;
+};
+
+// Who holds VFs: pods by kubelet's word, and attachments by ours. kubelet being away is no error:
+// our own journal then speaks alone, and VFs in unknown namespaces are never touched in any case.
+class NodeVfHolders final : public provision::VfHolders {
+ public:
+  NodeVfHolders(KubeletPodDevices& kubelet, std::vector<std::string> resources)
+      : kubelet_(kubelet), resources_(std::move(resources)) {}
+  void setAttacher(attach::Attacher* attacher) { attacher_ = attacher; }
+  Result<std::vector<provision::Holder>> holders() override;
+
+ private:
+  KubeletPodDevices& kubelet_;
+  std::vector<std::string> resources_;
+  attach::Attacher* attacher_ = nullptr;
+};
+
+}  // namespace railhead::agent

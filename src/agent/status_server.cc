@@ -1,0 +1,71 @@
+#include "src/agent/status_server.h"
+
+#include "src/os/unix_socket.h"
+
+#include <array>
+#include <cerrno>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace railhead::agent {
+namespace {
+
+constexpr std::chrono::seconds kDeadline{5};
+constexpr std::size_t kMaxStatus = 16 << 20;
+
+}  // namespace
+
+Result<std::unique_ptr<StatusServer>> StatusServer::start(const std::string& path,
+                                                          std::function<std::string()> answer) {
+  RAILHEAD_TRY_ASSIGN(os::UniqueFd listener, os::listenUnix(path));
+  os::UniqueFd stop(::eventfd(0, EFD_CLOEXEC));
+  if (!stop) return Error::fromErrno(errno, "make an event descriptor");
+  return std::unique_ptr<StatusServer>(
+      new StatusServer(path, std::move(listener), std::move(stop), std::move(answer)));
+}
+
+StatusServer::StatusServer(std::string path, os::UniqueFd listener, os::UniqueFd stop,
+                           std::function<std::string()> answer)
+    : path_(std::move(path)),
+      listener_(std::move(listener)),
+      stop_(std::move(stop)),
+      answer_(std::move(answer)),
+      thread_([this] { serve(); }) {}
+
+StatusServer::~StatusServer() {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t told = ::write(stop_.get(), &one, sizeof one);
+  thread_.join();
+  ::unlink(path_.c_str());
+}
+
+void StatusServer::serve() {
+  for (;;) {
+    std::array<pollfd, 2> fds{{{listener_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
+    if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return;
+    if (fds[1].revents != 0) return;
+    if (fds[0].revents == 0) continue;
+    const os::UniqueFd peer(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!peer) continue;
+    // A reader that goes away or stalls is its own loss.
+    static_cast<void>(
+        os::sendFrame(peer.get(), answer_(), std::chrono::steady_clock::now() + kDeadline));
+  }
+}
+
+Result<std::string> askStatus(const os::HostPaths& paths) {
+  const auto deadline = std::chrono::steady_clock::now() + kDeadline;
+  auto socket = os::connectUnix(statusSocket(paths), deadline);
+  if (!socket.has_value()) {
+    return std::move(socket)
+        .error()
+        .addContext("ask the agent")
+        .withRemedy("start railhead-agent on this node");
+  }
+  return os::receiveFrame(socket->get(), deadline, kMaxStatus).addContext("ask the agent");
+}
+
+}  // namespace railhead::agent

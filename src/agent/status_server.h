@@ -1,0 +1,39 @@
+// Answers every connection on a root-only unix socket with the agent's status, then closes it.
+#pragma once
+
+#include "src/base/result.h"
+#include "src/os/host_paths.h"
+#include "src/os/unique_fd.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+namespace railhead::agent {
+
+inline std::string statusSocket(const os::HostPaths& paths) { return paths.state + "/status.sock"; }
+
+class StatusServer {
+ public:
+  // `answer` is called from the server's thread, one call at a time.
+  static Result<std::unique_ptr<StatusServer>> start(const std::string& path,
+                                                     std::function<std::string()> answer);
+  ~StatusServer();
+
+ private:
+  StatusServer(std::string path, os::UniqueFd listener, os::UniqueFd stop,
+               std::function<std::string()> answer);
+  void serve();
+
+  std::string path_;
+  os::UniqueFd listener_;
+  os::UniqueFd stop_;  // eventfd: readable when it is time to end
+  std::function<std::string()> answer_;
+  std::thread thread_;
+};
+
+// The status of a running agent. kNotFound or kUnavailable without one.
+Result<std::string> askStatus(const os::HostPaths& paths);
+
+}  // namespace railhead::agent
