@@ -44,10 +44,12 @@ class [[nodiscard]] Result<void> : public tl::expected<void, Error> {
 #define RAILHEAD_CONCAT(a, b) RAILHEAD_CONCAT_INNER(a, b)
 
 // RAILHEAD_TRY(expression);  returns the error of a Result to the caller.
-#define RAILHEAD_TRY(expression)                                               \
-  do {                                                                         \
-    auto railheadResult = (expression);                                        \
-    if (!railheadResult.has_value()) return std::move(railheadResult).error(); \
+#define RAILHEAD_TRY(expression) \
+  RAILHEAD_TRY_NAMED(RAILHEAD_CONCAT(railheadResult, __COUNTER__), expression)
+#define RAILHEAD_TRY_NAMED(name, expression)               \
+  do {                                                     \
+    auto name = (expression);                              \
+    if (!name.has_value()) return std::move(name).error(); \
   } while (false)
 
 // RAILHEAD_TRY_ASSIGN(auto x, expression);  x gets the value, or the caller the error.
