@@ -1,6 +1,8 @@
 // The fake's own tests: it must refuse what Linux refuses.
 #include "tests/support/fake_kernel.h"
 
+#include "tests/support/netlink_contract.h"
+
 #include <cerrno>
 
 #include <gmock/gmock.h>
@@ -86,6 +88,25 @@ TEST_F(FakeKernelTest, SoftRoceLivesOnALinkOfItsNamespace) {
   const auto pod = kernel_.open("/var/run/netns/pod");
   ASSERT_TRUE(host->move(host->link("enp1s0f0np0v0")->index, *pod, "net1").has_value());
   EXPECT_TRUE(rdma->devices()->empty());
+}
+
+class FakeWorld final : public NetlinkWorld {
+ public:
+  explicit FakeWorld(FakeKernel& kernel)
+      : kernel_(kernel), other_(std::move(*kernel.open("/var/run/netns/pod"))) {}
+  netlink::NetlinkOpener& netlink() override { return kernel_; }
+  const os::Netns& other() override { return other_; }
+  std::string linkName() override { return "veth0"; }
+
+ private:
+  FakeKernel& kernel_;
+  os::Netns other_;
+};
+
+TEST_F(FakeKernelTest, KeepsTheLinkContract) {
+  kernel_.addHostLink("veth0", "veth");
+  FakeWorld world(kernel_);
+  checkLinkContract(world);
 }
 
 TEST_F(FakeKernelTest, InjectsFaultsIntoTheNthChange) {

@@ -1,0 +1,73 @@
+#include "tests/support/netlink_contract.h"
+
+#include <algorithm>
+
+namespace railhead::testing_support {
+namespace {
+
+using netlink::LinkClient;
+
+bool hasAddress(LinkClient& client, int index, const IpPrefix& wanted) {
+  const auto addresses = client.addresses(index);
+  return addresses.has_value() &&
+         std::any_of(addresses->begin(), addresses->end(),
+                     [&](const auto& one) { return one.prefix == wanted; });
+}
+
+void checkChanges(LinkClient& client, int index) {
+  ASSERT_TRUE(client.change(index, {.up = false}).has_value());
+  const Mac mac = *Mac::parse("02:00:5e:00:00:07");
+  ASSERT_TRUE(client.change(index, {.mtu = 1400, .mac = mac, .name = "renamed"}).has_value());
+  const auto renamed = client.link("renamed");
+  ASSERT_TRUE(renamed.has_value()) << renamed.error().message;
+  EXPECT_EQ(renamed->index, index);
+  EXPECT_EQ(renamed->mtu, 1400);
+  EXPECT_EQ(renamed->mac, mac);
+  EXPECT_FALSE(renamed->up);
+  ASSERT_TRUE(client.change(index, {.up = true}).has_value());
+  EXPECT_TRUE(client.link("renamed")->up);
+  EXPECT_EQ(client.change(index, {.mtu = 1}).error().code, ErrorCode::kInvalidArgument);
+}
+
+void checkAddresses(LinkClient& client, int index) {
+  for (const char* text : {"10.100.0.5/24", "fd00:100::5/64"}) {
+    const IpPrefix address = *IpPrefix::parse(text);
+    ASSERT_TRUE(client.addAddress(index, address).has_value()) << text;
+    EXPECT_TRUE(hasAddress(client, index, address)) << text;
+    EXPECT_EQ(client.addAddress(index, address).error().code, ErrorCode::kAlreadyExists);
+    ASSERT_TRUE(client.removeAddress(index, address).has_value());
+    EXPECT_FALSE(hasAddress(client, index, address));
+    EXPECT_EQ(client.removeAddress(index, address).error().code, ErrorCode::kNotFound);
+  }
+}
+
+}  // namespace
+
+void checkLinkContract(NetlinkWorld& world) {
+  auto here = std::move(*world.netlink().openLinks(nullptr));
+  auto there = std::move(*world.netlink().openLinks(&world.other()));
+  const auto link = here->link(world.linkName());
+  ASSERT_TRUE(link.has_value()) << link.error().message;
+  EXPECT_EQ(here->link("absent0").error().code, ErrorCode::kNotFound);
+  const auto all = here->links();
+  ASSERT_TRUE(all.has_value());
+  EXPECT_TRUE(std::any_of(all->begin(), all->end(),
+                          [&](const auto& one) { return one.index == link->index; }));
+
+  checkChanges(*here, link->index);
+  checkAddresses(*here, link->index);
+
+  // A move: taken names are refused, the link arrives down, under its new name, without addresses.
+  const IpPrefix address = *IpPrefix::parse("10.100.0.6/24");
+  ASSERT_TRUE(here->addAddress(link->index, address).has_value());
+  EXPECT_EQ(here->move(link->index, world.other(), "lo").error().code, ErrorCode::kAlreadyExists);
+  ASSERT_TRUE(here->move(link->index, world.other(), "net1").has_value());
+  EXPECT_EQ(here->link("renamed").error().code, ErrorCode::kNotFound);
+  const auto moved = there->link("net1");
+  ASSERT_TRUE(moved.has_value()) << moved.error().message;
+  EXPECT_FALSE(moved->up);
+  EXPECT_FALSE(hasAddress(*there, moved->index, address));
+  EXPECT_FALSE(here->change(link->index, {.up = true}).has_value());
+}
+
+}  // namespace railhead::testing_support
