@@ -25,6 +25,7 @@ class LinkClient {
   virtual Result<Link> link(const std::string& name) = 0;  // kNotFound
   virtual Result<void> change(int index, const LinkChange& change) = 0;
   // Moves the link into `target`, taking `name` there. It arrives down, without addresses.
+  // kAlreadyExists: the name is taken there, and nothing moved.
   virtual Result<void> move(int index, const os::Netns& target, const std::string& name) = 0;
 
   virtual Result<std::vector<VfSettings>> vfs(int pfIndex) = 0;  // by VF index; empty without VFs

@@ -52,9 +52,7 @@ class KernelLinks final : public LinkClient {
   }
 
   Result<Link> link(const std::string& name) override {
-    Request request = linkRequest(RTM_GETLINK, 0, 0);
-    request.putText(IFLA_IFNAME, name);
-    RAILHEAD_TRY_ASSIGN(const auto answers, socket_.query(std::move(request), "find link " + name));
+    RAILHEAD_TRY_ASSIGN(const auto answers, socket_.query(byName(name), "find link " + name));
     if (answers.empty()) return Error(ErrorCode::kNotFound, "find link " + name + ": no answer");
     return parseLink(answers.front());
   }
@@ -77,12 +75,17 @@ class KernelLinks final : public LinkClient {
     return {};
   }
 
+  // The kernel moves first and renames then: with a taken name it would answer EEXIST and leave the
+  // link over there under its old name. So the name is looked up before.
   Result<void> move(int index, const os::Netns& target, const std::string& name) override {
+    const std::string what =
+        "move link " + std::to_string(index) + " to another namespace as " + name;
+    RAILHEAD_TRY_ASSIGN(Socket there, Socket::open(NETLINK_ROUTE, &target));
+    if (there.query(byName(name), what).has_value()) return Error::fromErrno(EEXIST, what);
     Request request = linkRequest(RTM_NEWLINK, 0, index);
     request.putU32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(target.fd.get()));
     request.putText(IFLA_IFNAME, name);
-    return socket_.change(std::move(request), "move link " + std::to_string(index) +
-                                                  " to another namespace as " + name);
+    return socket_.change(std::move(request), what);
   }
 
   Result<std::vector<VfSettings>> vfs(int pfIndex) override {
@@ -165,6 +168,12 @@ class KernelLinks final : public LinkClient {
   }
 
  private:
+  static Request byName(const std::string& name) {
+    Request request = linkRequest(RTM_GETLINK, 0, 0);
+    request.putText(IFLA_IFNAME, name);
+    return request;
+  }
+
   static Request addressRequest(int type, int flags, int linkIndex, const IpPrefix& address) {
     Request request(type, flags);
     ifaddrmsg header{};

@@ -61,7 +61,8 @@ void checkLinkContract(NetlinkWorld& world) {
   const IpPrefix address = *IpPrefix::parse("10.100.0.6/24");
   ASSERT_TRUE(here->addAddress(link->index, address).has_value());
   EXPECT_EQ(here->move(link->index, world.other(), "lo").error().code, ErrorCode::kAlreadyExists);
-  ASSERT_TRUE(here->move(link->index, world.other(), "net1").has_value());
+  const auto move = here->move(link->index, world.other(), "net1");
+  ASSERT_TRUE(move.has_value()) << move.error().message;
   EXPECT_EQ(here->link("renamed").error().code, ErrorCode::kNotFound);
   const auto moved = there->link("net1");
   ASSERT_TRUE(moved.has_value()) << moved.error().message;
