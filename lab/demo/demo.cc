@@ -2,6 +2,7 @@
 
 #include "lab/demo/host_picture.h"
 #include "lab/demo/measure.h"
+#include "lab/demo/node_setup.h"
 #include "lab/demo/node_shell.h"
 #include "lab/demo/picture.h"
 #include "lab/demo/scenario.h"
@@ -14,7 +15,6 @@
 namespace railhead::lab {
 namespace {
 
-constexpr const char* kAgentConfig = "/run/railhead-lab/agent.yaml";
 constexpr std::size_t kLogLines = 12;
 
 class Demo {
@@ -109,39 +109,19 @@ class Demo {
   Result<std::string> provision() {
     RAILHEAD_TRY(onEveryNode([this](std::size_t i) -> Result<void> {
       const NodeShell node = shell(topology_.nodes[i].name);
-      RAILHEAD_TRY(node.writeFile(kAgentConfig, agentConfig(topology_, i)));
-      RAILHEAD_TRY(node.writeFile("/etc/cni/net.d/00-railhead.conflist", cniConflist()));
-      RAILHEAD_TRY(
-          node.run({"sh", "-c",
-                    "mkdir -p /opt/cni/bin && cp /usr/lib/railhead/railhead-cni /opt/cni/bin/"}));
-      RAILHEAD_TRY(node.startDaemon("kubelet", {"railhead-lab-kubelet", "serve"}));
-      RAILHEAD_TRY(node.startDaemon("agent", {"railhead-agent", "run", "--config", kAgentConfig}));
-      return awaitReady(node);
+      RAILHEAD_TRY(installFiles(node, topology_, i));
+      RAILHEAD_TRY(startKubelet(node));
+      return startAgent(node);
     }));
     return "VFs stand, twins are paired";
   }
 
-  // "ready" in the agent's log ends the wait; an agent that ended does so at once.
-  Result<void> awaitReady(const NodeShell& node) {
-    constexpr const char* kScript =
-        "for i in $(seq 1 150); do "
-        "grep -q 'agent: ready' /run/railhead-lab/agent.log && exit 0; "
-        "pidof railhead-agent >/dev/null || { tail -n 2 /run/railhead-lab/agent.log >&2; exit 1; "
-        "}; "
-        "sleep 0.2; done; echo 'the agent was not ready after 30 s' >&2; exit 1";
-    RAILHEAD_TRY(node.run({"sh", "-c", kScript}));
-    return {};
-  }
-
   Result<std::string> advertise() {
-    unsigned wanted = topology_.nodes.front().pfs.front().vfs;
-    RAILHEAD_TRY(onEveryNode([this](std::size_t i) -> Result<void> {
-      const NodeSpec& spec = topology_.nodes[i];
-      RAILHEAD_TRY(shell(spec.name).run({"railhead-lab-kubelet", "wait", kDemoResource, "--count",
-                                         std::to_string(spec.pfs.front().vfs), "--timeout", "30"}));
-      return {};
+    RAILHEAD_TRY(onEveryNode([this](std::size_t i) {
+      return awaitAllocatable(shell(topology_.nodes[i].name), topology_.nodes[i].pfs.front().vfs);
     }));
-    return std::to_string(wanted) + " × " + kDemoResource + " on each node";
+    return std::to_string(topology_.nodes.front().pfs.front().vfs) + " × " + kDemoResource +
+           " on each node";
   }
 
   Result<std::string> attach() {
