@@ -2,11 +2,13 @@
 
 #include "apps/railhead/bench_command.h"
 #include "apps/railhead/completion_command.h"
+#include "apps/railhead/demo_command.h"
 #include "apps/railhead/lab_command.h"
 
 namespace railhead::app {
 
 void addCommands(CLI::App& app, Context& context) {
+  addDemoCommand(app, context);
   addLabCommand(app, context);
   addBenchCommand(app, context);
   addCompletionCommand(app, context);

@@ -1,5 +1,6 @@
 #include "apps/railhead/lab_command.h"
 
+#include "apps/railhead/image_path.h"
 #include "apps/railhead/lab_output.h"
 #include "lab/client/lab_client.h"
 #include "lab/keeper/keeper.h"
@@ -7,7 +8,6 @@
 #include "src/base/text.h"
 
 #include <csignal>
-#include <filesystem>
 #include <memory>
 #include <ostream>
 
@@ -61,16 +61,6 @@ CLI::App* addPart(CLI::App* command, const std::string& name, const std::string&
   return part;
 }
 
-// What the build leaves beside the command, or the package installs.
-std::string defaultImage(const std::string& program) {
-  const auto prefix = std::filesystem::path(program).parent_path().parent_path();
-  const auto built = prefix / "lab" / "image";
-  std::error_code ignored;
-  if (std::filesystem::exists(built, ignored)) return built.string();
-  const auto installed = prefix / "share" / "railhead" / "lab-image";
-  return std::filesystem::exists(installed, ignored) ? installed.string() : built.string();
-}
-
 struct UpSettings {
   std::string topology = "two-sparks";
   lab::LabOptions lab;
@@ -84,10 +74,7 @@ void runUp(const UpSettings& settings, const Common& common, Context& context) {
   options.name = common.name;
   options.readyDeadline = std::chrono::seconds(settings.deadline);
   options.keeper = {context.program, "lab", "keeper"};
-  std::error_code ignored;
-  options.imageDirectory = std::filesystem::absolute(
-      options.imageDirectory.empty() ? defaultImage(context.program) : options.imageDirectory,
-      ignored);
+  options.imageDirectory = imagePath(settings.lab.imageDirectory, context.program);
   const SignalFd interrupt;
   options.cancelFd = interrupt.get();
   const auto up = lab::LabClient::up(*topology, options, [&](const lab::BootEvent& event) {
