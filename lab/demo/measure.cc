@@ -126,7 +126,7 @@ Result<report::Rdma> measureRdma(const PodEnd& from, const PodEnd& to, const Mea
               from,
               {"railhead", "bench", "verbs", "--connect", where, "--token", "demo", "--json",
                "--size", std::to_string(plan.messageBytes), "--seconds",
-               std::to_string(plan.seconds), "--ceiling", rate.str()}));
+               std::to_string(plan.seconds), "--line-rate", rate.str()}));
   RAILHEAD_TRY_ASSIGN(report::Rdma rdma, parseBench(output, from.pod, to.pod));
   if (!rdma.verified)
     return Error(ErrorCode::kCheckFailed, "railhead bench: not every byte arrived right");
