@@ -118,7 +118,7 @@ Result<Observation> Provisioner::settled(const Goal& goal) {
       return netdevIsMissing(*entry.pf, observed);
     });
     if (!missing || seams_.clock.now() >= end) return observed;
-    seams_.clock.sleepFor(limits_.pollInterval);
+    seams_.clock.sleepFor(limits_.settleInterval);
   }
 }
 

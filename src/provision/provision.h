@@ -46,6 +46,7 @@ struct Limits {
   // For netdevs that are missing before we did anything: a driver still at work after a crash. When
   // it ends they count as held by an unknown namespace.
   std::chrono::milliseconds settleDeadline{3'000};
+  std::chrono::milliseconds settleInterval{100};
   std::chrono::milliseconds pollInterval{20};
 };
 

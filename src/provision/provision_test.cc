@@ -400,8 +400,8 @@ TEST_P(ProvisionTest, WaitsForADriverThatIsStillAtWork) {
   auto report = bench_.provisioner(&slow).apply(goal_);
   ASSERT_TRUE(report.has_value() && report->ok());
   expectAsWanted(bench_, 4);
-  EXPECT_GT(report->seconds, 0.09);
-  EXPECT_LT(report->seconds, 0.2);
+  EXPECT_GE(report->seconds, 0.5);
+  EXPECT_LT(report->seconds, 0.6);
 }
 
 TEST_P(ProvisionTest, GivesUpOnANetdevThatNeverAppears) {
@@ -422,7 +422,7 @@ TEST_P(ProvisionTest, TakesThreeSecondsAtMostForNetdevsOfStrangers) {
   bench_.moveToPod("enp1s0f0np0v2");
   const ApplyReport report = bench_.apply(goal_);
   EXPECT_GE(report.seconds, 3);
-  EXPECT_LT(report.seconds, 3.1);
+  EXPECT_LT(report.seconds, 3.2);
   EXPECT_THAT(report.untouched, ElementsAre(HasSubstr("VF 2 is held by an unknown namespace")));
 }
 
