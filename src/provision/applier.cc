@@ -83,7 +83,7 @@ Result<void> Applier::carryOut(const Step& step) {
     case StepKind::kPfMtu:
       return changePf(step);
     case StepKind::kAutoprobe:
-      return seams_.files.writeFile(pfFile(step, "sriov_drivers_autoprobe"), "1");
+      return seams_.files.writeFile(pfFile(step, "sriov_drivers_autoprobe"), step.on ? "1" : "0");
     case StepKind::kVfCount:
       return setCount(step);
     case StepKind::kVfMac:

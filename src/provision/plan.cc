@@ -100,7 +100,9 @@ class PfPlanner {
       }
     }
     if (plan_.refused) return;
-    if (needsDriver_ && pf_.autoprobe == false) early_.push_back(step(StepKind::kAutoprobe));
+    if (holdsDriversOff_ || (needsDriver_ && pf_.autoprobe == false)) {
+      settingsPhase_.push_back(autoprobe(true));
+    }
     for (auto* phase : {&early_, &count_, &settingsPhase_, &rebind_, &wait_, &mtu_}) {
       std::move(phase->begin(), phase->end(), std::back_inserter(plan_.steps));
     }
@@ -152,6 +154,9 @@ class PfPlanner {
     };
     if (present > 0) add(present, 0);
     if (goal_.vfs == 0) return;
+    // A driver that finds the MAC there needs to look once only, which halves the time.
+    holdsDriversOff_ = pf_.autoprobe.has_value();
+    if (pf_.autoprobe == true) count_.push_back(autoprobe(false));
     add(0, goal_.vfs);
     needsDriver_ = true;
     for (int i = 0; i < goal_.vfs; ++i) fresh(i);
@@ -180,7 +185,13 @@ class PfPlanner {
     if (goal_.spoofCheck) {
       switchStep(StepKind::kVfSpoofCheck, vf, *goal_.spoofCheck, ".spoofCheck", "");
     }
-    rebindSteps(vf, "so that the MAC takes effect");
+    rebindSteps(vf, holdsDriversOff_ ? "" : "again, so that the MAC takes effect");
+  }
+
+  Step autoprobe(bool on) const {
+    Step made = step(StepKind::kAutoprobe);
+    made.on = on;
+    return made;
   }
 
   void macStep(int vf, const Mac& mac, std::string was) {
@@ -252,7 +263,7 @@ class PfPlanner {
     const std::size_t mark = settingsPhase_.size();
     std::optional<std::string> rebind;
     if (now != nullptr) existingSettings(vf, *now, rebind);
-    if (vf.driver.empty()) rebind = "it has no driver";
+    if (vf.driver.empty()) rebind = "it has none";
     if (rebind && holder == nullptr) {
       rebindSteps(vf.index, *rebind);
     } else if (goal_.mtu > 0 && !vf.netdev.empty() && vf.mtu != goal_.mtu && !pfMtuDeferred_) {
@@ -267,11 +278,11 @@ class PfPlanner {
     const bool keep = goal_.mac == MacPolicy::kKeep && now.mac.isZero() && wanted == vf.mac;
     if (now.mac != wanted && !keep) {
       macStep(vf.index, wanted, "was " + now.mac.toString());
-      rebind = "so that the MAC takes effect";
+      rebind = "again, so that the MAC takes effect";
     } else if (!vf.netdev.empty() && vf.mac != wanted) {
-      rebind = "its netdev still has the MAC " + vf.mac.toString();
+      rebind = "again, its netdev still has the MAC " + vf.mac.toString();
     } else if (guidIsZero(vf)) {
-      rebind = "its node GUID is zero";
+      rebind = "again, its node GUID is zero";
     }
     if (goal_.trust && goal_.trust->on != now.trust) {
       switchStep(StepKind::kVfTrust, vf.index, *goal_.trust, ".trust", "was " + onOff(now.trust));
@@ -294,7 +305,7 @@ class PfPlanner {
     };
     take(settingsPhase_, settingsMark);
     if (!mtu_.empty() && mtu_.back().vf == vf.index) take(mtu_, mtu_.size() - 1);
-    if (differs.empty() && rebind) differs.push_back("driver not bound again: " + *rebind);
+    if (differs.empty() && rebind) differs.push_back("bind its driver (" + *rebind + ")");
     if (differs.empty() && !holds_.isGuess(vf.index)) return;
     std::string line = label(pf_) + " VF " + std::to_string(vf.index) + " is held by " + holder;
     if (!differs.empty()) line += "; not done: " + join(differs, ", ");
@@ -310,6 +321,7 @@ class PfPlanner {
   PfPlan& plan_;
   bool pfMtuDeferred_ = false;
   bool needsDriver_ = false;
+  bool holdsDriversOff_ = false;  // while new VFs get their settings
   std::vector<Step> early_, count_, settingsPhase_, rebind_, wait_, mtu_;
 };
 

@@ -54,7 +54,7 @@ struct Step {
   std::string pfName;
   int vf = -1;           // index; -1: the PF itself
   int number = 0;        // VF count or MTU
-  bool on = false;       // trust, spoof check
+  bool on = false;       // autoprobe, trust, spoof check
   bool required = true;  // trust, spoof check: a driver without the switch is an error
   std::string field;     // the goal's: "provision.pfs[0]"
   Mac mac;

@@ -16,7 +16,8 @@ std::string action(const Step& step) {
     case StepKind::kVfMtu:
       return "MTU " + std::to_string(step.number);
     case StepKind::kAutoprobe:
-      return "let drivers take new VFs (sriov_drivers_autoprobe 1)";
+      return step.on ? "let drivers take VFs (sriov_drivers_autoprobe 1)"
+                     : "keep drivers off new VFs (sriov_drivers_autoprobe 0)";
     case StepKind::kVfCount:
       return step.number == 0 ? "remove all VFs" : "make " + std::to_string(step.number) + " VFs";
     case StepKind::kVfMac:
@@ -26,7 +27,7 @@ std::string action(const Step& step) {
     case StepKind::kVfSpoofCheck:
       return "spoof check " + onOff;
     case StepKind::kVfRebind:
-      return "bind its driver again";
+      return "bind its driver";
     case StepKind::kVfNetdev:
       return "wait for its netdev";
   }
