@@ -162,6 +162,12 @@ void FakeKernel::failVfDriver(bool fails) {
   render();
 }
 
+void FakeKernel::withholdGids(bool withhold) {
+  const std::lock_guard lock(mutex_);
+  gidsWithheld_ = withhold;
+  render();
+}
+
 std::string FakeKernel::freeName(const Space& space, const std::string& wanted) const {
   const auto taken = [&](const std::string& name) {
     return std::any_of(space.links.begin(), space.links.end(),

@@ -93,6 +93,7 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   void disableRdma();  // openRdma answers kUnsupported
   // VF drivers bind but no netdev appears; `false` lets the missing ones appear.
   void failVfDriver(bool fails);
+  void withholdGids(bool withhold);  // addresses no longer reach the RDMA devices' GID tables
   void addHostLink(const std::string& name, const std::string& kind);
 
   // Faults.
@@ -158,6 +159,7 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   void renderFunction(const Function& function);
   void renderPf(const Pf& pf, const Function& function);
   void renderRdma(const FakeRdma& device);
+  void renderGids(const std::string& port, const FakeLink& link);
   std::string devicePath(const std::string& pci) const;
 
   os::HostPaths paths_;
@@ -170,6 +172,7 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   netlink::RdmaNetnsMode mode_ = netlink::RdmaNetnsMode::kShared;
   bool rdmaEnabled_ = true;
   bool vfDriverFails_ = false;
+  bool gidsWithheld_ = false;
   int nextLink_ = 2;
   std::uint32_t nextRdma_ = 1;
   std::uint64_t nextSpace_ = 2;

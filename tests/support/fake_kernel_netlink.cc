@@ -114,6 +114,7 @@ class FakeLinks final : public netlink::LinkClient {
       return Error::fromErrno(EEXIST, what);
     }
     link->addresses.push_back(address);
+    kernel_.render();
     return {};
   }
 
@@ -124,6 +125,7 @@ class FakeLinks final : public netlink::LinkClient {
     RAILHEAD_TRY(kernel_.change(what));
     if (std::erase(link->addresses, address) == 0)
       return Error(ErrorCode::kNotFound, what + ": not there");
+    kernel_.render();
     return {};
   }
 

@@ -2,6 +2,8 @@
 #include "src/base/text.h"
 #include "tests/support/fake_kernel.h"
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 
 namespace railhead::testing_support {
@@ -14,6 +16,23 @@ std::string hex(unsigned value) {
 }
 
 std::string number(long long value) { return std::to_string(value) + "\n"; }
+
+// "0000:0000:0000:0000:0000:ffff:0a64:0001": an IPv6 address, or an IPv4 one mapped into it.
+std::string gidText(const IpAddress& address) {
+  std::array<std::uint8_t, 16> gid = address.bytes;
+  if (!address.v6) {
+    gid.fill(0);
+    gid[10] = gid[11] = 0xff;
+    std::copy_n(address.bytes.begin(), 4, gid.begin() + 12);
+  }
+  std::string text;
+  for (std::size_t i = 0; i < gid.size(); i += 2) {
+    char group[8];
+    std::snprintf(group, sizeof group, "%s%02x%02x", i == 0 ? "" : ":", gid[i], gid[i + 1]);
+    text += group;
+  }
+  return text + "\n";
+}
 
 }  // namespace
 
@@ -130,10 +149,24 @@ void FakeKernel::renderRdma(const FakeRdma& device) {
   const bool active = link != nullptr && link->up && link->carrier;
   files_.put(path + "/ports/1/state", active ? "4: ACTIVE\n" : "1: DOWN\n");
   files_.put(path + "/ports/1/link_layer", "Ethernet\n");
+  files_.putDirectory(path + "/ports/1/gids");
+  if (link != nullptr && !gidsWithheld_) renderGids(path + "/ports/1", *link);
   files_.putDirectory(base + "/infiniband_verbs/" + uverbs);
   files_.put(base + "/infiniband_verbs/" + uverbs + "/ibdev", device.name + "\n");
   files_.putLink(paths_.sys + "/class/infiniband_verbs/" + uverbs,
                  base + "/infiniband_verbs/" + uverbs);
+}
+
+// Each address appears twice, as RoCE v1 and as v2.
+void FakeKernel::renderGids(const std::string& port, const FakeLink& link) {
+  int entry = 0;
+  for (const IpPrefix& address : link.addresses) {
+    for (const char* type : {"IB/RoCE v1\n", "RoCE v2\n"}) {
+      files_.put(port + "/gids/" + std::to_string(entry), gidText(address.address));
+      files_.put(port + "/gid_attrs/types/" + std::to_string(entry), type);
+      ++entry;
+    }
+  }
 }
 
 }  // namespace railhead::testing_support

@@ -1,0 +1,127 @@
+// RDMA devices: soft, shared, exclusive, and the GID that must be there.
+#include "src/attach/attacher.h"
+#include "tests/support/attach_fixture.h"
+
+#include <cerrno>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace railhead::attach {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+class SoftRdmaTest : public AttachFixture {};
+
+TEST_F(SoftRdmaTest, WaitsForTheGidAndGivesUpInTime) {
+  start();
+  const std::string before = kernel_.snapshot();
+  kernel_.withholdGids(true);
+  const auto begin = clock_.now();
+  const auto result = attacher_->add(request(CniCommand::kAdd));
+  ASSERT_FALSE(result.has_value());
+  EXPECT_EQ(result.error().code, ErrorCode::kDeadlineExceeded);
+  EXPECT_THAT(result.error().message,
+              HasSubstr("RDMA device rxe_0000_01_10_0 got no RoCE v2 GID for 10.100.0.5/24"));
+  EXPECT_GE(clock_.now() - begin, config_.gidWait);
+  EXPECT_EQ(kernel_.snapshot(), before);
+  kernel_.withholdGids(false);
+  EXPECT_TRUE(attacher_->add(request(CniCommand::kAdd)).has_value());
+}
+
+TEST_F(SoftRdmaTest, WithoutTheRdmaModuleTheRemedyIsNamed) {
+  kernel_.disableRdma();
+  start();
+  const std::string before = kernel_.snapshot();
+  const auto result = attacher_->add(request(CniCommand::kAdd));
+  EXPECT_THAT(result.error().remedy, HasSubstr("ib_core"));
+  EXPECT_EQ(kernel_.snapshot(), before);
+}
+
+TEST_F(SoftRdmaTest, WithoutRdmaTheNetdevsAreEnough) {
+  kernel_.disableRdma();
+  network_.rdma = RdmaUse::kNone;
+  start();
+  EXPECT_TRUE(attacher_->add(request(CniCommand::kAdd)).has_value());
+  EXPECT_TRUE(attacher_->del(request(CniCommand::kDel)).has_value());
+}
+
+TEST_F(SoftRdmaTest, AVfWithoutItsOwnRdmaDeviceIsNamed) {
+  network_.rdma = RdmaUse::kDevice;
+  start();
+  const auto result = attacher_->add(request(CniCommand::kAdd));
+  EXPECT_EQ(result.error().code, ErrorCode::kEnvironment);
+  EXPECT_THAT(result.error().message, HasSubstr("VF 0000:01:10.0 has no RDMA device"));
+  EXPECT_THAT(attacher_->attachments(), IsEmpty());
+}
+
+class HardwareRdmaTest : public AttachFixture {
+ protected:
+  HardwareRdmaTest() { hardwareRdma_ = true; }
+
+  // How many RDMA devices are not the host's.
+  int away() const {
+    int count = 0;
+    for (const auto& device : kernel_.rdmaDevices()) count += device.netns != 1 ? 1 : 0;
+    return count;
+  }
+};
+
+TEST_F(HardwareRdmaTest, StaysWhereItIsWhenShared) {
+  start();
+  const std::string before = kernel_.snapshot();
+  ASSERT_TRUE(attacher_->add(request(CniCommand::kAdd)).has_value());
+  EXPECT_EQ(away(), 0);
+  EXPECT_THAT(kernel_.rdmaDevices(), SizeIs(10));
+  ASSERT_TRUE(attacher_->del(request(CniCommand::kDel)).has_value());
+  EXPECT_EQ(kernel_.snapshot(), before);
+}
+
+TEST_F(HardwareRdmaTest, MovesWithTheVfWhenExclusive) {
+  kernel_.setRdmaMode(netlink::RdmaNetnsMode::kExclusive);
+  start();
+  const std::string before = kernel_.snapshot();
+  ASSERT_TRUE(attacher_->add(request(CniCommand::kAdd)).has_value());
+  EXPECT_EQ(away(), 2);
+  EXPECT_TRUE(attacher_->check(request(CniCommand::kCheck)).has_value());
+  ASSERT_TRUE(attacher_->del(request(CniCommand::kDel)).has_value());
+  EXPECT_EQ(kernel_.snapshot(), before);
+}
+
+TEST_F(HardwareRdmaTest, ExclusiveAddFailingAtAnyStepLeavesNothingBehind) {
+  kernel_.setRdmaMode(netlink::RdmaNetnsMode::kExclusive);
+  start();
+  const std::string before = kernel_.snapshot();
+  for (int n = 1;; ++n) {
+    kernel_.revive();
+    kernel_.failAt(n, EIO);
+    if (attacher_->add(request(CniCommand::kAdd)).has_value()) break;
+    EXPECT_EQ(kernel_.snapshot(), before) << n;
+    ASSERT_LT(n, 100);
+  }
+}
+
+TEST_F(HardwareRdmaTest, ExclusiveDelKilledAtAnyStepIsFinishedByRecover) {
+  kernel_.setRdmaMode(netlink::RdmaNetnsMode::kExclusive);
+  start();
+  const std::string before = kernel_.snapshot();
+  for (int n = 2;; ++n) {  // 1: before the intent is written
+    ASSERT_TRUE(attacher_->add(request(CniCommand::kAdd)).has_value());
+    kernel_.revive();
+    kernel_.crashAt(n);
+    const bool complete = attacher_->del(request(CniCommand::kDel)).has_value();
+    attacher_.reset();
+    kernel_.revive();
+    start();
+    EXPECT_THAT(attacher_->recover().failed, IsEmpty());
+    EXPECT_EQ(kernel_.snapshot(), before) << n;
+    if (complete) break;
+    ASSERT_LT(n, 100);
+  }
+}
+
+}  // namespace
+}  // namespace railhead::attach

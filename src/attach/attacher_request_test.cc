@@ -1,0 +1,158 @@
+// What ADD refuses, before it touches anything, and what it makes of unusual requests.
+#include "src/attach/attacher.h"
+#include "tests/support/attach_fixture.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace railhead::attach {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class AttacherRequestTest : public AttachFixture {
+ protected:
+  // The error of an ADD that must be refused without any change to the node.
+  Error refused(const CniRequest& request) {
+    const std::string before = kernel_.snapshot();
+    kernel_.revive();
+    const auto result = attacher_->add(request);
+    EXPECT_FALSE(result.has_value());
+    EXPECT_EQ(kernel_.snapshot(), before);
+    EXPECT_EQ(kernel_.operations(), 0);
+    EXPECT_THAT(attacher_->attachments(), IsEmpty());
+    return result.has_value() ? Error() : result.error();
+  }
+  Error refused(const std::string& annotation) {
+    return refused(request(CniCommand::kAdd, "trainer-0", annotation));
+  }
+};
+
+TEST_F(AttacherRequestTest, RefusalsTouchNothing) {
+  start();
+  EXPECT_THAT(refused("Dgx").message, HasSubstr("name is 'Dgx'"));
+  EXPECT_THAT(refused("other").message, HasSubstr("network 'default/other' does not exist"));
+  EXPECT_THAT(refused("dgx-qsfp,dgx-qsfp").message,
+              HasSubstr("pod default/trainer-0 holds 1 of resource 'nvidia.com/cx7_qsfp', one for "
+                        "each network of it is needed (2)"));
+  EXPECT_THAT(refused("dgx-qsfp@eth0").message, HasSubstr("interface 'eth0' exists in the pod"));
+  EXPECT_THAT(refused("dgx-qsfp@lo").message, HasSubstr("interface 'lo' exists in the pod"));
+  EXPECT_THAT(refused("dgx-qsfp@abcdefghijklmno").message, HasSubstr("interface is 'abcd"));
+  EXPECT_EQ(refused(R"([{"name":"dgx-qsfp","ips":["10.100.0.9/24"]}])").code,
+            ErrorCode::kUnsupported);
+  EXPECT_EQ(refused(R"([{"name":"dgx-qsfp","mac":"02:00:00:00:00:01"}])").code,
+            ErrorCode::kUnsupported);
+}
+
+TEST_F(AttacherRequestTest, TheHostsNamespaceIsNoPod) {
+  start();
+  auto add = request(CniCommand::kAdd);
+  add.netnsPath = kernel_.netnsPath("");  // the fake has none there
+  EXPECT_THAT(refused(add).message, HasSubstr("CNI_NETNS"));
+}
+
+TEST_F(AttacherRequestTest, ADeviceThatIsNoRailSetIsNamed) {
+  start();
+  devices_.ids["default/trainer-0"] = {"0009:01:10.0"};
+  EXPECT_THAT(refused("dgx-qsfp").message, HasSubstr("device '0009:01:10.0' is not a rail set"));
+}
+
+TEST_F(AttacherRequestTest, ARailWithoutSubnetIsRefused) {
+  network_.railSubnets.pop_back();
+  start();
+  EXPECT_THAT(refused("dgx-qsfp").message, HasSubstr("subnets has 1 entries: rail 1"));
+}
+
+TEST_F(AttacherRequestTest, AVfWithoutNetdevIsNamed) {
+  start();
+  write("/sys/bus/pci/drivers/igbvf/unbind", vfAddress(1, 0));
+  EXPECT_THAT(refused("dgx-qsfp").message,
+              HasSubstr("net2 (VF 0002:01:10.0): VF 0002:01:10.0 has no netdev on the host"));
+}
+
+TEST_F(AttacherRequestTest, APreviousResultOfAnotherFormIsRefusedFirst) {
+  start();
+  auto add = request(CniCommand::kAdd);
+  add.prevResult = R"({"interfaces":3})";
+  EXPECT_THAT(refused(add).message, HasSubstr("prevResult.interfaces is '3'"));
+}
+
+TEST_F(AttacherRequestTest, TwoNetworksOfAResourceTakeDifferentRailSets) {
+  start();
+  devices_.ids["default/trainer-0"] = {rails_.sets[2].id, rails_.sets[1].id};
+  const auto result =
+      attacher_->add(request(CniCommand::kAdd, "trainer-0", "dgx-qsfp@roce,dgx-qsfp"));
+  ASSERT_TRUE(result.has_value()) << result.error().describe();
+  EXPECT_EQ(kernel_.link("roce", "trainer-0")->pci, vfAddress(0, 2));
+  EXPECT_EQ(kernel_.link("roce2", "trainer-0")->pci, vfAddress(1, 2));
+  EXPECT_EQ(kernel_.link("net1", "trainer-0")->pci, vfAddress(0, 1));
+  EXPECT_EQ(kernel_.link("net2", "trainer-0")->pci, vfAddress(1, 1));
+  EXPECT_EQ(kernel_.link("roce", "trainer-0")->addresses.at(0).toString(), "10.100.0.7/24");
+  EXPECT_EQ(kernel_.link("net1", "trainer-0")->addresses.at(0).toString(), "10.100.0.6/24");
+}
+
+TEST_F(AttacherRequestTest, AnEmptyListGivesThePreviousResultBack) {
+  start();
+  const auto result = attacher_->add(request(CniCommand::kAdd, "trainer-0", "[]"));
+  ASSERT_TRUE(result.has_value());
+  EXPECT_THAT(*result, HasSubstr(R"("interfaces":[{"name":"eth0","sandbox":"/x"}],"ips")"));
+  auto check = request(CniCommand::kCheck);
+  check.networksAnnotation = "[]";
+  EXPECT_TRUE(attacher_->check(check).has_value());
+  check.networksAnnotation = "dgx-qsfp";
+  EXPECT_EQ(attacher_->check(check).error().code, ErrorCode::kCheckFailed);
+}
+
+TEST_F(AttacherRequestTest, AsADelegateItTakesTheDeviceItIsGiven) {
+  start();
+  auto add = request(CniCommand::kAdd, "trainer-0", "");
+  add.networkName = "dgx-qsfp";
+  add.id.ifname = "net1";
+  add.deviceId = rails_.sets[3].id;
+  add.prevResult.clear();
+  ASSERT_TRUE(attacher_->add(add).has_value());
+  EXPECT_EQ(kernel_.link("net2", "trainer-0")->addresses.at(0).toString(), "10.100.1.8/24");
+}
+
+TEST_F(AttacherRequestTest, ADelegateWithItsOwnNetworkAndASingleVf) {
+  start();
+  const std::string before = kernel_.snapshot();
+  auto add = request(CniCommand::kAdd, "trainer-0", "");
+  add.networkName = "sriov-net";
+  add.id.ifname = "net7";
+  add.deviceId = vfAddress(1, 2);
+  add.inlineNetwork.mtu = 3000;
+  add.inlineNetwork.vf.vlan = 7;
+  add.inlineNetwork.vf.spoofCheck = false;
+  ASSERT_TRUE(attacher_->add(add).has_value());
+  const auto link = kernel_.link("net7", "trainer-0");
+  ASSERT_TRUE(link.has_value());
+  EXPECT_EQ(link->mtu, 3000);
+  EXPECT_THAT(link->addresses, IsEmpty());
+  EXPECT_EQ(kernel_.vfSettings(kPfNames[1], 2).vlan, 7);
+  EXPECT_FALSE(kernel_.vfSettings(kPfNames[1], 2).spoofCheck);
+  add.command = CniCommand::kDel;
+  ASSERT_TRUE(attacher_->del(add).has_value());
+  EXPECT_EQ(kernel_.snapshot(), before);
+}
+
+TEST_F(AttacherRequestTest, CheckSaysWhatDiffers) {
+  start();
+  ASSERT_TRUE(attacher_->add(request(CniCommand::kAdd)).has_value());
+  const auto pod = kernel_.open(kernel_.netnsPath("trainer-0"));
+  auto inside = std::move(*kernel_.openLinks(&*pod));
+  const int index = kernel_.link("net2", "trainer-0")->index;
+  ASSERT_TRUE(inside->removeAddress(index, *IpPrefix::parse("10.100.1.5/24")).has_value());
+  EXPECT_THAT(attacher_->check(request(CniCommand::kCheck)).error().message,
+              HasSubstr("interface net2 (VF 0002:01:10.0): address 10.100.1.5/24 is missing"));
+  ASSERT_TRUE(inside->change(index, {.up = false}).has_value());
+  EXPECT_THAT(attacher_->check(request(CniCommand::kCheck)).error().message,
+              HasSubstr("it is down"));
+  // The next ADD of this sandbox makes it whole.
+  ASSERT_TRUE(attacher_->add(request(CniCommand::kAdd)).has_value());
+  EXPECT_TRUE(attacher_->check(request(CniCommand::kCheck)).has_value());
+}
+
+}  // namespace
+}  // namespace railhead::attach

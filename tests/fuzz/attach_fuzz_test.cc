@@ -1,0 +1,167 @@
+// Throws mutated input at every parser of the attach path. Same seed, same inputs: a failure
+// repeats. Most useful under the sanitizers.
+#include "src/attach/journal.h"
+#include "src/attach/networks.h"
+#include "src/attach/request.h"
+#include "src/attach/result.h"
+#include "src/base/random.h"
+#include "src/cni/json_input.h"
+#include "src/cni/protocol.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace railhead::attach {
+namespace {
+
+constexpr int kRounds = 4000;
+constexpr std::size_t kMaxMessage = 4096;  // an error is for people: it never echoes its input
+
+std::string mutated(std::string text, SplitMix& random) {
+  static const std::vector<std::string> kPieces{"{",
+                                                "}",
+                                                "[",
+                                                "]",
+                                                "\"",
+                                                ",",
+                                                ":",
+                                                "null",
+                                                "1e999",
+                                                "-1",
+                                                "\\u0",
+                                                "\xff",
+                                                "@",
+                                                "/",
+                                                "..",
+                                                "=",
+                                                ";",
+                                                std::string(1, '\0'),
+                                                "99999999999999999999",
+                                                "[[[[[[[["};
+  const auto changes = 1 + random.next() % 4;
+  for (std::uint64_t i = 0; i < changes; ++i) {
+    const std::size_t at = text.empty() ? 0 : random.next() % text.size();
+    const std::size_t length = random.next() % 8;
+    switch (random.next() % 4) {
+      case 0:
+        text.insert(at, kPieces[random.next() % kPieces.size()]);
+        break;
+      case 1:
+        text.erase(at, length);
+        break;
+      case 2:
+        if (!text.empty()) text[at] = static_cast<char>(random.next());
+        break;
+      default:
+        text.insert(at, text.substr(at, length * 4));
+        break;
+    }
+  }
+  return text;
+}
+
+void fuzz(const std::vector<std::string>& seeds,
+          const std::function<void(const std::string&)>& eat) {
+  SplitMix random(20240607);
+  for (int round = 0; round < kRounds; ++round)
+    eat(mutated(seeds[static_cast<std::size_t>(round) % seeds.size()], random));
+}
+
+template <typename T>
+void expectShort(const Result<T>& result) {
+  if (!result.has_value()) EXPECT_LE(result.error().message.size(), kMaxMessage);
+}
+
+const char* const kResult =
+    R"({"cniVersion":"1.1.0","interfaces":[{"name":"eth0","sandbox":"/x"}],)"
+    R"("ips":[{"interface":0,"address":"10.1.0.7/16"}],"dns":{}})";
+
+TEST(AttachFuzz, Annotation) {
+  fuzz({"ns/name@if0, other",
+        R"([{"name":"a","namespace":"b","interface":"c","ips":["10.0.0.1/24"],)"
+        R"("mac":"02:00:00:00:00:01","cni-args":{"a":[1]}}])"},
+       [](const std::string& text) {
+         const auto parsed = parseNetworks(text, "default");
+         expectShort(parsed);
+         if (!parsed.has_value()) return;
+         EXPECT_LE(parsed->size(), kMaxNetworks);
+         for (const auto& selection : *parsed) {
+           EXPECT_FALSE(selection.name.empty());
+           EXPECT_LE(selection.interface.size(), 15U);
+         }
+       });
+}
+
+TEST(AttachFuzz, Request) {
+  const std::string input =
+      std::string(R"({"cniVersion":"1.1.0","name":"x","deviceID":"0000:01:10.0","mtu":9000,)") +
+      R"("vlan":3,"trust":"on","subnets":["10.0.0.0/24",["fd00::/64"]],)" +
+      R"("runtimeConfig":{"io.kubernetes.cri.pod-annotations":)" +
+      R"({"k8s.v1.cni.cncf.io/networks":"a"}},"prevResult":)" + kResult +
+      R"(,"cni.dev/valid-attachments":[{"containerID":"a","ifname":"b"}]})";
+  for (const char* command : {"ADD", "DEL", "CHECK", "GC", "STATUS"}) {
+    fuzz({input}, [&](const std::string& text) {
+      const auto request =
+          parseRequest({command,
+                        {{"CNI_CONTAINERID", "abc"}, {"CNI_IFNAME", "eth0"}, {"CNI_NETNS", "/ns"}},
+                        text});
+      if (request.has_value()) return;
+      EXPECT_LE(request.error().error.message.size(), kMaxMessage);
+      const auto printed = cni::encodeError(request.error().error, request.error().cniVersion);
+      EXPECT_TRUE(cni::parseJsonObject(printed, "error").has_value());
+    });
+  }
+}
+
+TEST(AttachFuzz, Arguments) {
+  fuzz({"IgnoreUnknown=1;K8S_POD_NAMESPACE=ml;K8S_POD_NAME=trainer-0;K8S_POD_UID=u"},
+       [](const std::string& text) {
+         const auto request = parseRequest({"DEL",
+                                            {{"CNI_CONTAINERID", text},
+                                             {"CNI_IFNAME", text},
+                                             {"CNI_NETNS", text},
+                                             {"CNI_ARGS", text}},
+                                            R"({"cniVersion":"1.1.0","name":"x"})"});
+         if (!request.has_value()) EXPECT_LE(request.error().error.message.size(), kMaxMessage);
+       });
+}
+
+TEST(AttachFuzz, PreviousResult) {
+  const ResultInterface added{"net1", {}, 9000, "/x", "0000:01:10.0", {}};
+  fuzz({kResult}, [&](const std::string& text) {
+    expectShort(interfaceNames(text));
+    const auto merged = mergeResult(text, {added}, "1.1.0");
+    expectShort(merged);
+    if (merged.has_value()) EXPECT_TRUE(cni::parseJsonObject(*merged, "result").has_value());
+  });
+}
+
+TEST(AttachFuzz, Record) {
+  Attachment attachment;
+  attachment.id = {"abc", "eth0"};
+  attachment.netnsPath = "/ns";
+  RailRecord rail;
+  rail.hostName = "vf0";
+  rail.podName = "net1";
+  rail.vfInPod.vlan = 3;
+  rail.addresses = {*IpPrefix::parse("10.0.0.1/24")};
+  attachment.rails = {rail, rail};
+  const std::string seed = encodeAttachment(attachment);
+  ASSERT_TRUE(decodeAttachment(seed).has_value());
+  EXPECT_EQ(encodeAttachment(*decodeAttachment(seed)), seed);
+  fuzz({seed}, [](const std::string& text) { expectShort(decodeAttachment(text)); });
+}
+
+TEST(AttachFuzz, Frames) {
+  fuzz({cni::encodeCall({"ADD", {{"CNI_IFNAME", "eth0"}}, "{}"}), cni::encodeReply({1, "{}"})},
+       [](const std::string& text) {
+         expectShort(cni::decodeCall(text));
+         expectShort(cni::decodeReply(text));
+       });
+}
+
+}  // namespace
+}  // namespace railhead::attach
