@@ -104,6 +104,7 @@ Result<report::Rdma> parseBench(std::string_view text, const report::Pod& from,
     one.to = to.fullName();
     one.interface = rail.value("netdev", "");
     one.gbps = numberAt(rail, "/gbps");
+    one.togetherGbps = numberAt(rail, "/gbps_together");
     one.ceilingGbps = numberAt(rail, "/ceiling/gbps");
     one.latencyUs = numberAt(rail, "/latency/median_us");
     one.latencyP99Us = numberAt(rail, "/latency/p99_us");
@@ -113,6 +114,8 @@ Result<report::Rdma> parseBench(std::string_view text, const report::Pod& from,
   if (rdma.perRail.empty()) return Error(ErrorCode::kCorrupt, "railhead bench reported no rail");
   rdma.oneRailGbps = rdma.perRail.front().gbps;
   rdma.ceilingGbps = rdma.perRail.front().ceilingGbps;
+  const Json::json_pointer why("/rails/0/ceiling/explanation");
+  if (json.contains(why) && json.at(why).is_string()) rdma.ceilingExplanation = json.at(why);
   return rdma;
 }
 

@@ -1,5 +1,7 @@
 #include "src/agent/config.h"
 
+#include <fstream>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -93,6 +95,27 @@ TEST(Config, EveryRefusalNamesLineFieldValueAndWhatIsAllowed) {
     const std::string message = messageOf(one.text);
     for (const auto& part : one.parts) EXPECT_THAT(message, HasSubstr(part)) << one.text;
   }
+}
+
+// The example of docs/reference/agent-config.md, with what it shows commented out as well.
+TEST(Config, TheReferencePageIsTrue) {
+  std::ifstream page("docs/reference/agent-config.md");
+  ASSERT_TRUE(page) << "run from the source folder";
+  std::string line;
+  std::string example;
+  bool inside = false;
+  while (std::getline(page, line)) {
+    if (line.starts_with("```")) {
+      inside = line == "```yaml";
+      continue;
+    }
+    if (inside) example += line + "\n";
+  }
+  const auto config = parseConfig(example, "page");
+  ASSERT_TRUE(config.has_value()) << config.error().message;
+  EXPECT_EQ(config->goal.pfs.at(0).vfs, 4);
+  EXPECT_EQ(config->attach.networks.at(0).name, "dgx-qsfp");
+  EXPECT_EQ(config->attach.networks.at(0).railSubnets.size(), 2U);
 }
 
 }  // namespace

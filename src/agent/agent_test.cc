@@ -1,0 +1,100 @@
+// The whole agent over a fake kernel: real sockets, no kubelet yet. What it does with kubelet and
+// with pods is tested against the stand-in and in the lab.
+#include "src/agent/agent.h"
+
+#include "src/agent/status_server.h"
+#include "tests/support/fake_kernel.h"
+#include "tests/support/manual_clock.h"
+
+#include <cstdlib>
+#include <filesystem>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace railhead::agent {
+namespace {
+
+using testing::HasSubstr;
+
+class AgentTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "rh-agent-XXXXXX";
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    directory_ = pattern;
+    paths_.state = directory_ + "/state";
+    paths_.kubeletPlugins = directory_ + "/plugins";
+    paths_.podResources = directory_ + "/pods";
+    std::filesystem::create_directories(paths_.state);
+    std::filesystem::create_directories(paths_.kubeletPlugins);
+    kernel_ = std::make_unique<testing_support::FakeKernel>(paths_);
+    kernel_->memory().putDirectory(paths_.state);
+    kernel_->addPf({.pci = "0000:01:00.0", .netdev = "enp1s0f0np0", .mac = "52:54:00:00:01:00"});
+    kernel_->addPf({.pci = "0000:02:00.0", .netdev = "enP2p1s0f0np0", .mac = "52:54:00:00:02:00"});
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  Result<std::unique_ptr<Agent>> agent(const std::string& pfs,
+                                       const std::string& twin = "enP2p1s0f0np0") {
+    RAILHEAD_TRY_ASSIGN(
+        auto config,
+        parseConfig("version: 1\nprovision: {pfs: [" + pfs + "]}\ntwins: [[enp1s0f0np0, " + twin +
+                        "]]\nresources: [{name: nvidia.com/cx7_qsfp}]\n",
+                    "test.yaml"));
+    return Agent::create(std::move(config), paths_,
+                         {kernel_->files(), *kernel_, *kernel_, clock_, log_});
+  }
+
+  std::string directory_;
+  os::HostPaths paths_;
+  std::unique_ptr<testing_support::FakeKernel> kernel_;
+  testing_support::ManualClock clock_;
+  os::SilentLog log_;
+};
+
+TEST_F(AgentTest, ProvisionsOffersAndTellsItsState) {
+  auto started = agent("{vfs: 4}");
+  ASSERT_TRUE(started.has_value()) << started.error().message;
+  const auto up = (*started)->start();
+  ASSERT_TRUE(up.has_value()) << up.error().message;
+  const auto status = askStatus(paths_);
+  ASSERT_TRUE(status.has_value()) << status.error().message;
+  const auto json = nlohmann::json::parse(*status, nullptr, false);
+  ASSERT_TRUE(json.is_object());
+  ASSERT_EQ(json["resources"].size(), 1U);
+  EXPECT_EQ(json["resources"][0]["devices"].size(), 4U);
+  EXPECT_EQ(json["resources"][0]["devices"][0]["rails"].size(), 2U);
+  EXPECT_TRUE(json["attachments"].empty());
+  (*started)->stop();
+  EXPECT_FALSE(askStatus(paths_).has_value());
+  EXPECT_EQ(*kernel_->files().readTrimmed("/sys/bus/pci/devices/0000:01:00.0/sriov_numvfs"), "4");
+
+  // The next one finds everything done.
+  kernel_->revive();
+  auto again = agent("{vfs: 4}");
+  ASSERT_TRUE((*again)->start().has_value());
+  EXPECT_THAT(kernel_->log(), testing::IsEmpty());
+}
+
+TEST_F(AgentTest, AGoalThatCannotBeMetLeavesNothingRunning) {
+  auto wrong = agent("{select: {name: nosuch0}, vfs: 4}");
+  ASSERT_TRUE(wrong.has_value());
+  const auto started = (*wrong)->start();
+  ASSERT_FALSE(started.has_value());
+  EXPECT_THAT(started.error().message, HasSubstr("nosuch0"));
+  EXPECT_FALSE(askStatus(paths_).has_value());
+  EXPECT_EQ(*kernel_->files().readTrimmed("/sys/bus/pci/devices/0000:01:00.0/sriov_numvfs"), "0");
+}
+
+TEST_F(AgentTest, ATwinThatIsNotThereIsNamed) {
+  auto wrong = agent("{vfs: 4}", "enp9s0");
+  ASSERT_TRUE(wrong.has_value());
+  const auto started = (*wrong)->start();
+  ASSERT_FALSE(started.has_value());
+  EXPECT_THAT(started.error().message, HasSubstr("enp9s0"));
+}
+
+}  // namespace
+}  // namespace railhead::agent
