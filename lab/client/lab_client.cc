@@ -81,6 +81,11 @@ Result<LabClient::UpResult> LabClient::up(const Topology& topology, const LabOpt
   }
   if (!running) return running.error();
   if (running->topologyYaml != toYaml(topology)) return topologyRefusal(*running, topology);
+  for (const NodeStatus& node : running->nodes) {
+    if (node.state != NodeState::kDead) continue;
+    return Error(ErrorCode::kUnavailable, "the lab that runs is not whole: " + node.problem,
+                 "railhead lab down, then railhead lab up");
+  }
   RAILHEAD_TRY(waitUp(options.name, options.readyDeadline, options.cancelFd));
   return UpResult{std::move(client), true};
 }

@@ -1,6 +1,6 @@
 // What programs and tests use to run an emulated cluster: start it, run commands in its nodes, pull
 // its cables, take it down. Every call is a connection of its own, so one LabClient may be used by
-// several threads at once. All waits have deadlines.
+// several threads at once. All waits have deadlines but execStreaming() without one of its own.
 #pragma once
 
 #include "lab/keeper/lab_status.h"
@@ -66,7 +66,8 @@ class LabClient {
 
   struct UpResult;
   // Checks the machine, starts a lab that stays, and waits until every node is ready. The same
-  // topology running already is reused; another one is kBusy. When it fails nothing is left.
+  // topology running already is reused, unless a node of it died; another one is kBusy. When it
+  // fails nothing is left.
   static Result<UpResult> up(const Topology& topology, const LabOptions& options,
                              const BootProgress& progress = {});
 

@@ -286,6 +286,8 @@ TEST_F(LabClientTest, NodeThatDiesLaterIsReportedAndTheOthersGoOn) {
   EXPECT_THAT(status->nodes[0].problem, HasSubstr("Oops"));
   EXPECT_THAT(client.exec("a", {"echo"}).error().message, HasSubstr("node a died"));
   EXPECT_EQ(client.exec("b", {"echo", "still here"})->output, "still here\n");
+  EXPECT_THAT(LabClient::up(topologyOf("a", "b"), options_).error().message,
+              HasSubstr("node a died"));
   EXPECT_TRUE(client.setLink("rail0", {true, {}, {}}));  // one of its NICs is no more
 }
 
