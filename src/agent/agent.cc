@@ -8,11 +8,13 @@
 #include "src/attach/attacher.h"
 #include "src/attach/networks.h"
 #include "src/attach/server.h"
+#include "src/attach/sweeper.h"
 #include "src/base/text.h"
 #include "src/discover/discover.h"
 #include "src/kube/device_plugin_server.h"
 #include "src/provision/provision.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -24,6 +26,7 @@ namespace {
 struct Offer {
   advertise::RailResource resource;
   std::unique_ptr<kube::DevicePluginServer> server;
+  std::vector<kube::Device> told;  // what kubelet knows
 
   Offer(const std::string& name, const std::string& dev) : resource(name, dev) {}
 };
@@ -31,6 +34,13 @@ struct Offer {
 // "nvidia.com/cx7_qsfp" -> "railhead-cx7_qsfp.sock": short, since kubelet's folder is long already.
 std::string socketName(const std::string& resource) {
   return "railhead-" + resource.substr(resource.find('/') + 1) + ".sock";
+}
+
+// The most VFs that a PF is meant to have: so many rail sets a cage can give.
+int setsPerCage(const provision::Goal& goal) {
+  int most = 0;
+  for (const auto& pf : goal.pfs) most = std::max(most, pf.vfs);
+  return most;
 }
 
 class NodeAgent final : public Agent {
@@ -82,6 +92,7 @@ class NodeAgent final : public Agent {
     wake_.notify_all();
     if (keeper_.joinable()) keeper_.join();
     status_.reset();
+    sweeper_.reset();
     if (cni_) cni_->stop();
     cni_.reset();
     for (auto& offer : offers_) offer->server->stop();
@@ -103,12 +114,14 @@ class NodeAgent final : public Agent {
     return names;
   }
 
+  // What is wrong with one PF, or with the goal, is logged and tried again: pods that run here need
+  // the agent for their DEL, whatever else is missing.
   Result<void> startInOrder() {
-    // Attachments first: a half-done ADD of a killed agent must not look like a free VF.
-    RAILHEAD_TRY(look().addContext("discover"));
-    logSweep(attacher_->recover());
-    if (config_.functions.provision) RAILHEAD_TRY(provisionNode());
-    RAILHEAD_TRY(look().addContext("discover"));
+    tellLook(look());
+    logSweep(
+        attacher_->recover());  // a half-done ADD of a killed agent must not look like a free VF
+    provisionNode();
+    tellLook(look());
     if (config_.functions.rails) {
       for (auto& offer : offers_) RAILHEAD_TRY(offer->server->start());
     }
@@ -117,6 +130,9 @@ class NodeAgent final : public Agent {
       server.socketPath = paths_.state + "/cni.sock";
       RAILHEAD_TRY_ASSIGN(
           cni_, attach::CniServer::start(server, attach::makeCniHandler(*attacher_, requestLog())));
+      sweeper_ = std::make_unique<attach::Sweeper>(
+          *attacher_, kSweepInterval,
+          [this](const attach::SweepReport& report) { logSweep(report); });
     }
     RAILHEAD_TRY_ASSIGN(status_,
                         StatusServer::start(statusSocket(paths_), [this] { return statusJson(); }));
@@ -130,19 +146,30 @@ class NodeAgent final : public Agent {
     };
   }
 
-  Result<void> provisionNode() {
-    if (config_.goal.pfs.empty()) return {};
+  // Brings the VFs to the goal; what failed is due again after a pause that grows.
+  void provisionNode() {
+    if (!config_.functions.provision || config_.goal.pfs.empty()) return;
     provision::Provisioner provisioner(
         {seams_.files, paths_, seams_.netlink, seams_.clock, holders_});
-    RAILHEAD_TRY_ASSIGN(const provision::ApplyReport report,
-                        provisioner.apply(config_.goal).addContext("provision"));
-    for (const auto& line : report.changes) seams_.log.info("provision", line);
-    for (const auto& line : report.untouched) seams_.log.warning("provision", line);
-    for (const auto& line : report.warnings) seams_.log.warning("provision", line);
-    for (const auto& failure : report.failures) seams_.log.error("provision", failure.error);
-    seams_.log.info("provision", std::to_string(report.changes.size()) + " changes, " +
-                                     std::to_string(report.failures.size()) + " PFs failed");
-    return {};
+    const auto report = provisioner.apply(config_.goal);
+    std::string failed;
+    if (!report.has_value()) {
+      failed = report.error().describe();
+    } else {
+      for (const auto& line : report->changes) seams_.log.info("provision", line);
+      for (const auto& failure : report->failures) failed += failure.error.describe() + "\n";
+      if (failed.empty() || failed != provisionFailure_) {
+        for (const auto& line : report->untouched) seams_.log.warning("provision", line);
+        for (const auto& line : report->warnings) seams_.log.warning("provision", line);
+        seams_.log.info("provision", std::to_string(report->changes.size()) + " changes, " +
+                                         std::to_string(report->failures.size()) + " PFs failed");
+      }
+    }
+    if (!failed.empty() && failed != provisionFailure_) seams_.log.error("provision", failed);
+    provisionFailure_ = failed;
+    retryPause_ = failed.empty() ? std::chrono::seconds(0)
+                                 : std::clamp(retryPause_ * 2, kFirstRetry, kLastRetry);
+    retryAt_ = seams_.clock.now() + retryPause_;
   }
 
   // Reads the node anew and tells kubelet when something is different.
@@ -150,14 +177,24 @@ class NodeAgent final : public Agent {
     NodeSnapshot snapshot;
     RAILHEAD_TRY_ASSIGN(snapshot.node, discover::discoverNode(seams_.files, paths_));
     RAILHEAD_TRY_ASSIGN(snapshot.cages, discover::pairTwins(snapshot.node, config_.twins));
-    snapshot.rails = discover::railSets(snapshot.node, snapshot.cages);
+    snapshot.rails = discover::railSets(snapshot.node, snapshot.cages, setsPerCage(config_.goal));
     const auto inventory = advertise::takeInventory(snapshot.node, snapshot.rails.offered);
     view_.replace(std::move(snapshot));
     for (auto& offer : offers_) {
       offer->resource.update(inventory);
-      RAILHEAD_TRY(offer->server->setDevices(offer->resource.devices()));
+      auto devices = offer->resource.devices();
+      if (devices == offer->told) continue;  // kubelet writes a checkpoint for every list it gets
+      RAILHEAD_TRY(offer->server->setDevices(devices));
+      offer->told = std::move(devices);
     }
     return {};
+  }
+
+  // An error that lasts is told once.
+  void tellLook(const Result<void>& looked) {
+    const std::string failed = looked.has_value() ? "" : looked.error().describe();
+    if (!failed.empty() && failed != lookFailure_) seams_.log.error("discover", failed);
+    lookFailure_ = failed;
   }
 
   void logSweep(const attach::SweepReport& report) {
@@ -167,15 +204,18 @@ class NodeAgent final : public Agent {
 
   void keep() {
     std::unique_lock lock(mutex_);
-    while (!wake_.wait_for(lock, kSweepInterval, [this] { return stopping_; })) {
+    while (!wake_.wait_for(lock, kLookInterval, [this] { return stopping_; })) {
       lock.unlock();
-      logSweep(attacher_->sweep());
-      if (auto looked = look(); !looked.has_value()) seams_.log.error("discover", looked.error());
+      if (!provisionFailure_.empty() && seams_.clock.now() >= retryAt_) provisionNode();
+      tellLook(look());
       lock.lock();
     }
   }
 
-  static constexpr std::chrono::seconds kSweepInterval{1};
+  static constexpr std::chrono::seconds kLookInterval{1};
+  static constexpr std::chrono::milliseconds kSweepInterval{1000};
+  static constexpr std::chrono::seconds kFirstRetry{5};
+  static constexpr std::chrono::seconds kLastRetry{300};
 
   const AgentConfig config_;
   const os::HostPaths paths_;
@@ -187,11 +227,17 @@ class NodeAgent final : public Agent {
   std::unique_ptr<attach::Attacher> attacher_;
   std::vector<std::unique_ptr<Offer>> offers_;
   std::unique_ptr<attach::CniServer> cni_;
+  std::unique_ptr<attach::Sweeper> sweeper_;
   std::unique_ptr<StatusServer> status_;
   std::thread keeper_;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
+  // Of the starting thread, then of the keeper.
+  std::string provisionFailure_;
+  std::string lookFailure_;
+  std::chrono::seconds retryPause_{0};
+  os::Clock::TimePoint retryAt_{};
 };
 
 }  // namespace

@@ -32,9 +32,9 @@ class Agent {
                                                AgentSeams seams);
   virtual ~Agent() = default;  // stops
 
-  // Returns when the node is provisioned and everything serves. An Error means that nothing is left
-  // running; what was provisioned stays, and the next start goes on from there. A PF that cannot be
-  // provisioned is logged and does not keep the others from being offered.
+  // Returns when everything serves. What cannot be provisioned or paired is logged and tried again,
+  // with growing pauses, and does not keep the rest from serving. An Error (a socket that cannot be
+  // made, say) means that nothing is left running.
   virtual Result<void> start() = 0;
   // Ends streams and requests under way, joins every thread. VFs and pods stay as they are.
   virtual void stop() = 0;

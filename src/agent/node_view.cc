@@ -34,8 +34,12 @@ Result<std::vector<provision::Holder>> NodeVfHolders::holders() {
       for (const auto& rail : attachment.rails) holders.push_back({pod, rail.vf});
     }
   }
-  const auto promised = kubelet_.all();
-  if (!promised.has_value()) return holders;
+  auto promised = kubelet_.all();
+  if (!promised.has_value()) {
+    if (promised.error().code == ErrorCode::kNotFound)
+      return holders;  // no kubelet on this machine
+    return std::move(promised).error().addContext("ask kubelet which pods hold VFs");
+  }
   for (const auto& entry : *promised) {
     if (std::find(resources_.begin(), resources_.end(), entry.resource) == resources_.end())
       continue;

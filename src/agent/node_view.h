@@ -53,8 +53,9 @@ class KubeletPodDevices final : public attach::PodDevices {
   kube::PodResourcesClient client_;
 };
 
-// Who holds VFs: pods by kubelet's word, and attachments by ours. kubelet being away is no error:
-// our own journal then speaks alone, and VFs in unknown namespaces are never touched in any case.
+// Who holds VFs: pods by kubelet's word, and attachments by ours. A machine without kubelet's
+// socket is no error; a kubelet that does not answer is one, since a VF that it promised would look
+// free.
 class NodeVfHolders final : public provision::VfHolders {
  public:
   NodeVfHolders(KubeletPodDevices& kubelet, std::vector<std::string> resources)

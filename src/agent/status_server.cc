@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::chrono::seconds kDeadline{5};
 constexpr std::size_t kMaxStatus = 16 << 20;
+constexpr std::chrono::seconds kSendDeadline{1};  // a reader that stalls keeps the others waiting
+constexpr int kAcceptPauseMs = 50;
 
 }  // namespace
 
@@ -49,10 +51,13 @@ void StatusServer::serve() {
     if (fds[1].revents != 0) return;
     if (fds[0].revents == 0) continue;
     const os::UniqueFd peer(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (!peer) continue;
+    if (!peer) {  // out of descriptors, say: not again at once
+      if (::poll(&fds[1], 1, kAcceptPauseMs) > 0) return;
+      continue;
+    }
     // A reader that goes away or stalls is its own loss.
     static_cast<void>(
-        os::sendFrame(peer.get(), answer_(), std::chrono::steady_clock::now() + kDeadline));
+        os::sendFrame(peer.get(), answer_(), std::chrono::steady_clock::now() + kSendDeadline));
   }
 }
 

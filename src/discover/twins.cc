@@ -147,13 +147,15 @@ Result<Cages> pairTwins(const Node& node, const TwinRules& rules) {
   return cages;
 }
 
-RailSets railSets(const Node& node, const Cages& cages) {
+RailSets railSets(const Node& node, const Cages& cages, int setsPerCage) {
   RailSets sets;
   int index = 0;
+  int cageNumber = 0;
   for (const Cage& cage : cages.cages) {
     std::vector<const Pf*> pfs;
     int count = 0;
     std::string gone;
+    if (setsPerCage > 0) index = cageNumber++ * setsPerCage;
     for (const PciAddress& address : cage.pfs) {
       const Pf* pf = findPf(node, address);
       if (pf == nullptr) {

@@ -45,8 +45,9 @@ struct RailSets {
 };
 
 // VF i of every PF of a cage makes one set. A set that lacks a VF keeps its index and is not
-// offered, so that the addresses of the others stay.
-RailSets railSets(const Node& node, const Cages& cages);
+// offered, so that the addresses of the others stay. Indexes count on from cage to cage: in steps
+// of `setsPerCage`, so that a cage whose VFs are missing now does not move the others; 0: as found.
+RailSets railSets(const Node& node, const Cages& cages, int setsPerCage = 0);
 
 const Pf* findPf(const Node& node, const PciAddress& pci);  // nullptr: not there
 

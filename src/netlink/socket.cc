@@ -87,6 +87,10 @@ Result<bool> takeAnswers(unsigned char* buffer, int length, std::uint32_t sequen
   for (auto* header = reinterpret_cast<nlmsghdr*>(buffer); nlmsg_ok(header, length) != 0;
        header = nlmsg_next(header, &length)) {
     if (header->nlmsg_seq != sequence) continue;
+    // The list changed while the kernel wrote it: what came is not to be believed.
+    if ((header->nlmsg_flags & NLM_F_DUMP_INTR) != 0) {
+      return Error(ErrorCode::kUnavailable, std::string(what) + ": interrupted by a change");
+    }
     if (header->nlmsg_type == NLMSG_DONE) return true;
     if (header->nlmsg_type == NLMSG_ERROR) {
       if (header->nlmsg_len < sizeof(nlmsghdr) + sizeof(nlmsgerr))
@@ -139,7 +143,15 @@ Result<void> Socket::change(Request request, std::string_view what) {
 }
 
 Result<Answers> Socket::query(Request request, std::string_view what) {
-  return exchange(request, what);
+  constexpr int kAttempts = 5;
+  for (int attempt = 1;; ++attempt) {
+    // A new sequence number each time, so that the rest of an interrupted dump is passed over.
+    nlmsg_hdr(request.message_.get())->nlmsg_seq = NL_AUTO_SEQ;
+    auto answers = exchange(request, what);
+    const bool interrupted =
+        !answers.has_value() && answers.error().code == ErrorCode::kUnavailable;
+    if (!interrupted || attempt == kAttempts) return answers;
+  }
 }
 
 }  // namespace railhead::netlink

@@ -19,6 +19,10 @@ bool followsRebind(StepKind kind) {
   return kind == StepKind::kVfNetdev || kind == StepKind::kVfMtu;
 }
 
+bool isSetting(StepKind kind) {
+  return kind == StepKind::kVfMac || kind == StepKind::kVfTrust || kind == StepKind::kVfSpoofCheck;
+}
+
 bool touchesVfs(const Step& step) {
   return step.vf >= 0 || (step.kind == StepKind::kVfCount && step.number == 0);
 }
@@ -35,10 +39,16 @@ netlink::VfChange vfChangeOf(const Step& step) {
 
 Result<void> Applier::runUntilRebind(const PfPlan& plan) {
   RAILHEAD_TRY(stillFree(plan));
+  Result<void> outcome;
   for (const Step& step : plan.steps) {
-    if (!followsRebind(step.kind)) RAILHEAD_TRY(run(step));
+    if (followsRebind(step.kind)) continue;
+    auto done = run(step);
+    if (done.has_value()) continue;
+    // A setting that fails must not keep the VFs from their drivers: the steps behind it bind them.
+    if (!isSetting(step.kind)) return done;
+    if (outcome.has_value()) outcome = std::move(done);
   }
-  return {};
+  return outcome;
 }
 
 Result<void> Applier::runAfterRebind(const PfPlan& plan) {

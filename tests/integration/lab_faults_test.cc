@@ -41,6 +41,7 @@ class LabFaults : public testing::Test {
   void SetUp() override {
     ASSERT_NE(lab_, nullptr) << "the lab did not start";
     before_ = links();
+    ASSERT_THAT(before_, HasSubstr("enp1s0f0np0 "));
   }
   // Every case gives the node back as it was: links, names, MACs, MTUs.
   void TearDown() override {
