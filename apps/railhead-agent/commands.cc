@@ -5,14 +5,20 @@
 #include "src/agent/status_server.h"
 #include "src/discover/discover.h"
 #include "src/discover/node_text.h"
+#include "src/os/file_lock.h"
 #include "src/provision/provision.h"
 
+#include <condition_variable>
 #include <csignal>
+#include <filesystem>
 #include <iostream>
 #include <memory>
+#include <mutex>
+#include <thread>
 
 #include <CLI/CLI.hpp>
 #include <pthread.h>
+#include <unistd.h>
 
 namespace railhead::agent_app {
 namespace {
@@ -41,8 +47,12 @@ sigset_t stopSignals() {
   return set;
 }
 
-Result<agent::AgentConfig> loadConfig(os::Filesystem& files, const std::string& path) {
-  auto text = files.readFile(path);
+// Of this machine whatever --root says; a relative path is one from where the command was given.
+Result<agent::AgentConfig> loadConfig(const std::string& given) {
+  RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
+  std::error_code ignored;
+  const std::string path = std::filesystem::absolute(given, ignored).lexically_normal().string();
+  auto text = static_cast<os::Filesystem&>(*files).readFile(path);
   if (!text.has_value()) {
     Error error = std::move(text).error();
     error.code = ErrorCode::kInvalidArgument;
@@ -70,30 +80,85 @@ struct Machine {
   }
 };
 
+// Two agents, or an agent and a `provision`, would undo each other's work.
+Result<os::UniqueFd> lockNode(os::Filesystem& files, const os::HostPaths& paths) {
+  RAILHEAD_TRY(files.makeDirectories(paths.state, 0700));
+  return os::lockFile(paths.state + "/lock")
+      .addContext("another railhead-agent is at work on this node");
+}
+
+// Takes SIGTERM and SIGINT. While the agent starts, a signal ends the process at once: starting
+// waits for drivers and for kubelet, and every step of it stands being killed. Afterwards it is
+// told and stops in order.
+class StopSignal {
+ public:
+  StopSignal()
+      : thread_([this] {
+          const sigset_t set = stopSignals();
+          int signal = 0;
+          sigwait(&set, &signal);
+          const std::lock_guard lock(mutex_);
+          if (!started_) ::_exit(128 + signal);
+          came_ = signal;
+          changed_.notify_all();
+        }) {}
+  ~StopSignal() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (came_ == 0) ::pthread_kill(thread_.native_handle(), SIGTERM);
+    }
+    thread_.join();
+  }
+  // The agent is up, or has failed to: a signal is waited for from now on.
+  void started() {
+    const std::lock_guard lock(mutex_);
+    started_ = true;
+  }
+  int wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return came_ != 0; });
+    return came_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool started_ = false;
+  int came_ = 0;
+  std::thread thread_;
+};
+
 Result<void> run(const Options& options) {
-  RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
-  RAILHEAD_TRY_ASSIGN(auto config, loadConfig(*machine->files, options.config));
-  RAILHEAD_TRY_ASSIGN(auto agent,
-                      agent::Agent::create(std::move(config), options.paths,
-                                           {*machine->files, *machine->netlink, machine->netns,
-                                            machine->clock, *machine->log}));
-  RAILHEAD_TRY(agent->start());
-  machine->log->info("agent", "ready");
-  const sigset_t set = stopSignals();
-  int signal = 0;
-  sigwait(&set, &signal);
-  machine->log->info("agent", signal == SIGTERM ? "SIGTERM: stopping" : "interrupted: stopping");
-  agent->stop();
-  machine->log->info("agent", "stopped");
-  return {};
+  StopSignal signal;
+  const auto start = [&]() -> Result<void> {
+    RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
+    RAILHEAD_TRY_ASSIGN(auto config, loadConfig(options.config));
+    RAILHEAD_TRY_ASSIGN(const os::UniqueFd lock, lockNode(*machine->files, options.paths));
+    RAILHEAD_TRY_ASSIGN(auto agent,
+                        agent::Agent::create(std::move(config), options.paths,
+                                             {*machine->files, *machine->netlink, machine->netns,
+                                              machine->clock, *machine->log}));
+    RAILHEAD_TRY(agent->start());
+    machine->log->info("agent", "ready");
+    signal.started();
+    machine->log->info("agent",
+                       signal.wait() == SIGTERM ? "SIGTERM: stopping" : "interrupted: stopping");
+    agent->stop();
+    machine->log->info("agent", "stopped");
+    return {};
+  };
+  auto done = start();
+  signal.started();
+  return done;
 }
 
 Result<void> discoverNode(const Options& options) {
   RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
   RAILHEAD_TRY_ASSIGN(const auto node, discover::discoverNode(*machine->files, options.paths));
   discover::TwinRules rules;
-  if (machine->files->exists(options.config)) {
-    RAILHEAD_TRY_ASSIGN(auto config, loadConfig(*machine->files, options.config));
+  std::error_code ignored;
+  if (std::filesystem::exists(options.config, ignored)) {
+    RAILHEAD_TRY_ASSIGN(auto config, loadConfig(options.config));
     rules = std::move(config.twins);
   }
   RAILHEAD_TRY_ASSIGN(const auto cages, discover::pairTwins(node, rules));
@@ -103,7 +168,7 @@ Result<void> discoverNode(const Options& options) {
 
 Result<void> provisionNode(const Options& options) {
   RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
-  RAILHEAD_TRY_ASSIGN(const auto config, loadConfig(*machine->files, options.config));
+  RAILHEAD_TRY_ASSIGN(const auto config, loadConfig(options.config));
   agent::KubeletPodDevices kubelet(options.paths.podResources + "/kubelet.sock");
   std::vector<std::string> resources;
   for (const auto& resource : config.resources) resources.push_back(resource.name);
@@ -116,6 +181,7 @@ Result<void> provisionNode(const Options& options) {
     if (plan.empty()) std::cout << "nothing to do\n";
     return {};
   }
+  RAILHEAD_TRY_ASSIGN(const os::UniqueFd lock, lockNode(*machine->files, options.paths));
   RAILHEAD_TRY_ASSIGN(const auto done, provisioner.apply(config.goal));
   for (const auto& line : done.changes) std::cout << line << '\n';
   for (const auto& line : done.untouched) std::cout << line << '\n';
@@ -125,8 +191,7 @@ Result<void> provisionNode(const Options& options) {
 }
 
 Result<void> checkConfig(const Options& options) {
-  RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
-  RAILHEAD_TRY(loadConfig(*machine->files, options.config));
+  RAILHEAD_TRY(loadConfig(options.config));
   std::cout << options.config << ": valid\n";
   return {};
 }

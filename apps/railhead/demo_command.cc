@@ -29,9 +29,9 @@ struct Settings {
 };
 
 // Keeps the lab until Enter or the end of the input; Ctrl-C ends both.
-void holdLab(const std::string& name, std::ostream& err) {
-  err << "\nThe nodes stay up. In another terminal: railhead lab exec --lab " << name
-      << " spark-a -- sh\nPress Enter here to take them down.\n";
+void holdLab(const std::string& name, const std::string& node, std::ostream& err) {
+  err << "\nThe nodes stay up. In another terminal: railhead lab exec --lab " << name << " " << node
+      << " -- sh\nPress Enter here to take them down.\n";
   std::string line;
   std::getline(std::cin, line);
 }
@@ -63,11 +63,14 @@ void runDemo(const Settings& settings, Context& context) {
   options.seconds = settings.seconds;
   options.toolVersion = RAILHEAD_VERSION;
   if (settings.hold)
-    options.hold = [&](const lab::LabClient&) { holdLab(settings.lab.name, context.err); };
+    options.hold = [&](const lab::LabClient&) {
+      holdLab(settings.lab.name, topology->nodes.front().name, context.err);
+    };
   os::SystemClock clock;
   const auto style = report::detectStyle(STDERR_FILENO, report::processEnvironment);
   report::StepPrinter printer(context.err, style, clock);
-  const report::Report report = lab::runDemo(options, printer, clock);
+  const lab::DemoResult result = lab::runDemo(options, printer, clock);
+  const report::Report& report = result.report;
   const auto written = report::writeReport(**files, out, report);
   if (!written) return fail(context, written.error());
   if (settings.json) {
@@ -76,9 +79,7 @@ void runDemo(const Settings& settings, Context& context) {
     report::printSummary(context.out, report,
                          report::detectStyle(STDOUT_FILENO, report::processEnvironment), *written);
   }
-  if (!report.result.ok) context.exitCode = ExitCode::kFailed;
-  if (report.result.ok && topology->nodes.size() > 1 && !report.rdma.verified)
-    context.exitCode = ExitCode::kCheckFailed;
+  if (result.failure) context.exitCode = exitCodeFor(*result.failure);
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ class Demo {
   Demo(const DemoOptions& options, report::StepPrinter& printer, os::Clock& clock)
       : options_(options), topology_(options.topology), printer_(printer), clock_(clock) {}
 
-  report::Report run() {
+  DemoResult run() {
     const auto begun = clock_.now();
     report_.toolVersion = options_.toolVersion;
     report_.started = timestamp(clock_.wallTime());
@@ -32,7 +32,7 @@ class Demo {
     if (lab_ && options_.hold) options_.hold(lab_->client());
     lab_.reset();
     report_.seconds = std::chrono::duration<double>(clock_.now() - begun).count();
-    return std::move(report_);
+    return {std::move(report_), failure_};
   }
 
  private:
@@ -44,7 +44,8 @@ class Demo {
            step("Start the agent: create VFs and pair twins", [this] { return provision(); }) &&
            step("Offer rail sets to kubelet", [this] { return advertise(); }) &&
            step("Attach a pod on each node", [this] { return attach(); }) &&
-           step("Write over RDMA and check every byte", [this] { return measure(); }) &&
+           step("Write over RDMA" + pair() + " and check every byte",
+                [this] { return measure(); }) &&
            step("Measure the same path with ib_write_bw", [this] { return perftest(); });
   }
 
@@ -55,10 +56,12 @@ class Demo {
       report_.steps.push_back(printer_.succeed(*done));
       return true;
     }
+    failure_ = done.error().code;
     report::StepFailure failure{done.error(), {}, {}};
     if (failure.error.remedy.empty()) {
       failure.error.remedy =
-          "run again with --hold and look around with: railhead lab exec NODE -- sh";
+          "run again with --hold and look around with: railhead lab exec --lab " +
+          options_.lab.name + " " + topology_.nodes.front().name + " -- sh";
     }
     findLog(failure);
     report_.steps.push_back(printer_.fail(failure));
@@ -155,6 +158,12 @@ class Demo {
     return join(addresses, ", ");
   }
 
+  // One pair is measured, whatever the number of nodes.
+  std::string pair() const {
+    if (topology_.nodes.size() <= 2) return {};
+    return " from " + topology_.nodes[0].name + " to " + topology_.nodes[1].name;
+  }
+
   MeasurePlan plan() const { return {topology_.links.front().rate, options_.seconds, 64 * 1024}; }
   PodEnd end(std::size_t i) const { return {shell(topology_.nodes[i].name), report_.pods[i]}; }
 
@@ -180,11 +189,12 @@ class Demo {
   os::Clock& clock_;
   std::optional<BoundLab> lab_;
   report::Report report_;
+  std::optional<ErrorCode> failure_;
 };
 
 }  // namespace
 
-report::Report runDemo(const DemoOptions& options, report::StepPrinter& printer, os::Clock& clock) {
+DemoResult runDemo(const DemoOptions& options, report::StepPrinter& printer, os::Clock& clock) {
   const report::StepTicker ticker(printer);
   return Demo(options, printer, clock).run();
 }

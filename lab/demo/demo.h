@@ -10,6 +10,7 @@
 #include "src/report/terminal/step_printer.h"
 
 #include <functional>
+#include <optional>
 
 namespace railhead::lab {
 
@@ -22,7 +23,12 @@ struct DemoOptions {
   std::function<void(const LabClient&)> hold;
 };
 
+struct DemoResult {
+  report::Report report;
+  std::optional<ErrorCode> failure;  // class of the failed step's error
+};
+
 // Blocks until the end; the lab is gone when it returns. `printer` and `clock` outlive the call.
-report::Report runDemo(const DemoOptions& options, report::StepPrinter& printer, os::Clock& clock);
+DemoResult runDemo(const DemoOptions& options, report::StepPrinter& printer, os::Clock& clock);
 
 }  // namespace railhead::lab

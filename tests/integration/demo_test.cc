@@ -87,6 +87,7 @@ TEST_F(DemoTest, ShowsTheJourneyAndProvesIt) {
   EXPECT_LE(one, 1.02 * rdma["ceiling_gbps"].get<double>());
   EXPECT_GT(rdma["latency_us"].get<double>(), 0);
   EXPECT_GE(report["steps"].size(), 6U);
+  EXPECT_LT(report["seconds"].get<double>(), 150);  // on 2 cores; 47 s when idle
   RecordProperty("one_rail_gbps", std::to_string(one));
   RecordProperty("demo_seconds", std::to_string(report["seconds"].get<double>()));
 
@@ -98,7 +99,7 @@ TEST_F(DemoTest, ShowsTheJourneyAndProvesIt) {
 TEST_F(DemoTest, AFailingStepIsNamedWithItsCauseAndRemedy) {
   const auto ran = demo({"--image", out_ + "/no-image"});
   ASSERT_TRUE(ran.has_value()) << ran.error().message;
-  EXPECT_NE(ran->exitCode, 0);
+  EXPECT_EQ(ran->exitCode, 4) << ran->errorOutput;
   EXPECT_THAT(ran->errorOutput, testing::HasSubstr("no-image"));
   const Json report = Json::parse(read("report.json"), nullptr, false);
   ASSERT_TRUE(report.is_object());

@@ -86,8 +86,12 @@ Topology* LabFaults::topology_ = nullptr;
 BoundLab* LabFaults::lab_ = nullptr;
 
 TEST_F(LabFaults, ProvisioningAgainWritesNothing) {
-  EXPECT_EQ(ask({"railhead-agent", "provision", "--config", "/run/railhead-lab/agent.yaml"}),
-            "nothing to do\n");
+  const std::vector<std::string> provision{"railhead-agent", "provision", "--config",
+                                           "/run/railhead-lab/agent.yaml"};
+  EXPECT_THAT(ask(provision), HasSubstr("another railhead-agent is at work"));
+  ASSERT_TRUE(killAgent(node()).has_value());
+  EXPECT_EQ(ask(provision), "nothing to do\n");
+  ASSERT_TRUE(startAgent(node()).has_value());
 }
 
 TEST_F(LabFaults, AKilledAgentFindsItsPodsAgain) {
@@ -147,7 +151,9 @@ TEST_F(LabFaults, AnotherVfCountIsRefusedWhileAPodHoldsOne) {
   for (auto at = fewer.find("vfs: 4"); at != std::string::npos; at = fewer.find("vfs: 4"))
     fewer.replace(at, 6, "vfs: 2");
   ASSERT_TRUE(node().writeFile("/tmp/fewer.yaml", fewer).has_value());
+  ASSERT_TRUE(killAgent(node()).has_value());
   const std::string said = ask({"railhead-agent", "provision", "--config", "/tmp/fewer.yaml"});
+  ASSERT_TRUE(startAgent(node()).has_value());
   EXPECT_THAT(said, HasSubstr("failed"));
   EXPECT_THAT(said, HasSubstr(podName(0)));
   EXPECT_EQ(trim(ask({"cat", "/sys/class/net/enp1s0f0np0/device/sriov_numvfs"})), "4");
@@ -169,7 +175,7 @@ TEST_F(LabFaults, AWrongConfigurationNamesTheFieldAndChangesNothing) {
               "/tmp/none.yaml",
               "version: 1\nprovision:\n  pfs:\n    - select: {name: nosuch0}\n      vfs: 4\n")
           .has_value());
-  EXPECT_THAT(ask({"railhead-agent", "provision", "--config", "/tmp/none.yaml"}),
+  EXPECT_THAT(ask({"railhead-agent", "provision", "--dry-run", "--config", "/tmp/none.yaml"}),
               HasSubstr("nosuch0"));
 }
 
