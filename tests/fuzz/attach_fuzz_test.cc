@@ -72,7 +72,9 @@ void fuzz(const std::vector<std::string>& seeds,
 
 template <typename T>
 void expectShort(const Result<T>& result) {
-  if (!result.has_value()) EXPECT_LE(result.error().message.size(), kMaxMessage);
+  if (!result.has_value()) {
+    EXPECT_LE(result.error().message.size(), kMaxMessage);
+  }
 }
 
 const char* const kResult =
@@ -125,7 +127,9 @@ TEST(AttachFuzz, Arguments) {
                                              {"CNI_NETNS", text},
                                              {"CNI_ARGS", text}},
                                             R"({"cniVersion":"1.1.0","name":"x"})"});
-         if (!request.has_value()) EXPECT_LE(request.error().error.message.size(), kMaxMessage);
+         if (!request.has_value()) {
+           EXPECT_LE(request.error().error.message.size(), kMaxMessage);
+         }
        });
 }
 
@@ -135,7 +139,9 @@ TEST(AttachFuzz, PreviousResult) {
     expectShort(interfaceNames(text));
     const auto merged = mergeResult(text, {added}, "1.1.0");
     expectShort(merged);
-    if (merged.has_value()) EXPECT_TRUE(cni::parseJsonObject(*merged, "result").has_value());
+    if (merged.has_value()) {
+      EXPECT_TRUE(cni::parseJsonObject(*merged, "result").has_value());
+    }
   });
 }
 
