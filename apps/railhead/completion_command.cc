@@ -16,6 +16,10 @@ void collect(const CLI::App& app, const std::string& path, WordsAfter& words) {
   std::string& here = words[path];
   for (const CLI::App* child : app.get_subcommands([](const CLI::App*) { return true; })) {
     if (child->get_group().empty()) continue;  // hidden
+    if (child->get_name().empty()) {           // a group of options: they belong to this command
+      collect(*child, path, words);
+      continue;
+    }
     here += child->get_name() + " ";
     collect(*child, path.empty() ? child->get_name() : path + " " + child->get_name(), words);
   }

@@ -40,8 +40,11 @@ void holdLab(const std::string& name, const std::string& node, std::ostream& err
 Result<std::unique_ptr<os::Filesystem>> openOut(const std::string& directory) {
   RAILHEAD_TRY_ASSIGN(std::unique_ptr<os::Filesystem> files, os::RootedFilesystem::open("/"));
   RAILHEAD_TRY(files->makeDirectories(directory).addContext("--out").addContext("demo"));
-  if (::access(directory.c_str(), W_OK) != 0) {
-    return Error(ErrorCode::kInvalidArgument, "--out " + directory + " is not writable",
+  const auto status = files->status(directory);
+  const bool isFolder = status.has_value() && status->kind == os::FileKind::kDirectory;
+  if (!isFolder || ::access(directory.c_str(), W_OK) != 0) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "--out " + directory + " is not a folder that can be written",
                  "name a folder that you may write");
   }
   return files;

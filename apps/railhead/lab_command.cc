@@ -176,7 +176,14 @@ void runExec(const ExecSettings& settings, const Common& common, Context& contex
   const SignalFd signals;
   lab::ExecStreams streams;
   streams.env = std::move(*env);
-  streams.output = [&](std::string_view bytes) { context.out << bytes << std::flush; };
+  streams.output = [&](std::string_view bytes) {
+    context.out << bytes << std::flush;
+    if (context.out) return;
+    // The reader went away ("... | head"): end as a command in a pipe does, and the keeper ends the
+    // remote one.
+    std::signal(SIGPIPE, SIG_DFL);
+    std::raise(SIGPIPE);
+  };
   streams.errorOutput = [&](std::string_view bytes) { context.err << bytes << std::flush; };
   streams.signalFd = signals.get();
   if (settings.input) streams.inputFd = STDIN_FILENO;
@@ -196,10 +203,12 @@ void addExec(CLI::App* command, Context& context) {
   part->add_option("command", settings->argv, "the command and its arguments, after --")
       ->required();
   part->add_option("--env", settings->env, "NAME=VALUE for the command; may be repeated")
-      ->expected(1)
+      ->allow_extra_args(
+          false)  // one value each time: the words behind it are the node and the command
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  part->add_flag("-i,--stdin", settings->input, "pass standard input on");
-  part->add_flag("--json", common->json, "print exit code, stdout and stderr as JSON at the end");
+  auto* input = part->add_flag("-i,--stdin", settings->input, "pass standard input on");
+  part->add_flag("--json", common->json, "print exit code, stdout and stderr as JSON at the end")
+      ->excludes(input);
   part->final_callback([common, settings, &context] { runExec(*settings, *common, context); });
 }
 

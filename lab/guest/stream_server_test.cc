@@ -14,6 +14,9 @@
 namespace railhead::lab {
 namespace {
 
+// As main() does: a command that ends without reading its input must not end the server.
+[[maybe_unused]] const auto kIgnoreBrokenPipes = ::signal(SIGPIPE, SIG_IGN);
+
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::steady_clock;

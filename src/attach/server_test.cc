@@ -44,7 +44,9 @@ class ServerTest : public AttachFixture {
   cni::Reply ask(const std::string& frame) {
     auto fd = os::connectUnix(server_.socketPath, soon());
     EXPECT_TRUE(fd.has_value());
-    EXPECT_TRUE(os::sendFrame(fd->get(), frame, soon()).has_value());
+    // A server that refuses answers and closes without reading: sending may fail, the answer is
+    // there.
+    static_cast<void>(os::sendFrame(fd->get(), frame, soon()));
     const auto answer = os::receiveFrame(fd->get(), soon(), cni::kMaxFrame);
     EXPECT_TRUE(answer.has_value());
     return answer.has_value() ? *cni::decodeReply(*answer) : cni::Reply{-1, ""};

@@ -1,5 +1,5 @@
 // Crashes, failures, pods in the way, slow drivers.
-#include "src/provision/bench_for_tests.h"
+#include "tests/support/provision_bench.h"
 
 #include <cerrno>
 

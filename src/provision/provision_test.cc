@@ -1,5 +1,5 @@
 // From any node to its goal.
-#include "src/provision/bench_for_tests.h"
+#include "tests/support/provision_bench.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

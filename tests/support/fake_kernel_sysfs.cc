@@ -41,6 +41,7 @@ std::string FakeKernel::devicePath(const std::string& pci) const {
 }
 
 void FakeKernel::render() {
+  const auto whole = files_.hold();
   for (const char* tree :
        {"/devices", "/bus/pci", "/class/net", "/class/infiniband", "/class/infiniband_verbs"}) {
     files_.erase(paths_.sys + tree);

@@ -27,6 +27,8 @@ class MemoryFilesystem : public os::Filesystem {
   void putDirectory(const std::string& path);
   void putDevice(const std::string& path, std::uint64_t deviceId);
   void erase(const std::string& path);  // with everything below
+  // Several set-up calls as one: readers wait meanwhile.
+  std::unique_lock<std::recursive_mutex> hold() { return std::unique_lock(mutex_); }
   void onWrite(const std::string& path, WriteHook hook);
   void dropHooks(const std::string& below);
 
