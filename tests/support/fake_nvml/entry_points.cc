@@ -390,7 +390,9 @@ EXPORTED Return nvmlEventSetWait_v2(EventSet set, EventData* out, unsigned int t
       return kGpuIsLost;
     const auto now = std::chrono::steady_clock::now();
     if (now >= deadline) return kTimeout;
-    state.changed.wait_until(lock, std::min(deadline, now + std::chrono::milliseconds(20)));
+    state.changed.wait_until(lock, state.hasControlFile()
+                                       ? std::min(deadline, now + std::chrono::milliseconds(20))
+                                       : deadline);
   }
 }
 

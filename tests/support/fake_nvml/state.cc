@@ -154,10 +154,17 @@ std::string FakeNvmlState::command(const std::string& line) {
   return {};
 }
 
+namespace {
+const char* controlFile() {
+  return std::getenv("RAILHEAD_FAKE_NVML_CONTROL");  // NOLINT(concurrency-mt-unsafe)
+}
+}  // namespace
+
+bool FakeNvmlState::hasControlFile() { return controlFile() != nullptr; }
+
 void FakeNvmlState::readControlFile() {
-  const char* path = std::getenv("RAILHEAD_FAKE_NVML_CONTROL");  // NOLINT(concurrency-mt-unsafe)
-  if (path == nullptr) return;
-  std::ifstream in(path);
+  if (!hasControlFile()) return;
+  std::ifstream in(controlFile());
   in.seekg(static_cast<std::streamoff>(controlRead));
   std::string line;
   while (std::getline(in, line) && !in.eof()) {  // a line without its end is still being written

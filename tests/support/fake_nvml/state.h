@@ -57,6 +57,7 @@ struct FakeNvmlState {
   // Empty: done; else why not.
   std::string load(const std::string& path);
   std::string command(const std::string& line);
+  static bool hasControlFile();
   void readControlFile();
 
   std::vector<abi::Device> present() const;  // by index, as nvmlInit saw them: plugged ones
