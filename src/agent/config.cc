@@ -56,7 +56,7 @@ Result<provision::PfSelector> readSelector(const Field& field) {
   if (const Field pci = field.child("pci"); pci.present()) {
     RAILHEAD_TRY_ASSIGN(const std::string text, pci.text("a PCI address", 32));
     auto address = PciAddress::parse(text);
-    if (!address.has_value()) return pci.complain(address.error().message);
+    if (!address.has_value()) return pci.complainAllowed("a PCI address, like 0000:01:00.0");
     selector.pci = *address;
   }
   return selector;
@@ -146,23 +146,45 @@ Result<void> readResources(const Field& field, std::vector<ResourceConfig>& reso
 }
 
 Result<std::vector<IpPrefix>> readRailSubnets(const Field& field) {
-  std::vector<std::string> texts;
-  if (field.isScalar()) {
-    RAILHEAD_TRY_ASSIGN(std::string one, field.text("a subnet"));
-    texts.push_back(std::move(one));
-  } else {
-    RAILHEAD_TRY_ASSIGN(texts, field.texts("a subnet, like 10.100.0.0/24", kMaxPrefixes));
+  const std::string allowed = "a subnet, like 10.100.0.0/24, or a list of them";
+  std::vector<Field> entries{field};
+  if (field.isList()) {
+    RAILHEAD_TRY_ASSIGN(entries, field.list(1, kMaxPrefixes));
   }
   std::vector<IpPrefix> subnets;
-  for (const auto& text : texts) {
+  for (const Field& entry : entries) {
+    RAILHEAD_TRY_ASSIGN(const std::string text, entry.text(allowed));
     auto prefix = IpPrefix::parse(text);
-    if (!prefix.has_value()) return field.complain(prefix.error().message);
+    if (!prefix.has_value()) return entry.complainAllowed(allowed);
     subnets.push_back(*prefix);
   }
   return subnets;
 }
 
+// The other modules' checks name the field first ("subnets[1] is ..."): here it gets its line.
+Result<void> placed(const Field& below, Result<void> checked) {
+  if (checked.has_value()) return checked;
+  Error error = std::move(checked).error();
+  const std::string path = error.message.substr(0, error.message.find_first_of(" :"));
+  std::string problem = error.message.substr(path.size());
+  if (problem.starts_with(":")) problem.erase(0, 1);
+  return below.nearest(path).complain(trim(problem)).withRemedy(error.remedy);
+}
+
+Result<void> checkDeclared(const Field& resource, const std::string& name,
+                           const std::vector<ResourceConfig>& resources) {
+  std::vector<std::string> declared;
+  for (const auto& one : resources) {
+    if (one.name == name) return {};
+    declared.push_back(one.name);
+  }
+  return resource.complain(
+      "is " + railhead::quoted(name) + ", which resources does not declare; allowed: " +
+      (declared.empty() ? "nothing yet, add it to resources" : join(declared, ", ")));
+}
+
 Result<attach::NetworkDefinition> readNetwork(const Field& field,
+                                              const std::vector<ResourceConfig>& resources,
                                               const attach::AddressPlanConfig& addresses) {
   RAILHEAD_TRY(field.checkKeys({"name", "namespace", "resource", "subnets", "mtu", "rdma"}));
   attach::NetworkDefinition network;
@@ -173,6 +195,7 @@ Result<attach::NetworkDefinition> readNetwork(const Field& field,
   }
   RAILHEAD_TRY_ASSIGN(const Field resource, field.required("resource", "domain/name"));
   RAILHEAD_TRY_ASSIGN(network.resourceName, readResourceName(resource));
+  RAILHEAD_TRY(checkDeclared(resource, network.resourceName, resources));
   RAILHEAD_TRY_ASSIGN(const Field subnets,
                       field.required("subnets", "a list with an entry for each rail"));
   RAILHEAD_TRY_ASSIGN(const auto rails, subnets.list(1, 8));
@@ -190,8 +213,7 @@ Result<attach::NetworkDefinition> readNetwork(const Field& field,
     if (!use.has_value()) return rdma.complainAllowed("none, device, soft");
     network.rdma = *use;
   }
-  auto valid = attach::validate(network, addresses);
-  if (!valid.has_value()) return field.complain(valid.error().message);
+  RAILHEAD_TRY(placed(field, attach::validate(network, addresses)));
   return network;
 }
 
@@ -208,7 +230,13 @@ Result<void> readNode(const Field& field, attach::AddressPlanConfig& addresses) 
   };
   RAILHEAD_TRY(read("ordinal", 0, 65535, addresses.nodeOrdinal));
   RAILHEAD_TRY(read("railSetsPerNode", 1, 1024, addresses.railSetsPerNode));
-  return read("nodes", 1, 65536, addresses.nodes);
+  RAILHEAD_TRY(read("nodes", 1, 65536, addresses.nodes));
+  if (addresses.nodes > 0 && addresses.nodeOrdinal >= addresses.nodes) {
+    const std::string last = std::to_string(addresses.nodes - 1);
+    return field.child("ordinal").complainAllowed("0 to " + last + ", since nodes is " +
+                                                  std::to_string(addresses.nodes));
+  }
+  return {};
 }
 
 }  // namespace
@@ -228,12 +256,13 @@ Result<AgentConfig> parseConfig(std::string_view text, const std::string& source
   if (const Field networks = root.child("networks"); networks.present()) {
     RAILHEAD_TRY_ASSIGN(const auto entries, networks.list(0, 64));
     for (const auto& entry : entries) {
-      RAILHEAD_TRY_ASSIGN(auto network, readNetwork(entry, config.attach.addresses));
+      RAILHEAD_TRY_ASSIGN(auto network,
+                          readNetwork(entry, config.resources, config.attach.addresses));
       config.attach.networks.push_back(std::move(network));
     }
   }
-  RAILHEAD_TRY(provision::checkGoal(config.goal).addContext(source));
-  RAILHEAD_TRY(attach::validate(config.attach).addContext(source));
+  RAILHEAD_TRY(placed(root, provision::checkGoal(config.goal)));
+  RAILHEAD_TRY(placed(root, attach::validate(config.attach)));
   return config;
 }
 

@@ -83,9 +83,16 @@ Result<Field> Field::parse(std::string_view text, const std::string& source) {
   }
   auto document = std::make_shared<Value>();
   try {
-    RAILHEAD_TRY_ASSIGN(*document, Copier(source).copy(YAML::Load(std::string(text)), 0));
+    const auto documents = YAML::LoadAll(std::string(text));
+    if (documents.size() > 1) {
+      return at(source, documents[1].Mark().line + 1,
+                "begins a second document; allowed: one in a file");
+    }
+    if (!documents.empty()) {
+      RAILHEAD_TRY_ASSIGN(*document, Copier(source).copy(documents[0], 0));
+    }
   } catch (const YAML::Exception& error) {
-    return at(source, error.mark.line + 1, error.msg);
+    return at(source, error.mark.line + 1, "is not YAML: " + error.msg);
   }
   document->source = source;
   const Value* root = document.get();
@@ -136,6 +143,32 @@ Field Field::child(std::string_view key) const {
   return Field(document_, nullptr, std::move(path), line_);
 }
 
+Field Field::nearest(std::string_view path) const {
+  Field here = *this;
+  while (!path.empty()) {
+    Field next = here;
+    if (path.front() == '[') {
+      const auto index = parseUnsigned(path.substr(1, path.find(']') - 1));
+      if (!here.isList() || !index || *index >= here.value_->members.size()) return here;
+      next = here.item(*index);
+      path.remove_prefix(std::min(path.size(), path.find(']') + 1));
+    } else {
+      const auto end = std::min(path.size(), path.find_first_of(".["));
+      next = here.child(path.substr(0, end));
+      path.remove_prefix(end);
+    }
+    if (!next.present()) return here;
+    here = std::move(next);
+    if (path.starts_with(".")) path.remove_prefix(1);
+  }
+  return here;
+}
+
+Field Field::item(std::size_t index) const {
+  const Value& member = value_->members[index].second;
+  return Field(document_, &member, path_ + "[" + std::to_string(index) + "]", member.line);
+}
+
 Result<Field> Field::required(std::string_view key, std::string_view allowed) const {
   Field found = child(key);
   if (!found.present()) return found.complain("is missing; allowed: " + std::string(allowed));
@@ -159,11 +192,7 @@ Result<std::vector<Field>> Field::list(std::size_t least, std::size_t most) cons
     return complain("has " + std::to_string(size) + " entries; allowed: " + allowed);
   }
   std::vector<Field> entries;
-  for (std::size_t i = 0; i < size; ++i) {
-    const Value& member = value_->members[i].second;
-    entries.push_back(
-        Field(document_, &member, path_ + "[" + std::to_string(i) + "]", member.line));
-  }
+  for (std::size_t i = 0; i < size; ++i) entries.push_back(item(i));
   return entries;
 }
 
@@ -176,9 +205,27 @@ Result<std::string> Field::text(std::string_view allowed, std::size_t maxLength)
   return value_->scalar;
 }
 
-Result<std::uint64_t> Field::number(std::uint64_t least, std::uint64_t most) const {
-  const std::string allowed =
-      "a whole number from " + std::to_string(least) + " to " + std::to_string(most);
+Result<std::string> Field::word(std::size_t most, std::string_view extra) const {
+  const std::string allowed = "1 to " + std::to_string(most) + " letters, digits and any of " +
+                              quoted(extra) + ", starting with a letter or digit";
+  if (!isScalar()) return complainAllowed(allowed);
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  };
+  const std::string& text = value_->scalar;
+  const bool good = !text.empty() && text.size() <= most && plain(text.front()) &&
+                    std::all_of(text.begin(), text.end(), [&](char c) {
+                      return plain(c) || extra.find(c) != std::string_view::npos;
+                    });
+  if (!good) return complainAllowed(allowed);
+  return text;
+}
+
+Result<std::uint64_t> Field::number(std::uint64_t least, std::uint64_t most,
+                                    std::string_view unit) const {
+  const std::string allowed = "a whole number from " + std::to_string(least) + " to " +
+                              std::to_string(most) +
+                              (unit.empty() ? "" : " (" + std::string(unit) + ")");
   if (!isScalar()) return complainAllowed(allowed);
   const auto parsed = parseUnsigned(value_->scalar);
   if (!parsed || *parsed < least || *parsed > most) return complainAllowed(allowed);

@@ -23,8 +23,8 @@ struct Value;  // one node of the document (field.cc)
 
 class Field {
  public:
-  // Reads YAML (and so JSON). `source` is the file's name in complaints. Syntax errors name the
-  // line.
+  // Reads one YAML document (and so JSON). `source` is the file's name in complaints. Syntax errors
+  // name the line.
   static Result<Field> parse(std::string_view text, const std::string& source);
 
   bool present() const { return value_ != nullptr; }  // there, and not null
@@ -44,18 +44,25 @@ class Field {
 
   // The member; not present() when absent. Complaints about it then carry this field's line.
   Field child(std::string_view key) const;
+  // The field at a path like "networks[0].subnets[1]" below this one, or the last on the way there
+  // that is present.
+  Field nearest(std::string_view path) const;
   Result<Field> required(std::string_view key, std::string_view allowed) const;
   std::vector<std::string> keys() const;
 
   Result<std::vector<Field>> list(std::size_t least, std::size_t most) const;
   Result<std::string> text(std::string_view allowed, std::size_t maxLength = 256) const;
-  Result<std::uint64_t> number(std::uint64_t least, std::uint64_t most) const;
+  // A word of letters, digits and any of `extra`, starting with a letter or digit.
+  Result<std::string> word(std::size_t most, std::string_view extra) const;
+  Result<std::uint64_t> number(std::uint64_t least, std::uint64_t most,
+                               std::string_view unit = {}) const;
   Result<bool> flag() const;  // true or false
   Result<std::vector<std::string>> texts(std::string_view allowed,
                                          std::size_t most) const;  // a list of scalars
 
  private:
   Field(std::shared_ptr<const Value> document, const Value* value, std::string path, int line);
+  Field item(std::size_t index) const;  // of a list that has it
   std::string shown() const;
 
   std::shared_ptr<const Value> document_;

@@ -43,10 +43,34 @@ TEST(Field, ComplaintsNameFileLineFieldValueAndWhatIsAllowed) {
             "agent.yaml:1: version is '1'; allowed: true, false");
 }
 
+TEST(Field, NearestFollowsAPathAsFarAsItGoes) {
+  const auto root = *Field::parse(kText, "agent.yaml");
+  EXPECT_EQ(root.nearest("resources[0].count").complain("is odd").message,
+            "agent.yaml:4: resources[0].count is odd");
+  EXPECT_EQ(root.nearest("resources[1].absent").path(), "resources[1]");
+  EXPECT_EQ(root.nearest("resources[7].name").path(), "resources");
+  EXPECT_EQ(root.nearest("resources[x").path(), "resources");
+  EXPECT_EQ(root.nearest("nothing").path(), "");
+  EXPECT_EQ(root.child("resources").nearest("[1].name[0]").path(), "resources[1].name[0]");
+}
+
+TEST(Field, WordsAreOfTheCharactersAllowed) {
+  const auto root = *Field::parse("{a: spark-a, b: -x, c: 'a b', d: [], e: ''}", "x.yaml");
+  EXPECT_EQ(*root.child("a").word(8, "-"), "spark-a");
+  for (const char* name : {"b", "c", "d", "e", "f"})
+    EXPECT_FALSE(root.child(name).word(8, "-").has_value()) << name;
+  EXPECT_EQ(root.child("a").word(3, "-").error().message,
+            "x.yaml:1: a is 'spark-a'; allowed: 1 to 3 letters, digits and any of '-', starting "
+            "with a letter or digit");
+}
+
 TEST(Field, SyntaxErrorsAndBoundsAreComplaintsToo) {
   const auto broken = Field::parse("a: [1,\nb: 2", "x.yaml");
   ASSERT_FALSE(broken.has_value());
   EXPECT_THAT(broken.error().message, testing::StartsWith("x.yaml:2: "));
+  EXPECT_EQ(Field::parse("a: 1\n---\nb: 2", "x.yaml").error().message,
+            "x.yaml:3: begins a second document; allowed: one in a file");
+  EXPECT_FALSE(Field::parse("", "x.yaml")->present());
   EXPECT_EQ(Field::parse("a: 1\na: 2", "x.yaml")->checkKeys({"a"}).error().message,
             "x.yaml:2: a is given twice");
   EXPECT_FALSE(Field::parse(std::string(kMaxBytes + 1, ' '), "x").has_value());
