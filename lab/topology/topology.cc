@@ -101,12 +101,12 @@ namespace {
 
 Result<Topology> loadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    return Error(ErrorCode::kNotFound, "topology file " + quoted(path) + " cannot be read",
+  std::string text(TopologyLimits::kFileBytes + 1, '\0');
+  if (file) file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!file.is_open() || file.bad()) {  // bad: a folder, say
+    return Error(ErrorCode::kInvalidArgument, "topology file " + quoted(path) + " cannot be read",
                  "give a readable file, or a built-in: " + join(builtinTopologies(), ", "));
   }
-  std::string text(TopologyLimits::kFileBytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(file.gcount()));
   return parseTopology(text, path);
 }

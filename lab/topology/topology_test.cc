@@ -88,7 +88,13 @@ TEST(Topology, LoadsAFileAndNamesWhatItCannotFind) {
   std::ofstream(path) << std::string(70000, '#');
   EXPECT_THAT(loadTopology(path).error().message, HasSubstr("64 KiB"));
   ASSERT_EQ(std::remove(path.c_str()), 0);
-  EXPECT_THAT(loadTopology(path).error().message, HasSubstr(path));
+  for (const std::string& unreadable : {path, testing::TempDir() + "/"}) {
+    const auto absent = loadTopology(unreadable);
+    ASSERT_FALSE(absent);
+    EXPECT_THAT(absent.error().message, HasSubstr(unreadable + "' cannot be read"));
+    EXPECT_EQ(exitCodeFor(absent.error().code), ExitCode::kUsage);
+    EXPECT_THAT(absent.error().remedy, HasSubstr("two-sparks"));
+  }
   const auto unknown = loadTopology("three-sparks");
   ASSERT_FALSE(unknown);
   EXPECT_EQ(exitCodeFor(unknown.error().code), ExitCode::kUsage);
@@ -127,8 +133,9 @@ INSTANTIATE_TEST_SUITE_P(
     All, BadTopology,
     testing::Values(
         BadCase{"NotYaml", "name: [", {"bad.yaml:", "not YAML"}},
-        BadCase{"Empty", "", {"no topology"}}, BadCase{"List", "- a", {"no topology"}},
-        BadCase{"TwoDocuments", "name: a\n---\nname: b", {"no topology"}},
+        BadCase{"Empty", "", {"a map of name, twins"}},
+        BadCase{"List", "- a", {"bad.yaml:1: the document is a list; allowed: a map of name"}},
+        BadCase{"TwoDocuments", "name: a\n---\nname: b", {"bad.yaml:3: ", "second document"}},
         BadCase{"NoName", "nodes: [{name: a}]", {"bad.yaml:1: name is missing"}},
         BadCase{"BadName", "name: 'a b'\nnodes: []", {"name is 'a b'", "allowed: 1 to 32"}},
         BadCase{"NoNodes", "name: t", {"nodes is missing"}},
