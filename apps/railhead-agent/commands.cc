@@ -3,6 +3,7 @@
 #include "src/agent/agent.h"
 #include "src/agent/node_view.h"
 #include "src/agent/status_server.h"
+#include "src/base/text.h"
 #include "src/discover/discover.h"
 #include "src/discover/node_text.h"
 #include "src/os/file_lock.h"
@@ -73,7 +74,15 @@ struct Machine {
 
   static Result<std::unique_ptr<Machine>> open(const Options& options) {
     auto machine = std::make_unique<Machine>();
-    RAILHEAD_TRY_ASSIGN(machine->files, os::RootedFilesystem::open(options.root));
+    auto files = os::RootedFilesystem::open(options.root);
+    if (!files.has_value()) {
+      Error error = std::move(files).error();
+      error.code = ErrorCode::kInvalidArgument;
+      return std::move(error)
+          .addContext("--root " + railhead::quoted(options.root))
+          .withRemedy("name a folder that can be read: a node's / or a recorded tree");
+    }
+    machine->files = std::move(*files);
     machine->log = os::openLog(options.jsonLog ? os::LogFormat::kJson : os::LogFormat::kText,
                                options.debug ? os::LogLevel::kDebug : os::LogLevel::kInfo);
     return machine;

@@ -86,7 +86,9 @@ TEST_F(AgentTest, ProvisionsOffersAndTellsItsState) {
   EXPECT_EQ(json["resources"][0]["devices"][0]["rails"].size(), 2U);
   EXPECT_TRUE(json["attachments"].empty());
   (*started)->stop();
-  EXPECT_FALSE(askStatus(paths_).has_value());
+  const auto nobody = askStatus(paths_);
+  ASSERT_FALSE(nobody.has_value());
+  EXPECT_EQ(exitCodeFor(nobody.error().code), ExitCode::kEnvironment);
   EXPECT_EQ(*kernel_->files().readTrimmed("/sys/bus/pci/devices/0000:01:00.0/sriov_numvfs"), "4");
 
   // The next one finds everything done.

@@ -63,14 +63,18 @@ void StatusServer::serve() {
 
 Result<std::string> askStatus(const os::HostPaths& paths) {
   const auto deadline = std::chrono::steady_clock::now() + kDeadline;
+  // Whatever the socket says, what this node lacks is an agent that answers.
+  const auto silent = [](Error error) {
+    if (error.code != ErrorCode::kInvalidArgument) error.code = ErrorCode::kEnvironment;
+    return std::move(error)
+        .addContext("no agent answers")
+        .withRemedy("start railhead-agent on this node, or name its folder with --state");
+  };
   auto socket = os::connectUnix(statusSocket(paths), deadline);
-  if (!socket.has_value()) {
-    return std::move(socket)
-        .error()
-        .addContext("ask the agent")
-        .withRemedy("start railhead-agent on this node");
-  }
-  return os::receiveFrame(socket->get(), deadline, kMaxStatus).addContext("ask the agent");
+  if (!socket.has_value()) return silent(std::move(socket).error());
+  auto status = os::receiveFrame(socket->get(), deadline, kMaxStatus);
+  if (!status.has_value()) return silent(std::move(status).error());
+  return status;
 }
 
 }  // namespace railhead::agent
