@@ -21,7 +21,7 @@ namespace {
 
 // Options that several of the commands share.
 struct Common {
-  std::string name = "default";
+  std::string name = lab::kDefaultLab;
   bool json = false;
 };
 
@@ -37,14 +37,20 @@ class SignalFd {
   }
   ~SignalFd() {
     // What came was acted upon; left pending it would end the process now, without its exit code.
-    signalfd_siginfo taken{};
-    while (::read(fd_.get(), &taken, sizeof taken) > 0) {
+    while (take() != 0) {
     }
     pthread_sigmask(SIG_SETMASK, &before_, nullptr);
   }
   SignalFd(const SignalFd&) = delete;
   SignalFd& operator=(const SignalFd&) = delete;
   int get() const { return fd_.get(); }
+  // The first that came, taken; 0 when none did.
+  int take() const {
+    signalfd_siginfo taken{};
+    return ::read(fd_.get(), &taken, sizeof taken) == sizeof taken
+               ? static_cast<int>(taken.ssi_signo)
+               : 0;
+  }
 
  private:
   sigset_t before_{};
@@ -59,6 +65,12 @@ CLI::App* addPart(CLI::App* command, const std::string& name, const std::string&
                    "name of the lab; labs of different names run side by side")
       ->capture_default_str();
   return part;
+}
+
+// That no lab runs is something the environment lacks.
+void failLab(Context& context, Error error) {
+  if (error.code == ErrorCode::kNotFound) error.code = ErrorCode::kEnvironment;
+  fail(context, error);
 }
 
 struct UpSettings {
@@ -80,9 +92,15 @@ void runUp(const UpSettings& settings, const Common& common, Context& context) {
   const auto up = lab::LabClient::up(*topology, options, [&](const lab::BootEvent& event) {
     if (context.terminal) context.err << bootLine(event) << '\n' << std::flush;
   });
-  if (!up) return fail(context, up.error());
+  if (!up) {
+    failLab(context, up.error());
+    if (const int signal = interrupt.take(); signal != 0) {
+      context.exitCode = static_cast<ExitCode>(128 + signal);
+    }
+    return;
+  }
   const auto status = up->client.status();
-  if (!status) return fail(context, status.error());
+  if (!status) return failLab(context, status.error());
   if (common.json) {
     context.out << lab::statusJson(*status) << '\n';
     return;
@@ -121,9 +139,9 @@ void addStatus(CLI::App* command, Context& context) {
   part->add_flag("--json", common->json, "print JSON");
   part->final_callback([common, &context] {
     const auto client = lab::LabClient::connect(common->name);
-    if (!client) return fail(context, client.error());
+    if (!client) return failLab(context, client.error());
     const auto status = client->status();
-    if (!status) return fail(context, status.error());
+    if (!status) return failLab(context, status.error());
     if (common->json) {
       context.out << lab::statusJson(*status) << '\n';
     } else {
@@ -158,7 +176,7 @@ void execForJson(const lab::LabClient& client, const ExecSettings& settings,
   options.env = std::move(env);
   options.deadline = std::chrono::hours(1);
   const auto result = client.exec(settings.node, settings.argv, options);
-  if (!result) return fail(context, result.error());
+  if (!result) return failLab(context, result.error());
   const nlohmann::json json{{"node", settings.node},
                             {"exit_code", result->exitCode},
                             {"stdout", result->output},
@@ -171,7 +189,7 @@ void runExec(const ExecSettings& settings, const Common& common, Context& contex
   auto env = environmentOf(settings.env);
   if (!env) return fail(context, env.error());
   const auto client = lab::LabClient::connect(common.name);
-  if (!client) return fail(context, client.error());
+  if (!client) return failLab(context, client.error());
   if (common.json) return execForJson(*client, settings, std::move(*env), context);
   const SignalFd signals;
   lab::ExecStreams streams;
@@ -188,7 +206,7 @@ void runExec(const ExecSettings& settings, const Common& common, Context& contex
   streams.signalFd = signals.get();
   if (settings.input) streams.inputFd = STDIN_FILENO;
   const auto code = client->execStreaming(settings.node, settings.argv, streams);
-  if (!code) return fail(context, code.error());
+  if (!code) return failLab(context, code.error());
   context.exitCode = static_cast<ExitCode>(*code);
 }
 
@@ -224,9 +242,9 @@ void addLogs(CLI::App* command, Context& context) {
       ->capture_default_str();
   part->final_callback([common, node, bytes, &context] {
     const auto client = lab::LabClient::connect(common->name);
-    if (!client) return fail(context, client.error());
+    if (!client) return failLab(context, client.error());
     const auto text = client->logs(*node, *bytes);
-    if (!text) return fail(context, text.error());
+    if (!text) return failLab(context, text.error());
     context.out << *text;
   });
 }
@@ -273,9 +291,9 @@ void addLink(CLI::App* command, Context& context) {
     const auto change = linkChange(*settings);
     if (!change) return fail(context, change.error());
     const auto client = lab::LabClient::connect(common->name);
-    if (!client) return fail(context, client.error());
+    if (!client) return failLab(context, client.error());
     const auto link = client->setLink(settings->link, *change);
-    if (!link) return fail(context, link.error());
+    if (!link) return failLab(context, link.error());
     context.out << (common->json ? lab::linkJson(*link) : linkText(*link)) << '\n';
   });
 }
@@ -290,7 +308,7 @@ void addDown(CLI::App* command, Context& context) {
     if (!down && down.error().code == ErrorCode::kNotFound) {
       context.out << "no lab is running\n";
     } else if (!down) {
-      fail(context, down.error());
+      failLab(context, down.error());
     } else {
       context.out << "the lab is down\n";
     }

@@ -1,6 +1,10 @@
 #include "apps/railhead/command_line.h"
 #include "apps/railhead/lab_output.h"
 
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <sstream>
 
 #include <gmock/gmock.h>
@@ -18,17 +22,18 @@ struct Outcome {
   std::string err;
 };
 
-Outcome run(std::vector<std::string> args) {
+Outcome run(std::vector<std::string> args, const std::string& program = "/nowhere/bin/railhead") {
   args.insert(args.begin(), {"railhead", "lab"});
   std::ostringstream out;
   std::ostringstream err;
-  Context context{out, err, false, "/nowhere/bin/railhead"};
+  Context context{out, err, false, program};
   const ExitCode code = runCommandLine(args, context);
   return {code, out.str(), err.str()};
 }
 
 // A lab that nobody runs.
-std::string noLab() { return "--lab=unused-" + std::to_string(::getpid()); }
+std::string noLabName() { return "unused-" + std::to_string(::getpid()); }
+std::string noLab() { return "--lab=" + noLabName(); }
 
 TEST(LabCommand, EveryPartHasHelpWithAnExample) {
   for (const auto* part : {"up", "status", "exec", "logs", "link", "down"}) {
@@ -66,14 +71,43 @@ TEST(LabCommand, WithoutALabEachPartSaysSo) {
     auto given = args;
     given.insert(given.begin() + 1, noLab());
     const Outcome outcome = run(given);
-    EXPECT_EQ(outcome.code, ExitCode::kFailed) << args[0];
+    EXPECT_EQ(outcome.code, ExitCode::kEnvironment) << args[0];
     EXPECT_THAT(outcome.err, HasSubstr("no lab is running")) << args[0];
-    EXPECT_THAT(outcome.err, HasSubstr("railhead lab up")) << args[0];
+    EXPECT_THAT(outcome.err, HasSubstr("railhead lab up --lab " + noLabName() + "\n")) << args[0];
   }
+}
+
+// A signal that waits until `up` takes it, and a keeper that does nothing until `up` lets go of it.
+TEST(LabCommand, AnInterruptedUpExitsWithTheSignalsCode) {
+  std::string folder = testing::TempDir() + "interrupted-up-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  for (const auto* name : {"kernel", "initramfs.cpio", "root.erofs"}) {
+    std::ofstream(folder + "/" + name) << "x";
+  }
+  std::ofstream(folder + "/image.json") << R"({"kernel": "7.0.0"})";
+  const std::string keeper = folder + "/keeper";
+  std::ofstream(keeper) << "#!/bin/sh\nexec cat <&$3 >/dev/null\n";
+  std::filesystem::permissions(keeper, std::filesystem::perms::owner_all);
+  sigset_t signals;
+  sigset_t before;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  ASSERT_EQ(::pthread_sigmask(SIG_BLOCK, &signals, &before), 0);
+  for (const int signal : {SIGINT, SIGTERM}) {
+    ::raise(signal);
+    const Outcome up =
+        run({"up", noLab(), "--image", folder, "--qemu", RAILHEAD_FAKE_QEMU}, keeper);
+    EXPECT_EQ(static_cast<int>(up.code), 128 + signal) << up.err;
+    EXPECT_THAT(up.err, HasSubstr("interrupted; nothing is left")) << up.err;
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  std::filesystem::remove_all(folder);
 }
 
 TEST(LabOutput, StatusShowsNodesLinksAndProblems) {
   lab::LabStatus status;
+  status.name = "mine";
   status.topology = "pair";
   status.up = true;
   lab::NodeStatus node;
@@ -94,7 +128,8 @@ TEST(LabOutput, StatusShowsNodesLinksAndProblems) {
   EXPECT_THAT(text, HasSubstr("lab pair is up"));
   EXPECT_THAT(text, HasSubstr("p0 (rail0), p1 (no link)"));
   EXPECT_THAT(text, testing::ContainsRegex("rail0 +cut +40 Mb/s +0.5 % +a/p0 +10 +1000 +1"));
-  EXPECT_THAT(text, HasSubstr("node b died: QEMU ended with signal 9"));
+  EXPECT_THAT(text, HasSubstr("node b died: QEMU ended with signal 9\n"
+                              "  the whole console: railhead lab logs b --lab mine\n"));
   EXPECT_EQ(linkText(status.links[0]), "link rail0: cut, 40 Mb/s, loss 0.5 %");
 }
 

@@ -1,5 +1,6 @@
 #include "apps/railhead/lab_output.h"
 
+#include "lab/keeper/lab_socket.h"
 #include "src/base/text.h"
 
 #include <algorithm>
@@ -69,7 +70,10 @@ std::string statusText(const lab::LabStatus& status) {
                      node.readySeconds > 0 ? formatSeconds(node.readySeconds) : "-",
                      std::to_string(node.memoryMib) + " MiB",
                      node.kernel.empty() ? "-" : node.kernel, pfList(node)});
-    if (!node.problem.empty()) problems += "\n" + node.problem + "\n";
+    if (node.problem.empty()) continue;
+    problems += "\n" + node.problem +
+                "\n  the whole console: " + lab::labCommand("logs " + node.name, status.name) +
+                "\n";
   }
   text += table(nodes);
   if (!status.links.empty()) {

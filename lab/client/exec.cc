@@ -24,9 +24,13 @@ using TimePoint = std::chrono::steady_clock::time_point;
 // The conversation of one exec after the keeper agreed to it.
 class ExecConversation {
  public:
-  ExecConversation(os::UniqueFd fd, std::string what, const ExecStreams& streams,
+  ExecConversation(os::UniqueFd fd, std::string lab, std::string what, const ExecStreams& streams,
                    std::string_view input, bool inputEnds)
-      : fd_(std::move(fd)), what_(std::move(what)), streams_(streams), inputFd_(streams.inputFd) {
+      : fd_(std::move(fd)),
+        lab_(std::move(lab)),
+        what_(std::move(what)),
+        streams_(streams),
+        inputFd_(streams.inputFd) {
     appendChunked(out_, FrameType::kStdin, kStream, input);
     if (inputEnds) out_ += encodeFrame(FrameType::kStdinEnd, kStream);
   }
@@ -110,7 +114,7 @@ class ExecConversation {
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) return {};
     if (got <= 0) {
       return Error(ErrorCode::kUnavailable, what_ + ": the lab ended, or its output was not read",
-                   "see railhead lab status");
+                   "see " + labCommand("status", lab_));
     }
     decoder_.feed(std::string_view(chunk.data(), static_cast<std::size_t>(got)));
     return {};
@@ -135,6 +139,7 @@ class ExecConversation {
   }
 
   os::UniqueFd fd_;
+  std::string lab_;
   std::string what_;
   const ExecStreams& streams_;
   int inputFd_;
@@ -156,7 +161,7 @@ Result<int> converse(const std::string& lab, const std::string& node,
   RAILHEAD_TRY_ASSIGN(const std::string text, os::receiveFrame(fd.get(), deadline, kMaxMessage));
   RAILHEAD_TRY_ASSIGN(const KeeperAnswer answer, KeeperAnswer::parse(text));
   if (answer.error) return *answer.error;
-  return ExecConversation(std::move(fd), what, streams, input, streams.inputFd < 0).hold();
+  return ExecConversation(std::move(fd), lab, what, streams, input, streams.inputFd < 0).hold();
 }
 
 }  // namespace

@@ -53,7 +53,7 @@ Result<void> followBoot(int lifeline, const LabOptions& options, const BootProgr
         os::receiveFrame(lifeline, std::chrono::steady_clock::now() + kMessage, kMaxMessage);
     if (!text) {
       return Error(ErrorCode::kInternal, "the lab's keeper ended without a word",
-                   "try again; its command is railhead lab up");
+                   "try again: " + labCommand("up", options.name));
     }
     RAILHEAD_TRY_ASSIGN(const StartReport report, StartReport::parse(*text));
     if (report.error) return *report.error;

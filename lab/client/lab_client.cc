@@ -43,7 +43,7 @@ Error topologyRefusal(const LabStatus& running, const Topology& wanted) {
           ? "a lab with another version of topology " + quoted(wanted.name)
           : "a lab with topology " + quoted(running.topology);
   return Error(ErrorCode::kBusy, difference + " is running",
-               "take it down first: railhead lab down");
+               "take it down first: " + labCommand("down", running.name));
 }
 
 }  // namespace
@@ -84,7 +84,8 @@ Result<LabClient::UpResult> LabClient::up(const Topology& topology, const LabOpt
   for (const NodeStatus& node : running->nodes) {
     if (node.state != NodeState::kDead) continue;
     return Error(ErrorCode::kUnavailable, "the lab that runs is not whole: " + node.problem,
-                 "railhead lab down, then railhead lab up");
+                 "the whole console: " + labCommand("logs " + node.name, options.name) + "; then " +
+                     labCommand("down", options.name) + " and " + labCommand("up", options.name));
   }
   RAILHEAD_TRY(waitUp(options.name, options.readyDeadline, options.cancelFd));
   return UpResult{std::move(client), true};
@@ -134,7 +135,7 @@ Result<BoundLab> BoundLab::start(const Topology& topology, const LabOptions& opt
   LabClient client(options.name);
   if (const auto running = client.status(); running) {
     return Error(ErrorCode::kBusy, "a lab named " + quoted(options.name) + " is running",
-                 "take it down first: railhead lab down");
+                 "take it down first: " + labCommand("down", options.name));
   } else if (running.error().code != ErrorCode::kNotFound) {
     return running.error();
   }

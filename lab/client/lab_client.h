@@ -3,6 +3,7 @@
 // several threads at once. All waits have deadlines but execStreaming() without one of its own.
 #pragma once
 
+#include "lab/keeper/lab_socket.h"
 #include "lab/keeper/lab_status.h"
 #include "lab/topology/topology.h"
 #include "lab/wire/wire.h"
@@ -23,7 +24,7 @@
 namespace railhead::lab {
 
 struct LabOptions {
-  std::string name = "default";     // labs of different names run side by side
+  std::string name = kDefaultLab;   // labs of different names run side by side
   std::string imageDirectory;       // absolute; made by ./dev build
   std::vector<std::string> keeper;  // command that runs runKeeper(); the descriptor is appended
   std::string qemu = "qemu-system-x86_64";
@@ -62,7 +63,7 @@ struct ExecStreams {
 class LabClient {
  public:
   // The lab that runs under this name; kNotFound when none does.
-  static Result<LabClient> connect(const std::string& name = "default");
+  static Result<LabClient> connect(const std::string& name = kDefaultLab);
 
   struct UpResult;
   // Checks the machine, starts a lab that stays, and waits until every node is ready. The same

@@ -279,12 +279,18 @@ TEST_F(LabClientTest, NodeThatDiesLaterIsReportedAndTheOthersGoOn) {
   ASSERT_FALSE(last);
   EXPECT_THAT(last.error().message, HasSubstr("node a died: QEMU ended with exit code 3"));
   EXPECT_THAT(last.error().message, HasSubstr("Oops: told to die"));
+  EXPECT_THAT(last.error().message, HasSubstr("railhead lab logs a --lab " + options_.name));
   const auto status = client.status();
   ASSERT_TRUE(status);
   EXPECT_EQ(status->nodes[0].state, NodeState::kDead);
   EXPECT_EQ(status->nodes[0].pid, 0);
   EXPECT_THAT(status->nodes[0].problem, HasSubstr("Oops"));
-  EXPECT_THAT(client.exec("a", {"echo"}).error().message, HasSubstr("node a died"));
+  const auto refused = client.exec("a", {"echo"}).error();
+  EXPECT_THAT(refused.message, HasSubstr("node a died"));
+  EXPECT_LE(std::count(refused.message.begin(), refused.message.end(), '\n'), 4);
+  // Every command that a remedy names reaches this very lab.
+  EXPECT_THAT(refused.remedy, HasSubstr("railhead lab logs a --lab " + options_.name));
+  EXPECT_THAT(refused.remedy, HasSubstr("railhead lab down --lab " + options_.name));
   EXPECT_EQ(client.exec("b", {"echo", "still here"})->output, "still here\n");
   EXPECT_THAT(LabClient::up(topologyOf("a", "b"), options_).error().message,
               HasSubstr("node a died"));

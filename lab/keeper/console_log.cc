@@ -3,7 +3,8 @@
 #include "src/base/text.h"
 
 #include <algorithm>
-#include <vector>
+#include <array>
+#include <iterator>
 
 namespace railhead::lab {
 namespace {
@@ -21,6 +22,27 @@ std::string plainLine(std::string_view line) {
     if (static_cast<unsigned char>(line[i]) >= 0x20 || line[i] == '\t') out.push_back(line[i]);
   }
   return out;
+}
+
+// What the kernel writes when it gives up or kills for memory, and what our PID 1 writes when it
+// cannot go on (lab/guest/main.cc). Registers, call traces and module lists around them do not
+// count.
+bool isTelling(const std::string& line) {
+  constexpr std::array<std::string_view, 6> kMarks{"Kernel panic - not syncing",
+                                                   "Out of memory",
+                                                   "oom-kill:",
+                                                   "Oops",
+                                                   "BUG: ",
+                                                   "railhead-lab-guest: the node cannot start"};
+  if (line.find("end Kernel panic") != std::string::npos) return false;  // says the panic again
+  return std::any_of(kMarks.begin(), kMarks.end(),
+                     [&](std::string_view mark) { return line.find(mark) != std::string::npos; });
+}
+
+std::string lastOf(std::vector<std::string> lines, std::size_t count) {
+  if (lines.size() > count)
+    lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(count));
+  return join(lines, "\n");
 }
 
 }  // namespace
@@ -41,16 +63,23 @@ std::string ConsoleLog::tail(std::size_t bytes) const {
   return text_.substr(start);
 }
 
-std::string ConsoleLog::lastLines(std::size_t count) const {
+std::vector<std::string> ConsoleLog::plainLines() const {
   const std::string recent = tail(capacity_);
   std::vector<std::string> lines;
   for (const std::string_view line : split(recent, '\n')) {
     std::string plain = plainLine(line);
     if (!trim(plain).empty()) lines.push_back(std::move(plain));
   }
-  if (lines.size() > count)
-    lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(count));
-  return join(lines, "\n");
+  return lines;
+}
+
+std::string ConsoleLog::lastLines(std::size_t count) const { return lastOf(plainLines(), count); }
+
+std::string ConsoleLog::tellingLines(std::size_t count) const {
+  auto lines = plainLines();
+  std::vector<std::string> telling;
+  std::copy_if(lines.begin(), lines.end(), std::back_inserter(telling), isTelling);
+  return lastOf(telling.empty() ? std::move(lines) : std::move(telling), count);
 }
 
 }  // namespace railhead::lab

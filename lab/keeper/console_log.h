@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace railhead::lab {
 
@@ -16,8 +17,13 @@ class ConsoleLog {
   std::string tail(std::size_t bytes) const;
   // The last `count` lines that are not empty, without carriage returns and escape sequences.
   std::string lastLines(std::size_t count) const;
+  // The same of the lines that tell why a node died: kernel panics, out-of-memory kills,
+  // oopses, complaints of our own init. Without one, just the last lines.
+  std::string tellingLines(std::size_t count) const;
 
  private:
+  std::vector<std::string> plainLines() const;
+
   std::size_t capacity_;
   std::string text_;
 };

@@ -43,6 +43,25 @@ TEST(ConsoleLog, LastLinesArePlainText) {
   EXPECT_EQ(ConsoleLog().lastLines(3), "");
 }
 
+TEST(ConsoleLog, TellingLinesAreThoseThatSayWhyANodeDied) {
+  ConsoleLog log;
+  EXPECT_EQ(log.tellingLines(3), "");
+  log.append("[ 1.0] e1000: link up\n[ 2.0] eth0: renamed\n[ 3.0] random: ready\n[ 4.0] bye\n");
+  EXPECT_EQ(log.tellingLines(3), "[ 2.0] eth0: renamed\n[ 3.0] random: ready\n[ 4.0] bye");
+  log.append(
+      "[ 5.0] railhead-lab-guest: the node cannot start: open /dev/vda\n"
+      "[ 6.0] oom-kill:constraint=CONSTRAINT_NONE,task=sh\n"
+      "[ 6.1] Out of memory: Killed process 77 (sh)\n"
+      "[ 7.0] Kernel panic - not syncing: System is deadlocked on memory\r\n"
+      "[ 7.1] CPU: 0 PID: 1 Comm: init\n[ 7.2] Call Trace:\n[ 7.3]  dump_stack\n"
+      "[ 7.4] RIP: 0033:0x7f\n"
+      "[ 7.5] ---[ end Kernel panic - not syncing: System is deadlocked on memory ]---\n");
+  EXPECT_EQ(log.tellingLines(3),
+            "[ 6.0] oom-kill:constraint=CONSTRAINT_NONE,task=sh\n"
+            "[ 6.1] Out of memory: Killed process 77 (sh)\n"
+            "[ 7.0] Kernel panic - not syncing: System is deadlocked on memory");
+}
+
 TEST(EventLoop, TimersRunInOrderAndCanBeCancelled) {
   auto loop = EventLoop::open();
   ASSERT_TRUE(loop);

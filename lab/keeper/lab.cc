@@ -61,7 +61,7 @@ Result<void> Lab::open() {
     events.died = [this, n] { onDied(*nodes_[n]); };
     events.drained = [this, n] { events_.drained(*nodes_[n]); };
     RAILHEAD_TRY_ASSIGN(
-        auto node, NodeProcess::start(loop_, topology.nodes[n], plan_.image, plan_.qemu,
+        auto node, NodeProcess::start(loop_, plan_.name, topology.nodes[n], plan_.image, plan_.qemu,
                                       plan_.nullDevice, std::move(sockets[n]), std::move(events)));
     nodes_.push_back(std::move(node));
     events_.boot({BootEvent::Kind::kNodeStarted, topology.nodes[n].name, secondsSinceStart(), ""});

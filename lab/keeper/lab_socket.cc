@@ -51,6 +51,10 @@ Result<void> checkLabName(const std::string& name) {
                "lab name is " + quoted(name) + "; allowed: 1 to 32 letters, digits and '-'");
 }
 
+std::string labCommand(const std::string& command, const std::string& lab) {
+  return "railhead lab " + command + (lab == kDefaultLab ? "" : " --lab " + lab);
+}
+
 Result<void> checkPeer(int fd) {
   RAILHEAD_TRY_ASSIGN(const os::PeerCredentials peer, os::peerCredentials(fd));
   if (peer.uid == ::getuid()) return {};
@@ -79,7 +83,8 @@ Result<os::UniqueFd> connectLab(const std::string& name) {
   const Address address = addressOf(name);
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.value), address.length) != 0) {
     if (errno == ECONNREFUSED || errno == ENOENT) {
-      return Error(ErrorCode::kNotFound, "no lab is running", "start one: railhead lab up");
+      return Error(ErrorCode::kNotFound, "no lab is running",
+                   "start one: " + labCommand("up", name));
     }
     return Error::fromErrno(errno, "connect to the lab");
   }

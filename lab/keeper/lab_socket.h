@@ -13,6 +13,11 @@ namespace railhead::lab {
 // 1 to 32 letters, digits and '-'.
 Result<void> checkLabName(const std::string& name);
 
+inline constexpr const char* kDefaultLab = "default";
+
+// What a user types to reach this very lab, for remedies: "railhead lab up --lab mine".
+std::string labCommand(const std::string& command, const std::string& lab);
+
 // kAlreadyExists when a lab of that name has it, kEnvironment when another user has.
 Result<os::UniqueFd> listenLab(const std::string& name);
 

@@ -1,5 +1,6 @@
 #include "lab/keeper/node_process.h"
 
+#include "lab/keeper/lab_socket.h"
 #include "src/base/text.h"
 
 #include <array>
@@ -12,7 +13,7 @@
 namespace railhead::lab {
 namespace {
 
-constexpr std::size_t kProblemLines = 8;
+constexpr std::size_t kProblemLines = 3;
 
 struct SocketPair {
   os::UniqueFd keeper;
@@ -29,8 +30,9 @@ Result<SocketPair> makeSocketPair() {
 
 }  // namespace
 
-NodeProcess::NodeProcess(EventLoop& loop, const NodeSpec& spec, Events events)
+NodeProcess::NodeProcess(EventLoop& loop, std::string lab, const NodeSpec& spec, Events events)
     : loop_(loop),
+      lab_(std::move(lab)),
       spec_(spec),
       events_(std::move(events)),
       started_(std::chrono::steady_clock::now()) {}
@@ -40,10 +42,13 @@ NodeProcess::~NodeProcess() {
   for (const auto& [stream, timer] : graceTimers_) loop_.cancel(timer);
 }
 
-Result<std::unique_ptr<NodeProcess>> NodeProcess::start(
-    EventLoop& loop, const NodeSpec& spec, const LabImage& image, const QemuSettings& settings,
-    const std::string& nullDevice, std::vector<os::UniqueFd> pfSockets, Events events) {
-  std::unique_ptr<NodeProcess> node(new NodeProcess(loop, spec, std::move(events)));
+Result<std::unique_ptr<NodeProcess>> NodeProcess::start(EventLoop& loop, std::string lab,
+                                                        const NodeSpec& spec, const LabImage& image,
+                                                        const QemuSettings& settings,
+                                                        const std::string& nullDevice,
+                                                        std::vector<os::UniqueFd> pfSockets,
+                                                        Events events) {
+  std::unique_ptr<NodeProcess> node(new NodeProcess(loop, std::move(lab), spec, std::move(events)));
   RAILHEAD_TRY(node->open(image, settings, nullDevice, std::move(pfSockets))
                    .addContext("start node " + spec.name));
   return node;
@@ -140,15 +145,20 @@ void NodeProcess::die(const std::string& why) {
   state_ = NodeState::kDead;
   process_->kill();
   problem_ = "node " + spec_.name + " died: " + why;
-  for (const auto& lines : {output_.lastLines(kProblemLines), console_.lastLines(kProblemLines)}) {
+  for (const auto& lines : {output_.lastLines(1), console_.tellingLines(kProblemLines)}) {
     if (!lines.empty()) problem_ += "\n" + lines;
   }
   const auto streams = std::move(streams_);
   streams_.clear();
   for (const auto& [stream, handler] : streams) {
-    if (handler) handler(Frame{FrameType::kRefused, stream, problem_});
+    if (handler) handler(Frame{FrameType::kRefused, stream, problem_ + "\n" + remedy()});
   }
   if (events_.died) events_.died();
+}
+
+std::string NodeProcess::remedy() const {
+  return "the whole console: " + labCommand("logs " + spec_.name, lab_) + "; then " +
+         labCommand("down", lab_) + " and " + labCommand("up", lab_);
 }
 
 NodeStatus NodeProcess::status() const {
@@ -171,11 +181,11 @@ NodeStatus NodeProcess::status() const {
 
 Result<std::uint32_t> NodeProcess::exec(const ExecRequest& request, StreamHandler handler) {
   if (state_ == NodeState::kDead) {
-    return Error(ErrorCode::kUnavailable, problem_, "railhead lab down, then railhead lab up");
+    return Error(ErrorCode::kUnavailable, problem_, remedy());
   }
   if (state_ == NodeState::kBooting) {
     return Error(ErrorCode::kUnavailable, "node " + spec_.name + " is still booting",
-                 "wait for it: railhead lab up");
+                 "wait for it: " + labCommand("up", lab_));
   }
   const std::string payload = request.encode();
   if (payload.size() > kMaxFramePayload) {

@@ -39,14 +39,20 @@ class NodeProcess {
 
   // `pfSockets`: one for each PF, closed ones where nothing is plugged in. `spec` and `loop`
   // outlive the node.
-  static Result<std::unique_ptr<NodeProcess>> start(
-      EventLoop& loop, const NodeSpec& spec, const LabImage& image, const QemuSettings& settings,
-      const std::string& nullDevice, std::vector<os::UniqueFd> pfSockets, Events events);
+  // `lab` is the lab's name, for remedies.
+  static Result<std::unique_ptr<NodeProcess>> start(EventLoop& loop, std::string lab,
+                                                    const NodeSpec& spec, const LabImage& image,
+                                                    const QemuSettings& settings,
+                                                    const std::string& nullDevice,
+                                                    std::vector<os::UniqueFd> pfSockets,
+                                                    Events events);
   ~NodeProcess();  // kills QEMU
 
   const NodeSpec& spec() const { return spec_; }
   NodeState state() const { return state_; }
-  const std::string& problem() const { return problem_; }  // with the last console lines
+  // How it died, with the few lines that tell why.
+  const std::string& problem() const { return problem_; }
+  std::string remedy() const;  // for a dead node: where the rest is to read, and how to go on
   const ConsoleLog& console() const { return console_; }
   NodeStatus status() const;  // without its links
 
@@ -63,7 +69,7 @@ class NodeProcess {
   void setCarrier(std::size_t pf, bool up, Qmp::Answer answer);
 
  private:
-  NodeProcess(EventLoop& loop, const NodeSpec& spec, Events events);
+  NodeProcess(EventLoop& loop, std::string lab, const NodeSpec& spec, Events events);
   Result<void> open(const LabImage& image, const QemuSettings& settings,
                     const std::string& nullDevice, std::vector<os::UniqueFd> pfSockets);
   Result<std::unique_ptr<StreamChannel>> listenTo(os::UniqueFd fd, ConsoleLog& log);
@@ -74,6 +80,7 @@ class NodeProcess {
   double secondsSinceStart() const;
 
   EventLoop& loop_;
+  std::string lab_;
   const NodeSpec& spec_;
   Events events_;
   std::optional<BoundProcess> process_;
