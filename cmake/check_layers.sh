@@ -17,6 +17,7 @@ for room in src apps lab plugins; do [ ! -d "$room" ] || rooms+=("$room"); done
   }
   function room(path,  parts) { split(path, parts, "/"); return parts[1] "/" parts[2] }
   function level(path) {
+    if (path ~ /^apps\/usage\//) return 6.5               # what the programs share
     if (path ~ /^apps\//) return 7
     if (path ~ /^lab\//) return 6
     if (path ~ /^src\//) return (room(path) in floor) ? floor[room(path)] : 99

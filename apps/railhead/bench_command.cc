@@ -188,7 +188,10 @@ void runBenchVerbs(const BenchVerbsSettings& settings, verbs::Verbs& verbs, Cont
 
 void addBenchCommand(CLI::App& app, Context& context) {
   auto* bench = app.add_subcommand("bench", "Measure a path, with every byte verified");
-  bench->require_subcommand(1);
+  bench->footer(
+      "Example:\n  railhead bench verbs --listen :7471              on one node\n"
+      "  railhead bench verbs --connect 10.0.0.1:7471     on the other");
+  bench->require_subcommand(0, 1);
   addVerbs(bench, context);
 }
 

@@ -1,6 +1,7 @@
 #include "apps/railhead/command_line.h"
 
 #include "apps/railhead/commands.h"
+#include "apps/usage/command_line.h"
 
 #include <ostream>
 
@@ -21,22 +22,13 @@ ExitCode runCommandLine(const std::vector<std::string>& args, Context& context) 
       "4 the environment lacks something (it is named, with the remedy).",
       "railhead"};
   app.set_version_flag("--version", RAILHEAD_VERSION);
-  app.require_subcommand(0, 1);  // none is checked below: CLI11 would not name an unknown word
+  app.footer(
+      "Examples:\n  railhead demo --out /tmp/d\n"
+      "  railhead lab up && railhead lab exec spark-a -- ip -br link");
+  app.require_subcommand(0, 1);
   addCommands(app, context);
-  std::vector<std::string> reversed(args.rbegin(), args.rend());
-  if (!reversed.empty()) reversed.pop_back();
-  try {
-    app.parse(reversed);
-  } catch (const CLI::ParseError& error) {
-    const bool asked = error.get_exit_code() == 0;  // --help, --version
-    app.exit(error, context.out, context.err);
-    return asked ? ExitCode::kOk : ExitCode::kUsage;
-  }
-  if (app.get_subcommands().empty()) {
-    context.err << "railhead: a command is needed\n\n" << app.help();
-    return ExitCode::kUsage;
-  }
-  return context.exitCode;
+  const auto answered = usage::parseCommandLine(app, args, context.out, context.err);
+  return answered.value_or(context.exitCode);
 }
 
 }  // namespace railhead::app

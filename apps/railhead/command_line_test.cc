@@ -16,8 +16,9 @@ struct Outcome {
   std::string err;
 };
 
-Outcome run(std::vector<std::string> args) {
-  args.insert(args.begin(), "railhead");
+Outcome run(const std::vector<std::string>& words) {
+  std::vector<std::string> args{"railhead"};
+  args.insert(args.end(), words.begin(), words.end());
   std::ostringstream out;
   std::ostringstream err;
   Context context{out, err, false, "railhead"};
@@ -35,15 +36,42 @@ TEST(CommandLine, BadUsageIsExitTwoAndNamed) {
   EXPECT_EQ(run({}).code, ExitCode::kUsage);
   const Outcome unknown = run({"frobnicate"});
   EXPECT_EQ(unknown.code, ExitCode::kUsage);
-  EXPECT_THAT(unknown.err, HasSubstr("frobnicate"));
+  EXPECT_THAT(unknown.err, testing::StartsWith("railhead: 'frobnicate' is no command; allowed: "
+                                               "demo, lab, bench, completion\n"));
+  const Outcome below = run({"lab", "nosuch"});
+  EXPECT_EQ(below.code, ExitCode::kUsage);
+  EXPECT_THAT(below.err, testing::StartsWith("railhead: lab: 'nosuch' is no command; allowed: up, "
+                                             "status, exec, logs, link, down\n"));
   EXPECT_EQ(run({"completion", "tcsh"}).code, ExitCode::kUsage);
 }
 
+// README: every command has --help with an example.
+TEST(CommandLine, EveryHelpHasAnExample) {
+  for (const auto& [words, example] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{}, "railhead demo --out"},
+           {{"demo"}, "railhead demo --out"},
+           {{"lab"}, "railhead lab up"},
+           {{"bench"}, "railhead bench verbs --listen"},
+           {{"bench", "verbs"}, "railhead bench verbs --listen"},
+           {{"completion"}, "railhead completion bash"}}) {
+    auto args = words;
+    args.emplace_back("--help");
+    const Outcome help = run(args);
+    EXPECT_EQ(help.code, ExitCode::kOk) << example;
+    EXPECT_THAT(help.out, testing::ContainsRegex("Examples?:\n"));
+    EXPECT_THAT(help.out, HasSubstr(example));
+  }
+}
+
 TEST(CommandLine, CompletionKnowsEveryCommand) {
-  const Outcome bash = run({"completion", "bash"});
-  EXPECT_EQ(bash.code, ExitCode::kOk);
-  EXPECT_THAT(bash.out, HasSubstr("\"\") words=\""));
-  EXPECT_THAT(bash.out, HasSubstr("completion "));
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    const Outcome script = run({"completion", shell});
+    EXPECT_EQ(script.code, ExitCode::kOk);
+    for (const char* path : {"demo", "lab", "lab up", "lab status", "lab exec", "lab logs",
+                             "lab link", "lab down", "bench", "bench verbs", "completion"}) {
+      EXPECT_THAT(script.out, HasSubstr("'" + std::string(path) + "'")) << shell;
+    }
+  }
 }
 
 TEST(CommandLine, ErrorsCarryTheRemedyAndTheExitCode) {

@@ -1,9 +1,9 @@
 #include "apps/railhead/commands.h"
 
 #include "apps/railhead/bench_command.h"
-#include "apps/railhead/completion_command.h"
 #include "apps/railhead/demo_command.h"
 #include "apps/railhead/lab_command.h"
+#include "apps/usage/completion.h"
 
 namespace railhead::app {
 
@@ -11,7 +11,7 @@ void addCommands(CLI::App& app, Context& context) {
   addDemoCommand(app, context);
   addLabCommand(app, context);
   addBenchCommand(app, context);
-  addCompletionCommand(app, context);
+  usage::addCompletionCommand(app, context.out);
 }
 
 }  // namespace railhead::app

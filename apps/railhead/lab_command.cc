@@ -331,7 +331,7 @@ void addLabCommand(CLI::App& app, Context& context) {
   auto* command =
       app.add_subcommand("lab", "Emulated nodes with SR-IOV NICs and RoCE, on this machine");
   command->footer("Example:\n  railhead lab up && railhead lab exec spark-a -- ip -br link");
-  command->require_subcommand(1);
+  command->require_subcommand(0, 1);
   addUp(command, context);
   addStatus(command, context);
   addExec(command, context);

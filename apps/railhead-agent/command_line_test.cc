@@ -1,0 +1,78 @@
+#include "apps/railhead-agent/command_line.h"
+
+#include <filesystem>
+#include <iostream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+namespace railhead::agent_app {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+struct Outcome {
+  ExitCode code;
+  std::string out;
+  std::string err;
+};
+
+Outcome run(const std::vector<std::string>& words) {
+  std::vector<std::string> args{"railhead-agent"};
+  args.insert(args.end(), words.begin(), words.end());
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  const ExitCode code = runCommandLine(args);
+  std::cout.flush();
+  return {code, testing::internal::GetCapturedStdout(), testing::internal::GetCapturedStderr()};
+}
+
+TEST(AgentCommandLine, EveryHelpHasAnExample) {
+  EXPECT_THAT(run({"--help"}).out, HasSubstr("railhead-agent run --config"));
+  for (const char* part : {"run", "discover", "provision", "check-config", "status"}) {
+    const Outcome help = run({part, "--help"});
+    EXPECT_EQ(help.code, ExitCode::kOk) << part;
+    EXPECT_THAT(help.out, HasSubstr("Example:\n  railhead-agent " + std::string(part))) << part;
+  }
+}
+
+TEST(AgentCommandLine, BadUsageIsExitTwoAndNamed) {
+  const Outcome unknown = run({"nosuch"});
+  EXPECT_EQ(unknown.code, ExitCode::kUsage);
+  EXPECT_THAT(unknown.err,
+              StartsWith("railhead-agent: 'nosuch' is no command; allowed: run, discover, "
+                         "provision, check-config, status, completion\n"));
+  EXPECT_EQ(run({}).code, ExitCode::kUsage);
+  const Outcome option = run({"discover", "--nosuch"});
+  EXPECT_EQ(option.code, ExitCode::kUsage);
+  EXPECT_THAT(option.err, StartsWith("railhead-agent: discover: '--nosuch' is no option of it"));
+}
+
+TEST(AgentCommandLine, CompletionKnowsEveryCommand) {
+  const Outcome bash = run({"completion", "bash"});
+  EXPECT_EQ(bash.code, ExitCode::kOk);
+  for (const char* part : {"run", "discover", "provision", "check-config", "status"}) {
+    EXPECT_THAT(bash.out, HasSubstr("'" + std::string(part) + "'")) << part;
+  }
+}
+
+TEST(AgentCommandLine, ARootThatIsNoFolderIsExitTwoWithARemedy) {
+  const Outcome bad = run({"discover", "--root", "/nowhere/at/all"});
+  EXPECT_EQ(bad.code, ExitCode::kUsage);
+  EXPECT_THAT(bad.err, HasSubstr("--root '/nowhere/at/all'"));
+  EXPECT_THAT(bad.err, HasSubstr("\n  remedy: "));
+}
+
+TEST(AgentCommandLine, NoAgentIsExitFour) {
+  const std::string state = testing::TempDir() + "no-agent-" + std::to_string(::getpid());
+  ASSERT_FALSE(std::filesystem::exists(state));
+  const Outcome status = run({"status", "--state", state});
+  EXPECT_EQ(status.code, ExitCode::kEnvironment);
+  EXPECT_THAT(status.err, HasSubstr(state));
+  EXPECT_THAT(status.err, HasSubstr("start railhead-agent"));
+}
+
+}  // namespace
+}  // namespace railhead::agent_app

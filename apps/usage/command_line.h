@@ -1,0 +1,26 @@
+// How every Railhead program reads its command line: one wording for wrong usage, exit code 2.
+// Not thread-safe; no I/O but on the streams given.
+#pragma once
+
+#include "src/base/error.h"
+
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace railhead::usage {
+
+// Parses args (args[0] is the program's name) and runs the chosen command's callback. nullopt: a
+// command ran, and what came of it is the caller's. Else the exit code: kOk after --help and
+// --version, kUsage after one line on `err` that begins with the program's name, names the word
+// that was wrong and what is allowed, and a remedy. A command with commands below it needs one of
+// them; do not ask CLI11 for that (require_subcommand), it would not name an unknown word.
+std::optional<ExitCode> parseCommandLine(CLI::App& app, const std::vector<std::string>& args,
+                                         std::ostream& out, std::ostream& err);
+
+}  // namespace railhead::usage

@@ -1,0 +1,83 @@
+#include "apps/usage/completion.h"
+
+#include "apps/usage/command_tree.h"
+#include "src/base/text.h"
+
+#include <algorithm>
+#include <memory>
+#include <ostream>
+
+#include <CLI/CLI.hpp>
+
+namespace railhead::usage {
+namespace {
+
+using Tree = std::map<std::string, std::vector<std::string>>;
+
+// "railhead-agent" as a part of a shell function's name.
+std::string identifier(std::string program) {
+  std::replace(program.begin(), program.end(), '-', '_');
+  return program;
+}
+
+// Every path but the program itself, each in quotes. Names and options hold no quotes of their own.
+std::string quotedPaths(const Tree& tree, const std::string& between) {
+  std::vector<std::string> paths;
+  for (const auto& [path, words] : tree) {
+    if (!path.empty()) paths.push_back("'" + path + "'");
+  }
+  return join(paths, between);
+}
+
+// The words before the cursor that are commands make the path; options and their values do not.
+void printBash(const std::string& program, const Tree& tree, std::ostream& out) {
+  const std::string function = "_" + identifier(program);
+  out << function << "() {\n  local path=\"\" words=\"\" i\n"
+      << "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
+      << "    case \"${path:+$path }${COMP_WORDS[i]}\" in\n      " << quotedPaths(tree, " | ")
+      << ")\n        path=\"${path:+$path }${COMP_WORDS[i]}\" ;;\n    esac\n  done\n"
+      << "  case \"$path\" in\n";
+  for (const auto& [path, words] : tree) {
+    out << "    '" << path << "') words='" << join(words, " ") << "' ;;\n";
+  }
+  out << "  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\n"
+      << "complete -o default -F " << function << ' ' << program << '\n';
+}
+
+void printZsh(const std::string& program, const Tree& tree, std::ostream& out) {
+  out << "#compdef " << program << "\nautoload -U +X bashcompinit && bashcompinit\n";
+  printBash(program, tree, out);
+}
+
+void printFish(const std::string& program, const Tree& tree, std::ostream& out) {
+  const std::string function = "__" + identifier(program) + "_at";
+  out << "function " << function << "\n  set -l path\n"
+      << "  for word in (commandline -opc)[2..]\n    set -l next $path $word\n"
+      << "    contains -- \"$next\" " << quotedPaths(tree, " ") << "; and set path $next\n  end\n"
+      << "  test \"$path\" = \"$argv[1]\"\nend\n";
+  for (const auto& [path, words] : tree) {
+    out << "complete -c " << program << " -n '" << function << " \"" << path << "\"' -a '"
+        << join(words, " ") << "'\n";
+  }
+}
+
+}  // namespace
+
+void addCompletionCommand(CLI::App& app, std::ostream& out) {
+  auto* command = app.add_subcommand("completion", "Print a shell completion script");
+  const std::string program = app.get_name();
+  command->footer("Examples:\n  " + program + " completion bash > /etc/bash_completion.d/" +
+                  program + "\n  source <(" + program + " completion bash)");
+  auto shell = std::make_shared<std::string>();
+  command->add_option("shell", *shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  command->final_callback([&app, &out, shell, program] {
+    const Tree tree = commandTree(app);
+    if (*shell == "bash") printBash(program, tree, out);
+    if (*shell == "zsh") printZsh(program, tree, out);
+    if (*shell == "fish") printFish(program, tree, out);
+  });
+}
+
+}  // namespace railhead::usage

@@ -1,0 +1,140 @@
+#include "apps/usage/command_line.h"
+#include "apps/usage/command_tree.h"
+#include "apps/usage/completion.h"
+#include "src/os/process.h"
+
+#include <sstream>
+
+#include <CLI/CLI.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace railhead::usage {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// A program of the usual shape: commands below a command, a hidden one, a group of options.
+class Usage : public testing::Test {
+ protected:
+  Usage() {
+    app_.require_subcommand(0, 1);
+    auto* lab = app_.add_subcommand("lab", "Nodes");
+    lab->require_subcommand(0, 1);
+    auto* up = lab->add_subcommand("up", "Boot");
+    up->add_option("--deadline", deadline_, "seconds")->check(CLI::Range(1, 10));
+    up->final_callback([this] { ++ran_; });
+    lab->add_subcommand("keeper", "Hidden")->group("");
+    auto* logs = lab->add_subcommand("logs", "Console");
+    logs->add_option("node", node_, "the node")->required();
+    auto* bench = app_.add_subcommand("bench", "Measure");
+    auto* ends = bench->add_option_group("ends", "which end");
+    ends->add_option("--listen", node_, "here");
+    ends->add_option("--connect", node_, "there");
+    ends->require_option(1);
+    addCompletionCommand(app_, out_);
+  }
+
+  std::optional<ExitCode> run(std::vector<std::string> words) {
+    out_.str("");
+    err_.str("");
+    words.insert(words.begin(), "tool-x");
+    return parseCommandLine(app_, words, out_, err_);
+  }
+  std::string refusal(const std::vector<std::string>& words) {
+    EXPECT_EQ(run(words), ExitCode::kUsage);
+    EXPECT_EQ(out_.str(), "");
+    return err_.str();
+  }
+
+  int deadline_ = 0;
+  int ran_ = 0;
+  std::string node_;
+  std::ostringstream out_;
+  std::ostringstream err_;
+  CLI::App app_{"A tool", "tool-x"};
+};
+
+TEST_F(Usage, ACommandRunsAndAHelpSucceeds) {
+  EXPECT_EQ(run({"lab", "up", "--deadline", "3"}), std::nullopt);
+  EXPECT_EQ(ran_, 1);
+  EXPECT_EQ(deadline_, 3);
+  EXPECT_EQ(run({"lab", "--help"}), ExitCode::kOk);
+  EXPECT_THAT(out_.str(), HasSubstr("logs"));
+  EXPECT_EQ(ran_, 1);
+}
+
+TEST_F(Usage, ARefusalNamesTheProgramTheWordAndWhatIsAllowed) {
+  EXPECT_EQ(refusal({"nosuch"}),
+            "tool-x: 'nosuch' is no command; allowed: lab, bench, completion\n"
+            "  remedy: see tool-x --help\n");
+  EXPECT_EQ(refusal({"lab", "nosuch"}),
+            "tool-x: lab: 'nosuch' is no command; allowed: up, logs\n"
+            "  remedy: see tool-x lab --help\n");
+  EXPECT_EQ(refusal({}),
+            "tool-x: a command is needed; allowed: lab, bench, completion\n"
+            "  remedy: see tool-x --help\n");
+  EXPECT_THAT(refusal({"lab"}), HasSubstr("tool-x: lab: a command is needed; allowed: up, logs\n"));
+  EXPECT_THAT(refusal({"lab", "up", "now"}), HasSubstr("tool-x: lab up: 'now' is not expected\n"));
+  EXPECT_THAT(refusal({"lab", "logs", "--all"}),
+              HasSubstr("tool-x: lab logs: '--all' is no option of it; allowed: --help\n"));
+  EXPECT_THAT(refusal({"lab", "logs"}), HasSubstr("tool-x: lab logs: node is required\n"));
+  EXPECT_THAT(refusal({"lab", "logs", "--"}), HasSubstr("tool-x: lab logs: node is required\n"));
+  EXPECT_THAT(refusal({"lab", "up", "--deadline", "77"}),
+              testing::AllOf(testing::StartsWith("tool-x: lab up: --deadline"), HasSubstr("77"),
+                             HasSubstr("10")));
+  EXPECT_THAT(refusal({"bench"}),
+              testing::AllOf(testing::StartsWith("tool-x: bench: "), HasSubstr("--listen")));
+  EXPECT_EQ(ran_, 0);
+}
+
+TEST_F(Usage, TheTreeHasEveryCommandAndNoHiddenOne) {
+  const auto tree = commandTree(app_);
+  EXPECT_THAT(tree.at(""), ElementsAre("lab", "bench", "completion", "--help"));
+  EXPECT_THAT(tree.at("lab up"), ElementsAre("--help", "--deadline"));
+  EXPECT_THAT(tree.at("bench"), ElementsAre("--help", "--listen", "--connect"));
+  EXPECT_EQ(tree.count("lab keeper"), 0U);
+}
+
+// The words bash offers for a line, by running the script in it.
+TEST_F(Usage, BashTakesTheScriptAndCompletesWithIt) {
+  ASSERT_EQ(run({"completion", "bash"}), std::nullopt);
+  const std::string script = out_.str();
+  os::SystemProcessRunner runner;
+  const auto ran = [&](const std::string& text, std::vector<std::string> flags) {
+    os::ProcessSpec spec;
+    spec.argv = {"bash"};
+    spec.argv.insert(spec.argv.end(), flags.begin(), flags.end());
+    spec.input = text;
+    auto result = runner.run(spec);
+    EXPECT_TRUE(result.has_value());
+    EXPECT_EQ(result->exitCode, 0) << result->errorOutput;
+    EXPECT_EQ(result->errorOutput, "");
+    return result->output;
+  };
+  ran(script, {"-n"});
+  const auto offered = [&](const std::string& words, int at) {
+    return ran(script + "COMP_WORDS=(tool-x " + words + ")\nCOMP_CWORD=" + std::to_string(at) +
+                   "\n_tool_x\necho \"${COMPREPLY[*]}\"\n",
+               {});
+  };
+  EXPECT_EQ(offered("''", 1), "lab bench completion --help\n");
+  EXPECT_EQ(offered("lab u", 2), "up\n");
+  EXPECT_EQ(offered("lab up --deadline 3 --d", 5), "--deadline\n");
+  EXPECT_EQ(offered("lab logs spark-a --", 4), "--help\n");
+}
+
+TEST_F(Usage, EveryShellsScriptHasEveryPath) {
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    ASSERT_EQ(run({"completion", shell}), std::nullopt);
+    for (const char* part : {"'lab up'", "'lab logs'", "'bench'", "--deadline", "tool-x"}) {
+      EXPECT_THAT(out_.str(), HasSubstr(part)) << shell;
+    }
+    EXPECT_THAT(out_.str(), testing::Not(HasSubstr("keeper"))) << shell;
+  }
+  EXPECT_THAT(refusal({"completion", "tcsh"}), HasSubstr("tcsh"));
+}
+
+}  // namespace
+}  // namespace railhead::usage
