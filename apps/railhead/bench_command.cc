@@ -101,7 +101,10 @@ Result<bench::VerbsReport> run(const BenchVerbsSettings& settings, verbs::Verbs&
   targets.plan = settings.plan;
   RAILHEAD_TRY(targets.plan.check());
   RAILHEAD_TRY_ASSIGN(targets.ceiling, parseRate("--ceiling", settings.ceiling));
-  RAILHEAD_TRY_ASSIGN(targets.lineRate, parseRate("--line-rate", settings.lineRate));
+  for (const auto& text : settings.lineRates) {
+    RAILHEAD_TRY_ASSIGN(const auto rate, parseRate("--line-rate", text));
+    if (rate) targets.lineRates.push_back(*rate);
+  }
   if (settings.token.size() > 128 || settings.token.find('\n') != std::string::npos) {
     return Error(ErrorCode::kInvalidArgument, "--token " + railhead::quoted(settings.token) +
                                                   ": expected one line of at most 128 bytes");
@@ -153,8 +156,9 @@ void addVerbs(CLI::App* bench, Context& context) {
                           "payload rate one rail can reach at most, like 37Mbit (default: from "
                           "port and PCIe link, where they can be believed)");
   command
-      ->add_option("--line-rate", settings->lineRate,
-                   "rate of one rail's link, like 40Mbit: the ceiling is this less headers")
+      ->add_option("--line-rate", settings->lineRates,
+                   "rate of each rail's link, like 40Mbit, or once per rail: the ceiling is this "
+                   "less headers")
       ->excludes(ceiling);
   command->add_option("--token", settings->token,
                       "both ends must give the same (a name, not a password)");
@@ -178,12 +182,15 @@ void runBenchVerbs(const BenchVerbsSettings& settings, verbs::Verbs& verbs, Cont
     context.exitCode = exitCodeFor(report.error().code);
     return;
   }
-  progress.end();
-  if (settings.json) {
-    context.out << bench::toJson(*report) << '\n';
-  } else {
-    printVerbsReport(context.out, *report);
+  // The measurement is told also when it found wrong bytes: how many, and on which rail.
+  if (settings.json) context.out << bench::toJson(*report) << '\n';
+  if (report->failure) {
+    if (!progress.fail(*report->failure)) return fail(context, *report->failure);
+    context.exitCode = exitCodeFor(report->failure->code);
+    return;
   }
+  progress.end();
+  if (!settings.json) printVerbsReport(context.out, *report);
 }
 
 void addBenchCommand(CLI::App& app, Context& context) {

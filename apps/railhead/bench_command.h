@@ -21,8 +21,8 @@ struct BenchVerbsSettings {
   std::string connect;
   std::vector<std::string> rails;
   std::string token;
-  std::string ceiling;  // bit rates as text; empty: not given
-  std::string lineRate;
+  std::string ceiling;                 // a bit rate as text; empty: not given
+  std::vector<std::string> lineRates;  // one for all rails, or one for each
   bench::VerbsPlan plan;
   double timeout = 30;  // seconds to find the peer
   bool json = false;

@@ -56,7 +56,7 @@ class BenchVerbs : public testing::Test {
     settings_.plan.latencySeconds = 0.02;
     settings_.plan.latencySamples = 30;
     settings_.timeout = 10;
-    settings_.lineRate = "100Mbit";
+    settings_.lineRates = {"100Mbit"};
     for (const char* name : {"a0", "b0"}) fabric_.setRate(name, {100e6});
   }
 
@@ -107,6 +107,25 @@ TEST_F(BenchVerbs, AWrongByteIsExitThreeOnBothEnds) {
   EXPECT_EQ(connector.out, "");
 }
 
+TEST_F(BenchVerbs, JsonCountsTheWrongBytes) {
+  settings_.json = true;
+  fabric_.corruptByte("a0", 0, 5);
+  const auto [connector, listener] = both();
+  for (const Outcome* end : {&connector, &listener}) {
+    EXPECT_EQ(end->code, ExitCode::kCheckFailed);
+    const auto json = nlohmann::json::parse(end->out);
+    EXPECT_EQ(json.at("verified"), false);
+    EXPECT_EQ(json.at("bytes_wrong"), 1);
+    EXPECT_EQ(json.at("rails").at(0).at("bytes_wrong"), 1);
+    EXPECT_THAT(json.at("failure").get<std::string>(), HasSubstr("byte 5 is"));
+    EXPECT_THAT(end->err, HasSubstr("byte 5 is"));
+  }
+  const auto json = nlohmann::json::parse(connector.out);
+  EXPECT_TRUE(json.at("rails").at(0).at("gbps").is_null());
+  EXPECT_TRUE(json.at("rails").at(0).at("latency").is_null());
+  EXPECT_TRUE(json.at("all_rails").at("share").is_null());
+}
+
 TEST_F(BenchVerbs, AWrongTokenIsExitFourInOneLineAndARemedy) {
   settings_.timeout = 0.5;
   const auto [connector, listener] = both("other");
@@ -139,11 +158,11 @@ TEST_F(BenchVerbs, BadValuesAreExitTwoAndNamed) {
   settings_.connect = "nowhere";
   EXPECT_THAT(command(settings_, a_).err, HasSubstr("'nowhere'"));
   settings_.connect = "127.0.0.1:1";
-  settings_.lineRate = "fast";
+  settings_.lineRates = {"fast"};
   Outcome outcome = command(settings_, a_);
   EXPECT_EQ(outcome.code, ExitCode::kUsage);
   EXPECT_THAT(outcome.err, HasSubstr("--line-rate"));
-  settings_.lineRate = "";
+  settings_.lineRates = {};
   settings_.rails = {"no/device"};
   outcome = command(settings_, a_);
   EXPECT_EQ(outcome.code, ExitCode::kUsage);

@@ -26,7 +26,11 @@ class Client {
     if (!done.has_value()) finish.failure = done.error().message;
     // The peer may be the reason for the failure; then nobody is there to be told.
     const auto told = channel_.send(encode(finish), answerBy(0));
-    if (!done.has_value()) return std::move(done).error();
+    if (!done.has_value() && report_.bytesWrong == 0) return std::move(done).error();
+    if (!done.has_value()) {
+      report_.failure = std::move(done).error();
+      return std::move(report_);
+    }
     RAILHEAD_TRY(told);
     report_.verified = true;
     return std::move(report_);
@@ -57,7 +61,7 @@ class Client {
       const DeviceEnvironment nothing;
       const auto& devices = session_.environment.devices;
       rail.ceiling = ceilingOf(rails_[i].choice().device, i < devices.size() ? devices[i] : nothing,
-                               rail.mtu, targets_);
+                               rail.mtu, targets_, i);
       report_.rails.push_back(std::move(rail));
     }
     return {};
@@ -115,16 +119,19 @@ class Client {
     const std::uint64_t bytes = std::min(messages, slots) * plan_.messageBytes;
     RAILHEAD_TRY_ASSIGN(const Reply reply,
                         ask(CommandKind::kVerify, rail, seedFor(phase, rail), bytes));
-    if (reply.mismatch) {
-      return wrongBytes(rails_[rail].label() + ", as the peer received it", *reply.mismatch,
-                        plan_.bufferBytes());
-    }
-    countChecked(rail);
-    return {};
+    return judge(rail, ", as the peer received it", reply.mismatch);
   }
-  void countChecked(std::size_t rail) {
+  Result<void> judge(std::size_t rail, const char* direction,
+                     const std::optional<Mismatch>& mismatch) {
     report_.rails[rail].bytesChecked += plan_.bufferBytes();
     report_.bytesChecked += plan_.bufferBytes();
+    if (!mismatch) return {};
+    // The count is the peer's word: never more than was compared.
+    const std::uint64_t wrong =
+        std::clamp<std::uint64_t>(mismatch->wrongBytes, 1, plan_.bufferBytes());
+    report_.rails[rail].bytesWrong += wrong;
+    report_.bytesWrong += wrong;
+    return wrongBytes(rails_[rail].label() + direction, *mismatch, plan_.bufferBytes());
   }
 
   Result<void> checkBothWays(std::size_t rail) {
@@ -145,12 +152,8 @@ class Client {
     RAILHEAD_TRY(rail.expectFences());
     RAILHEAD_TRY(ask(CommandKind::kWrite, index, seed));
     RAILHEAD_TRY(rail.awaitFences(Clock::now() + kStallLimit, channel_.fd()));
-    const auto mismatch = findMismatch(rail.incoming(), seed, rail.incoming().size());
-    if (mismatch) {
-      return wrongBytes(rail.label() + ", written by the peer", *mismatch, rail.incoming().size());
-    }
-    countChecked(index);
-    return {};
+    return judge(index, ", written by the peer",
+                 findMismatch(rail.incoming(), seed, rail.incoming().size()));
   }
 
   Result<void> measureLatency(std::size_t rail, std::vector<double>& all) {
@@ -213,6 +216,12 @@ class Client {
 Result<VerbsReport> runVerbs(const VerbsSession& session, const Endpoint& peer,
                              const VerbsTargets& targets) {
   RAILHEAD_TRY(targets.plan.check());
+  const std::size_t rates = targets.lineRates.size();
+  if (rates > 1 && rates != session.rails.size()) {
+    return Error(ErrorCode::kInvalidArgument, std::to_string(rates) + " line rates are given for " +
+                                                  std::to_string(session.rails.size()) +
+                                                  " rails; allowed: one for all, or one for each");
+  }
   if (session.progress) session.progress("looking for the peer at " + peer.toString());
   RAILHEAD_TRY_ASSIGN(Channel channel,
                       meetAsConnector(peer, {kVerbsPurpose, session.token}, session.meetBy));

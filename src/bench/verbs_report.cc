@@ -12,13 +12,17 @@ Json toJson(const std::optional<Ceiling>& ceiling) {
   return {{"gbps", ceiling->rate.gbps()}, {"explanation", ceiling->explanation}};
 }
 
+// A rate of 0 was never measured: the test ended before.
+Json rateJson(BitRate rate) { return rate.bitsPerSecond > 0 ? Json(rate.gbps()) : Json(nullptr); }
+
 Json shareJson(BitRate rate, const std::optional<Ceiling>& ceiling) {
-  const auto share = shareOf(rate, ceiling);
+  const auto share = rate.bitsPerSecond > 0 ? shareOf(rate, ceiling) : std::nullopt;
   return share ? Json(*share) : Json(nullptr);
 }
 
 // Keys carry the unit: "median_us", "mean_gbps".
 Json toJson(const Summary& summary, const std::string& unit) {
+  if (summary.count == 0) return nullptr;
   return {{"samples", summary.count},         {"min_" + unit, summary.minimum},
           {"median_" + unit, summary.median}, {"p99_" + unit, summary.p99},
           {"max_" + unit, summary.maximum},   {"mean_" + unit, summary.mean},
@@ -36,12 +40,13 @@ Json toJson(const RailResult& rail, bool measured) {
               {"peer_gid", rail.peer.gid.toString()},
               {"peer_address", rail.peer.gid.ip().toString()},
               {"mtu", rail.mtu},
-              {"bytes_checked", rail.bytesChecked}};
+              {"bytes_checked", rail.bytesChecked},
+              {"bytes_wrong", rail.bytesWrong}};
   if (!measured) return out;
-  out["gbps"] = rail.rate.gbps();
+  out["gbps"] = rateJson(rail.rate);
   out["share"] = shareJson(rail.rate, rail.ceiling);
   out["ceiling"] = toJson(rail.ceiling);
-  out["gbps_together"] = rail.rateTogether.gbps();
+  out["gbps_together"] = rateJson(rail.rateTogether);
   out["intervals"] = toJson(rail.intervals, "gbps");
   out["latency"] = toJson(rail.latency, "us");
   return out;
@@ -76,6 +81,8 @@ std::string toJson(const VerbsReport& report) {
               {"peer", report.peer},
               {"verified", report.verified},
               {"bytes_checked", report.bytesChecked},
+              {"bytes_wrong", report.bytesWrong},
+              {"failure", report.failure ? report.failure->message : ""},
               {"plan",
                {{"message_bytes", report.plan.messageBytes},
                 {"outstanding", report.plan.outstanding},
@@ -85,7 +92,7 @@ std::string toJson(const VerbsReport& report) {
               {"rails", std::move(rails)},
               {"environment", toJson(report.environment)}};
   if (!report.connector) return dumped(out, 2);
-  out["all_rails"] = {{"gbps", report.allRails.gbps()},
+  out["all_rails"] = {{"gbps", rateJson(report.allRails)},
                       {"share", shareJson(report.allRails, report.allRailsCeiling)},
                       {"ceiling", toJson(report.allRailsCeiling)}};
   out["latency"] = toJson(report.latency, "us");

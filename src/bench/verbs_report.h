@@ -26,6 +26,7 @@ struct RailResult {
   Summary latency;       // microseconds, half a round trip
   std::optional<Ceiling> ceiling;
   std::uint64_t bytesChecked = 0;
+  std::uint64_t bytesWrong = 0;
 };
 
 struct StepTime {
@@ -44,6 +45,10 @@ struct VerbsReport {
   Summary latency;                         // of every rail's samples
   bool verified = false;                   // every byte that was checked was right
   std::uint64_t bytesChecked = 0;
+  std::uint64_t bytesWrong = 0;
+  // Set when wrong bytes ended the test: where, which and how many. What comes after that step was
+  // not measured: its rates and summaries are zero.
+  std::optional<Error> failure;
   Environment environment;
   Environment peerEnvironment;
   std::vector<StepTime> steps;

@@ -22,7 +22,7 @@ class Server {
     }
     RAILHEAD_TRY(channel_.send(encode(*welcome), answerBy(0)));
     RAILHEAD_TRY(follow());
-    report_.verified = true;
+    report_.verified = !report_.failure;
     return std::move(report_);
   }
 
@@ -102,16 +102,18 @@ class Server {
     reply.mismatch = findMismatch(rail.incoming(), command.seed, command.bytes);
     report_.rails[command.rail].bytesChecked += rail.incoming().size();
     report_.bytesChecked += rail.incoming().size();
-    if (reply.mismatch && !failure_) {
-      failure_ = wrongBytes(rail.label() + ", written by the peer", *reply.mismatch,
-                            rail.incoming().size());
+    if (!reply.mismatch) return {};
+    report_.rails[command.rail].bytesWrong += reply.mismatch->wrongBytes;
+    report_.bytesWrong += reply.mismatch->wrongBytes;
+    if (!report_.failure) {
+      report_.failure = wrongBytes(rail.label() + ", written by the peer", *reply.mismatch,
+                                   rail.incoming().size());
     }
     return {};
   }
 
   Result<void> finish(const Command& command) {
-    if (failure_) return *failure_;
-    if (command.failure.empty()) return {};
+    if (report_.failure || command.failure.empty()) return {};
     return Error(ErrorCode::kCheckFailed, "the peer reports: " + command.failure);
   }
 
@@ -119,7 +121,6 @@ class Server {
   Channel channel_;
   VerbsPlan plan_;
   std::vector<OpenRail> rails_;
-  std::optional<Error> failure_;
   VerbsReport report_;
 };
 

@@ -30,13 +30,14 @@ std::optional<std::size_t> sameSubnet(const std::vector<RailChoice>& own,
 
 std::optional<Ceiling> ceilingOf(const verbs::DeviceInfo& device,
                                  const DeviceEnvironment& environment, int mtu,
-                                 const VerbsTargets& targets) {
+                                 const VerbsTargets& targets, std::size_t rail) {
   if (targets.ceiling) return Ceiling{*targets.ceiling, "given for this rail"};
   std::vector<Ceiling> known;
   const bool believed = !device.software && device.portRate.bitsPerSecond > 0;
-  const auto line = targets.lineRate ? targets.lineRate
-                    : believed       ? std::optional(device.portRate)
-                                     : std::nullopt;
+  std::optional<BitRate> line;
+  if (believed) line = device.portRate;
+  if (targets.lineRates.size() == 1) line = targets.lineRates.front();
+  if (targets.lineRates.size() > 1) line = targets.lineRates.at(rail);
   if (line) {
     if (const auto wire = wireCeiling(*line, mtu); wire.has_value()) known.push_back(*wire);
   }

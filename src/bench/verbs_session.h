@@ -4,8 +4,11 @@
 // byte, in both directions, on each rail, and the bandwidth buffers as well. Everything has a
 // deadline; a peer that dies, or a rail that does not carry, ends both sides with an Error:
 //   kEnvironment / kPermissionDenied   no peer, wrong token, a device that cannot be used
-//   kCheckFailed                       wrong bytes, a rail that does not carry, a peer that left
+//   kCheckFailed                       a rail that does not carry, a peer that left, or that found
+//                                      a wrong byte
 //   kInvalidArgument                   a plan out of bounds
+// An end that knows of wrong bytes itself (the connecting end of all, the listening end of those it
+// received) returns its report, with `failure` set and the bytes counted.
 // One thread each; nothing is left registered or running afterwards.
 #pragma once
 
@@ -15,6 +18,7 @@
 #include "src/bench/verbs_report.h"
 #include "src/verbs/verbs.h"
 
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
@@ -35,9 +39,9 @@ struct VerbsSession {
 
 struct VerbsTargets {
   VerbsPlan plan;
-  // Of each rail, when known better than from the device.
-  std::optional<BitRate> lineRate;  // headers are deducted
-  std::optional<BitRate> ceiling;   // taken as it is
+  // When known better than from the device.
+  std::vector<BitRate> lineRates;  // headers are deducted; one for all rails, or one for each
+  std::optional<BitRate> ceiling;  // of each rail, taken as it is
 };
 
 // `listener` is a listening TCP socket (listenTcp). Serves one peer.
@@ -50,7 +54,7 @@ Result<VerbsReport> runVerbs(const VerbsSession& session, const Endpoint& peer,
 // rate (not of soft devices, which report nonsense) and the PCIe link.
 std::optional<Ceiling> ceilingOf(const verbs::DeviceInfo& device,
                                  const DeviceEnvironment& environment, int mtu,
-                                 const VerbsTargets& targets);
+                                 const VerbsTargets& targets, std::size_t rail);
 
 // Own rails in the order of the peer's: by subnet when that is unambiguous, else as they stand.
 // kCheckFailed when the counts differ.

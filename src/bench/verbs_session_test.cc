@@ -94,7 +94,7 @@ TEST_F(VerbsSessionTest, MeasuresAndVerifiesBothRails) {
 }
 
 TEST_F(VerbsSessionTest, TheJsonHoldsWhatItsPageSays) {
-  targets_.lineRate = BitRate{200e6};
+  targets_.lineRates = {BitRate{200e6}};
   const Outcome outcome = run();
   ASSERT_TRUE(outcome.connector.has_value()) << outcome.connector.error().describe();
   const auto json = nlohmann::json::parse(toJson(*outcome.connector));
@@ -144,23 +144,32 @@ TEST_F(VerbsSessionTest, AByteCorruptedOnTheWayOutIsFoundWithItsOffset) {
   // Write 2 of the outgoing check carries bytes 8192..12287 of the buffer.
   fabric_.corruptByte("a0", 2, 100);
   const Outcome outcome = run();
-  ASSERT_FALSE(outcome.connector.has_value());
-  EXPECT_EQ(outcome.connector.error().code, ErrorCode::kCheckFailed);
-  EXPECT_THAT(outcome.connector.error().message, HasSubstr("rail 0"));
-  EXPECT_THAT(outcome.connector.error().message, HasSubstr("byte 8292 is"));
-  EXPECT_THAT(outcome.connector.error().message, HasSubstr("1 of 16384 bytes"));
-  ASSERT_FALSE(outcome.listener.has_value());
-  EXPECT_EQ(outcome.listener.error().code, ErrorCode::kCheckFailed);
-  EXPECT_THAT(outcome.listener.error().message, HasSubstr("byte 8292 is"));
+  ASSERT_TRUE(outcome.connector.has_value()) << outcome.connector.error().describe();
+  ASSERT_TRUE(outcome.connector->failure.has_value());
+  EXPECT_EQ(outcome.connector->failure->code, ErrorCode::kCheckFailed);
+  EXPECT_THAT(outcome.connector->failure->message, HasSubstr("rail 0"));
+  EXPECT_THAT(outcome.connector->failure->message, HasSubstr("byte 8292 is"));
+  EXPECT_THAT(outcome.connector->failure->message, HasSubstr("1 of 16384 bytes"));
+  EXPECT_FALSE(outcome.connector->verified);
+  EXPECT_EQ(outcome.connector->bytesWrong, 1U);
+  EXPECT_EQ(outcome.connector->rails[0].bytesWrong, 1U);
+  EXPECT_EQ(outcome.connector->bytesChecked, 16384U);
+  ASSERT_TRUE(outcome.listener.has_value()) << outcome.listener.error().describe();
+  ASSERT_TRUE(outcome.listener->failure.has_value());
+  EXPECT_FALSE(outcome.listener->verified);
+  EXPECT_EQ(outcome.listener->bytesWrong, 1U);
+  EXPECT_EQ(outcome.listener->failure->code, ErrorCode::kCheckFailed);
+  EXPECT_THAT(outcome.listener->failure->message, HasSubstr("byte 8292 is"));
   EXPECT_EQ(fabric_.liveObjects(), 0U);
 }
 
 TEST_F(VerbsSessionTest, AByteCorruptedOnTheWayBackIsFoundAndBothEndsFail) {
   fabric_.corruptByte("b1", 0, 7);
   const Outcome outcome = run();
-  ASSERT_FALSE(outcome.connector.has_value());
-  EXPECT_THAT(outcome.connector.error().message, HasSubstr("rail 1"));
-  EXPECT_THAT(outcome.connector.error().message, HasSubstr("byte 7 is"));
+  ASSERT_TRUE(outcome.connector.has_value()) << outcome.connector.error().describe();
+  ASSERT_TRUE(outcome.connector->failure.has_value());
+  EXPECT_THAT(outcome.connector->failure->message, HasSubstr("rail 1"));
+  EXPECT_THAT(outcome.connector->failure->message, HasSubstr("byte 7 is"));
   ASSERT_FALSE(outcome.listener.has_value());
   EXPECT_EQ(outcome.listener.error().code, ErrorCode::kCheckFailed);
   EXPECT_THAT(outcome.listener.error().message, HasSubstr("byte 7 is"));
@@ -169,9 +178,11 @@ TEST_F(VerbsSessionTest, AByteCorruptedOnTheWayBackIsFoundAndBothEndsFail) {
 TEST_F(VerbsSessionTest, AWriteThatNeverArrivedIsFound) {
   fabric_.dropWrite("a0", 1);
   const Outcome outcome = run();
-  ASSERT_FALSE(outcome.connector.has_value());
-  EXPECT_THAT(outcome.connector.error().message, HasSubstr("byte 4096 is"));
-  EXPECT_THAT(outcome.connector.error().message, HasSubstr("4096 of 16384 bytes"));
+  ASSERT_TRUE(outcome.connector.has_value()) << outcome.connector.error().describe();
+  ASSERT_TRUE(outcome.connector->failure.has_value());
+  EXPECT_THAT(outcome.connector->failure->message, HasSubstr("byte 4096 is"));
+  EXPECT_THAT(outcome.connector->failure->message, HasSubstr("4096 of 16384 bytes"));
+  EXPECT_EQ(outcome.connector->bytesWrong, 4096U);
 }
 
 TEST_F(VerbsSessionTest, TheBandwidthBuffersAreVerifiedToo) {
@@ -182,10 +193,24 @@ TEST_F(VerbsSessionTest, TheBandwidthBuffersAreVerifiedToo) {
   fabric_.setRate("a0", {4e6});  // 8 ms a message: the time ends before any slot comes twice
   fabric_.corruptByte("a0", 4 + 1 + 21 + 1, 50);
   const Outcome outcome = run();
-  ASSERT_FALSE(outcome.connector.has_value());
-  EXPECT_EQ(outcome.connector.error().code, ErrorCode::kCheckFailed);
-  EXPECT_THAT(outcome.connector.error().message, HasSubstr("1 of 16384 bytes"));
-  EXPECT_THAT(outcome.connector.error().message, HasSubstr("byte 4146 is"));
+  ASSERT_TRUE(outcome.connector.has_value()) << outcome.connector.error().describe();
+  ASSERT_TRUE(outcome.connector->failure.has_value());
+  EXPECT_EQ(outcome.connector->failure->code, ErrorCode::kCheckFailed);
+  EXPECT_THAT(outcome.connector->failure->message, HasSubstr("1 of 16384 bytes"));
+  EXPECT_THAT(outcome.connector->failure->message, HasSubstr("byte 4146 is"));
+}
+
+TEST_F(VerbsSessionTest, EachRailHasTheCeilingOfItsOwnLine) {
+  targets_.lineRates = {BitRate{200e6}, BitRate{100e6}};
+  const Outcome outcome = run();
+  ASSERT_TRUE(outcome.connector.has_value()) << outcome.connector.error().describe();
+  const auto& rails = outcome.connector->rails;
+  EXPECT_DOUBLE_EQ(rails[0].ceiling->rate.gbps(), 2 * rails[1].ceiling->rate.gbps());
+  targets_.lineRates.push_back(BitRate{1e6});
+  const auto refused = runVerbs(session(a_), endpoint_, targets_);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_THAT(refused.error().message, HasSubstr("3 line rates are given for 2 rails"));
 }
 
 TEST_F(VerbsSessionTest, ARailThatDoesNotCarryIsNamed) {
@@ -293,16 +318,16 @@ TEST(CeilingOf, ExplicitBeatsComputedAndSoftPortsAreNotBelieved) {
   device.portRate = {200e9};
   DeviceEnvironment environment;
   environment.pcie = pcieCeiling(4, 32).value();
-  EXPECT_NEAR(ceilingOf(device, environment, 4096, {})->rate.gbps(), 126.03, 0.01);
+  EXPECT_NEAR(ceilingOf(device, environment, 4096, {}, 0)->rate.gbps(), 126.03, 0.01);
   environment.pcie.reset();
-  EXPECT_NEAR(ceilingOf(device, environment, 4096, {})->rate.gbps(), 196.07, 0.01);
+  EXPECT_NEAR(ceilingOf(device, environment, 4096, {}, 0)->rate.gbps(), 196.07, 0.01);
   device.software = true;
-  EXPECT_FALSE(ceilingOf(device, environment, 4096, {}).has_value());
+  EXPECT_FALSE(ceilingOf(device, environment, 4096, {}, 0).has_value());
   VerbsTargets targets;
-  targets.lineRate = BitRate{40e6};
-  EXPECT_NEAR(ceilingOf(device, environment, 1024, targets)->rate.gbps(), 0.03703, 1e-4);
+  targets.lineRates = {BitRate{40e6}};
+  EXPECT_NEAR(ceilingOf(device, environment, 1024, targets, 0)->rate.gbps(), 0.03703, 1e-4);
   targets.ceiling = BitRate{50e6};
-  EXPECT_DOUBLE_EQ(ceilingOf(device, environment, 1024, targets)->rate.gbps(), 0.05);
+  EXPECT_DOUBLE_EQ(ceilingOf(device, environment, 1024, targets, 0)->rate.gbps(), 0.05);
 }
 
 }  // namespace
