@@ -28,21 +28,22 @@ std::vector<std::string> inPod(const report::Pod& pod, std::vector<std::string> 
   return argv;
 }
 
-// Both ends at once; the connecting end's output. When both fail the connecting end's error is
-// told, unless the listening end never came up.
-Result<std::string> runBoth(const PodEnd& listener, std::vector<std::string> listen,
-                            const PodEnd& connector, std::vector<std::string> connect) {
+// Both ends at once; the connecting end's output, also when it fails, and the connecting end's
+// error with the other one's behind it.
+NodeShell::Ran runBoth(const PodEnd& listener, std::vector<std::string> listen,
+                       const PodEnd& connector, std::vector<std::string> connect) {
   auto server = std::async(std::launch::async, [&] {
     return listener.shell.run(inPod(listener.pod, std::move(listen)), {}, kMeasureDeadline);
   });
-  auto client = connector.shell.run(inPod(connector.pod, std::move(connect)), {}, kMeasureDeadline);
+  auto client =
+      connector.shell.attempt(inPod(connector.pod, std::move(connect)), {}, kMeasureDeadline);
   auto served = server.get();
-  if (!client.has_value()) {
-    if (!served.has_value())
-      client.error().message += " (the other end: " + served.error().message + ")";
-    return client;
+  if (served.has_value()) return client;
+  if (client.failure) {
+    client.failure->message += " (the other end: " + served.error().message + ")";
+  } else {
+    client.failure = std::move(served).error();
   }
-  if (!served.has_value()) return std::move(served).error();
   return client;
 }
 
@@ -87,8 +88,11 @@ Result<report::Rdma> parseBench(std::string_view text, const report::Pod& from,
                                           ": expected its JSON report");
   }
   report::Rdma rdma;
+  rdma.from = from.fullName();
+  rdma.to = to.fullName();
   rdma.verified = json.value("verified", false);
   rdma.bytesChecked = countAt(json, "bytes_checked");
+  rdma.bytesWrong = countAt(json, "bytes_wrong");
   if (const Json& plan = json.value("plan", Json::object()); plan.is_object()) {
     rdma.messageBytes = countAt(plan, "message_bytes");
     rdma.seed = std::to_string(countAt(plan, "seed"));
@@ -109,6 +113,7 @@ Result<report::Rdma> parseBench(std::string_view text, const report::Pod& from,
     one.latencyUs = numberAt(rail, "/latency/median_us");
     one.latencyP99Us = numberAt(rail, "/latency/p99_us");
     one.bytesChecked = countAt(rail, "bytes_checked");
+    one.bytesWrong = countAt(rail, "bytes_wrong");
     rdma.perRail.push_back(std::move(one));
   }
   if (rdma.perRail.empty()) return Error(ErrorCode::kCorrupt, "railhead bench reported no rail");
@@ -119,21 +124,47 @@ Result<report::Rdma> parseBench(std::string_view text, const report::Pod& from,
   return rdma;
 }
 
-Result<report::Rdma> measureRdma(const PodEnd& from, const PodEnd& to, const MeasurePlan& plan) {
+Result<void> measureRdma(const PodEnd& from, const PodEnd& to, const MeasurePlan& plan,
+                         report::Rdma& rdma) {
   const std::string where = bareAddress(to.pod.interfaces.front().address) + ":" + kBenchPort;
-  std::ostringstream rate;
-  rate << static_cast<std::uint64_t>(plan.lineRate.bitsPerSecond);
-  RAILHEAD_TRY_ASSIGN(
-      const std::string output,
+  std::vector<std::string> connect{"railhead",  "bench",
+                                   "verbs",     "--connect",
+                                   where,       "--token",
+                                   "demo",      "--json",
+                                   "--size",    std::to_string(plan.messageBytes),
+                                   "--seconds", std::to_string(plan.seconds)};
+  for (const BitRate rate : plan.lineRates) {
+    connect.insert(connect.end(),
+                   {"--line-rate", std::to_string(static_cast<std::uint64_t>(rate.bitsPerSecond))});
+  }
+  const auto ran =
       runBoth(to, {"railhead", "bench", "verbs", "--listen", where, "--token", "demo", "--json"},
-              from,
-              {"railhead", "bench", "verbs", "--connect", where, "--token", "demo", "--json",
-               "--size", std::to_string(plan.messageBytes), "--seconds",
-               std::to_string(plan.seconds), "--line-rate", rate.str()}));
-  RAILHEAD_TRY_ASSIGN(report::Rdma rdma, parseBench(output, from.pod, to.pod));
+              from, std::move(connect));
+  auto parsed = parseBench(ran.output, from.pod, to.pod);
+  if (parsed.has_value()) rdma = std::move(*parsed);  // with wrong bytes it fails and reports
+  if (ran.failure) return *ran.failure;
+  if (!parsed.has_value()) return std::move(parsed).error();
   if (!rdma.verified)
     return Error(ErrorCode::kCheckFailed, "railhead bench: not every byte arrived right");
-  return rdma;
+  return {};
+}
+
+report::Rdma joinPairs(const std::vector<report::Rdma>& pairs) {
+  const auto speed = [](const report::Rdma& pair) {
+    return pair.verified ? pair.bothRailsGbps.value_or(0) : -1;
+  };
+  report::Rdma all = *std::min_element(
+      pairs.begin(), pairs.end(),
+      [&](const auto& left, const auto& right) { return speed(left) < speed(right); });
+  all.bytesChecked = 0;
+  all.bytesWrong = 0;
+  all.perRail.clear();
+  for (const auto& pair : pairs) {
+    all.bytesChecked += pair.bytesChecked;
+    all.bytesWrong += pair.bytesWrong;
+    all.perRail.insert(all.perRail.end(), pair.perRail.begin(), pair.perRail.end());
+  }
+  return all;
 }
 
 Result<double> parsePerftest(std::string_view output) {
@@ -164,7 +195,8 @@ Result<void> measurePerftest(const PodEnd& from, const PodEnd& to, const Measure
   RAILHEAD_TRY_ASSIGN(const std::string targetGid, gidIndex(to, target));
   // As many messages as the line carries in the wanted time; perftest wants at least its queue
   // depth.
-  const double perSecond = plan.lineRate.bitsPerSecond / 8 / static_cast<double>(plan.messageBytes);
+  const double perSecond =
+      plan.lineRates.front().bitsPerSecond / 8 / static_cast<double>(plan.messageBytes);
   const auto iterations =
       std::max<std::uint64_t>(64, static_cast<std::uint64_t>(perSecond * plan.seconds));
   const auto command = [&](const std::string& device, const std::string& gid) {
@@ -191,10 +223,14 @@ Result<void> measurePerftest(const PodEnd& from, const PodEnd& to, const Measure
   connect.insert(
       connect.begin(),
       {"sh", "-c", "for i in 1 2 3 4 5 6; do \"$@\" && exit 0; sleep 1; done; exit 1", "sh"});
-  RAILHEAD_TRY_ASSIGN(const std::string output, runBoth(to, listen, from, connect));
-  RAILHEAD_TRY_ASSIGN(const double gbps, parsePerftest(output));
+  const auto ran = runBoth(to, listen, from, connect);
+  if (ran.failure) return *ran.failure;
+  RAILHEAD_TRY_ASSIGN(const double gbps, parsePerftest(ran.output));
   rdma.perftestGbps = gbps;
-  rdma.perRail.front().perftestGbps = gbps;
+  for (auto& rail : rdma.perRail) {
+    const bool here = rail.from == from.pod.fullName() && rail.to == to.pod.fullName();
+    if (here && rail.rail == source.rail) rail.perftestGbps = gbps;
+  }
   return {};
 }
 

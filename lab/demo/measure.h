@@ -7,6 +7,8 @@
 #include "src/base/result.h"
 #include "src/report/model/report.h"
 
+#include <vector>
+
 namespace railhead::lab {
 
 struct PodEnd {
@@ -15,16 +17,22 @@ struct PodEnd {
 };
 
 struct MeasurePlan {
-  BitRate lineRate;  // of one rail
+  std::vector<BitRate> lineRates;  // of each rail's link, in the order of the pod's interfaces
   double seconds = 4;
   std::uint64_t messageBytes = 64 * 1024;
 };
 
 // Every byte checked in both directions; bandwidth over each rail alone and all at once; latency.
-// kCheckFailed when a byte is wrong.
-Result<report::Rdma> measureRdma(const PodEnd& from, const PodEnd& to, const MeasurePlan& plan);
+// kCheckFailed when a byte is wrong: `rdma` then says how many.
+Result<void> measureRdma(const PodEnd& from, const PodEnd& to, const MeasurePlan& plan,
+                         report::Rdma& rdma);
 
-// ib_write_bw over the first rail. Adds perftest_gbps to `rdma`.
+// Several pairs' measurements as one: bytes added up, rails listed pair after pair. Every other
+// figure, from and to included, is the slowest pair's: the one with a wrong byte, else the one with
+// the lowest bandwidth over all rails. Pure; `pairs` is not empty.
+report::Rdma joinPairs(const std::vector<report::Rdma>& pairs);
+
+// ib_write_bw over the first rail of one pair. Adds perftest_gbps to `rdma` and to that rail of it.
 Result<void> measurePerftest(const PodEnd& from, const PodEnd& to, const MeasurePlan& plan,
                              report::Rdma& rdma);
 

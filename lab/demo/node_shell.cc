@@ -34,18 +34,26 @@ ErrorCode classOf(int exitCode) {
 
 }  // namespace
 
-Result<std::string> NodeShell::run(const std::vector<std::string>& argv, const std::string& input,
-                                   std::chrono::seconds deadline) const {
+NodeShell::Ran NodeShell::attempt(const std::vector<std::string>& argv, const std::string& input,
+                                  std::chrono::seconds deadline) const {
   ExecOptions options;
   options.input = input;
   options.deadline = deadline;
-  RAILHEAD_TRY_ASSIGN(ExecResult done,
-                      lab_->exec(node_, argv, options).addContext(node_ + ": " + argv.front()));
-  if (done.exitCode == 0) return std::move(done.output);
-  const auto said = lastOf(done.errorOutput.empty() ? done.output : done.errorOutput, 3);
-  return Error(classOf(done.exitCode), node_ + ": " + join(argv, " ") + ": exit " +
-                                           std::to_string(done.exitCode) +
-                                           (said.empty() ? "" : ": " + join(said, "; ")));
+  auto done = lab_->exec(node_, argv, options).addContext(node_ + ": " + argv.front());
+  if (!done.has_value()) return {{}, std::move(done).error()};
+  if (done->exitCode == 0) return {std::move(done->output), {}};
+  const auto said = lastOf(done->errorOutput.empty() ? done->output : done->errorOutput, 3);
+  Error failure(classOf(done->exitCode), node_ + ": " + join(argv, " ") + ": exit " +
+                                             std::to_string(done->exitCode) +
+                                             (said.empty() ? "" : ": " + join(said, "; ")));
+  return {std::move(done->output), std::move(failure)};
+}
+
+Result<std::string> NodeShell::run(const std::vector<std::string>& argv, const std::string& input,
+                                   std::chrono::seconds deadline) const {
+  Ran ran = attempt(argv, input, deadline);
+  if (ran.failure) return std::move(*ran.failure);
+  return std::move(ran.output);
 }
 
 Result<void> NodeShell::writeFile(const std::string& path, const std::string& content) const {

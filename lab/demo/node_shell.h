@@ -5,6 +5,7 @@
 #include "src/base/result.h"
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,14 @@ class NodeShell {
   // command's own last line of complaint; exit codes 2, 3 and 4 keep their class.
   Result<std::string> run(const std::vector<std::string>& argv, const std::string& input = {},
                           std::chrono::seconds deadline = std::chrono::seconds(60)) const;
+  // The same with standard output kept also when the command failed: a check that does not hold
+  // has still something to tell.
+  struct Ran {
+    std::string output;
+    std::optional<Error> failure;
+  };
+  Ran attempt(const std::vector<std::string>& argv, const std::string& input = {},
+              std::chrono::seconds deadline = std::chrono::seconds(60)) const;
   Result<void> writeFile(const std::string& path,
                          const std::string& content) const;  // makes the folder
   // Starts a command that stays, with its output in /run/railhead-lab/<name>.log.

@@ -1,5 +1,6 @@
 #include "lab/demo/picture.h"
 
+#include "lab/demo/scenario.h"
 #include "src/base/text.h"
 
 #include <algorithm>
@@ -169,6 +170,47 @@ Result<report::Pod> podPicture(const std::string& node, const std::string& podNa
                node + ": the agent has no attachment of pod " + podNamespace + "/" + pod);
 }
 
+void placePod(report::Node& node, const report::Pod& pod) {
+  for (auto& set : node.railSets) {
+    if (set.id == pod.railSet) set.pod = pod.fullName();
+  }
+  for (auto& pf : node.pfs) {
+    for (auto& vf : pf.vfs) {
+      for (const auto& interface : pod.interfaces) {
+        if (interface.vf != vf.pci) continue;
+        vf.netdev.clear();
+        if (!interface.mac.empty()) vf.mac = interface.mac;
+        vf.pod = pod.fullName();
+        vf.railSet = pod.railSet;
+      }
+    }
+  }
+}
+
+Result<std::vector<BitRate>> lineRates(const Topology& topology, std::size_t index,
+                                       const report::Node& node, const report::Pod& pod) {
+  std::vector<BitRate> rates;
+  for (const auto& interface : pod.interfaces) {
+    const LinkSpec* link = nullptr;
+    for (const auto& pf : node.pfs) {
+      const bool behind = std::any_of(pf.vfs.begin(), pf.vfs.end(),
+                                      [&](const auto& vf) { return vf.pci == interface.vf; });
+      if (!behind) continue;
+      const auto& specs = topology.nodes[index].pfs;
+      for (std::size_t i = 0; i < specs.size(); ++i) {
+        if (specs[i].name == pf.name) link = topology.linkOf({index, i});
+      }
+    }
+    if (link == nullptr) {
+      return Error(ErrorCode::kNotFound, node.name + ": " + interface.name + " of pod " +
+                                             pod.fullName() + " (VF " + interface.vf +
+                                             ") is on a PF without a link");
+    }
+    rates.push_back(link->rate);
+  }
+  return rates;
+}
+
 report::Topology topologyPicture(const Topology& topology) {
   report::Topology picture;
   picture.name = topology.name;
@@ -179,9 +221,7 @@ report::Topology topologyPicture(const Topology& topology) {
     for (const auto& end : link.ends) {
       const std::string& pf = topology.nodes[end.node].pfs[end.pf].name;
       one.ends.push_back({topology.nodes[end.node].name, pf});
-      for (const auto& [first, second] : topology.twins) {
-        if (pf == second) one.rail = 1;
-      }
+      one.rail = std::max(one.rail, railOfPf(topology, pf));
     }
     picture.links.push_back(std::move(one));
   }

@@ -9,6 +9,51 @@ namespace railhead::lab {
 
 std::size_t railsPerSet(const Topology& topology) { return topology.twins.empty() ? 1 : 2; }
 
+int railOfPf(const Topology& topology, const std::string& pf) {
+  return std::any_of(topology.twins.begin(), topology.twins.end(),
+                     [&](const auto& twins) { return twins.second == pf; })
+             ? 1
+             : 0;
+}
+
+namespace {
+
+// Every cable of `from` leads to a PF of `to` that carries the same rail.
+bool reaches(const Topology& topology, std::size_t from, std::size_t to) {
+  bool any = false;
+  for (const auto& link : topology.links) {
+    for (const auto& end : link.ends) {
+      if (end.node != from) continue;
+      const int rail = railOfPf(topology, topology.nodes[from].pfs[end.pf].name);
+      const bool there = std::any_of(link.ends.begin(), link.ends.end(), [&](const LinkEnd& other) {
+        return other.node == to &&
+               railOfPf(topology, topology.nodes[to].pfs[other.pf].name) == rail;
+      });
+      if (!there) return false;
+      any = true;
+    }
+  }
+  return any;
+}
+
+}  // namespace
+
+std::vector<NodePair> measuredPairs(const Topology& topology) {
+  const std::size_t count = topology.nodes.size();
+  if (count < 2) return {};
+  if (count == 2) return {{0, 1}};
+  std::vector<NodePair> pairs;
+  for (std::size_t from = 0; from < count; ++from) {
+    for (std::size_t step = 1; step < count; ++step) {
+      const std::size_t to = (from + step) % count;
+      if (!reaches(topology, from, to)) continue;
+      pairs.push_back({from, to});
+      break;
+    }
+  }
+  return pairs;
+}
+
 std::string agentConfig(const Topology& topology, std::size_t node) {
   const NodeSpec& spec = topology.nodes[node];
   unsigned vfs = 1;

@@ -5,6 +5,7 @@
 #include "lab/topology/topology.h"
 
 #include <string>
+#include <vector>
 
 namespace railhead::lab {
 
@@ -14,6 +15,19 @@ inline constexpr const char* kDemoNamespace = "default";
 
 // One rail set on a topology has that many rails: its PFs behind one cage.
 std::size_t railsPerSet(const Topology& topology);
+
+// Rail that a PF of this name carries: 1 for the second of a pair of twins, else 0.
+int railOfPf(const Topology& topology, const std::string& pf);
+
+struct NodePair {
+  std::size_t from = 0;  // the one that writes
+  std::size_t to = 0;
+  bool operator==(const NodePair&) const = default;
+};
+
+// Who measures with whom. Two nodes are one pair. More make a ring: each writes once, to the next
+// node that its links reach on every rail; one that reaches no other so is left out.
+std::vector<NodePair> measuredPairs(const Topology& topology);
 
 std::string agentConfig(const Topology& topology, std::size_t node);  // YAML
 std::string cniConflist();                                            // JSON

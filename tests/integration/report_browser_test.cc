@@ -16,6 +16,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -246,6 +247,21 @@ TEST_F(ReportInBrowser, DrawsAnyNumberOfNodes) {
       EXPECT_TRUE(has(picture, "rank-" + std::to_string(i))) << count;
     }
   }
+}
+
+TEST_F(ReportInBrowser, NamesTheRealNumberOfRailsAndTheSlowestPair) {
+  Report report = reportFrom("two_sparks.json");
+  EXPECT_TRUE(has(between(domOf(report), "id=\"bandwidth\"", "</section>"), "Both rails"));
+  for (int rail = 0; rail < 3; ++rail) {
+    RailMeasurement back = report.rdma.perRail.front();
+    back.rail = rail;
+    std::swap(back.from, back.to);
+    report.rdma.perRail.push_back(back);
+  }
+  const std::string bars = between(domOf(report), "id=\"bandwidth\"", "</section>");
+  EXPECT_TRUE(has(bars, "3 rails at once"));
+  EXPECT_FALSE(has(bars, "Both rails"));
+  EXPECT_TRUE(has(bars, "Of 2 pairs of pods the slowest, " + report.rdma.from));
 }
 
 TEST_F(ReportInBrowser, StandsAReportThatHoldsNothing) {

@@ -18,6 +18,13 @@ function figure(name, parts, note) {
       note ? h("span", { class: "figure-note" }, note) : null));
 }
 
+// The numbers of the rails that were measured, and what all of them at once are called.
+const railsOf = (rdma) => [...new Set(rdma.per_rail.map((one) => one.rail))];
+function allRailsName(rdma) {
+  const count = railsOf(rdma).length;
+  return count === 2 ? "Both rails" : count === 0 ? "All rails at once" : `${count} rails at once`;
+}
+
 function figuresSection(report) {
   const { rdma } = report;
   const ofCeiling = (value, ceiling) => {
@@ -25,8 +32,8 @@ function figuresSection(report) {
     return part === null ? null : `${part} of the ceiling`;
   };
   const figures = [
-    rdma.both_rails_gbps === null ? null
-      : figure("Both rails", rateParts(rdma.both_rails_gbps),
+    rdma.both_rails_gbps === null || railsOf(rdma).length === 1 ? null
+      : figure(allRailsName(rdma), rateParts(rdma.both_rails_gbps),
         ofCeiling(rdma.both_rails_gbps, rdma.both_rails_ceiling_gbps)),
     rdma.one_rail_gbps === null ? null
       : figure("One rail", rateParts(rdma.one_rail_gbps),
@@ -60,22 +67,25 @@ function bar(row, whole) {
 function bandwidthSection(report) {
   const { rdma } = report;
   const first = rdma.per_rail[0]?.rail ?? 0;
-  const all = [...new Set(rdma.per_rail.map((one) => one.rail))];
+  const all = railsOf(rdma);
   const rows = [
     { name: "One rail", note: "RDMA write", value: rdma.one_rail_gbps,
       ceiling: rdma.ceiling_gbps, rails: [first] },
     { name: "ib_write_bw", note: "perftest, one rail", value: rdma.perftest_gbps,
       ceiling: rdma.ceiling_gbps, rails: [] },
-    { name: "Both rails", note: "RDMA write, at once", value: rdma.both_rails_gbps,
-      ceiling: rdma.both_rails_ceiling_gbps, rails: all.length > 1 ? all : [0, 1] },
+    { name: allRailsName(rdma), note: "RDMA write, at once",
+      value: all.length === 1 ? null : rdma.both_rails_gbps,  // one rail: the same again
+      ceiling: rdma.both_rails_ceiling_gbps, rails: all },
   ].filter((row) => row.value !== null);
   if (rows.length === 0) return null;
   const whole = Math.max(...rows.map((row) => Math.max(row.value, row.ceiling ?? 0)));
+  const pairs = new Set(rdma.per_rail.map((one) => `${one.from} ${one.to}`)).size;
   return section("bandwidth", "Bandwidth", "each against its ceiling",
     h("ul", { class: "bars" }, rows.map((row) => bar(row, whole))),
     h("p", { class: "quiet small" }, h("span", { class: "ceiling-sample", "aria-hidden": "true" }),
       "Ceiling: what the link can carry as payload; the light part of a bar is what is missing. ",
-      rdma.ceiling_explanation === "" ? null : `One rail: ${rdma.ceiling_explanation}.`));
+      rdma.ceiling_explanation === "" ? null : `One rail: ${rdma.ceiling_explanation}. `,
+      pairs < 2 ? null : `Of ${pairs} pairs of pods the slowest, ${rdma.from} → ${rdma.to}.`));
 }
 
 function stepsSection(report) {

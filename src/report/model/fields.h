@@ -124,6 +124,8 @@ void visitFields(V& visit, T& x) {
 template <typename V, ConstOr<Rdma> T>
 void visitFields(V& visit, T& x) {
   visit("verified", x.verified);
+  visit("from", x.from);
+  visit("to", x.to);
   visit("bytes_checked", x.bytesChecked);
   visit("bytes_wrong", x.bytesWrong);
   visit("seed", x.seed);

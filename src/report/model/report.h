@@ -138,8 +138,11 @@ struct RailMeasurement {
   bool operator==(const RailMeasurement&) const = default;
 };
 
+// Over all pairs of pods that were measured: verified and the bytes. Of the slowest pair: the rest.
 struct Rdma {
   bool verified = false;  // every written byte was compared on the receiver and was right
+  std::string from;       // "namespace/name" of the writing pod of the slowest pair
+  std::string to;         // of the pod it wrote to
   std::uint64_t bytesChecked = 0;
   std::uint64_t bytesWrong = 0;
   std::string seed;  // of the pattern
@@ -152,7 +155,7 @@ struct Rdma {
   std::string ceilingExplanation;  // how one rail's was computed, in one line
   std::optional<double> latencyUs;
   std::optional<double> latencyP99Us;
-  std::vector<RailMeasurement> perRail;
+  std::vector<RailMeasurement> perRail;  // of each pair
 
   bool operator==(const Rdma&) const = default;
 };

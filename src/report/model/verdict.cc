@@ -12,17 +12,16 @@ namespace railhead::report {
 namespace {
 
 std::string railsInWords(const Report& report) {
-  std::set<int> rails;
-  for (const auto& one : report.rdma.perRail) rails.insert(one.rail);
-  if (rails.size() > 2) return "over all " + std::to_string(rails.size()) + " rails";
-  if (rails.size() == 2 || report.rdma.bothRailsGbps) return "over both rails";
-  return "over one rail";
+  const std::size_t rails = railCount(report.rdma);
+  if (rails > 2) return "over all " + std::to_string(rails) + " rails";
+  return rails == 2 ? "over both rails" : "over one rail";
 }
 
 std::string successSentence(const Report& report) {
   const Rdma& rdma = report.rdma;
   std::vector<std::string> parts{"every byte arrived " + railsInWords(report)};
-  if (const auto gain = shareOf(rdma.bothRailsGbps, rdma.oneRailGbps)) {
+  const auto gain = shareOf(rdma.bothRailsGbps, rdma.oneRailGbps);
+  if (gain && railCount(rdma) > 1) {
     char text[32];
     std::snprintf(text, sizeof text, "%.2f × one rail", *gain);
     parts.emplace_back(text);
@@ -43,6 +42,18 @@ std::string unverifiedSentence(const Rdma& rdma) {
 }
 
 }  // namespace
+
+std::size_t railCount(const Rdma& rdma) {
+  std::set<int> rails;
+  for (const auto& one : rdma.perRail) rails.insert(one.rail);
+  return rails.size();
+}
+
+std::string allRailsName(const Rdma& rdma) {
+  const std::size_t rails = railCount(rdma);
+  if (rails == 2) return "both rails";
+  return rails == 0 ? "all rails at once" : std::to_string(rails) + " rails at once";
+}
 
 Verdict verdictOf(const Report& report) {
   if (!report.result.ok) {

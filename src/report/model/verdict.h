@@ -3,6 +3,7 @@
 
 #include "src/report/model/report.h"
 
+#include <cstddef>
 #include <optional>
 #include <string>
 
@@ -16,6 +17,11 @@ struct Verdict {
 
   std::string line() const { return headline + ": " + sentence; }
 };
+
+// How many different rails were measured.
+std::size_t railCount(const Rdma& rdma);
+// What all of them at once are called: "both rails", "3 rails at once".
+std::string allRailsName(const Rdma& rdma);
 
 Verdict verdictOf(const Report& report);
 

@@ -13,6 +13,7 @@ Report measured() {
   report.rdma.bothRailsGbps = 0.0709;
   report.rdma.ceilingGbps = 0.0378;
   report.rdma.bothRailsCeilingGbps = 0.0756;
+  report.rdma.perRail = {{.rail = 0}, {.rail = 1}};
   return report;
 }
 
@@ -28,9 +29,23 @@ TEST(Verdict, ClaimsNoMoreThanWasMeasured) {
   Report report = measured();
   report.rdma.bothRailsGbps.reset();
   report.rdma.ceilingGbps.reset();
+  report.rdma.perRail.pop_back();
   EXPECT_EQ(verdictOf(report).line(), "RDMA verified: every byte arrived over one rail");
   report.rdma.perRail = {{.rail = 0}, {.rail = 1}, {.rail = 2}, {.rail = 0}};
   EXPECT_EQ(verdictOf(report).sentence, "every byte arrived over all 3 rails");
+}
+
+TEST(Verdict, NamesTheRealNumberOfRails) {
+  Report report = measured();
+  EXPECT_EQ(allRailsName(report.rdma), "both rails");
+  report.rdma.perRail = {{.rail = 0}, {.rail = 1}, {.rail = 2}, {.rail = 0}};
+  EXPECT_EQ(railCount(report.rdma), 3U);
+  EXPECT_EQ(allRailsName(report.rdma), "3 rails at once");
+  // One rail "at once" is the same measurement again: no gain to speak of.
+  report.rdma.perRail = {{.rail = 0}};
+  report.rdma.bothRailsGbps = report.rdma.oneRailGbps;
+  report.rdma.bothRailsCeilingGbps = report.rdma.ceilingGbps;
+  EXPECT_EQ(verdictOf(report).sentence, "every byte arrived over one rail, 97 % of the ceiling");
 }
 
 TEST(Verdict, IsNotGoodWithoutTheCheck) {

@@ -102,15 +102,17 @@ std::string barOf(double value, double ceiling, double whole, bool unicode) {
 }
 
 struct Bar {
-  std::string_view label;
+  std::string label;
   std::optional<double> value, ceiling;
 };
 
 void printMeasurements(std::ostream& out, const Report& report, const TerminalStyle& style) {
   const Rdma& rdma = report.rdma;
-  const std::vector<Bar> bars{{"one rail", rdma.oneRailGbps, rdma.ceilingGbps},
-                              {"ib_write_bw", rdma.perftestGbps, rdma.ceilingGbps},
-                              {"both rails", rdma.bothRailsGbps, rdma.bothRailsCeilingGbps}};
+  const std::vector<Bar> bars{
+      {"one rail", rdma.oneRailGbps, rdma.ceilingGbps},
+      {"ib_write_bw", rdma.perftestGbps, rdma.ceilingGbps},
+      {allRailsName(rdma), railCount(rdma) == 1 ? std::nullopt : rdma.bothRailsGbps,
+       rdma.bothRailsCeilingGbps}};
   double whole = 0;
   for (const auto& bar : bars) {
     whole = std::max({whole, bar.value.value_or(0), bar.ceiling.value_or(0)});
@@ -119,7 +121,7 @@ void printMeasurements(std::ostream& out, const Report& report, const TerminalSt
   for (const auto& [label, value, ceiling] : bars) {
     if (!value) continue;
     const auto share = shareOf(value, ceiling);
-    table.addRow({std::string(label), formatGbps(*value),
+    table.addRow({label, formatGbps(*value),
                   barOf(*value, ceiling.value_or(0), whole, style.unicode),
                   share ? formatShare(*share) + " of " + formatGbps(*ceiling) : ""});
   }

@@ -82,6 +82,16 @@ TEST(Summary, StaysOnOneScreenWithManyNodes) {
   expectOneScreen(text);
 }
 
+TEST(Summary, NamesTheRealNumberOfRails) {
+  Report report = reportFrom("two_sparks.json");
+  report.rdma.perRail.push_back(report.rdma.perRail.back());
+  report.rdma.perRail.back().rail = 2;
+  EXPECT_THAT(summaryOf(report), HasSubstr("  3 rails at once  69.8 Mb/s"));
+  report.rdma.perRail.resize(1);
+  EXPECT_THAT(summaryOf(report), Not(HasSubstr("at once")));
+  EXPECT_THAT(summaryOf(report), Not(HasSubstr("both rails")));
+}
+
 TEST(Summary, NeverClaimsCheckedBytesWereRightWhenSomeWereNot) {
   Report report = reportFrom("two_sparks.json");
   report.rdma.verified = false;
