@@ -1,5 +1,6 @@
 #include "apps/railhead-agent/command_line.h"
 
+#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 
@@ -58,11 +59,16 @@ TEST(AgentCommandLine, CompletionKnowsEveryCommand) {
   }
 }
 
-TEST(AgentCommandLine, ARootThatIsNoFolderIsExitTwoWithARemedy) {
-  const Outcome bad = run({"discover", "--root", "/nowhere/at/all"});
-  EXPECT_EQ(bad.code, ExitCode::kUsage);
-  EXPECT_THAT(bad.err, HasSubstr("--root '/nowhere/at/all'"));
-  EXPECT_THAT(bad.err, HasSubstr("\n  remedy: "));
+TEST(AgentCommandLine, ARootThatIsNoNodesIsExitTwoWithARemedy) {
+  std::string empty = testing::TempDir() + "no-node-XXXXXX";
+  ASSERT_NE(::mkdtemp(empty.data()), nullptr);
+  for (const std::string& root : {std::string("/nowhere/at/all"), empty}) {
+    const Outcome bad = run({"discover", "--root", root});
+    EXPECT_EQ(bad.code, ExitCode::kUsage);
+    EXPECT_THAT(bad.err, HasSubstr("--root '" + root + "'"));
+    EXPECT_THAT(bad.err, HasSubstr("\n  remedy: "));
+  }
+  std::filesystem::remove_all(empty);
 }
 
 TEST(AgentCommandLine, NoAgentIsExitFour) {

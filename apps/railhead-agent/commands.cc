@@ -163,15 +163,21 @@ Result<void> run(const Options& options) {
 
 Result<void> discoverNode(const Options& options) {
   RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
-  RAILHEAD_TRY_ASSIGN(const auto node, discover::discoverNode(*machine->files, options.paths));
+  auto node = discover::discoverNode(*machine->files, options.paths);
+  if (!node.has_value()) {
+    Error error = std::move(node).error();
+    const bool given = options.root != "/" && error.code == ErrorCode::kNotFound;
+    if (given) error.code = ErrorCode::kInvalidArgument;  // a folder, but no node's root
+    return std::move(error).addContext("--root " + railhead::quoted(options.root));
+  }
   discover::TwinRules rules;
   std::error_code ignored;
   if (std::filesystem::exists(options.config, ignored)) {
     RAILHEAD_TRY_ASSIGN(auto config, loadConfig(options.config));
     rules = std::move(config.twins);
   }
-  RAILHEAD_TRY_ASSIGN(const auto cages, discover::pairTwins(node, rules));
-  std::cout << (options.json ? discover::toJson(node, cages) : discover::describe(node, cages));
+  RAILHEAD_TRY_ASSIGN(const auto cages, discover::pairTwins(*node, rules));
+  std::cout << (options.json ? discover::toJson(*node, cages) : discover::describe(*node, cages));
   return {};
 }
 
