@@ -1,6 +1,7 @@
 #include "apps/railhead-agent/commands.h"
 
 #include "src/agent/agent.h"
+#include "src/agent/config_watch.h"
 #include "src/agent/node_view.h"
 #include "src/agent/status_server.h"
 #include "src/base/text.h"
@@ -49,19 +50,25 @@ sigset_t stopSignals() {
 }
 
 // Of this machine whatever --root says; a relative path is one from where the command was given.
-Result<agent::AgentConfig> loadConfig(const std::string& given) {
-  RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
+std::string absolutePath(const std::string& given) {
   std::error_code ignored;
-  const std::string path = std::filesystem::absolute(given, ignored).lexically_normal().string();
-  auto text = static_cast<os::Filesystem&>(*files).readFile(path);
-  if (!text.has_value()) {
-    Error error = std::move(text).error();
-    error.code = ErrorCode::kInvalidArgument;
-    return std::move(error)
-        .addContext("configuration")
-        .withRemedy("give a readable file with --config");
-  }
-  return agent::parseConfig(*text, path);
+  return std::filesystem::absolute(given, ignored).lexically_normal().string();
+}
+
+Result<std::string> readConfigText(const std::string& path) {
+  auto text = agent::readConfigFile(path);
+  if (text.has_value()) return text;
+  Error error = std::move(text).error();
+  error.code = ErrorCode::kInvalidArgument;
+  return std::move(error)
+      .addContext("configuration")
+      .withRemedy("give a readable file with --config");
+}
+
+Result<agent::AgentConfig> loadConfig(const std::string& given) {
+  const std::string path = absolutePath(given);
+  RAILHEAD_TRY_ASSIGN(const std::string text, readConfigText(path));
+  return agent::parseConfig(text, path);
 }
 
 // Everything real, in one place.
@@ -137,21 +144,42 @@ class StopSignal {
   std::thread thread_;
 };
 
+// A file that cannot be taken over is refused with its line, and the old configuration stays.
+void takeOver(agent::Agent& agent, os::Log& log, const std::string& path, const std::string& text) {
+  const auto taken = [&]() -> Result<void> {
+    RAILHEAD_TRY_ASSIGN(auto config, agent::parseConfig(text, path));
+    return agent.reconfigure(std::move(config));
+  }();
+  if (taken.has_value()) {
+    log.info("agent", path + ": taken over");
+  } else {
+    log.error("agent", "the old configuration stays: " + taken.error().describe());
+  }
+}
+
 Result<void> run(const Options& options) {
   StopSignal signal;
   const auto start = [&]() -> Result<void> {
     RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
-    RAILHEAD_TRY_ASSIGN(auto config, loadConfig(options.config));
+    const std::string path = absolutePath(options.config);
+    RAILHEAD_TRY_ASSIGN(const std::string text, readConfigText(path));
+    RAILHEAD_TRY_ASSIGN(auto config, agent::parseConfig(text, path));
     RAILHEAD_TRY_ASSIGN(const os::UniqueFd lock, lockNode(*machine->files, options.paths));
+    RAILHEAD_TRY_ASSIGN(const auto events, netlink::openNodeEvents());
     RAILHEAD_TRY_ASSIGN(auto agent,
                         agent::Agent::create(std::move(config), options.paths,
-                                             {*machine->files, *machine->netlink, machine->netns,
-                                              machine->clock, *machine->log}));
+                                             {*machine->files, *machine->netlink, *events,
+                                              machine->netns, machine->clock, *machine->log}));
     RAILHEAD_TRY(agent->start());
+    RAILHEAD_TRY_ASSIGN(auto watch,
+                        agent::ConfigWatch::start(path, text, [&](const std::string& changed) {
+                          takeOver(*agent, *machine->log, path, changed);
+                        }));
     machine->log->info("agent", "ready");
     signal.started();
     machine->log->info("agent",
                        signal.wait() == SIGTERM ? "SIGTERM: stopping" : "interrupted: stopping");
+    watch.reset();
     agent->stop();
     machine->log->info("agent", "stopped");
     return {};
@@ -185,9 +213,7 @@ Result<void> provisionNode(const Options& options) {
   RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
   RAILHEAD_TRY_ASSIGN(const auto config, loadConfig(options.config));
   agent::KubeletPodDevices kubelet(options.paths.podResources + "/kubelet.sock");
-  std::vector<std::string> resources;
-  for (const auto& resource : config.resources) resources.push_back(resource.name);
-  agent::NodeVfHolders holders(kubelet, resources);
+  agent::NodeVfHolders holders(kubelet);
   provision::Provisioner provisioner(
       {*machine->files, options.paths, *machine->netlink, machine->clock, holders});
   if (options.dryRun) {

@@ -51,8 +51,18 @@ std::string pciDeviceVariable(const std::string& resource) {
   return name;
 }
 
-RailResource::RailResource(std::string resource, std::string devDirectory)
-    : resource_(std::move(resource)), devDirectory_(std::move(devDirectory)) {}
+RailResource::RailResource(RailResourceConfig config, std::string devDirectory)
+    : devDirectory_(std::move(devDirectory)), config_(std::move(config)) {}
+
+RailResourceConfig RailResource::config() const {
+  const std::lock_guard lock(mutex_);
+  return config_;
+}
+
+void RailResource::configure(RailResourceConfig config) {
+  const std::lock_guard lock(mutex_);
+  config_ = std::move(config);
+}
 
 void RailResource::update(Inventory inventory) {
   const std::lock_guard lock(mutex_);
@@ -71,7 +81,7 @@ std::vector<kube::Device> RailResource::devices() const {
     kube::Device device{set.id, set.unhealthy.empty(), {}};
     std::set<int> numa;
     for (const auto& rail : set.rails) {
-      if (rail.numaNode >= 0) numa.insert(rail.numaNode);
+      if (config_.topology && rail.numaNode >= 0) numa.insert(rail.numaNode);
     }
     device.numaNodes.assign(numa.begin(), numa.end());
     devices.push_back(std::move(device));
@@ -86,7 +96,7 @@ Result<kube::AllocateAnswer> RailResource::allocate(const std::vector<std::strin
     const InventorySet* set = inventory_.find(id);
     if (set == nullptr) {
       return Error(ErrorCode::kNotFound,
-                   resource_ + ": device " + railhead::quoted(id) + " is not one of the " +
+                   config_.name + ": device " + railhead::quoted(id) + " is not one of the " +
                        std::to_string(inventory_.sets.size()) + " rail sets of this node");
     }
     sets.push_back(set);
@@ -105,7 +115,7 @@ Result<kube::AllocateAnswer> RailResource::allocate(const std::vector<std::strin
     }
   }
   if (!nodes.empty()) nodes.insert(devDirectory_ + "/infiniband/rdma_cm");
-  const std::string variable = pciDeviceVariable(resource_);
+  const std::string variable = pciDeviceVariable(config_.name);
   answer.env[variable] = join(addresses, ",");
   answer.env[variable + "_INFO"] = info.dump();
   const auto hcas = rdmaNames(sets);

@@ -13,9 +13,11 @@ namespace railhead::advertise {
 
 class RailResource final : public kube::ResourceHandler {
  public:
-  // `resource` as kubelet knows it: "nvidia.com/cx7_qsfp". `devDirectory`: the host's /dev.
-  RailResource(std::string resource, std::string devDirectory);
+  // `devDirectory`: the host's /dev.
+  RailResource(RailResourceConfig config, std::string devDirectory);
 
+  RailResourceConfig config() const;
+  void configure(RailResourceConfig config);  // the name stays
   void update(Inventory inventory);
   std::vector<kube::Device> devices() const;
   Inventory inventory() const;
@@ -30,9 +32,9 @@ class RailResource final : public kube::ResourceHandler {
                                              std::size_t size) override;
 
  private:
-  std::string resource_;
-  std::string devDirectory_;
+  const std::string devDirectory_;
   mutable std::mutex mutex_;
+  RailResourceConfig config_;
   Inventory inventory_;
 };
 

@@ -1,5 +1,7 @@
 #include "src/advertise/rail_resource.h"
 
+#include <set>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -50,10 +52,22 @@ std::vector<discover::RailSet> setsOf(const discover::Node& node) {
   return sets;
 }
 
+Inventory inventoryOf(const discover::Node& node, const std::vector<discover::RailSet>& sets,
+                      const RailResourceConfig& resource = {}) {
+  std::set<PciAddress> taken;
+  return takeInventory(node, sets, resource, taken);
+}
+
+std::vector<std::string> idsOf(const Inventory& inventory) {
+  std::vector<std::string> ids;
+  for (const auto& set : inventory.sets) ids.push_back(set.id);
+  return ids;
+}
+
 TEST(RailResource, OneDeviceCarriesBothTwins) {
   const auto node = spark(4);
-  RailResource resource("nvidia.com/cx7_qsfp", "/dev");
-  resource.update(takeInventory(node, setsOf(node)));
+  RailResource resource({.name = "nvidia.com/cx7_qsfp"}, "/dev");
+  resource.update(inventoryOf(node, setsOf(node)));
   const auto devices = resource.devices();
   ASSERT_EQ(devices.size(), 4U);
   EXPECT_EQ(devices[1].id, "0000:01:00.3+0002:01:00.3");
@@ -74,7 +88,7 @@ TEST(RailResource, OneDeviceCarriesBothTwins) {
 }
 
 TEST(RailResource, RefusesAnUnknownIdByName) {
-  RailResource resource("nvidia.com/cx7_qsfp", "/dev");
+  RailResource resource({.name = "nvidia.com/cx7_qsfp"}, "/dev");
   const auto answer = resource.allocate({"bogus"});
   ASSERT_FALSE(answer.has_value());
   EXPECT_EQ(answer.error().code, ErrorCode::kNotFound);
@@ -85,17 +99,50 @@ TEST(RailResource, SaysWhyASetIsUnhealthy) {
   auto node = spark(2);
   const auto sets = setsOf(node);
   node.pfs[1].carrier = false;
-  EXPECT_THAT(takeInventory(node, sets).sets[0].unhealthy,
+  EXPECT_THAT(inventoryOf(node, sets).sets[0].unhealthy,
               HasSubstr("enP2p1s0f0np0 (0002:01:00.0) has no carrier"));
   node = spark(2);
   node.pfs[0].vfs[1].driver.clear();
-  const auto inventory = takeInventory(node, sets);
+  const auto inventory = inventoryOf(node, sets);
   EXPECT_EQ(inventory.sets[0].unhealthy, "");
   EXPECT_THAT(inventory.sets[1].unhealthy, HasSubstr("has no driver"));
   node.pfs[0].vfs.pop_back();
-  EXPECT_THAT(takeInventory(node, sets).sets[1].unhealthy, HasSubstr("VF 1 of enp1s0f0np0"));
+  EXPECT_THAT(inventoryOf(node, sets).sets[1].unhealthy, HasSubstr("VF 1 of enp1s0f0np0"));
   node.pfs.clear();
-  EXPECT_THAT(takeInventory(node, sets).sets[0].unhealthy, HasSubstr("PF 0000:01:00.0 is gone"));
+  EXPECT_THAT(inventoryOf(node, sets).sets[0].unhealthy, HasSubstr("PF 0000:01:00.0 is gone"));
+}
+
+TEST(RailResource, AnRdmaPortThatIsNotActiveMakesItsSetsUnhealthy) {
+  auto node = spark(1);
+  node.pfs[1].rdma.push_back({"roceP2p1s0f0", "uverbs9", {}, "DOWN"});
+  EXPECT_THAT(inventoryOf(node, setsOf(node)).sets[0].unhealthy,
+              HasSubstr("RDMA port of PF enP2p1s0f0np0 (0002:01:00.0), roceP2p1s0f0, is DOWN"));
+  node.pfs[1].rdma[0].portState = "ACTIVE";
+  EXPECT_EQ(inventoryOf(node, setsOf(node)).sets[0].unhealthy, "");
+}
+
+TEST(RailResource, SingleRailsAreNamedByTheirVf) {
+  const auto node = spark(2);
+  RailResourceConfig resource{.name = "nvidia.com/rail", .kind = ResourceKind::kRail};
+  EXPECT_THAT(idsOf(inventoryOf(node, setsOf(node), resource)),
+              ElementsAre("0000:01:00.2", "0002:01:00.2", "0000:01:00.3", "0002:01:00.3"));
+  resource.selectors.push_back({.twin = 1});
+  EXPECT_THAT(idsOf(inventoryOf(node, setsOf(node), resource)),
+              ElementsAre("0002:01:00.2", "0002:01:00.3"));
+}
+
+TEST(RailResource, AVfBelongsToTheResourceThatStandsFirst) {
+  const auto node = spark(4);
+  Selector first;
+  first.pfNames = {*VfRange::parse("enp1s0f0np0#0-1"), *VfRange::parse("enP2p1s0f0np0#0-1")};
+  const RailResourceConfig some{.name = "r/some", .selectors = {first}};
+  const RailResourceConfig rest{.name = "r/rest"};
+  std::set<PciAddress> taken;
+  EXPECT_THAT(idsOf(takeInventory(node, setsOf(node), some, taken)),
+              ElementsAre("0000:01:00.2+0002:01:00.2", "0000:01:00.3+0002:01:00.3"));
+  EXPECT_THAT(idsOf(takeInventory(node, setsOf(node), rest, taken)),
+              ElementsAre("0000:01:00.4+0002:01:00.4", "0000:01:00.5+0002:01:00.5"));
+  EXPECT_THAT(idsOf(takeInventory(node, setsOf(node), rest, taken)), testing::IsEmpty());
 }
 
 TEST(RailResource, PrefersToSpreadOverCages) {
@@ -110,7 +157,7 @@ TEST(RailResource, PrefersToSpreadOverCages) {
       inventory.sets.push_back(set);
     }
   }
-  RailResource resource("r/x", "/dev");
+  RailResource resource({.name = "r/x"}, "/dev");
   resource.update(inventory);
   const std::vector<std::string> all{"c0v0", "c0v1", "c1v0", "c1v1"};
   EXPECT_THAT(*resource.preferred(all, {}, 2), ElementsAre("c0v0", "c1v0"));

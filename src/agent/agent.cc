@@ -1,40 +1,25 @@
 #include "src/agent/agent.h"
 
-#include "src/advertise/inventory.h"
-#include "src/advertise/rail_resource.h"
 #include "src/agent/node_view.h"
+#include "src/agent/offers.h"
 #include "src/agent/status.h"
 #include "src/agent/status_server.h"
 #include "src/attach/attacher.h"
 #include "src/attach/networks.h"
 #include "src/attach/server.h"
 #include "src/attach/sweeper.h"
-#include "src/base/text.h"
 #include "src/discover/discover.h"
-#include "src/kube/device_plugin_server.h"
 #include "src/provision/provision.h"
 
 #include <algorithm>
-#include <condition_variable>
+#include <atomic>
+#include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 namespace railhead::agent {
 namespace {
-
-// A resource and the server that offers it.
-struct Offer {
-  advertise::RailResource resource;
-  std::unique_ptr<kube::DevicePluginServer> server;
-  std::vector<kube::Device> told;  // what kubelet knows
-
-  Offer(const std::string& name, const std::string& dev) : resource(name, dev) {}
-};
-
-// "nvidia.com/cx7_qsfp" -> "railhead-cx7_qsfp.sock": short, since kubelet's folder is long already.
-std::string socketName(const std::string& resource) {
-  return "railhead-" + resource.substr(resource.find('/') + 1) + ".sock";
-}
 
 // The most VFs that a PF is meant to have: so many rail sets a cage can give.
 int setsPerCage(const provision::Goal& goal) {
@@ -43,39 +28,38 @@ int setsPerCage(const provision::Goal& goal) {
   return most;
 }
 
+// What cannot change while pods and kubelet rely on it.
+Result<void> checkReloadable(const AgentConfig& before, const AgentConfig& after) {
+  const auto refuse = [](const char* field) {
+    return Error(ErrorCode::kInvalidArgument,
+                 std::string(field) + " is different, and takes a restart of the agent")
+        .withRemedy("restart railhead-agent; pods keep their rails");
+  };
+  if (!(before.functions == after.functions)) return refuse("functions");
+  if (!(before.attach.addresses == after.attach.addresses)) return refuse("node");
+  return {};
+}
+
 class NodeAgent final : public Agent {
  public:
   NodeAgent(AgentConfig config, os::HostPaths paths, AgentSeams seams)
-      : config_(std::move(config)),
+      : config_(std::make_shared<const AgentConfig>(std::move(config))),
         paths_(std::move(paths)),
         seams_(seams),
-        networks_(config_.attach.networks),
+        networks_(config_->attach.networks),
         kubelet_(paths_.podResources + "/kubelet.sock"),
-        holders_(kubelet_, resourceNames(config_)) {}
+        holders_(kubelet_),
+        offers_(paths_, seams_.log) {}
   ~NodeAgent() override { stop(); }
 
   Result<void> openParts() {
-    attach::AttachConfig attach = config_.attach;
+    attach::AttachConfig attach = config_->attach;
     attach.paths = paths_;
     RAILHEAD_TRY_ASSIGN(attacher_,
                         attach::Attacher::open(attach, {seams_.files, seams_.netns, seams_.netlink,
                                                         seams_.clock, networks_, kubelet_, view_}));
     holders_.setAttacher(attacher_.get());
-    for (const auto& resource : config_.resources) {
-      auto offer = std::make_unique<Offer>(resource.name, paths_.dev);
-      kube::DevicePluginOptions options;
-      options.folder = paths_.kubeletPlugins;
-      options.socket = socketName(resource.name);
-      options.resource = resource.name;
-      options.onState = [this, name = resource.name](const kube::PluginState& state) {
-        seams_.log.info("advertise", name + ": " + std::string(kube::pluginPhaseName(state.phase)) +
-                                         (state.detail.empty() ? "" : ": " + state.detail));
-      };
-      RAILHEAD_TRY_ASSIGN(offer->server,
-                          kube::DevicePluginServer::create(options, offer->resource));
-      offers_.push_back(std::move(offer));
-    }
-    return {};
+    return offers_.configure(config_->resources);
   }
 
   Result<void> start() override {
@@ -85,33 +69,37 @@ class NodeAgent final : public Agent {
   }
 
   void stop() override {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    wake_.notify_all();
+    stopping_ = true;
+    seams_.events.wake();
     if (keeper_.joinable()) keeper_.join();
     status_.reset();
     sweeper_.reset();
     if (cni_) cni_->stop();
     cni_.reset();
-    for (auto& offer : offers_) offer->server->stop();
+    offers_.stop();
+  }
+
+  Result<void> reconfigure(AgentConfig config) override {
+    RAILHEAD_TRY(checkReloadable(*this->config(), config));
+    RAILHEAD_TRY(offers_.configure(config.resources));
+    networks_.replace(config.attach.networks);
+    {
+      const std::lock_guard lock(configMutex_);
+      config_ = std::make_shared<const AgentConfig>(std::move(config));
+      provisionDue_ = true;
+    }
+    seams_.events.wake();
+    return {};
   }
 
   std::string statusJson() override {
-    std::vector<OfferStatus> offers;
-    for (const auto& offer : offers_) {
-      offers.push_back({offer->server->state(), offer->resource.inventory()});
-    }
-    for (std::size_t i = 0; i < offers.size(); ++i) offers[i].resource = config_.resources[i].name;
-    return encodeStatus(*view_.current(), offers, attacher_->attachments());
+    return encodeStatus(*view_.current(), offers_.statuses(), attacher_->attachments());
   }
 
  private:
-  static std::vector<std::string> resourceNames(const AgentConfig& config) {
-    std::vector<std::string> names;
-    for (const auto& resource : config.resources) names.push_back(resource.name);
-    return names;
+  std::shared_ptr<const AgentConfig> config() const {
+    const std::lock_guard lock(configMutex_);
+    return config_;
   }
 
   // What is wrong with one PF, or with the goal, is logged and tried again: pods that run here need
@@ -122,10 +110,8 @@ class NodeAgent final : public Agent {
         attacher_->recover());  // a half-done ADD of a killed agent must not look like a free VF
     provisionNode();
     tellLook(look());
-    if (config_.functions.rails) {
-      for (auto& offer : offers_) RAILHEAD_TRY(offer->server->start());
-    }
-    if (config_.functions.cni) {
+    if (config()->functions.rails) RAILHEAD_TRY(offers_.start());
+    if (config()->functions.cni) {
       attach::CniServerConfig server;
       server.socketPath = paths_.state + "/cni.sock";
       RAILHEAD_TRY_ASSIGN(
@@ -148,10 +134,11 @@ class NodeAgent final : public Agent {
 
   // Brings the VFs to the goal; what failed is due again after a pause that grows.
   void provisionNode() {
-    if (!config_.functions.provision || config_.goal.pfs.empty()) return;
+    const auto config = this->config();
+    if (!config->functions.provision || config->goal.pfs.empty()) return;
     provision::Provisioner provisioner(
         {seams_.files, paths_, seams_.netlink, seams_.clock, holders_});
-    const auto report = provisioner.apply(config_.goal);
+    const auto report = provisioner.apply(config->goal);
     std::string failed;
     if (!report.has_value()) {
       failed = report.error().describe();
@@ -174,20 +161,14 @@ class NodeAgent final : public Agent {
 
   // Reads the node anew and tells kubelet when something is different.
   Result<void> look() {
+    const auto config = this->config();
     NodeSnapshot snapshot;
     RAILHEAD_TRY_ASSIGN(snapshot.node, discover::discoverNode(seams_.files, paths_));
-    RAILHEAD_TRY_ASSIGN(snapshot.cages, discover::pairTwins(snapshot.node, config_.twins));
-    snapshot.rails = discover::railSets(snapshot.node, snapshot.cages, setsPerCage(config_.goal));
-    const auto inventory = advertise::takeInventory(snapshot.node, snapshot.rails.offered);
+    RAILHEAD_TRY_ASSIGN(snapshot.cages, discover::pairTwins(snapshot.node, config->twins));
+    snapshot.rails = discover::railSets(snapshot.node, snapshot.cages, setsPerCage(config->goal));
+    const auto told = offers_.update(snapshot.node, snapshot.rails.offered);
     view_.replace(std::move(snapshot));
-    for (auto& offer : offers_) {
-      offer->resource.update(inventory);
-      auto devices = offer->resource.devices();
-      if (devices == offer->told) continue;  // kubelet writes a checkpoint for every list it gets
-      RAILHEAD_TRY(offer->server->setDevices(devices));
-      offer->told = std::move(devices);
-    }
-    return {};
+    return told;
   }
 
   // An error that lasts is told once.
@@ -202,22 +183,45 @@ class NodeAgent final : public Agent {
     for (const auto& failure : report.failed) seams_.log.error("attach", failure);
   }
 
+  // Looks when the kernel tells of a change, and now and then for what it does not tell.
   void keep() {
-    std::unique_lock lock(mutex_);
-    while (!wake_.wait_for(lock, kLookInterval, [this] { return stopping_; })) {
-      lock.unlock();
-      if (!provisionFailure_.empty() && seams_.clock.now() >= retryAt_) provisionNode();
+    while (!stopping_) {
+      auto until = std::chrono::steady_clock::now() + kLookInterval;
+      if (!provisionFailure_.empty()) {
+        until = std::min(until, std::chrono::steady_clock::now() + (retryAt_ - seams_.clock.now()));
+      }
+      const auto news = seams_.events.wait(until, kSettle);
+      if (stopping_) return;
+      for (const auto& one : news.what) seams_.log.debug("discover", one);
+      const bool due = !provisionFailure_.empty() && seams_.clock.now() >= retryAt_;
+      if (due || takeProvisionDue() || bringsFunctions(news)) provisionNode();
       tellLook(look());
-      lock.lock();
+      if (sweeper_ && !news.empty()) sweeper_->wake();  // a VF may have come home by itself
     }
   }
 
-  static constexpr std::chrono::seconds kLookInterval{1};
+  bool takeProvisionDue() {
+    const std::lock_guard lock(configMutex_);
+    return std::exchange(provisionDue_, false);
+  }
+
+  // A PF that appears late, or VFs: bring them to the goal.
+  static bool bringsFunctions(const netlink::NodeNews& news) {
+    return news.missedSome ||
+           std::any_of(news.what.begin(), news.what.end(), [](const std::string& one) {
+             return one.starts_with("pci ") && one.ends_with(": add");
+           });
+  }
+
+  static constexpr std::chrono::seconds kLookInterval{10};
+  static constexpr std::chrono::milliseconds kSettle{20};
   static constexpr std::chrono::milliseconds kSweepInterval{1000};
   static constexpr std::chrono::seconds kFirstRetry{5};
   static constexpr std::chrono::seconds kLastRetry{300};
 
-  const AgentConfig config_;
+  mutable std::mutex configMutex_;
+  std::shared_ptr<const AgentConfig> config_;
+  bool provisionDue_ = false;  // with configMutex_ held
   const os::HostPaths paths_;
   AgentSeams seams_;
   attach::ConfiguredNetworks networks_;
@@ -225,14 +229,12 @@ class NodeAgent final : public Agent {
   KubeletPodDevices kubelet_;
   NodeVfHolders holders_;
   std::unique_ptr<attach::Attacher> attacher_;
-  std::vector<std::unique_ptr<Offer>> offers_;
+  Offers offers_;
   std::unique_ptr<attach::CniServer> cni_;
   std::unique_ptr<attach::Sweeper> sweeper_;
   std::unique_ptr<StatusServer> status_;
   std::thread keeper_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stopping_ = false;
+  std::atomic<bool> stopping_ = false;
   // Of the starting thread, then of the keeper.
   std::string provisionFailure_;
   std::string lookFailure_;

@@ -5,6 +5,7 @@
 #include "src/agent/config.h"
 #include "src/base/result.h"
 #include "src/netlink/client.h"
+#include "src/netlink/events.h"
 #include "src/os/clock.h"
 #include "src/os/filesystem.h"
 #include "src/os/host_paths.h"
@@ -20,6 +21,7 @@ namespace railhead::agent {
 struct AgentSeams {
   os::Filesystem& files;
   netlink::NetlinkOpener& netlink;
+  netlink::NodeEvents& events;
   os::NetnsOpener& netns;
   os::Clock& clock;
   os::Log& log;
@@ -38,6 +40,10 @@ class Agent {
   virtual Result<void> start() = 0;
   // Ends streams and requests under way, joins every thread. VFs and pods stay as they are.
   virtual void stop() = 0;
+
+  // Takes a new configuration over while serving: resources, networks, twins, provisioning. An
+  // Error (a field that takes a restart, say) changes nothing. Thread-safe while started.
+  virtual Result<void> reconfigure(AgentConfig config) = 0;
 
   // What the node offers and who holds it, as one JSON object (docs/reference/agent-status.md).
   // Thread-safe while started.

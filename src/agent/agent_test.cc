@@ -5,10 +5,12 @@
 #include "src/agent/status_server.h"
 #include "tests/support/fake_kernel.h"
 #include "tests/support/manual_clock.h"
+#include "tests/support/told_events.h"
 
 #include <cstdlib>
 #include <filesystem>
 #include <mutex>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -62,13 +64,14 @@ class AgentTest : public testing::Test {
                         "]]\nresources: [{name: nvidia.com/cx7_qsfp}]\n",
                     "test.yaml"));
     return Agent::create(std::move(config), paths_,
-                         {kernel_->files(), *kernel_, *kernel_, clock_, log_});
+                         {kernel_->files(), *kernel_, events_, *kernel_, clock_, log_});
   }
 
   std::string directory_;
   os::HostPaths paths_;
   std::unique_ptr<testing_support::FakeKernel> kernel_;
   testing_support::ManualClock clock_;
+  testing_support::ToldEvents events_;
   KeptLog log_;
 };
 
@@ -96,6 +99,61 @@ TEST_F(AgentTest, ProvisionsOffersAndTellsItsState) {
   auto again = agent("{vfs: 4}");
   ASSERT_TRUE((*again)->start().has_value());
   EXPECT_THAT(kernel_->log(), testing::IsEmpty());
+}
+
+TEST_F(AgentTest, WhatTheKernelTellsIsSeenAtOnce) {
+  auto started = agent("{vfs: 4}");
+  ASSERT_TRUE(started.has_value() && (*started)->start().has_value());
+  const auto why = [&] {
+    const auto json = nlohmann::json::parse((*started)->statusJson());
+    return json["resources"][0]["devices"][0].value("reason", "");
+  };
+  EXPECT_EQ(why(), "");
+  kernel_->setCarrier("enp1s0f0np0", false);
+  events_.tell("link enp1s0f0np0: up, no carrier");
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(8);
+  while (why().empty() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_THAT(why(), HasSubstr("enp1s0f0np0 (0000:01:00.0) has no carrier"));
+}
+
+TEST_F(AgentTest, TakesANewConfigurationOverWhileServing) {
+  const auto config = [](const std::string& rest) {
+    return *parseConfig("version: 1\ntwins: [[enp1s0f0np0, enP2p1s0f0np0]]\n" + rest, "f");
+  };
+  auto started = agent("{vfs: 2}");
+  ASSERT_TRUE(started.has_value() && (*started)->start().has_value());
+  const auto offered = [&] {
+    std::vector<std::string> offers;
+    const auto status = nlohmann::json::parse((*started)->statusJson());
+    for (const auto& one : status["resources"]) {
+      offers.push_back(one["name"].get<std::string>() + " " +
+                       std::to_string(one["devices"].size()));
+    }
+    return offers;
+  };
+  const auto becomes = [&](const std::vector<std::string>& wanted) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(8);
+    while (offered() != wanted && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::yield();
+    }
+    return offered();
+  };
+  const std::vector<std::string> first{"nvidia.com/cx7_qsfp 2"};
+  EXPECT_EQ(offered(), first);
+
+  const auto taken = (*started)->reconfigure(
+      config("provision: {pfs: [{vfs: 4}]}\nresources: [{name: nvidia.com/rail, kind: rail, "
+             "select: {pfNames: ['enp1s0f0np0#0-2']}}, {name: nvidia.com/cx7_qsfp}]"));
+  ASSERT_TRUE(taken.has_value()) << taken.error().describe();
+  EXPECT_EQ(becomes({"nvidia.com/rail 3", "nvidia.com/cx7_qsfp 1"}),
+            (std::vector<std::string>{"nvidia.com/rail 3", "nvidia.com/cx7_qsfp 1"}));
+
+  // What takes a restart is refused, and nothing of that file is taken over.
+  const auto refused =
+      (*started)->reconfigure(config("node: {ordinal: 1}\nresources: [{name: nvidia.com/other}]"));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_THAT(refused.error().message, HasSubstr("node is different"));
+  EXPECT_EQ(offered().size(), 2U);
 }
 
 TEST_F(AgentTest, AGoalThatCannotBeMetIsToldAndTheRestServes) {

@@ -1,5 +1,6 @@
 #include "src/agent/config.h"
 
+#include "src/agent/config_resources.h"
 #include "src/base/text.h"
 #include "src/config/field.h"
 
@@ -24,14 +25,9 @@ Result<void> readFunctions(const Field& field, Functions& functions) {
   return read("cni", functions.cni);
 }
 
-// "0x15b3" or "15b3": PCI ids are hexadecimal with and without the prefix, as lspci prints them.
-Result<void> readPciId(const Field& field, std::optional<std::uint16_t>& id) {
+Result<void> readId(const Field& field, std::optional<std::uint16_t>& id) {
   if (!field.present()) return {};
-  const std::string allowed = "a PCI id of four hexadecimal digits, like 15b3";
-  RAILHEAD_TRY_ASSIGN(const std::string text, field.text(allowed, 6));
-  const auto value = parseHex(text);
-  if (!value || *value > 0xffff) return field.complainAllowed(allowed);
-  id = static_cast<std::uint16_t>(*value);
+  RAILHEAD_TRY_ASSIGN(id, readPciId(field));
   return {};
 }
 
@@ -46,8 +42,8 @@ Result<provision::PfSelector> readSelector(const Field& field) {
   provision::PfSelector selector;
   if (!field.present()) return selector;
   RAILHEAD_TRY(field.checkKeys({"vendor", "device", "driver", "name", "pci", "port"}));
-  RAILHEAD_TRY(readPciId(field.child("vendor"), selector.vendor));
-  RAILHEAD_TRY(readPciId(field.child("device"), selector.device));
+  RAILHEAD_TRY(readId(field.child("vendor"), selector.vendor));
+  RAILHEAD_TRY(readId(field.child("device"), selector.device));
   RAILHEAD_TRY(
       readText(field.child("driver"), "a kernel driver's name, like mlx5_core", selector.driver));
   RAILHEAD_TRY(
@@ -118,33 +114,6 @@ Result<void> readTwins(const Field& field, discover::TwinRules& rules) {
   return {};
 }
 
-// "vendor.domain/name" of an extended resource.
-Result<std::string> readResourceName(const Field& field) {
-  const std::string allowed = "domain/name, like nvidia.com/cx7_qsfp";
-  RAILHEAD_TRY_ASSIGN(std::string name, field.text(allowed));
-  const auto slash = name.find('/');
-  const bool good = slash != std::string::npos && slash > 0 && slash + 1 < name.size() &&
-                    name.find('/', slash + 1) == std::string::npos && name.size() - slash <= 64;
-  if (!good) return field.complainAllowed(allowed);
-  return name;
-}
-
-Result<void> readResources(const Field& field, std::vector<ResourceConfig>& resources) {
-  if (!field.present()) return {};
-  RAILHEAD_TRY_ASSIGN(const auto entries, field.list(0, 16));
-  for (const auto& entry : entries) {
-    RAILHEAD_TRY(entry.checkKeys({"name"}));
-    RAILHEAD_TRY_ASSIGN(const Field name, entry.required("name", "domain/name"));
-    RAILHEAD_TRY_ASSIGN(std::string text, readResourceName(name));
-    for (const auto& other : resources) {
-      if (other.name == text)
-        return name.complain("is " + railhead::quoted(text) + ", which is given twice");
-    }
-    resources.push_back({std::move(text)});
-  }
-  return {};
-}
-
 Result<std::vector<IpPrefix>> readRailSubnets(const Field& field) {
   const std::string allowed = "a subnet, like 10.100.0.0/24, or a list of them";
   std::vector<Field> entries{field};
@@ -172,7 +141,7 @@ Result<void> placed(const Field& below, Result<void> checked) {
 }
 
 Result<void> checkDeclared(const Field& resource, const std::string& name,
-                           const std::vector<ResourceConfig>& resources) {
+                           const std::vector<advertise::RailResourceConfig>& resources) {
   std::vector<std::string> declared;
   for (const auto& one : resources) {
     if (one.name == name) return {};
@@ -183,9 +152,9 @@ Result<void> checkDeclared(const Field& resource, const std::string& name,
       (declared.empty() ? "nothing yet, add it to resources" : join(declared, ", ")));
 }
 
-Result<attach::NetworkDefinition> readNetwork(const Field& field,
-                                              const std::vector<ResourceConfig>& resources,
-                                              const attach::AddressPlanConfig& addresses) {
+Result<attach::NetworkDefinition> readNetwork(
+    const Field& field, const std::vector<advertise::RailResourceConfig>& resources,
+    const attach::AddressPlanConfig& addresses) {
   RAILHEAD_TRY(field.checkKeys({"name", "namespace", "resource", "subnets", "mtu", "rdma"}));
   attach::NetworkDefinition network;
   RAILHEAD_TRY_ASSIGN(const Field name, field.required("name", "a network's name"));
@@ -239,10 +208,22 @@ Result<void> readNode(const Field& field, attach::AddressPlanConfig& addresses) 
   return {};
 }
 
+Result<AgentConfig> readDevicePluginConfig(const Field& root, const Field& list) {
+  RAILHEAD_TRY(root.checkKeys({"resourceList"}));
+  AgentConfig config;
+  config.functions.provision = false;
+  config.functions.cni = false;
+  RAILHEAD_TRY_ASSIGN(config.resources, readResourceList(list));
+  return config;
+}
+
 }  // namespace
 
 Result<AgentConfig> parseConfig(std::string_view text, const std::string& source) {
   RAILHEAD_TRY_ASSIGN(const Field root, Field::parse(text, source));
+  if (const Field list = root.child("resourceList"); list.present()) {
+    return readDevicePluginConfig(root, list);
+  }
   RAILHEAD_TRY(root.checkKeys(
       {"version", "functions", "node", "provision", "twins", "resources", "networks"}));
   RAILHEAD_TRY_ASSIGN(const Field version, root.required("version", "1"));
@@ -252,7 +233,7 @@ Result<AgentConfig> parseConfig(std::string_view text, const std::string& source
   RAILHEAD_TRY(readNode(root.child("node"), config.attach.addresses));
   RAILHEAD_TRY(readProvision(root.child("provision"), config.goal));
   RAILHEAD_TRY(readTwins(root.child("twins"), config.twins));
-  RAILHEAD_TRY(readResources(root.child("resources"), config.resources));
+  RAILHEAD_TRY_ASSIGN(config.resources, readResources(root.child("resources")));
   if (const Field networks = root.child("networks"); networks.present()) {
     RAILHEAD_TRY_ASSIGN(const auto entries, networks.list(0, 64));
     for (const auto& entry : entries) {

@@ -1,6 +1,7 @@
 // The agent's configuration file: one YAML document, version 1 (docs/reference/agent-config.md).
 #pragma once
 
+#include "src/advertise/resource.h"
 #include "src/attach/config.h"
 #include "src/base/result.h"
 #include "src/discover/twins.h"
@@ -17,22 +18,20 @@ struct Functions {
   bool provision = true;  // create and set up VFs
   bool rails = true;      // advertise rail sets to kubelet
   bool cni = true;        // attach pods
-};
-
-struct ResourceConfig {
-  std::string name;  // "nvidia.com/cx7_qsfp"
+  bool operator==(const Functions&) const = default;
 };
 
 struct AgentConfig {
   Functions functions;
   provision::Goal goal;
   discover::TwinRules twins;
-  std::vector<ResourceConfig> resources;
+  std::vector<advertise::RailResourceConfig> resources;
   attach::AttachConfig attach;  // addresses and networks; paths and waits keep their defaults
 };
 
-// kInvalidArgument names the file, the line, the field, its value and what is allowed. Nothing is
-// looked up on the node here.
+// The document may also be the resourceList (JSON) of sriov-network-device-plugin: it advertises
+// single rails then, and neither provisions nor attaches. kInvalidArgument names the file, the
+// line, the field, its value and what is allowed. Nothing is looked up on the node here.
 Result<AgentConfig> parseConfig(std::string_view text, const std::string& source);
 
 }  // namespace railhead::agent

@@ -2,8 +2,6 @@
 
 #include "src/base/text.h"
 
-#include <algorithm>
-
 namespace railhead::agent {
 namespace {
 
@@ -41,8 +39,6 @@ Result<std::vector<provision::Holder>> NodeVfHolders::holders() {
     return std::move(promised).error().addContext("ask kubelet which pods hold VFs");
   }
   for (const auto& entry : *promised) {
-    if (std::find(resources_.begin(), resources_.end(), entry.resource) == resources_.end())
-      continue;
     for (const auto& id : entry.ids) {
       for (const auto part : split(id, '+')) {
         const auto vf = PciAddress::parse(part);

@@ -53,19 +53,18 @@ class KubeletPodDevices final : public attach::PodDevices {
   kube::PodResourcesClient client_;
 };
 
-// Who holds VFs: pods by kubelet's word, and attachments by ours. A machine without kubelet's
+// Who holds VFs: pods by kubelet's word, whichever plugin handed them out, and attachments by ours.
+// A machine without kubelet's
 // socket is no error; a kubelet that does not answer is one, since a VF that it promised would look
 // free.
 class NodeVfHolders final : public provision::VfHolders {
  public:
-  NodeVfHolders(KubeletPodDevices& kubelet, std::vector<std::string> resources)
-      : kubelet_(kubelet), resources_(std::move(resources)) {}
+  explicit NodeVfHolders(KubeletPodDevices& kubelet) : kubelet_(kubelet) {}
   void setAttacher(attach::Attacher* attacher) { attacher_ = attacher; }
   Result<std::vector<provision::Holder>> holders() override;
 
  private:
   KubeletPodDevices& kubelet_;
-  std::vector<std::string> resources_;
   attach::Attacher* attacher_ = nullptr;
 };
 

@@ -41,6 +41,7 @@ struct AddressPlanConfig {
   int nodeOrdinal = 0;      // 0-based, different on every node that shares the subnets
   int railSetsPerNode = 4;  // the same on every node that shares the subnets
   int nodes = 0;            // how many nodes share them; 0: not said, only this node is checked
+  bool operator==(const AddressPlanConfig&) const = default;
 };
 
 struct AttachConfig {

@@ -181,8 +181,14 @@ Result<std::vector<NetworkSelection>> parseNetworks(std::string_view annotation,
   return std::move(parsed).addContext(where);
 }
 
+void ConfiguredNetworks::replace(std::vector<NetworkDefinition> networks) {
+  const std::lock_guard lock(mutex_);
+  networks_ = std::move(networks);
+}
+
 Result<NetworkDefinition> ConfiguredNetworks::find(const std::string& networkNamespace,
                                                    const std::string& name) {
+  const std::lock_guard lock(mutex_);
   const NetworkDefinition* everywhere = nullptr;
   std::vector<std::string> known;
   for (const NetworkDefinition& network : networks_) {

@@ -4,6 +4,7 @@
 #include "src/attach/config.h"
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,16 +43,18 @@ class NetworkCatalog {
                                          const std::string& name) = 0;
 };
 
-// The networks written in the agent's configuration. Immutable.
+// The networks written in the agent's configuration.
 class ConfiguredNetworks final : public NetworkCatalog {
  public:
   explicit ConfiguredNetworks(std::vector<NetworkDefinition> networks)
       : networks_(std::move(networks)) {}
+  void replace(std::vector<NetworkDefinition> networks);  // requests under way keep the old ones
   Result<NetworkDefinition> find(const std::string& networkNamespace,
                                  const std::string& name) override;
 
  private:
-  const std::vector<NetworkDefinition> networks_;
+  std::mutex mutex_;
+  std::vector<NetworkDefinition> networks_;
 };
 
 }  // namespace railhead::attach

@@ -8,6 +8,7 @@
 #include <set>
 
 #include <linux/if.h>
+#include <linux/if_arp.h>
 
 namespace railhead::discover {
 namespace {
@@ -158,6 +159,10 @@ class Reader {
     pf.carrier = netdev.number("carrier").value_or(0) == 1;
     const int megabits = netdev.integer("speed", 1, 0x7fffffff, 0);  // -1 without a link
     if (megabits > 0) pf.speed = BitRate{megabits * 1e6};
+    const int type = netdev.integer("type", 0, 65535, -1);
+    pf.linkType = type == ARPHRD_ETHER        ? LinkType::kEthernet
+                  : type == ARPHRD_INFINIBAND ? LinkType::kInfiniband
+                                              : LinkType::kUnknown;
     pf.physPortName = netdev.text("phys_port_name");
     pf.physSwitchId = netdev.text("phys_switch_id");
   }
@@ -213,6 +218,18 @@ Result<std::vector<std::string>> pciDevices(os::Filesystem& files, const os::Hos
 }
 
 }  // namespace
+
+const char* linkTypeName(LinkType type) {
+  switch (type) {
+    case LinkType::kEthernet:
+      return "ether";
+    case LinkType::kInfiniband:
+      return "infiniband";
+    case LinkType::kUnknown:
+      break;
+  }
+  return "";
+}
 
 Result<Node> discoverNode(os::Filesystem& files, const os::HostPaths& paths) {
   Reader reader(files, paths);

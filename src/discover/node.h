@@ -27,6 +27,9 @@ struct PcieLink {
   double maxGigatransfers = 0;
 };
 
+enum class LinkType { kUnknown, kEthernet, kInfiniband };
+const char* linkTypeName(LinkType type);  // "ether", "infiniband"; "" when unknown
+
 struct PciFunction {
   PciAddress pci;
   std::uint16_t vendor = 0;  // 0x15b3
@@ -49,6 +52,7 @@ struct Pf : PciFunction {
   bool up = false;  // administratively
   bool carrier = false;
   std::optional<BitRate> speed;
+  LinkType linkType = LinkType::kUnknown;
   std::string physPortName;  // "p0"; empty when the driver has none
   std::string physSwitchId;  // hexadecimal; empty when the driver has none
   PcieLink pcie;

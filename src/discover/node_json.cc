@@ -61,6 +61,7 @@ Json pfJson(const Pf& pf) {
   json["up"] = pf.up;
   json["carrier"] = pf.carrier;
   json["speedGbps"] = pf.speed ? Json(pf.speed->gbps()) : Json();
+  json["linkType"] = textOrNull(linkTypeName(pf.linkType));
   json["physPortName"] = textOrNull(pf.physPortName);
   json["physSwitchId"] = textOrNull(pf.physSwitchId);
   json["pcie"] = pcieJson(pf.pcie);

@@ -91,6 +91,7 @@ void FakeKernel::renderFunction(const Function& function) {
   const std::string net = path + "/net/" + netdev.name;
   files_.putLink(paths_.sys + "/class/net/" + netdev.name, net);
   files_.putLink(net + "/device", path);
+  files_.put(net + "/type", "1\n");
   files_.put(net + "/address", netdev.mac.toString() + "\n");
   files_.put(net + "/mtu", number(netdev.mtu));
   files_.put(net + "/ifindex", number(netdev.index));

@@ -1,0 +1,241 @@
+#include "src/agent/config_resources.h"
+
+#include "src/base/text.h"
+#include "src/kube/resource_name.h"
+
+#include <array>
+
+namespace railhead::agent {
+namespace {
+
+using advertise::ResourceKind;
+using advertise::Selector;
+using advertise::VfRange;
+using config::Field;
+
+// One value or a list of them.
+Result<std::vector<Field>> values(const Field& field) {
+  if (!field.isList()) return std::vector<Field>{field};
+  return field.list(1, kMaxSelectorValues);
+}
+
+// Reads each value of `field`, when it is there, with `read`.
+template <typename T, typename Read>
+Result<void> readEach(const Field& field, std::vector<T>& into, const Read& read) {
+  if (!field.present()) return {};
+  RAILHEAD_TRY_ASSIGN(const auto entries, values(field));
+  for (const auto& entry : entries) {
+    RAILHEAD_TRY_ASSIGN(T value, read(entry));
+    into.push_back(std::move(value));
+  }
+  return {};
+}
+
+Result<void> readTexts(const Field& field, const char* allowed, std::vector<std::string>& into) {
+  return readEach(field, into, [&](const Field& entry) { return entry.text(allowed, 64); });
+}
+
+Result<VfRange> readRange(const Field& field, const char* allowed) {
+  RAILHEAD_TRY_ASSIGN(const std::string text, field.text(allowed, 128));
+  auto range = VfRange::parse(text);
+  if (!range.has_value()) return field.complainAllowed(allowed);
+  return range;
+}
+
+Result<PciAddress> readPciAddress(const Field& field) {
+  constexpr const char* kAllowed = "a PCI address, like 0000:01:00.2";
+  RAILHEAD_TRY_ASSIGN(const std::string text, field.text(kAllowed, 32));
+  auto address = PciAddress::parse(text);
+  if (!address.has_value()) return field.complainAllowed(kAllowed);
+  return address;
+}
+
+Result<discover::LinkType> readLinkType(const Field& field) {
+  constexpr const char* kAllowed = "ether, infiniband";
+  RAILHEAD_TRY_ASSIGN(const std::string text, field.text(kAllowed, 64));
+  const std::string name = toLower(text);
+  if (name == "ether") return discover::LinkType::kEthernet;
+  if (name == "infiniband") return discover::LinkType::kInfiniband;
+  return field.complainAllowed(kAllowed);
+}
+
+// The names that both formats share.
+Result<Selector> readShared(const Field& field) {
+  Selector selector;
+  RAILHEAD_TRY(readEach(field.child("vendors"), selector.vendors, readPciId));
+  RAILHEAD_TRY(readEach(field.child("devices"), selector.devices, readPciId));
+  RAILHEAD_TRY(readTexts(field.child("drivers"), "a kernel driver's name, like mlx5_core",
+                         selector.drivers));
+  RAILHEAD_TRY(readEach(field.child("pfNames"), selector.pfNames, [](const Field& entry) {
+    return readRange(entry, "a PF's interface name, alone or with VFs: enp1s0f0np0#0-3,6");
+  }));
+  RAILHEAD_TRY(readEach(
+      field.child("rootDevices"), selector.rootDevices, [](const Field& entry) -> Result<VfRange> {
+        constexpr const char* kAllowed = "a PF's PCI address, alone or with VFs: 0000:01:00.0#0-3";
+        RAILHEAD_TRY_ASSIGN(VfRange range, readRange(entry, kAllowed));
+        const auto address = PciAddress::parse(range.pf);
+        if (!address.has_value()) return entry.complainAllowed(kAllowed);
+        range.pf = address->toString();
+        return range;
+      }));
+  RAILHEAD_TRY(readEach(field.child("pciAddresses"), selector.pciAddresses, readPciAddress));
+  RAILHEAD_TRY(readEach(field.child("linkTypes"), selector.linkTypes, readLinkType));
+  if (const Field rdma = field.child("isRdma"); rdma.present()) {
+    RAILHEAD_TRY_ASSIGN(const bool wanted, rdma.flag());
+    if (wanted) selector.isRdma = true;  // false asks for nothing, as in the plugin it comes from
+  }
+  return selector;
+}
+
+Result<Selector> readSelector(const Field& field) {
+  RAILHEAD_TRY(field.checkKeys({"vendors", "devices", "drivers", "pfNames", "rootDevices",
+                                "pciAddresses", "linkTypes", "isRdma", "ports", "twin"}));
+  RAILHEAD_TRY_ASSIGN(Selector selector, readShared(field));
+  RAILHEAD_TRY(readTexts(field.child("ports"), "a phys_port_name, like p0", selector.ports));
+  if (const Field twin = field.child("twin"); twin.present()) {
+    RAILHEAD_TRY_ASSIGN(const auto number, twin.number(0, 7));
+    selector.twin = static_cast<int>(number);
+  }
+  return selector;
+}
+
+Result<std::vector<Selector>> readSelectors(const Field& field,
+                                            Result<Selector> (*read)(const Field&)) {
+  std::vector<Selector> selectors;
+  RAILHEAD_TRY(readEach(field, selectors, read));
+  return selectors;
+}
+
+Result<ResourceKind> readKind(const Field& field) {
+  if (!field.present()) return ResourceKind::kRailSet;
+  constexpr const char* kAllowed = "rail-set (one VF of each twin), rail (one VF)";
+  RAILHEAD_TRY_ASSIGN(const std::string kind, field.text(kAllowed));
+  if (kind == "rail-set") return ResourceKind::kRailSet;
+  if (kind == "rail") return ResourceKind::kRail;
+  return field.complainAllowed(kAllowed);
+}
+
+Result<void> checkNew(const Field& field, const std::string& name,
+                      const std::vector<advertise::RailResourceConfig>& resources) {
+  for (const auto& other : resources) {
+    if (other.name == name) {
+      return field.complain("is " + railhead::quoted(name) + ", which is given twice");
+    }
+  }
+  return {};
+}
+
+Result<advertise::RailResourceConfig> readResource(const Field& field) {
+  RAILHEAD_TRY(field.checkKeys({"name", "kind", "select", "topology", "cdi"}));
+  advertise::RailResourceConfig resource;
+  RAILHEAD_TRY_ASSIGN(const Field name, field.required("name", "domain/name"));
+  RAILHEAD_TRY_ASSIGN(resource.name, readResourceName(name));
+  RAILHEAD_TRY_ASSIGN(resource.kind, readKind(field.child("kind")));
+  RAILHEAD_TRY_ASSIGN(resource.selectors, readSelectors(field.child("select"), readSelector));
+  if (const Field topology = field.child("topology"); topology.present()) {
+    RAILHEAD_TRY_ASSIGN(resource.topology, topology.flag());
+  }
+  if (const Field cdi = field.child("cdi"); cdi.present()) {
+    RAILHEAD_TRY_ASSIGN(resource.cdi, cdi.flag());
+  }
+  return resource;
+}
+
+// What sriov-network-device-plugin can select by and we cannot serve.
+constexpr std::array<const char*, 5> kForeignSelectors{"ddpProfiles", "auxTypes", "pKeys",
+                                                       "acpiIndexes", "needVhostNet"};
+
+Result<Selector> readPluginSelector(const Field& field) {
+  for (const char* name : kForeignSelectors) {
+    const Field foreign = field.child(name);
+    if (!foreign.present()) continue;
+    if (foreign.isScalar()) {
+      const auto wanted = foreign.flag();
+      if (wanted.has_value() && !*wanted) continue;  // needVhostNet: false
+    }
+    return foreign.complain("is something that railhead-agent cannot select by or provide")
+        .withRemedy("leave this resource to sriov-network-device-plugin, or take the line out");
+  }
+  RAILHEAD_TRY(field.checkKeys({"vendors", "devices", "drivers", "pfNames", "rootDevices",
+                                "pciAddresses", "linkTypes", "isRdma", "ddpProfiles", "auxTypes",
+                                "pKeys", "acpiIndexes", "needVhostNet"}));
+  return readShared(field);
+}
+
+Result<std::string> readListName(const Field& field) {
+  RAILHEAD_TRY_ASSIGN(const Field name, field.required("resourceName", "a resource's name"));
+  RAILHEAD_TRY_ASSIGN(std::string text, name.text("a resource's name", 63));
+  std::string prefix = "intel.com";  // that plugin's default
+  if (const Field given = field.child("resourcePrefix"); given.present()) {
+    RAILHEAD_TRY_ASSIGN(prefix, given.text("a domain, like nvidia.com", 253));
+  }
+  if (text.find('/') != std::string::npos) {
+    return name.complainAllowed("a name without '/'; the domain is resourcePrefix");
+  }
+  return prefix + "/" + text;
+}
+
+Result<advertise::RailResourceConfig> readListEntry(const Field& field) {
+  RAILHEAD_TRY(field.checkKeys({"resourceName", "resourcePrefix", "deviceType", "excludeTopology",
+                                "selectors", "additionalInfo"}));
+  advertise::RailResourceConfig resource;
+  resource.kind = ResourceKind::kRail;
+  RAILHEAD_TRY_ASSIGN(resource.name, readListName(field));
+  if (const Field type = field.child("deviceType"); type.present()) {
+    RAILHEAD_TRY_ASSIGN(const std::string text, type.text("netDevice"));
+    if (text != "netDevice") return type.complainAllowed("netDevice");
+  }
+  if (const Field info = field.child("additionalInfo"); info.present()) {
+    return info.complain("is something that railhead-agent does not pass on")
+        .withRemedy("take the line out");
+  }
+  if (const Field exclude = field.child("excludeTopology"); exclude.present()) {
+    RAILHEAD_TRY_ASSIGN(const bool excluded, exclude.flag());
+    resource.topology = !excluded;
+  }
+  RAILHEAD_TRY_ASSIGN(resource.selectors,
+                      readSelectors(field.child("selectors"), readPluginSelector));
+  return resource;
+}
+
+}  // namespace
+
+Result<std::string> readResourceName(const Field& field) {
+  const std::string allowed = "domain/name, like nvidia.com/cx7_qsfp";
+  RAILHEAD_TRY_ASSIGN(std::string name, field.text(allowed));
+  if (!kube::checkResourceName(name).has_value()) return field.complainAllowed(allowed);
+  return name;
+}
+
+Result<std::uint16_t> readPciId(const Field& field) {
+  const std::string allowed = "a PCI id of four hexadecimal digits, like 15b3";
+  RAILHEAD_TRY_ASSIGN(const std::string text, field.text(allowed, 6));
+  const auto value = parseHex(text);
+  if (!value || *value > 0xffff) return field.complainAllowed(allowed);
+  return static_cast<std::uint16_t>(*value);
+}
+
+Result<std::vector<advertise::RailResourceConfig>> readResources(const Field& field) {
+  std::vector<advertise::RailResourceConfig> resources;
+  if (!field.present()) return resources;
+  RAILHEAD_TRY_ASSIGN(const auto entries, field.list(0, kMaxResources));
+  for (const auto& entry : entries) {
+    RAILHEAD_TRY_ASSIGN(auto resource, readResource(entry));
+    RAILHEAD_TRY(checkNew(entry.child("name"), resource.name, resources));
+    resources.push_back(std::move(resource));
+  }
+  return resources;
+}
+
+Result<std::vector<advertise::RailResourceConfig>> readResourceList(const Field& field) {
+  std::vector<advertise::RailResourceConfig> resources;
+  RAILHEAD_TRY_ASSIGN(const auto entries, field.list(1, kMaxResources));
+  for (const auto& entry : entries) {
+    RAILHEAD_TRY_ASSIGN(auto resource, readListEntry(entry));
+    RAILHEAD_TRY(checkNew(entry.child("resourceName"), resource.name, resources));
+    resources.push_back(std::move(resource));
+  }
+  return resources;
+}
+
+}  // namespace railhead::agent

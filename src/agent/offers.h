@@ -1,0 +1,59 @@
+// The resources that the agent offers to kubelet, each with its server. Thread-safe.
+#pragma once
+
+#include "src/advertise/rail_resource.h"
+#include "src/advertise/resource.h"
+#include "src/discover/node.h"
+#include "src/kube/device_plugin_server.h"
+#include "src/os/host_paths.h"
+#include "src/os/log.h"
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace railhead::agent {
+
+struct OfferStatus {
+  std::string resource;
+  kube::PluginState state;
+  advertise::Inventory inventory;
+};
+
+class Offers {
+ public:
+  Offers(os::HostPaths paths, os::Log& log) : paths_(std::move(paths)), log_(log) {}
+  ~Offers() { stop(); }
+
+  // Makes the servers for these resources: one that was there keeps serving, one that is no longer
+  // named stops, a new one starts at once after start(). An Error changes nothing.
+  Result<void> configure(const std::vector<advertise::RailResourceConfig>& resources);
+  Result<void> start();
+  void stop();
+
+  // What the node has now. kubelet is told of differences only: it writes a checkpoint for every
+  // list it gets.
+  Result<void> update(const discover::Node& node, const std::vector<discover::RailSet>& sets);
+
+  std::vector<OfferStatus> statuses() const;
+
+ private:
+  struct Offer {
+    advertise::RailResource resource;
+    std::unique_ptr<kube::DevicePluginServer> server;
+    std::vector<kube::Device> told;  // what kubelet knows
+
+    Offer(advertise::RailResourceConfig config, const std::string& dev)
+        : resource(std::move(config), dev) {}
+  };
+  Result<std::shared_ptr<Offer>> makeOffer(const advertise::RailResourceConfig& config);
+
+  const os::HostPaths paths_;
+  os::Log& log_;
+  mutable std::mutex mutex_;
+  std::vector<std::shared_ptr<Offer>> offers_;
+  bool started_ = false;
+};
+
+}  // namespace railhead::agent
