@@ -6,6 +6,7 @@
 #include "src/os/process.h"
 
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -83,11 +84,48 @@ class LabBootTest : public testing::Test {
     const auto name = text.rfind(')');
     return name != std::string::npos && text.substr(name).starts_with(") Z");
   }
-  bool socketNameIsFree() const {
-    std::ifstream names("/proc/net/unix");
+  static std::string contents(const std::string& path) {
+    std::ifstream file(path);
     std::stringstream text;
-    text << names.rdbuf();
-    return text.str().find(name_) == std::string::npos;
+    text << file.rdbuf();
+    return text.str();
+  }
+  bool socketNameIsFree() const {
+    return contents("/proc/net/unix").find(name_) == std::string::npos;
+  }
+  // What a small machine can count on: see the figures in docs/lab.md.
+  static void checkLimits(const NodeStatus& node) {
+    const std::string process = "/proc/" + std::to_string(node.pid);
+    const std::string arguments = contents(process + "/cmdline");
+    const std::string memory("\0-m\0", 4);
+    const auto at = arguments.find(memory);
+    ASSERT_NE(at, std::string::npos);
+    const auto given = parseUnsigned(arguments.c_str() + at + memory.size());
+    const std::string state = contents(process + "/status");
+    const auto line = state.find("VmRSS:");
+    ASSERT_NE(line, std::string::npos);
+    const double resident = std::strtod(state.c_str() + line + 6, nullptr) / 1024;
+    std::cout << node.name << ": ready " << formatSeconds(node.readySeconds)
+              << " after its launch, " << given.value_or(0) << " MiB given, " << resident
+              << " MiB resident, kernel " << node.kernel << '\n';
+    EXPECT_LE(node.readySeconds, 20);
+    EXPECT_EQ(given.value_or(0), node.memoryMib);
+    EXPECT_LE(node.memoryMib, 1024U);
+    EXPECT_LE(resident, 1024);
+  }
+  // Gives the PF an address of its own on every node.
+  void address(const std::vector<std::string>& nodes, int mtu) {
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      shell(nodes[i], std::string("ip link set ") + kPf + " mtu " + std::to_string(mtu) +
+                          " up && ip addr add 10.9.0." + std::to_string(i + 1) + "/24 dev " + kPf);
+    }
+    for (const auto& node : nodes) ASSERT_TRUE(carrierBecomes(node, "1")) << node;
+  }
+  void takeDown(const LabStatus& running) {
+    EXPECT_EQ(command({"down"}).output, "the lab is down\n");
+    EXPECT_TRUE(gone(running.keeperPid));
+    for (const auto& node : running.nodes) EXPECT_TRUE(gone(node.pid)) << node.name;
+    EXPECT_TRUE(socketNameIsFree());
   }
 
   os::SystemProcessRunner runner_;
@@ -103,8 +141,7 @@ TEST_F(LabBootTest, WholeLifeOfTwoNodes) {
   ASSERT_TRUE(status) << status.error().describe();
   ASSERT_EQ(status->nodes.size(), 2U);
   for (const auto& node : status->nodes) {
-    std::cout << node.name << ": ready " << formatSeconds(node.readySeconds)
-              << " after its launch, kernel " << node.kernel << '\n';
+    checkLimits(node);
     EXPECT_EQ(node.state, NodeState::kReady);
     EXPECT_EQ(trim(shell(node.name, "uname -n; uname -r")), node.name + "\n" + node.kernel);
     EXPECT_THAT(shell(node.name, "cat /sys/class/net/enP2p1s0f0np0/device/sriov_totalvfs"),
@@ -112,11 +149,7 @@ TEST_F(LabBootTest, WholeLifeOfTwoNodes) {
   }
   std::cout << "railhead lab up: " << formatSeconds(took.count()) << '\n';
 
-  for (const auto* node : {kFirst, kSecond}) {
-    shell(node, std::string("ip link set ") + kPf + " mtu 9000 up && ip addr add 10.9.0." +
-                    (node == kFirst ? "1" : "2") + "/24 dev " + kPf);
-    ASSERT_TRUE(carrierBecomes(node, "1")) << node;
-  }
+  ASSERT_NO_FATAL_FAILURE(address({kFirst, kSecond}, 9000));
   EXPECT_TRUE(succeeds(kFirst, {"ping", "-c", "3", "-W", "5", "-s", "8900", "10.9.0.2"}));
 
   ASSERT_EQ(command({"link", "rail0", "--cut"}).exitCode, 0);
@@ -133,22 +166,36 @@ TEST_F(LabBootTest, WholeLifeOfTwoNodes) {
   EXPECT_FALSE(succeeds(kFirst, {"ping", "-c", "1", "-W", "1", "10.9.0.2"}));
   ASSERT_EQ(command({"link", "rail0", "--loss", "0"}).exitCode, 0);
 
-  const auto down = command({"down"});
-  EXPECT_EQ(down.output, "the lab is down\n");
-  EXPECT_TRUE(gone(status->keeperPid));
-  for (const auto& node : status->nodes) EXPECT_TRUE(gone(node.pid)) << node.name;
-  EXPECT_TRUE(socketNameIsFree());
+  takeDown(*status);
+}
+
+TEST_F(LabBootTest, FourNodesBehindOneSwitch) {
+  const auto start = Clock::now();
+  const auto up = command({"up", "--topology", "four-nodes", "--deadline", "140"});
+  ASSERT_EQ(up.exitCode, 0) << up.errorOutput;
+  const std::chrono::duration<double> took = Clock::now() - start;
+  const auto status = client().status();
+  ASSERT_TRUE(status) << status.error().describe();
+  ASSERT_EQ(status->nodes.size(), 4U);
+  std::vector<std::string> names;
+  for (const auto& node : status->nodes) {
+    EXPECT_EQ(node.state, NodeState::kReady) << node.name;
+    names.push_back(node.name);
+  }
+  std::cout << "railhead lab up, four nodes: " << formatSeconds(took.count()) << '\n';
+
+  ASSERT_NO_FATAL_FAILURE(address(names, 1500));
+  for (const auto* other : {"10.9.0.2", "10.9.0.3", "10.9.0.4"})
+    EXPECT_TRUE(succeeds(names.front(), {"ping", "-c", "2", "-W", "5", other})) << other;
+  EXPECT_TRUE(succeeds(names.back(), {"ping", "-c", "2", "-W", "5", "10.9.0.2"}));
+  takeDown(*status);
 }
 
 // A link's rate is what arrives: not more, and on a machine that keeps up not much less.
 TEST_F(LabBootTest, RateOfALinkIsACeiling) {
   ASSERT_EQ(command({"up", "--deadline", "120"}).exitCode, 0);
   const LabClient lab = client();
-  for (const auto* node : {kFirst, kSecond}) {
-    shell(node, std::string("ip link set ") + kPf + " up && ip addr add 10.9.0." +
-                    (node == kFirst ? "1" : "2") + "/24 dev " + kPf);
-    ASSERT_TRUE(carrierBecomes(node, "1")) << node;
-  }
+  ASSERT_NO_FATAL_FAILURE(address({kFirst, kSecond}, 1500));
   ASSERT_TRUE(lab.setLink("rail0", {{}, BitRate{4e6}, {}}));
   std::thread receiver([&] {
     shell(kSecond, "mkfifo /tmp/silent && nc -l -p 5000 <>/tmp/silent | wc -c >/tmp/received");
