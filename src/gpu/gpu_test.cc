@@ -55,9 +55,9 @@ TEST(GpuLibraryTest, ReadsAnH100) {
   filesystem.put("/sys/bus/pci/devices/0000:19:00.0/class", "0x030200\n");
   const auto inventory = inventoryOf(fixture, &filesystem);
   EXPECT_EQ(inventory.absence, "");
-  EXPECT_EQ(inventory.driver.version, "570.124.06");
-  EXPECT_EQ(inventory.driver.cudaMajor, 12);
-  EXPECT_EQ(inventory.driver.cudaMinor, 8);
+  EXPECT_EQ(inventory.driver.version, "580.159.04");
+  EXPECT_EQ(inventory.driver.cudaMajor, 13);
+  EXPECT_EQ(inventory.driver.cudaMinor, 0);
   ASSERT_EQ(inventory.gpus.size(), 1U);
   const Gpu& gpu = inventory.gpus[0];
   EXPECT_EQ(gpu.uuid, "GPU-00000000-1000-4000-8000-000000000000");

@@ -82,6 +82,7 @@ TEST_F(FakeNvmlTest, EventSetsDeliverRegisteredTypesOfRegisteredGpusInOrder) {
 }
 
 TEST_F(FakeNvmlTest, AnUnsupportedTypeRegistersNone) {
+  fixture.command("set 0 nvmlDeviceGetSupportedEventTypes 8");
   const auto set = eventSet();
   EXPECT_EQ(nvml->registerEvents(device(0), abi::kEventXid | abi::kEventFatalPoison, set),
             abi::kNotSupported);

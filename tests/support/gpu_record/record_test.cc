@@ -1,7 +1,10 @@
 // Recorder and fake against each other: what the fake answers from a fixture, recorded, is that
 // fixture again. So a recording of a real machine says on the fake what the machine said.
+#include "src/gpu/gpu.h"
+#include "src/gpu/labels.h"
 #include "src/gpu/nvml.h"
 #include "tests/support/gpu_record/recording.h"
+#include "tests/support/memory_filesystem.h"
 #include "tests/support/nvml_fixture.h"
 
 #include <fstream>
@@ -51,12 +54,28 @@ TEST_P(RecordTest, AFixtureRecordedIsTheFixture) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, RecordTest,
-                         testing::Values("h100-one", "h100-eight", "mig-h100", "gb10-spark"),
+                         testing::Values("h100-recorded", "h100-one", "h100-eight", "mig-h100",
+                                         "gb10-spark"),
                          [](const auto& each) {
                            std::string name = each.param;
                            std::erase(name, '-');
                            return name;
                          });
+
+// What the program said of the real machine it says of the recording, too.
+TEST(RecordedH100, GivesTheLabelsThatTheMachineGave) {
+  NvmlFixture fixture("h100-recorded");
+  std::ifstream in("tests/fixtures/nvml/h100-recorded.json");
+  const Json recorded = Json::parse(in, nullptr, false)["recorded"];
+  MemoryFilesystem files;
+  files.put("/sys/bus/pci/devices/0000:00:06.0/class", "0x030200\n");
+  ASSERT_EQ(recorded["inventory"]["gpus"][0]["pciClass"], 0x030200);
+  gpu::GpuLibrary library({{fixture.library()}, "/sys"}, &files);
+  const auto inventory = library.inventory();
+  ASSERT_TRUE(inventory.has_value()) << inventory.error().describe();
+  const Json labels = gpu::gpuLabels(*inventory, {});
+  EXPECT_EQ(nlohmann::json(labels), nlohmann::json(recorded["labels"]));
+}
 
 }  // namespace
 }  // namespace railhead::testing_support
