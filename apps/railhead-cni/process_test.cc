@@ -2,6 +2,7 @@
 #include "src/os/process.h"
 
 #include "src/cni/protocol.h"
+#include "src/os/unix_listener.h"
 #include "src/os/unix_socket.h"
 
 #include <chrono>
@@ -10,13 +11,20 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
+#include <poll.h>
 #include <unistd.h>
 
 namespace railhead {
 namespace {
 
 using testing::HasSubstr;
+
+os::UniqueFd acceptOne(const os::UnixListener& listener) {
+  pollfd ready{listener.fd(), POLLIN, 0};
+  ::poll(&ready, 1, 20'000);
+  auto accepted = listener.accept();
+  return accepted.has_value() && *accepted ? std::move(**accepted) : os::UniqueFd();
+}
 
 class ShimProcess : public testing::Test {
  protected:
@@ -76,11 +84,11 @@ TEST_F(ShimProcess, AsksTheRuntimeToTryAgainWithoutAnAgent) {
 }
 
 TEST_F(ShimProcess, SendsOneFrameAndPrintsTheAnswer) {
-  auto listener = os::listenUnix(socket_);
+  auto listener = os::UnixListener::open(socket_);
   ASSERT_TRUE(listener.has_value());
   cni::Call seen;
   std::thread agent([&] {
-    const os::UniqueFd fd(::accept4(listener->get(), nullptr, nullptr, SOCK_CLOEXEC));
+    const os::UniqueFd fd = acceptOne(*listener);
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
     const auto frame = os::receiveFrame(fd.get(), deadline, cni::kMaxFrame);
     ASSERT_TRUE(frame.has_value());
@@ -99,10 +107,9 @@ TEST_F(ShimProcess, SendsOneFrameAndPrintsTheAnswer) {
 }
 
 TEST_F(ShimProcess, AnAgentThatHangsUpIsTryAgain) {
-  auto listener = os::listenUnix(socket_);
+  auto listener = os::UnixListener::open(socket_);
   ASSERT_TRUE(listener.has_value());
-  std::thread agent(
-      [&] { const os::UniqueFd fd(::accept4(listener->get(), nullptr, nullptr, SOCK_CLOEXEC)); });
+  std::thread agent([&] { const os::UniqueFd fd = acceptOne(*listener); });
   const auto result = run("ADD", config(kAsking));
   agent.join();
   EXPECT_THAT(result.output, HasSubstr(R"("code":11)"));

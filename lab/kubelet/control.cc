@@ -1,16 +1,15 @@
 #include "lab/kubelet/control.h"
 
 #include "src/base/text.h"
+#include "src/os/unix_socket.h"
 
 #include <array>
 #include <optional>
 #include <utility>
 
-#include <fcntl.h>
 #include <nlohmann/json.hpp>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 namespace railhead::lab {
@@ -152,25 +151,17 @@ Result<json> ask(const std::string& path, const json& request, std::chrono::seco
 
 }  // namespace
 
-ControlServer::ControlServer(std::string path, os::UniqueFd listener, os::UniqueFd stop,
-                             Kubelet& kubelet)
-    : path_(std::move(path)),
-      listener_(std::move(listener)),
-      stop_(std::move(stop)),
-      kubelet_(kubelet) {}
+ControlServer::ControlServer(os::UnixListener listener, os::UniqueFd stop, Kubelet& kubelet)
+    : listener_(std::move(listener)), stop_(std::move(stop)), kubelet_(kubelet) {}
 
 Result<std::unique_ptr<ControlServer>> ControlServer::start(const std::string& socketPath,
                                                             Kubelet& kubelet) {
-  const auto running = os::connectUnix(socketPath, in(kRequestDeadline));
-  if (running.has_value()) {
-    return Error(ErrorCode::kBusy, "a kubelet stand-in already listens on " + socketPath);
-  }
-  RAILHEAD_TRY_ASSIGN(auto listener, os::listenUnix(socketPath, 0600));
-  ::fcntl(listener.get(), F_SETFL, ::fcntl(listener.get(), F_GETFL) | O_NONBLOCK);
+  RAILHEAD_TRY_ASSIGN(auto listener,
+                      os::UnixListener::open(socketPath).addContext("kubelet stand-in"));
   os::UniqueFd stop(::eventfd(0, EFD_CLOEXEC));
   if (!stop) return Error::fromErrno(errno, "make an event descriptor");
   auto server = std::unique_ptr<ControlServer>(
-      new ControlServer(socketPath, std::move(listener), std::move(stop), kubelet));
+      new ControlServer(std::move(listener), std::move(stop), kubelet));
   for (int i = 0; i < kThreads; ++i) {
     server->threads_.emplace_back([raw = server.get()] { raw->serve(); });
   }
@@ -180,17 +171,16 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(const std::string& s
 ControlServer::~ControlServer() {
   ::eventfd_write(stop_.get(), 1);
   for (auto& thread : threads_) thread.join();
-  ::unlink(path_.c_str());
 }
 
 void ControlServer::serve() {
   for (;;) {
-    std::array<pollfd, 2> fds{{{stop_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}}};
+    std::array<pollfd, 2> fds{{{stop_.get(), POLLIN, 0}, {listener_.fd(), POLLIN, 0}}};
     ::poll(fds.data(), fds.size(), -1);
     if (fds[0].revents != 0) return;
     if (fds[1].revents == 0) continue;
-    const os::UniqueFd connection(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (connection) answerOne(connection.get());
+    const auto connection = listener_.accept();
+    if (connection.has_value() && *connection) answerOne((*connection)->get());
   }
 }
 

@@ -4,7 +4,7 @@
 
 #include "lab/kubelet/kubelet.h"
 #include "src/base/result.h"
-#include "src/os/unix_socket.h"
+#include "src/os/unix_listener.h"
 
 #include <chrono>
 #include <map>
@@ -25,12 +25,11 @@ class ControlServer {
   ControlServer& operator=(const ControlServer&) = delete;
 
  private:
-  ControlServer(std::string path, os::UniqueFd listener, os::UniqueFd stop, Kubelet& kubelet);
+  ControlServer(os::UnixListener listener, os::UniqueFd stop, Kubelet& kubelet);
   void serve();
   void answerOne(int connection);
 
-  std::string path_;
-  os::UniqueFd listener_;
+  os::UnixListener listener_;
   os::UniqueFd stop_;  // readable once the server is to end
   Kubelet& kubelet_;
   std::vector<std::thread> threads_;

@@ -3,8 +3,10 @@
 #include "lab/kubelet/rig.h"
 #include "src/kube/rpc/channel.h"
 #include "src/kube/rpc/status.h"
+#include "src/os/unix_listener.h"
 #include "src/os/unix_socket.h"
 
+#include <filesystem>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -62,7 +64,12 @@ TEST_F(RegistrationTest, ChecksVersionNameAndSocket) {
 TEST_F(RegistrationTest, RefusesAPluginThatHangsUp) {
   // Bound and listening, then closed: kubelet's dial is refused.
   const std::string path = rig_->pluginsFolder() + "/dead.sock";
-  { const auto listener = os::listenUnix(path); }
+  {
+    const auto listener = os::UnixListener::open(path);
+    ASSERT_TRUE(listener.has_value());
+    std::filesystem::rename(path, path + ".kept");
+  }
+  std::filesystem::rename(path + ".kept", path);
   EXPECT_THAT(refusal("v1beta1", "dead.sock", "a.b/c"), HasSubstr("dead.sock"));
 }
 

@@ -2,9 +2,9 @@
 
 #include "deviceplugin_v1beta1.grpc.pb.h"
 #include "podresources_v1.grpc.pb.h"
-#include "src/kube/plugin_socket.h"
 #include "src/kube/rpc/library.h"
 #include "src/kube/rpc/status.h"
+#include "src/os/unix_socket.h"
 
 #include <chrono>
 #include <utility>
@@ -89,9 +89,9 @@ class PodResourcesService final : public v1::PodResourcesLister::Service {
 };
 
 Result<std::unique_ptr<grpc::Server>> serve(const std::string& path, grpc::Service& service) {
-  if (path.size() > kube::PluginSocket::kMaxPath) {
+  if (path.size() > os::kMaxUnixPath) {
     return Error(ErrorCode::kInvalidArgument, "socket path " + path + ": at most " +
-                                                  std::to_string(kube::PluginSocket::kMaxPath) +
+                                                  std::to_string(os::kMaxUnixPath) +
                                                   " bytes are allowed");
   }
   kube::rpc::holdLibrary();

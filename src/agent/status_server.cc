@@ -7,7 +7,6 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 namespace railhead::agent {
@@ -22,17 +21,16 @@ constexpr int kAcceptPauseMs = 50;
 
 Result<std::unique_ptr<StatusServer>> StatusServer::start(const std::string& path,
                                                           std::function<std::string()> answer) {
-  RAILHEAD_TRY_ASSIGN(os::UniqueFd listener, os::listenUnix(path));
+  RAILHEAD_TRY_ASSIGN(os::UnixListener listener, os::UnixListener::open(path));
   os::UniqueFd stop(::eventfd(0, EFD_CLOEXEC));
   if (!stop) return Error::fromErrno(errno, "make an event descriptor");
   return std::unique_ptr<StatusServer>(
-      new StatusServer(path, std::move(listener), std::move(stop), std::move(answer)));
+      new StatusServer(std::move(listener), std::move(stop), std::move(answer)));
 }
 
-StatusServer::StatusServer(std::string path, os::UniqueFd listener, os::UniqueFd stop,
+StatusServer::StatusServer(os::UnixListener listener, os::UniqueFd stop,
                            std::function<std::string()> answer)
-    : path_(std::move(path)),
-      listener_(std::move(listener)),
+    : listener_(std::move(listener)),
       stop_(std::move(stop)),
       answer_(std::move(answer)),
       thread_([this] { serve(); }) {}
@@ -41,23 +39,21 @@ StatusServer::~StatusServer() {
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t told = ::write(stop_.get(), &one, sizeof one);
   thread_.join();
-  ::unlink(path_.c_str());
 }
 
 void StatusServer::serve() {
   for (;;) {
-    std::array<pollfd, 2> fds{{{listener_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
+    std::array<pollfd, 2> fds{{{listener_.fd(), POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
     if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return;
     if (fds[1].revents != 0) return;
     if (fds[0].revents == 0) continue;
-    const os::UniqueFd peer(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (!peer) {  // out of descriptors, say: not again at once
-      if (::poll(&fds[1], 1, kAcceptPauseMs) > 0) return;
-      continue;
-    }
+    const auto peer = listener_.accept();
+    // Out of descriptors, say: not again at once.
+    if (!peer.has_value() && ::poll(&fds[1], 1, kAcceptPauseMs) > 0) return;
+    if (!peer.has_value() || !*peer) continue;
     // A reader that goes away or stalls is its own loss.
     static_cast<void>(
-        os::sendFrame(peer.get(), answer_(), std::chrono::steady_clock::now() + kSendDeadline));
+        os::sendFrame((*peer)->get(), answer_(), std::chrono::steady_clock::now() + kSendDeadline));
   }
 }
 

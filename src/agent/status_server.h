@@ -4,6 +4,7 @@
 #include "src/base/result.h"
 #include "src/os/host_paths.h"
 #include "src/os/unique_fd.h"
+#include "src/os/unix_listener.h"
 
 #include <functional>
 #include <memory>
@@ -16,18 +17,17 @@ inline std::string statusSocket(const os::HostPaths& paths) { return paths.state
 
 class StatusServer {
  public:
-  // `answer` is called from the server's thread, one call at a time.
+  // `answer` is called from the server's thread, one call at a time. kBusy: a living server has the
+  // socket.
   static Result<std::unique_ptr<StatusServer>> start(const std::string& path,
                                                      std::function<std::string()> answer);
   ~StatusServer();
 
  private:
-  StatusServer(std::string path, os::UniqueFd listener, os::UniqueFd stop,
-               std::function<std::string()> answer);
+  StatusServer(os::UnixListener listener, os::UniqueFd stop, std::function<std::string()> answer);
   void serve();
 
-  std::string path_;
-  os::UniqueFd listener_;
+  os::UnixListener listener_;
   os::UniqueFd stop_;  // eventfd: readable when it is time to end
   std::function<std::string()> answer_;
   std::thread thread_;

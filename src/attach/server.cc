@@ -7,7 +7,6 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 namespace railhead::attach {
@@ -28,7 +27,7 @@ cni::Reply tryAgain(std::string message) {
 
 }  // namespace
 
-CniServer::CniServer(CniServerConfig config, CniHandler handler, os::UniqueFd listener,
+CniServer::CniServer(CniServerConfig config, CniHandler handler, os::UnixListener listener,
                      os::UniqueFd wake)
     : config_(std::move(config)),
       handler_(std::move(handler)),
@@ -42,7 +41,7 @@ Result<std::unique_ptr<CniServer>> CniServer::start(CniServerConfig config, CniH
     return Error(ErrorCode::kInvalidArgument,
                  "workers is " + std::to_string(config.workers) + ": 1 to 256 are allowed");
   }
-  RAILHEAD_TRY_ASSIGN(os::UniqueFd listener, os::listenUnix(config.socketPath, 0600));
+  RAILHEAD_TRY_ASSIGN(os::UnixListener listener, os::UnixListener::open(config.socketPath));
   os::UniqueFd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake) return Error::fromErrno(errno, "make an eventfd");
   std::unique_ptr<CniServer> server(
@@ -63,22 +62,20 @@ void CniServer::stop() {
   static_cast<void>(::write(wake_.get(), &one, sizeof one) == sizeof one);
   changed_.notify_all();
   for (std::thread& thread : threads_) thread.join();
-  listener_.reset();
-  ::unlink(config_.socketPath.c_str());
+  listener_.close();
 }
 
 void CniServer::accept() {
   for (;;) {
-    pollfd ready[2] = {{listener_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+    pollfd ready[2] = {{listener_.fd(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
     if (::poll(ready, 2, -1) < 0 && errno != EINTR) return;
     if (ready[1].revents != 0) return;
     if (ready[0].revents == 0) continue;
-    os::UniqueFd connection(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (!connection) {
-      // Out of descriptors: the connection waits in the backlog; do not spin on it.
-      if (errno == EMFILE || errno == ENFILE) ::poll(&ready[1], 1, 50);
-      continue;
-    }
+    auto accepted = listener_.accept();
+    // Out of descriptors: the connection waits in the backlog; do not spin on it.
+    if (!accepted.has_value()) ::poll(&ready[1], 1, 50);
+    if (!accepted.has_value() || !*accepted) continue;
+    os::UniqueFd connection = std::move(**accepted);
     const auto peer = os::peerCredentials(connection.get());
     if (!peer.has_value() || (peer->uid != 0 && peer->uid != ::geteuid())) continue;
     {

@@ -4,6 +4,7 @@
 #include "src/base/result.h"
 #include "src/cni/protocol.h"
 #include "src/os/unique_fd.h"
+#include "src/os/unix_listener.h"
 
 #include <chrono>
 #include <condition_variable>
@@ -38,21 +39,22 @@ struct CniServerConfig {
 // Accepts peers that are root or this process's own user; others are disconnected.
 class CniServer final {
  public:
-  // Listens and starts the threads.
+  // Listens and starts the threads. kBusy: a living server has the socket.
   static Result<std::unique_ptr<CniServer>> start(CniServerConfig config, CniHandler handler);
   ~CniServer();  // stops
   // Accepts no more, finishes the requests under way, joins the threads, removes the socket.
   void stop();
 
  private:
-  CniServer(CniServerConfig config, CniHandler handler, os::UniqueFd listener, os::UniqueFd wake);
+  CniServer(CniServerConfig config, CniHandler handler, os::UnixListener listener,
+            os::UniqueFd wake);
   void accept();
   void work();
   void serve(os::UniqueFd connection);
 
   const CniServerConfig config_;
   const CniHandler handler_;
-  os::UniqueFd listener_;
+  os::UnixListener listener_;
   os::UniqueFd wake_;  // eventfd: readable once stop() was called
   std::mutex mutex_;
   std::condition_variable changed_;

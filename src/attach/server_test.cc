@@ -110,6 +110,24 @@ TEST_F(ServerTest, TheSocketIsForRootAlone) {
   EXPECT_EQ(info.st_mode & 0777, 0600U);
 }
 
+TEST_F(ServerTest, ASecondServerIsRefusedWhileTheFirstLives) {
+  const auto first = serve([](const cni::Call&) { return cni::Reply{0, "first"}; });
+  const auto second = CniServer::start(server_, [](const cni::Call&) {
+    return cni::Reply{0, "second"};
+  });
+  ASSERT_FALSE(second.has_value());
+  EXPECT_EQ(second.error().code, ErrorCode::kBusy);
+  EXPECT_EQ(call("ADD").output, "first");
+}
+
+TEST_F(ServerTest, StopLeavesASocketThatIsNotItsOwn) {
+  const auto server = serve([](const cni::Call&) { return cni::Reply{}; });
+  const auto other = os::UnixListener::open(server_.socketPath, {.displace = true});
+  ASSERT_TRUE(other.has_value());
+  server->stop();
+  EXPECT_TRUE(other->isInPlace());
+}
+
 TEST_F(ServerTest, StopFinishesWhatIsUnderWayAndWaiting) {
   server_.workers = 1;
   std::promise<void> entered;

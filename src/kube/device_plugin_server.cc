@@ -2,9 +2,9 @@
 
 #include "src/base/text.h"
 #include "src/kube/folder_watch.h"
-#include "src/kube/plugin_socket.h"
 #include "src/kube/resource_name.h"
 #include "src/kube/rpc/plugin_service.h"
+#include "src/os/unix_listener.h"
 
 #include <algorithm>
 #include <array>
@@ -40,11 +40,11 @@ Result<void> checkOptions(const DevicePluginOptions& options) {
   }
   for (const auto& name : {options.socket, std::string(kKubeletSocket)}) {
     const std::string path = options.folder + "/" + name;
-    if (path.size() > PluginSocket::kMaxPath) {
+    if (path.size() > os::kMaxUnixPath) {
       return Error(ErrorCode::kInvalidArgument,
                    "device-plugin socket path " + quoted(path, 160) + " has " +
                        std::to_string(path.size()) + " bytes: at most " +
-                       std::to_string(PluginSocket::kMaxPath) + " are allowed",
+                       std::to_string(os::kMaxUnixPath) + " are allowed",
                    "mount kubelet's folder at a shorter path");
     }
   }
@@ -110,7 +110,7 @@ class DevicePluginServer::Keeper {
  public:
   Keeper(DevicePluginOptions options, ResourceHandler& handler)
       : options_(std::move(options)),
-        socket_(options_.folder + "/" + options_.socket),
+        socketPath_(options_.folder + "/" + options_.socket),
         service_(handler, {[this](int open) { watchersChanged(open); },
                            [this](std::uint64_t id, Result<void> result) {
                              registrationEnded(id, std::move(result));
@@ -155,7 +155,8 @@ class DevicePluginServer::Keeper {
 
   // The thread's own.
   std::optional<FolderWatch> watch_;
-  PluginSocket socket_;
+  const std::string socketPath_;
+  os::UnixListener socket_;
   bool everListened_ = false;
   SteadyClock::time_point acceptAgain_{};  // descriptors ran out: not before this
 
@@ -238,18 +239,16 @@ bool DevicePluginServer::Keeper::ensureWatch() {
 }
 
 bool DevicePluginServer::Keeper::ensureSocket() {
-  const auto standing = socket_.standing();
-  if (standing == PluginSocket::Standing::kOurs) return true;
+  if (socket_.isInPlace()) return true;
   // At our start the newest wins, as it does with kubelet: the other may be on its way out.
-  if (standing == PluginSocket::Standing::kTaken && everListened_) {
-    standBack(PluginPhase::kDisplaced, "another process listens on " + socket_.path());
-    return false;
-  }
-  const auto listening = socket_.listen();
+  auto listening = os::UnixListener::open(socketPath_, {.displace = !everListened_, .backlog = 16});
   if (!listening.has_value()) {
-    standBack(PluginPhase::kWaiting, listening.error().describe());
+    const bool taken = listening.error().code == ErrorCode::kBusy;
+    standBack(taken ? PluginPhase::kDisplaced : PluginPhase::kWaiting,
+              listening.error().describe());
     return false;
   }
+  socket_ = std::move(*listening);
   everListened_ = true;
   registerSoon("the socket is new");
   return true;

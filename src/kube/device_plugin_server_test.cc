@@ -1,136 +1,23 @@
-// The server against the kubelet stand-in, over real unix sockets.
+// What a device-plugin server tells kubelet, and what it answers.
 #include "src/kube/device_plugin_server.h"
 
-#include "lab/kubelet/plugin_link.h"
-#include "lab/kubelet/rig.h"
-#include "src/kube/plugin_socket.h"
+#include "tests/support/plugin_fixture.h"
 
 #include <algorithm>
-#include <atomic>
-#include <filesystem>
-#include <mutex>
-#include <string>
 #include <thread>
-#include <vector>
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 namespace railhead::kube {
 namespace {
 
-using lab::KubeletRig;
-using lab::KubeletStatus;
 using lab::PluginLink;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::AllOf;
 using testing::HasSubstr;
 
-constexpr const char* kResource = "nvidia.com/cx7_qsfp";
-
-os::Deadline in(milliseconds wait) { return std::chrono::steady_clock::now() + wait; }
-
-// Hands out what it is asked for and prefers the last devices.
-class TestHandler final : public ResourceHandler {
- public:
-  Result<AllocateAnswer> allocate(const std::vector<std::string>& ids) override {
-    ++allocations;
-    if (refuse) return Error(ErrorCode::kBusy, "rail " + ids[0] + " is being repaired");
-    AllocateAnswer answer;
-    for (const auto& id : ids) answer.env["RAILS"] += id + ";";
-    answer.mounts = {{"/etc/nccl.conf", "/run/railhead/nccl.conf", true}};
-    answer.deviceNodes = {{"/dev/infiniband/uverbs0", "/dev/infiniband/uverbs0", "rw"}};
-    answer.annotations = {{"railhead.dev/rails", ids[0]}};
-    answer.cdiDevices = {"railhead.dev/rail=" + ids[0]};
-    return answer;
-  }
-  Result<std::vector<std::string>> preferred(const std::vector<std::string>& available,
-                                             const std::vector<std::string>&,
-                                             std::size_t size) override {
-    ++preferences;
-    if (wrongPreference) return std::vector<std::string>(size, "nonsense");
-    std::vector<std::string> best(available.rbegin(), available.rend());
-    best.resize(size);
-    return best;
-  }
-
-  std::atomic<int> allocations = 0;
-  std::atomic<int> preferences = 0;
-  std::atomic<bool> refuse = false;
-  std::atomic<bool> wrongPreference = false;
-};
-
-std::vector<Device> makeDevices(int count, const std::string& prefix = "set-") {
-  std::vector<Device> devices;
-  for (int i = 0; i < count; ++i) devices.push_back({prefix + std::to_string(i), true, {i % 2}});
-  return devices;
-}
-
-class DevicePluginServerTest : public testing::Test {
- protected:
-  void SetUp() override {
-    auto made = KubeletRig::make();
-    ASSERT_TRUE(made.has_value()) << made.error().describe();
-    rig_ = std::move(*made);
-  }
-
-  DevicePluginOptions options(const std::string& socket = "railhead.sock",
-                              const std::string& resource = kResource) {
-    DevicePluginOptions all;
-    all.folder = rig_->pluginsFolder();
-    all.socket = socket;
-    all.resource = resource;
-    return all;
-  }
-
-  std::unique_ptr<DevicePluginServer> makeServer(DevicePluginOptions all) {
-    auto server = DevicePluginServer::create(std::move(all), handler_);
-    EXPECT_TRUE(server.has_value()) << server.error().describe();
-    return server.has_value() ? std::move(*server) : nullptr;
-  }
-  std::unique_ptr<DevicePluginServer> startServer(int devices) {
-    auto server = makeServer(options());
-    EXPECT_TRUE(server->setDevices(makeDevices(devices)).has_value());
-    EXPECT_TRUE(server->start().has_value());
-    return server;
-  }
-
-  testing::AssertionResult comesTo(const DevicePluginServer& server, PluginPhase phase,
-                                   milliseconds wait = seconds(5)) {
-    if (server.waitFor([&](const PluginState& state) { return state.phase == phase; }, in(wait))) {
-      return testing::AssertionSuccess();
-    }
-    const auto state = server.state();
-    return testing::AssertionFailure()
-           << "still " << pluginPhaseName(state.phase) << ": " << state.detail;
-  }
-  testing::AssertionResult kubeletSees(std::size_t allocatable, milliseconds wait = seconds(5),
-                                       const std::string& resource = kResource) {
-    const auto count = [&](const KubeletStatus& status) {
-      const auto found = status.resources.find(resource);
-      return found == status.resources.end() ? 0 : found->second.allocatable;
-    };
-    if (rig_->kubelet().waitFor(
-            [&](const KubeletStatus& status) { return count(status) == allocatable; }, in(wait))) {
-      return testing::AssertionSuccess();
-    }
-    return testing::AssertionFailure()
-           << count(rig_->kubelet().status()) << " are allocatable, not " << allocatable;
-  }
-  std::unique_ptr<PluginLink> dial() {
-    auto link = PluginLink::dial(rig_->pluginsFolder() + "/railhead.sock", in(seconds(2)));
-    EXPECT_TRUE(link.has_value()) << link.error().describe();
-    return link.has_value() ? std::move(*link) : nullptr;
-  }
-  void startKubelet() {
-    const auto started = rig_->kubelet().start();
-    ASSERT_TRUE(started.has_value()) << started.error().describe();
-  }
-
-  std::unique_ptr<KubeletRig> rig_;
-  TestHandler handler_;
-};
+class DevicePluginServerTest : public PluginFixture {};
 
 TEST_F(DevicePluginServerTest, RegistersAndShowsItsDevices) {
   startKubelet();
@@ -159,90 +46,6 @@ TEST_F(DevicePluginServerTest, PushesEveryChangeAsOneList) {
   EXPECT_EQ(rig_->kubelet().status().resources.at(kResource).capacity, 0U);
   ASSERT_TRUE(server->setDevices(makeDevices(2)).has_value());
   EXPECT_TRUE(kubeletSees(2));
-}
-
-TEST_F(DevicePluginServerTest, WaitsForAKubeletThatIsNotThereYet) {
-  auto server = startServer(2);
-  ASSERT_TRUE(server->waitFor(
-      [](const PluginState& state) {
-        return state.phase == PluginPhase::kWaiting &&
-               state.detail.find("kubelet.sock") != std::string::npos;
-      },
-      in(seconds(5))));
-  startKubelet();
-  EXPECT_TRUE(comesTo(*server, PluginPhase::kRegistered, seconds(1)));
-  EXPECT_TRUE(kubeletSees(2));
-}
-
-TEST_F(DevicePluginServerTest, WaitsForTheFolder) {
-  std::filesystem::remove_all(rig_->pluginsFolder());
-  auto server = startServer(2);
-  ASSERT_TRUE(server->waitFor(
-      [&](const PluginState& state) {
-        return state.detail.find(rig_->pluginsFolder()) != std::string::npos;
-      },
-      in(seconds(5))));
-  startKubelet();  // makes it
-  EXPECT_TRUE(comesTo(*server, PluginPhase::kRegistered));
-  EXPECT_TRUE(kubeletSees(2));
-}
-
-TEST_F(DevicePluginServerTest, ComesBackWithinASecondOfEveryKubeletRestart) {
-  startKubelet();
-  auto server = startServer(4);
-  ASSERT_TRUE(kubeletSees(4));
-  for (int round = 0; round < 20; ++round) {
-    ASSERT_TRUE(rig_->kubelet().restart().has_value());
-    ASSERT_TRUE(kubeletSees(4, seconds(1))) << "round " << round;
-  }
-  EXPECT_TRUE(comesTo(*server, PluginPhase::kRegistered));
-}
-
-TEST_F(DevicePluginServerTest, ComesBackWhenOnlyItsSocketIsRemoved) {
-  startKubelet();
-  auto server = startServer(1);
-  ASSERT_TRUE(kubeletSees(1));
-  const auto before = rig_->kubelet().status().registrations;
-  std::filesystem::remove(rig_->pluginsFolder() + "/railhead.sock");
-  EXPECT_TRUE(rig_->kubelet().waitFor(
-      [&](const KubeletStatus& status) { return status.registrations > before; }, in(seconds(1))));
-  EXPECT_TRUE(kubeletSees(1, seconds(1)));
-}
-
-TEST_F(DevicePluginServerTest, ComesBackWhenTheFolderIsReplaced) {
-  startKubelet();
-  auto server = startServer(1);
-  ASSERT_TRUE(kubeletSees(1));
-  rig_->kubelet().stop();
-  std::filesystem::remove_all(rig_->pluginsFolder());
-  startKubelet();
-  EXPECT_TRUE(kubeletSees(1));
-}
-
-TEST_F(DevicePluginServerTest, RegistersAgainWhenKubeletStopsWatching) {
-  startKubelet();
-  auto quick = options();
-  quick.unwatchedGrace = milliseconds(50);
-  auto server = makeServer(quick);
-  ASSERT_TRUE(server->setDevices(makeDevices(1)).has_value());
-  ASSERT_TRUE(server->start().has_value());
-  ASSERT_TRUE(kubeletSees(1));
-  rig_->kubelet().dropPlugin(kResource);
-  ASSERT_TRUE(kubeletSees(0));
-  EXPECT_TRUE(kubeletSees(1, seconds(2)));
-}
-
-TEST_F(DevicePluginServerTest, SaysWhyKubeletRefusesAndAsksAgain) {
-  startKubelet();
-  rig_->kubelet().refuseRegistrations("resource name is taken");
-  auto server = startServer(1);
-  ASSERT_TRUE(comesTo(*server, PluginPhase::kRefused));
-  EXPECT_THAT(server->state().detail,
-              AllOf(HasSubstr("resource name is taken"), HasSubstr(kResource)));
-  EXPECT_EQ(server->state().registrations, 0U);
-  rig_->kubelet().refuseRegistrations("");
-  EXPECT_TRUE(comesTo(*server, PluginPhase::kRegistered));
-  EXPECT_TRUE(kubeletSees(1));
 }
 
 TEST_F(DevicePluginServerTest, AStalledWatcherHoldsUpNobodyAndCostsOneList) {
@@ -389,57 +192,6 @@ TEST_F(DevicePluginServerTest, ChecksPreferencesBothWays) {
   EXPECT_EQ(wrong.error().code, ErrorCode::kInternal);
 }
 
-TEST_F(DevicePluginServerTest, KubeletSeesThePluginGoAndComeBack) {
-  startKubelet();
-  auto server = startServer(4);
-  ASSERT_TRUE(kubeletSees(4));
-  server->stop();
-  EXPECT_EQ(server->state().phase, PluginPhase::kStopped);
-  EXPECT_FALSE(std::filesystem::exists(rig_->pluginsFolder() + "/railhead.sock"));
-  EXPECT_TRUE(kubeletSees(0));
-  EXPECT_EQ(rig_->kubelet().status().resources.at(kResource).capacity, 4U);
-  server = startServer(3);
-  EXPECT_TRUE(kubeletSees(3));
-}
-
-TEST_F(DevicePluginServerTest, TheNewestServerWinsAndTheOlderStandsBackUntilItGoes) {
-  startKubelet();
-  auto older = startServer(2);
-  ASSERT_TRUE(kubeletSees(2));
-  auto newer = startServer(5);
-  EXPECT_TRUE(kubeletSees(5));
-  EXPECT_TRUE(comesTo(*older, PluginPhase::kDisplaced));
-  EXPECT_TRUE(comesTo(*newer, PluginPhase::kRegistered));
-  older->stop();  // does not take the newer one's socket along
-  EXPECT_TRUE(std::filesystem::exists(rig_->pluginsFolder() + "/railhead.sock"));
-  EXPECT_TRUE(kubeletSees(5));
-}
-
-TEST_F(DevicePluginServerTest, ADisplacedServerReturnsWhenTheOtherIsGone) {
-  startKubelet();
-  auto older = startServer(2);
-  ASSERT_TRUE(kubeletSees(2));
-  auto newer = startServer(5);
-  ASSERT_TRUE(kubeletSees(5));
-  ASSERT_TRUE(comesTo(*older, PluginPhase::kDisplaced));
-  newer->stop();
-  EXPECT_TRUE(kubeletSees(2));
-}
-
-TEST_F(DevicePluginServerTest, TakesOverASocketLeftBehind) {
-  {
-    PluginSocket left(rig_->pluginsFolder() + "/railhead.sock");
-    ASSERT_TRUE(left.listen().has_value());
-    std::filesystem::rename(rig_->pluginsFolder() + "/railhead.sock",
-                            rig_->pluginsFolder() + "/kept");
-  }
-  std::filesystem::rename(rig_->pluginsFolder() + "/kept",
-                          rig_->pluginsFolder() + "/railhead.sock");
-  auto server = startServer(1);
-  startKubelet();
-  EXPECT_TRUE(kubeletSees(1));
-}
-
 TEST_F(DevicePluginServerTest, ResourcesAreServersOfTheirOwn) {
   startKubelet();
   auto rails = startServer(4);
@@ -452,38 +204,6 @@ TEST_F(DevicePluginServerTest, ResourcesAreServersOfTheirOwn) {
   gpus->stop();
   EXPECT_TRUE(kubeletSees(0, seconds(5), "nvidia.com/gpu"));
   EXPECT_TRUE(kubeletSees(4));
-}
-
-TEST_F(DevicePluginServerTest, StartsAndStopsAtAnyMoment) {
-  startKubelet();
-  for (int round = 0; round < 30; ++round) {
-    auto server = startServer(1);
-    if (round % 3 == 1) std::this_thread::yield();
-    if (round % 3 == 2) {
-      ASSERT_TRUE(comesTo(*server, PluginPhase::kRegistered));
-    }
-  }
-  auto server = makeServer(options());
-  EXPECT_TRUE(server->start().has_value());
-  EXPECT_FALSE(server->start().has_value());
-}
-
-TEST_F(DevicePluginServerTest, TellsItsStatesInOrder) {
-  startKubelet();
-  std::mutex mutex;
-  std::vector<PluginPhase> phases;
-  auto all = options();
-  all.onState = [&](const PluginState& state) {
-    const std::lock_guard lock(mutex);
-    if (phases.empty() || phases.back() != state.phase) phases.push_back(state.phase);
-  };
-  auto server = makeServer(all);
-  ASSERT_TRUE(server->start().has_value());
-  ASSERT_TRUE(comesTo(*server, PluginPhase::kRegistered));
-  server->stop();
-  const std::lock_guard lock(mutex);
-  EXPECT_EQ(phases, (std::vector<PluginPhase>{PluginPhase::kWaiting, PluginPhase::kRegistering,
-                                              PluginPhase::kRegistered, PluginPhase::kStopped}));
 }
 
 TEST_F(DevicePluginServerTest, RefusesBadNamesAndLongPaths) {

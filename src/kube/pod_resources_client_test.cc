@@ -2,6 +2,7 @@
 
 #include "lab/kubelet/rig.h"
 #include "src/kube/device_plugin_server.h"
+#include "src/os/unix_listener.h"
 #include "src/os/unix_socket.h"
 
 #include <string>
@@ -143,7 +144,7 @@ TEST_F(PodResourcesClientTest, EndsAtItsDeadlineWhenNobodyAnswers) {
   auto made = KubeletRig::make();
   ASSERT_TRUE(made.has_value());
   const std::string path = (*made)->root() + "/silent.sock";
-  const auto silent = os::listenUnix(path);
+  const auto silent = os::UnixListener::open(path);
   ASSERT_TRUE(silent.has_value());
   const auto begin = std::chrono::steady_clock::now();
   const auto answer = PodResourcesClient(path).list(in(milliseconds(200)));

@@ -5,28 +5,29 @@
 #include <cstring>
 #include <span>
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 namespace railhead::os {
-namespace {
 
-Result<sockaddr_un> addressOf(const std::string& path) {
+static_assert(kMaxUnixPath == sizeof sockaddr_un::sun_path - 1);
+
+Result<sockaddr_un> unixAddress(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof address.sun_path) {
+  if (path.empty() || path.size() > kMaxUnixPath) {
     return Error(ErrorCode::kInvalidArgument,
                  "socket path '" + path + "' has " + std::to_string(path.size()) + " bytes: 1 to " +
-                     std::to_string(sizeof address.sun_path - 1) + " are allowed",
+                     std::to_string(kMaxUnixPath) + " are allowed",
                  "choose a shorter directory");
   }
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   return address;
 }
+
+namespace {
 
 // Waits until `events` or the deadline.
 Result<void> waitFor(int fd, short events, Deadline deadline, std::string_view doing) {
@@ -78,7 +79,7 @@ Result<void> receiveAll(int fd, std::span<char> into, Deadline deadline) {
 }  // namespace
 
 Result<UniqueFd> connectUnix(const std::string& path, Deadline deadline) {
-  RAILHEAD_TRY_ASSIGN(const sockaddr_un address, addressOf(path));
+  RAILHEAD_TRY_ASSIGN(const sockaddr_un address, unixAddress(path));
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return Error::fromErrno(errno, "make a unix socket");
   // A full backlog makes a unix connect block; SO_SNDTIMEO bounds that wait.
@@ -92,22 +93,6 @@ Result<UniqueFd> connectUnix(const std::string& path, Deadline deadline) {
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return Error::fromErrno(errno == EINPROGRESS ? ETIMEDOUT : errno, "connect to " + path);
   }
-  return fd;
-}
-
-Result<UniqueFd> listenUnix(const std::string& path, mode_t mode, int backlog) {
-  RAILHEAD_TRY_ASSIGN(const sockaddr_un address, addressOf(path));
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd) return Error::fromErrno(errno, "make a unix socket");
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT)
-    return Error::fromErrno(errno, "remove old socket " + path);
-  // The mode of a bound socket file comes from the descriptor's mode: set before bind, never wider.
-  ::fchmod(fd.get(), mode);
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return Error::fromErrno(errno, "bind " + path);
-  }
-  if (::chmod(path.c_str(), mode) != 0) return Error::fromErrno(errno, "set the mode of " + path);
-  if (::listen(fd.get(), backlog) != 0) return Error::fromErrno(errno, "listen on " + path);
   return fd;
 }
 

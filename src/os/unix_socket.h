@@ -6,18 +6,21 @@
 #include "src/os/unique_fd.h"
 
 #include <chrono>
+#include <cstddef>
 #include <string>
 #include <string_view>
 
 #include <sys/types.h>
+#include <sys/un.h>
 
 namespace railhead::os {
 
 using Deadline = std::chrono::steady_clock::time_point;
 
+inline constexpr std::size_t kMaxUnixPath = 107;  // bytes: sun_path less its terminator (unix(7))
+Result<sockaddr_un> unixAddress(const std::string& path);  // kInvalidArgument: empty or longer
+
 Result<UniqueFd> connectUnix(const std::string& path, Deadline deadline);
-// Replaces a stale socket file; the file is created with `mode`, never wider for a moment.
-Result<UniqueFd> listenUnix(const std::string& path, mode_t mode = 0600, int backlog = 64);
 
 // Frames: 4-byte little-endian length, then that many bytes; at most `maxBytes`.
 Result<void> sendFrame(int fd, std::string_view payload, Deadline deadline);

@@ -1,12 +1,14 @@
 #include "src/os/unix_socket.h"
 
+#include "src/os/unix_listener.h"
+
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace railhead::os {
@@ -29,13 +31,12 @@ class UnixSocketTest : public testing::Test {
 
 TEST_F(UnixSocketTest, CarriesFramesBothWays) {
   const std::string path = directory_ + "/s";
-  const auto listener = listenUnix(path, 0600);
+  const auto listener = UnixListener::open(path);
   ASSERT_TRUE(listener.has_value());
-  struct stat info {};
-  ASSERT_EQ(stat(path.c_str(), &info), 0);
-  EXPECT_EQ(info.st_mode & 0777, 0600U);
   std::thread server([&] {
-    const UniqueFd peer(accept(listener->get(), nullptr, nullptr));
+    pollfd ready{listener->fd(), POLLIN, 0};
+    ASSERT_EQ(poll(&ready, 1, 5000), 1);
+    const UniqueFd peer = std::move(**listener->accept());
     EXPECT_EQ(peerCredentials(peer.get())->pid, getpid());
     const auto asked = receiveFrame(peer.get(), in(5000));
     ASSERT_TRUE(asked.has_value());
@@ -62,7 +63,8 @@ TEST_F(UnixSocketTest, BoundsEveryWaitAndSize) {
 }
 
 TEST_F(UnixSocketTest, RefusesALongPathAndReportsAMissingPeer) {
-  EXPECT_EQ(listenUnix("/" + std::string(200, 'x')).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(connectUnix("/" + std::string(200, 'x'), in(1000)).error().code,
+            ErrorCode::kInvalidArgument);
   EXPECT_EQ(connectUnix(directory_ + "/none", in(1000)).error().code, ErrorCode::kNotFound);
 }
 

@@ -1,0 +1,193 @@
+// Kubelet, the folder, the socket and other servers come and go.
+#include "src/kube/device_plugin_server.h"
+#include "src/os/unix_listener.h"
+#include "tests/support/plugin_fixture.h"
+
+#include <filesystem>
+#include <mutex>
+#include <thread>
+
+#include <gmock/gmock.h>
+
+namespace railhead::kube {
+namespace {
+
+using lab::KubeletStatus;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::AllOf;
+using testing::HasSubstr;
+
+class DevicePluginRestartTest : public PluginFixture {};
+
+TEST_F(DevicePluginRestartTest, WaitsForAKubeletThatIsNotThereYet) {
+  auto server = startServer(2);
+  ASSERT_TRUE(server->waitFor(
+      [](const PluginState& state) {
+        return state.phase == PluginPhase::kWaiting &&
+               state.detail.find("kubelet.sock") != std::string::npos;
+      },
+      in(seconds(5))));
+  startKubelet();
+  EXPECT_TRUE(comesTo(*server, PluginPhase::kRegistered, seconds(1)));
+  EXPECT_TRUE(kubeletSees(2));
+}
+
+TEST_F(DevicePluginRestartTest, WaitsForTheFolder) {
+  std::filesystem::remove_all(rig_->pluginsFolder());
+  auto server = startServer(2);
+  ASSERT_TRUE(server->waitFor(
+      [&](const PluginState& state) {
+        return state.detail.find(rig_->pluginsFolder()) != std::string::npos;
+      },
+      in(seconds(5))));
+  startKubelet();  // makes it
+  EXPECT_TRUE(comesTo(*server, PluginPhase::kRegistered));
+  EXPECT_TRUE(kubeletSees(2));
+}
+
+TEST_F(DevicePluginRestartTest, ComesBackWithinASecondOfEveryKubeletRestart) {
+  startKubelet();
+  auto server = startServer(4);
+  ASSERT_TRUE(kubeletSees(4));
+  for (int round = 0; round < 20; ++round) {
+    ASSERT_TRUE(rig_->kubelet().restart().has_value());
+    ASSERT_TRUE(kubeletSees(4, seconds(1))) << "round " << round;
+  }
+  EXPECT_TRUE(comesTo(*server, PluginPhase::kRegistered));
+}
+
+TEST_F(DevicePluginRestartTest, ComesBackWhenOnlyItsSocketIsRemoved) {
+  startKubelet();
+  auto server = startServer(1);
+  ASSERT_TRUE(kubeletSees(1));
+  const auto before = rig_->kubelet().status().registrations;
+  std::filesystem::remove(rig_->pluginsFolder() + "/railhead.sock");
+  EXPECT_TRUE(rig_->kubelet().waitFor(
+      [&](const KubeletStatus& status) { return status.registrations > before; }, in(seconds(1))));
+  EXPECT_TRUE(kubeletSees(1, seconds(1)));
+}
+
+TEST_F(DevicePluginRestartTest, ComesBackWhenTheFolderIsReplaced) {
+  startKubelet();
+  auto server = startServer(1);
+  ASSERT_TRUE(kubeletSees(1));
+  rig_->kubelet().stop();
+  // In one step: while it is emptied the server puts its socket back.
+  std::filesystem::rename(rig_->pluginsFolder(), rig_->root() + "/away");
+  std::filesystem::remove_all(rig_->root() + "/away");
+  startKubelet();
+  EXPECT_TRUE(kubeletSees(1));
+}
+
+TEST_F(DevicePluginRestartTest, RegistersAgainWhenKubeletStopsWatching) {
+  startKubelet();
+  auto quick = options();
+  quick.unwatchedGrace = milliseconds(50);
+  auto server = makeServer(quick);
+  ASSERT_TRUE(server->setDevices(makeDevices(1)).has_value());
+  ASSERT_TRUE(server->start().has_value());
+  ASSERT_TRUE(kubeletSees(1));
+  rig_->kubelet().dropPlugin(kResource);
+  ASSERT_TRUE(kubeletSees(0));
+  EXPECT_TRUE(kubeletSees(1, seconds(2)));
+}
+
+TEST_F(DevicePluginRestartTest, SaysWhyKubeletRefusesAndAsksAgain) {
+  startKubelet();
+  rig_->kubelet().refuseRegistrations("resource name is taken");
+  auto server = startServer(1);
+  ASSERT_TRUE(comesTo(*server, PluginPhase::kRefused));
+  EXPECT_THAT(server->state().detail,
+              AllOf(HasSubstr("resource name is taken"), HasSubstr(kResource)));
+  EXPECT_EQ(server->state().registrations, 0U);
+  rig_->kubelet().refuseRegistrations("");
+  EXPECT_TRUE(comesTo(*server, PluginPhase::kRegistered));
+  EXPECT_TRUE(kubeletSees(1));
+}
+
+TEST_F(DevicePluginRestartTest, KubeletSeesThePluginGoAndComeBack) {
+  startKubelet();
+  auto server = startServer(4);
+  ASSERT_TRUE(kubeletSees(4));
+  server->stop();
+  EXPECT_EQ(server->state().phase, PluginPhase::kStopped);
+  EXPECT_FALSE(std::filesystem::exists(rig_->pluginsFolder() + "/railhead.sock"));
+  EXPECT_TRUE(kubeletSees(0));
+  EXPECT_EQ(rig_->kubelet().status().resources.at(kResource).capacity, 4U);
+  server = startServer(3);
+  EXPECT_TRUE(kubeletSees(3));
+}
+
+TEST_F(DevicePluginRestartTest, TheNewestServerWinsAndTheOlderStandsBackUntilItGoes) {
+  startKubelet();
+  auto older = startServer(2);
+  ASSERT_TRUE(kubeletSees(2));
+  auto newer = startServer(5);
+  EXPECT_TRUE(kubeletSees(5));
+  EXPECT_TRUE(comesTo(*older, PluginPhase::kDisplaced));
+  EXPECT_TRUE(comesTo(*newer, PluginPhase::kRegistered));
+  older->stop();  // does not take the newer one's socket along
+  EXPECT_TRUE(std::filesystem::exists(rig_->pluginsFolder() + "/railhead.sock"));
+  EXPECT_TRUE(kubeletSees(5));
+}
+
+TEST_F(DevicePluginRestartTest, ADisplacedServerReturnsWhenTheOtherIsGone) {
+  startKubelet();
+  auto older = startServer(2);
+  ASSERT_TRUE(kubeletSees(2));
+  auto newer = startServer(5);
+  ASSERT_TRUE(kubeletSees(5));
+  ASSERT_TRUE(comesTo(*older, PluginPhase::kDisplaced));
+  newer->stop();
+  EXPECT_TRUE(kubeletSees(2));
+}
+
+TEST_F(DevicePluginRestartTest, TakesOverASocketLeftBehind) {
+  {
+    const auto left = os::UnixListener::open(rig_->pluginsFolder() + "/railhead.sock");
+    ASSERT_TRUE(left.has_value());
+    std::filesystem::rename(rig_->pluginsFolder() + "/railhead.sock",
+                            rig_->pluginsFolder() + "/kept");
+  }
+  std::filesystem::rename(rig_->pluginsFolder() + "/kept",
+                          rig_->pluginsFolder() + "/railhead.sock");
+  auto server = startServer(1);
+  startKubelet();
+  EXPECT_TRUE(kubeletSees(1));
+}
+
+TEST_F(DevicePluginRestartTest, StartsAndStopsAtAnyMoment) {
+  startKubelet();
+  for (int round = 0; round < 30; ++round) {
+    auto server = startServer(1);
+    if (round % 3 == 1) std::this_thread::yield();
+    if (round % 3 == 2) {
+      ASSERT_TRUE(comesTo(*server, PluginPhase::kRegistered));
+    }
+  }
+  auto server = makeServer(options());
+  EXPECT_TRUE(server->start().has_value());
+  EXPECT_FALSE(server->start().has_value());
+}
+
+TEST_F(DevicePluginRestartTest, TellsItsStatesInOrder) {
+  startKubelet();
+  std::mutex mutex;
+  std::vector<PluginPhase> phases;
+  auto all = options();
+  all.onState = [&](const PluginState& state) {
+    const std::lock_guard lock(mutex);
+    if (phases.empty() || phases.back() != state.phase) phases.push_back(state.phase);
+  };
+  auto server = makeServer(all);
+  ASSERT_TRUE(server->start().has_value());
+  ASSERT_TRUE(comesTo(*server, PluginPhase::kRegistered));
+  server->stop();
+  const std::lock_guard lock(mutex);
+  EXPECT_EQ(phases, (std::vector<PluginPhase>{PluginPhase::kWaiting, PluginPhase::kRegistering,
+                                              PluginPhase::kRegistered, PluginPhase::kStopped}));
+}
+
+}  // namespace
+}  // namespace railhead::kube
