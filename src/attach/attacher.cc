@@ -137,7 +137,7 @@ Result<void> Attacher::claim(const Attachment& attachment) {
   // Each round frees one holder that has no right to its VFs any more; there are at most as many
   // holders as rails.
   for (std::size_t round = 0; round <= attachment.rails.size(); ++round) {
-    const auto holder = table_.claim(attachment);
+    RAILHEAD_TRY_ASSIGN(const auto holder, table_.claim(attachment, config_.queueWait));
     if (!holder) return {};
     const Error busy(ErrorCode::kBusy, "rail set is held by " + holderText(*holder),
                      "wait until that pod is gone");
@@ -332,19 +332,24 @@ void Attacher::sweepStrays(SweepReport& report) {
   for (const auto& set : seams_.rails.railSets()) {
     for (const auto& rail : set.rails) {
       for (const auto& link : *links) {
-        if (link.parentDevice != rail.vf.toString() || !isStrayName(link.name) ||
-            table_.isClaimed(rail.vf)) {
-          continue;
-        }
-        auto renamed = mover->renameStray(link, rail.pf, rail.vfIndex);
-        if (renamed.has_value()) {
-          report.done.push_back("renamed stray VF " + rail.vf.toString() + " from " + link.name +
-                                " to " + *renamed);
-        } else {
-          report.failed.push_back(std::move(renamed).error().addContext("stray VF"));
-        }
+        if (link.parentDevice == rail.vf.toString() && isStrayName(link.name))
+          sweepStray(rail, *mover, report);
       }
     }
+  }
+}
+
+void Attacher::sweepStray(const discover::Rail& rail, RailMover& mover, SweepReport& report) {
+  // The look that found it may be older than an ADD: what counts is how the VF stands once no
+  // request can take it.
+  const auto reservation = table_.reserve(rail.vf);
+  if (!reservation) return;
+  auto renamed = mover.renameStray(rail.vf, rail.pf, rail.vfIndex);
+  if (!renamed.has_value()) {
+    report.failed.push_back(std::move(renamed).error().addContext("stray VF"));
+  } else if (*renamed) {
+    report.done.push_back("renamed stray VF " + rail.vf.toString() + " from " + (*renamed)->from +
+                          " to " + (*renamed)->to);
   }
 }
 

@@ -92,6 +92,7 @@ class Attacher final {
   Result<Homecoming> takeBack(const Attachment& attachment, std::chrono::milliseconds wait);
   void sweepOne(const Attachment& seen, SweepReport& report);
   void sweepStrays(SweepReport& report);
+  void sweepStray(const discover::Rail& rail, RailMover& mover, SweepReport& report);
 
   AttachConfig config_;
   AttachSeams seams_;

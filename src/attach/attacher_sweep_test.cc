@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <future>
+#include <optional>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -119,6 +120,47 @@ TEST_F(AttacherSweepTest, StraysOfALostJournalGetAPlainName) {
               ElementsAre("renamed stray VF 0000:01:10.0 from net1 to enp1s0f0np0v0",
                           "renamed stray VF 0002:01:10.0 from net2 to enP2p1s0f0np0v0"));
   EXPECT_TRUE(kernel_.link("enP2p1s0f0np0v0").has_value());
+}
+
+// An ADD that comes after the sweep saw the stray and before it renamed it: one of the two waits.
+TEST_F(AttacherSweepTest, AStrayThatAPodTakesMeanwhileIsLeftAlone) {
+  start();
+  add("trainer-0");
+  attacher_.reset();
+  kernel_.memory().erase(kernel_.paths().state);
+  kernel_.killNetns("trainer-0");
+  ASSERT_TRUE(kernel_.link("net1").has_value());
+  addPod("trainer-1", 0);
+  config_.queueWait = std::chrono::milliseconds(0);  // the ADD comes from the sweep's own thread
+  start();
+  std::optional<Result<std::string>> meanwhile;
+  kernel_.atHostListing(
+      2, [&] { meanwhile = attacher_->add(request(CniCommand::kAdd, "trainer-1")); });
+  const auto report = attacher_->sweep();
+  ASSERT_TRUE(meanwhile.has_value());
+  EXPECT_THAT(report.failed, IsEmpty());
+  ASSERT_FALSE(meanwhile->has_value());
+  EXPECT_EQ(meanwhile->error().code, ErrorCode::kBusy);
+  EXPECT_THAT(report.done, SizeIs(2));
+  add("trainer-1");
+  ASSERT_TRUE(attacher_->del(request(CniCommand::kDel, "trainer-1")).has_value());
+  EXPECT_TRUE(kernel_.link(vfName(0, 0)).has_value());
+}
+
+// The ADD is there before the sweep looks a second time.
+TEST_F(AttacherSweepTest, AStrayThatAPodTookIsNotTouched) {
+  start();
+  add("trainer-0");
+  attacher_.reset();
+  kernel_.memory().erase(kernel_.paths().state);
+  kernel_.killNetns("trainer-0");
+  addPod("trainer-1", 0);
+  start();
+  kernel_.atHostListing(1, [&] { add("trainer-1"); });
+  const auto report = attacher_->sweep();
+  EXPECT_THAT(report.failed, IsEmpty());
+  EXPECT_THAT(report.done, IsEmpty());
+  EXPECT_TRUE(attacher_->check(request(CniCommand::kCheck, "trainer-1")).has_value());
 }
 
 TEST_F(AttacherSweepTest, ADamagedRecordIsReportedNotFatal) {

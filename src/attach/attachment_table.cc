@@ -1,9 +1,20 @@
 #include "src/attach/attachment_table.h"
 
+#include <algorithm>
+
 namespace railhead::attach {
 
 AttachmentTable::Hold::~Hold() {
   if (table_ != nullptr) table_->release(id_);
+}
+
+AttachmentTable::Reservation::~Reservation() {
+  if (table_ == nullptr) return;
+  {
+    const std::lock_guard lock(table_->mutex_);
+    table_->reserved_.erase(vf_);
+  }
+  table_->released_.notify_all();
 }
 
 Result<AttachmentTable::Hold> AttachmentTable::hold(const AttachmentId& id,
@@ -41,14 +52,30 @@ const Attachment* AttachmentTable::holderOf(const PciAddress& vf) const {
   return nullptr;
 }
 
-std::optional<Attachment> AttachmentTable::claim(const Attachment& attachment) {
-  const std::lock_guard lock(mutex_);
+Result<std::optional<Attachment>> AttachmentTable::claim(const Attachment& attachment,
+                                                         std::chrono::milliseconds wait) {
+  std::unique_lock lock(mutex_);
+  const auto isFree = [&] {
+    return std::none_of(attachment.rails.begin(), attachment.rails.end(),
+                        [&](const RailRecord& rail) { return reserved_.contains(rail.vf); });
+  };
+  if (!released_.wait_for(lock, wait, isFree)) {
+    return Error(ErrorCode::kBusy,
+                 "a VF of the rail set is still being given its name back after " +
+                     std::to_string(wait.count()) + " ms");
+  }
   for (const RailRecord& rail : attachment.rails) {
     const Attachment* holder = holderOf(rail.vf);
-    if (holder != nullptr && holder->id != attachment.id) return *holder;
+    if (holder != nullptr && holder->id != attachment.id) return std::optional(*holder);
   }
   attachments_[attachment.id] = attachment;
-  return std::nullopt;
+  return std::optional<Attachment>();
+}
+
+std::optional<AttachmentTable::Reservation> AttachmentTable::reserve(const PciAddress& vf) {
+  const std::lock_guard lock(mutex_);
+  if (holderOf(vf) != nullptr || !reserved_.insert(vf).second) return std::nullopt;
+  return Reservation(*this, vf);
 }
 
 void AttachmentTable::store(const Attachment& attachment) {
@@ -73,11 +100,6 @@ std::vector<Attachment> AttachmentTable::all() const {
   std::vector<Attachment> list;
   for (const auto& [id, attachment] : attachments_) list.push_back(attachment);
   return list;
-}
-
-bool AttachmentTable::isClaimed(const PciAddress& vf) const {
-  const std::lock_guard lock(mutex_);
-  return holderOf(vf) != nullptr;
 }
 
 }  // namespace railhead::attach

@@ -11,7 +11,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
-#include <string>
+#include <utility>
 #include <vector>
 
 namespace railhead::attach {
@@ -36,16 +36,33 @@ class AttachmentTable {
   Result<Hold> hold(const AttachmentId& id, std::chrono::milliseconds wait);
   std::optional<Hold> tryHold(const AttachmentId& id);
 
+  // One VF that no attachment holds and none gets until this is destroyed.
+  class Reservation {
+   public:
+    Reservation(AttachmentTable& table, PciAddress vf) : table_(&table), vf_(vf) {}
+    Reservation(Reservation&& other) noexcept
+        : table_(std::exchange(other.table_, nullptr)), vf_(other.vf_) {}
+    Reservation& operator=(Reservation&&) = delete;
+    ~Reservation();
+
+   private:
+    AttachmentTable* table_;
+    PciAddress vf_;
+  };
+
   // Enters the attachment, with all its VFs or none: returns the attachment that holds one of them,
-  // or nothing on success. An attachment never stands in its own way.
-  std::optional<Attachment> claim(const Attachment& attachment);
+  // or nothing on success. An attachment never stands in its own way. kBusy when one of the VFs is
+  // still reserved after `wait`.
+  Result<std::optional<Attachment>> claim(const Attachment& attachment,
+                                          std::chrono::milliseconds wait);
+  // Nothing when the VF is held or reserved.
+  std::optional<Reservation> reserve(const PciAddress& vf);
   // Replaces an entry; its VFs stay claimed.
   void store(const Attachment& attachment);
   void forget(const AttachmentId& id);
 
   std::optional<Attachment> find(const AttachmentId& id) const;
   std::vector<Attachment> all() const;
-  bool isClaimed(const PciAddress& vf) const;
 
  private:
   void release(const AttachmentId& id);
@@ -55,6 +72,7 @@ class AttachmentTable {
   std::condition_variable released_;
   std::map<AttachmentId, Attachment> attachments_;
   std::set<AttachmentId> held_;
+  std::set<PciAddress> reserved_;
 };
 
 }  // namespace railhead::attach

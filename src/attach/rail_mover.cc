@@ -280,12 +280,16 @@ Result<void> RailMover::verify(const RailRecord& rail, const os::Netns& pod) {
   return {};
 }
 
-Result<std::string> RailMover::renameStray(const Link& link, const PciAddress& pf, int vfIndex) {
+Result<std::optional<RailMover::Renamed>> RailMover::renameStray(const PciAddress& vf,
+                                                                 const PciAddress& pf,
+                                                                 int vfIndex) {
+  RAILHEAD_TRY_ASSIGN(const auto link, findOnHost(vf));
+  if (!link || !isStrayName(link->name)) return std::optional<Renamed>();
   RAILHEAD_TRY_ASSIGN(const Link pfNetdev, pfLink(pf));
   const std::string name = plainVfName(pfNetdev.name, vfIndex);
-  if (link.up) RAILHEAD_TRY(host_->change(link.index, {.up = false}));
-  RAILHEAD_TRY(host_->change(link.index, {.name = name}));
-  return name;
+  if (link->up) RAILHEAD_TRY(host_->change(link->index, {.up = false}));
+  RAILHEAD_TRY(host_->change(link->index, {.name = name}));
+  return std::optional(Renamed{link->name, name});
 }
 
 }  // namespace railhead::attach

@@ -59,8 +59,14 @@ class RailMover {
 
   Result<std::vector<netlink::Link>> hostLinks() { return host_->links(); }
   Result<std::vector<netlink::Link>> podLinks(const os::Netns& pod);
-  // Sets a stray on the host down and gives it plainVfName(), or leaves it when that is taken.
-  Result<std::string> renameStray(const netlink::Link& link, const PciAddress& pf, int vfIndex);
+  struct Renamed {
+    std::string from;
+    std::string to;
+  };
+  // Looks at the VF, and when it is a stray on the host sets it down and gives it plainVfName(), or
+  // leaves it when that is taken. Nothing when it is no stray (any more).
+  Result<std::optional<Renamed>> renameStray(const PciAddress& vf, const PciAddress& pf,
+                                             int vfIndex);
 
   // What a person should know though it worked, such as a VF that had to take another name.
   const std::vector<std::string>& notes() const { return notes_; }

@@ -48,6 +48,18 @@ FakeKernel::FakeKernel(os::HostPaths paths)
 
 FakeKernel::~FakeKernel() = default;
 
+void FakeKernel::atHostListing(int listing, std::function<void()> what) {
+  const std::lock_guard lock(mutex_);
+  listingsLeft_ = listing;
+  atListing_ = std::move(what);
+}
+
+std::function<void()> FakeKernel::dueAtListing() {
+  const std::lock_guard lock(mutex_);
+  if (listingsLeft_ == 0 || --listingsLeft_ > 0) return {};
+  return std::exchange(atListing_, {});
+}
+
 Result<void> FakeKernel::change(const std::string& what) {
   ++operations_;
   if (crashAt_ != 0 && operations_ >= crashAt_)

@@ -20,6 +20,7 @@
 #include "src/os/netns.h"
 #include "tests/support/memory_filesystem.h"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -103,6 +104,10 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   int operations() const;                // changing operations asked for since revive()
   std::vector<std::string> log() const;  // one line for each that was carried out
 
+  // Runs `what` once, from the reader's thread and before it reads, at the n-th (from 1) listing of
+  // the host's links from now on: what another process does in that moment.
+  void atHostListing(int listing, std::function<void()> what);
+
   // Looking in. `netns` empty: the host.
   std::vector<FakeLink> links(const std::string& netns = "") const;
   std::optional<FakeLink> link(const std::string& name, const std::string& netns = "") const;
@@ -142,6 +147,7 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   static constexpr std::uint64_t kHost = 1;
 
   // All below: with mutex_ held.
+  std::function<void()> dueAtListing();          // empty: nothing
   Result<void> change(const std::string& what);  // counts, injects, logs
   Result<void> writeNumVfs(const std::string& pfPci, std::string_view data);
   Result<void> writeDriversProbe(std::string_view address);
@@ -181,6 +187,8 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   int failErrno_ = 0;
   int crashAt_ = 0;
   std::vector<std::string> log_;
+  int listingsLeft_ = 0;  // until atListing_
+  std::function<void()> atListing_;
 };
 
 }  // namespace railhead::testing_support

@@ -14,6 +14,9 @@ class FakeLinks final : public netlink::LinkClient {
   FakeLinks(FakeKernel& kernel, std::uint64_t space) : kernel_(kernel), space_(space) {}
 
   Result<std::vector<netlink::Link>> links() override {
+    if (space_ == FakeKernel::kHost) {
+      if (const auto due = kernel_.dueAtListing()) due();
+    }
     const std::lock_guard lock(kernel_.mutex_);
     RAILHEAD_TRY_ASSIGN(const FakeKernel::Space* space, here("list links"));
     std::vector<netlink::Link> result;
