@@ -6,12 +6,6 @@
 namespace railhead::advertise {
 namespace {
 
-const discover::Vf* findVf(const discover::Pf& pf, int index) {
-  const auto found =
-      std::find_if(pf.vfs.begin(), pf.vfs.end(), [&](const auto& vf) { return vf.index == index; });
-  return found == pf.vfs.end() ? nullptr : &*found;
-}
-
 std::string nameOf(const discover::Pf& pf) {
   return pf.netdev.empty() ? pf.pci.toString() : pf.netdev + " (" + pf.pci.toString() + ")";
 }
@@ -49,7 +43,7 @@ std::optional<InventorySet> deviceOf(const discover::Node& node, std::string id,
   InventorySet entry{std::move(id), index, {}, {}};
   for (const auto& rail : rails) {
     const discover::Pf* pf = discover::findPf(node, rail.pf);
-    const discover::Vf* vf = pf != nullptr ? findVf(*pf, rail.vfIndex) : nullptr;
+    const discover::Vf* vf = pf != nullptr ? discover::findVf(*pf, rail.vfIndex) : nullptr;
     if (taken.contains(rail.vf) || !belongs(pf, vf, rail, resource)) return std::nullopt;
     InventoryRail known{
         rail, pf != nullptr ? pf->netdev : "", vf != nullptr ? vf->driver : "", {}, -1};

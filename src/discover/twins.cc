@@ -90,13 +90,6 @@ void addReported(const std::vector<const Pf*>& members, Cages& cages) {
                         " and share a PCI domain: not paired");
 }
 
-const Vf* findVf(const Pf& pf, int index) {
-  for (const Vf& vf : pf.vfs) {
-    if (vf.index == index) return &vf;
-  }
-  return nullptr;
-}
-
 // Set `index` of a cage; the reason when one of its VFs is missing.
 void addSet(const std::vector<const Pf*>& pfs, int vfIndex, int setIndex, RailSets& sets) {
   RailSet set;
@@ -118,6 +111,12 @@ void addSet(const std::vector<const Pf*>& pfs, int vfIndex, int setIndex, RailSe
 }
 
 }  // namespace
+
+const Vf* findVf(const Pf& pf, int index) {
+  const auto found =
+      std::find_if(pf.vfs.begin(), pf.vfs.end(), [&](const Vf& vf) { return vf.index == index; });
+  return found == pf.vfs.end() ? nullptr : &*found;
+}
 
 const Pf* findPf(const Node& node, const PciAddress& pci) {
   const auto found =

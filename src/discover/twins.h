@@ -50,5 +50,6 @@ struct RailSets {
 RailSets railSets(const Node& node, const Cages& cages, int setsPerCage = 0);
 
 const Pf* findPf(const Node& node, const PciAddress& pci);  // nullptr: not there
+const Vf* findVf(const Pf& pf, int index);                  // nullptr: not there
 
 }  // namespace railhead::discover
