@@ -212,7 +212,7 @@ Result<void> discoverNode(const Options& options) {
 Result<void> provisionNode(const Options& options) {
   RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
   RAILHEAD_TRY_ASSIGN(const auto config, loadConfig(options.config));
-  agent::KubeletPodDevices kubelet(options.paths.podResources + "/kubelet.sock");
+  agent::KubeletPodDevices kubelet(options.paths.podResourcesSocket());
   agent::NodeVfHolders holders(kubelet);
   provision::Provisioner provisioner(
       {*machine->files, options.paths, *machine->netlink, machine->clock, holders});

@@ -63,7 +63,7 @@ int main() {
   Reply reply;
   if (readInput(call.input)) {
     const railhead::os::HostPaths paths;
-    const std::string socket = paths.state + "/" + std::string(railhead::cni::kSocketName);
+    const std::string socket = paths.cniSocket();
     reply = railhead::shim::answer(call, socket, railhead::shim::askOverSocket);
   } else {
     reply = {1, railhead::cni::encodeError({railhead::cni::kDecode,

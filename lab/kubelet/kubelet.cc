@@ -3,6 +3,7 @@
 #include "lab/kubelet/pod_json.h"
 #include "src/base/text.h"
 #include "src/kube/resource_name.h"
+#include "src/os/host_paths.h"
 
 #include <algorithm>
 #include <chrono>
@@ -10,12 +11,12 @@
 #include <random>
 #include <utility>
 
+#include <nlohmann/json.hpp>
 #include <sys/stat.h>
 
 namespace railhead::lab {
 namespace {
 
-constexpr const char* kSocketName = "kubelet.sock";
 constexpr const char* kVersion = "v1beta1";
 constexpr std::chrono::seconds kDialDeadline{10};
 constexpr std::chrono::seconds kCallDeadline{10};
@@ -96,10 +97,11 @@ Result<void> Kubelet::start() {
     ledger_.forgetDevices();
     changed_.notify_all();
   }
-  RAILHEAD_TRY_ASSIGN(services_, Services::start({options_.pluginsFolder + "/" + kSocketName,
-                                                  options_.podResourcesFolder + "/" + kSocketName,
-                                                  options_.offersGet},
-                                                 *this));
+  RAILHEAD_TRY_ASSIGN(
+      services_,
+      Services::start({options_.pluginsFolder + "/" + os::kKubeletSocket,
+                       options_.podResourcesFolder + "/" + os::kKubeletSocket, options_.offersGet},
+                      *this));
   return {};
 }
 
@@ -147,11 +149,11 @@ Result<std::string> Kubelet::checkEndpoint(const RegistrationRequest& request) c
   }
   RAILHEAD_TRY(kube::checkResourceName(request.resource));
   const std::string& name = request.endpoint;
-  if (name.empty() || name == "." || name == ".." || name == kSocketName ||
+  if (name.empty() || name == "." || name == ".." || name == os::kKubeletSocket ||
       name.find('/') != std::string::npos) {
     return Error(ErrorCode::kInvalidArgument, "endpoint " + railhead::quoted(name) +
                                                   ": a socket in " + options_.pluginsFolder +
-                                                  " other than " + kSocketName);
+                                                  " other than " + os::kKubeletSocket);
   }
   const std::string path = options_.pluginsFolder + "/" + name;
   if (!isSocket(path)) {

@@ -75,7 +75,7 @@ Result<void> serve(const Arguments& arguments) {
   Kubelet kubelet(options, cni, sandboxes);
   RAILHEAD_TRY_ASSIGN(const auto control, ControlServer::start(arguments.controlSocket(), kubelet));
   RAILHEAD_TRY(kubelet.start());
-  std::cout << "serving on " << options.pluginsFolder << "/kubelet.sock" << std::endl;
+  std::cout << "serving on " << options.pluginsFolder << "/" << os::kKubeletSocket << std::endl;
   int signal = 0;
   sigwait(&wanted, &signal);
   return {};

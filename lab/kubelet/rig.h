@@ -6,6 +6,7 @@
 #include "lab/kubelet/kubelet.h"
 #include "src/os/clock.h"
 #include "src/os/filesystem.h"
+#include "src/os/host_paths.h"
 #include "src/os/process.h"
 
 #include <memory>
@@ -35,7 +36,7 @@ class KubeletRig {
   Kubelet& kubelet() { return *kubelet_; }
   const std::string& root() const { return root_; }
   std::string pluginsFolder() const { return root_ + "/plugins"; }
-  std::string podResourcesSocket() const { return root_ + "/pods/kubelet.sock"; }
+  std::string podResourcesSocket() const { return root_ + "/pods/" + os::kKubeletSocket; }
   std::string cniConfigFolder() const { return root_ + "/net.d"; }
   std::string cniBinFolder() const { return root_ + "/bin"; }
   std::string netnsFolder() const { return root_ + "/netns"; }

@@ -47,7 +47,7 @@ class NodeAgent final : public Agent {
         paths_(std::move(paths)),
         seams_(seams),
         networks_(config_->attach.networks),
-        kubelet_(paths_.podResources + "/kubelet.sock"),
+        kubelet_(paths_.podResourcesSocket()),
         holders_(kubelet_),
         offers_(paths_, seams_.log) {}
   ~NodeAgent() override { stop(); }
@@ -113,15 +113,15 @@ class NodeAgent final : public Agent {
     if (config()->functions.rails) RAILHEAD_TRY(offers_.start());
     if (config()->functions.cni) {
       attach::CniServerConfig server;
-      server.socketPath = paths_.state + "/cni.sock";
+      server.socketPath = paths_.cniSocket();
       RAILHEAD_TRY_ASSIGN(
           cni_, attach::CniServer::start(server, attach::makeCniHandler(*attacher_, requestLog())));
       sweeper_ = std::make_unique<attach::Sweeper>(
           *attacher_, kSweepInterval,
           [this](const attach::SweepReport& report) { logSweep(report); });
     }
-    RAILHEAD_TRY_ASSIGN(status_,
-                        StatusServer::start(statusSocket(paths_), [this] { return statusJson(); }));
+    RAILHEAD_TRY_ASSIGN(
+        status_, StatusServer::start(paths_.statusSocket(), [this] { return statusJson(); }));
     keeper_ = std::thread([this] { keep(); });
     return {};
   }

@@ -66,7 +66,7 @@ Result<std::string> askStatus(const os::HostPaths& paths) {
         .addContext("no agent answers")
         .withRemedy("start railhead-agent on this node, or name its folder with --state");
   };
-  auto socket = os::connectUnix(statusSocket(paths), deadline);
+  auto socket = os::connectUnix(paths.statusSocket(), deadline);
   if (!socket.has_value()) return silent(std::move(socket).error());
   auto status = os::receiveFrame(socket->get(), deadline, kMaxStatus);
   if (!status.has_value()) return silent(std::move(status).error());

@@ -13,8 +13,6 @@
 
 namespace railhead::agent {
 
-inline std::string statusSocket(const os::HostPaths& paths) { return paths.state + "/status.sock"; }
-
 class StatusServer {
  public:
   // `answer` is called from the server's thread, one call at a time. kBusy: a living server has the

@@ -15,7 +15,6 @@ namespace railhead::cni {
 inline constexpr std::size_t kMaxStdin = 1 << 20;  // bytes of network configuration read
 // A frame carries the stdin as a JSON string: escaping may double it.
 inline constexpr std::size_t kMaxFrame = 4 << 20;
-inline constexpr std::string_view kSocketName = "cni.sock";  // below HostPaths::state
 
 // Set by the runtime in runtimeConfig when the configuration declares the capability.
 inline constexpr std::string_view kPodAnnotationsCapability = "io.kubernetes.cri.pod-annotations";

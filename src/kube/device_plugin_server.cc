@@ -4,6 +4,7 @@
 #include "src/kube/folder_watch.h"
 #include "src/kube/resource_name.h"
 #include "src/kube/rpc/plugin_service.h"
+#include "src/os/host_paths.h"
 #include "src/os/unix_listener.h"
 
 #include <algorithm>
@@ -24,7 +25,6 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr const char* kKubeletSocket = "kubelet.sock";
 // Kubelet dials us back within Register and gives that ten seconds.
 constexpr std::chrono::seconds kRegisterDeadline{15};
 // Even if an event was missed, nothing stays wrong for longer.
@@ -33,12 +33,13 @@ constexpr std::chrono::milliseconds kLookAround{1000};
 Result<void> checkOptions(const DevicePluginOptions& options) {
   RAILHEAD_TRY(checkResourceName(options.resource));
   if (options.socket.empty() || options.socket.find('/') != std::string::npos ||
-      options.socket.front() == '.' || options.socket == kKubeletSocket) {
-    return Error(ErrorCode::kInvalidArgument,
-                 "device-plugin socket name " + quoted(options.socket) +
-                     ": a file name other than kubelet.sock, without '/' and leading '.'");
+      options.socket.front() == '.' || options.socket == os::kKubeletSocket) {
+    return Error(ErrorCode::kInvalidArgument, "device-plugin socket name " +
+                                                  quoted(options.socket) +
+                                                  ": a file name other than " + os::kKubeletSocket +
+                                                  ", without '/' and leading '.'");
   }
-  for (const auto& name : {options.socket, std::string(kKubeletSocket)}) {
+  for (const auto& name : {options.socket, std::string(os::kKubeletSocket)}) {
     const std::string path = options.folder + "/" + name;
     if (path.size() > os::kMaxUnixPath) {
       return Error(ErrorCode::kInvalidArgument,
@@ -271,7 +272,7 @@ void DevicePluginServer::Keeper::registerIfDue() {
     if (!wants || now < nextAttempt_) return;
     due = true;
     state_.phase = PluginPhase::kRegistering;
-    registration = {++attempt_, options_.folder + "/" + kKubeletSocket, options_.socket,
+    registration = {++attempt_, options_.folder + "/" + os::kKubeletSocket, options_.socket,
                     options_.resource, now + kRegisterDeadline};
   });
   if (due) service_.beginRegistration(registration);
@@ -328,9 +329,9 @@ void DevicePluginServer::Keeper::followFolder() {
     watch_.reset();
     return;
   }
-  if (changes.appeared.contains(kKubeletSocket) || changes.missedSome) {
+  if (changes.appeared.contains(os::kKubeletSocket) || changes.missedSome) {
     registerSoon("kubelet started");
-  } else if (changes.vanished.contains(kKubeletSocket)) {
+  } else if (changes.vanished.contains(os::kKubeletSocket)) {
     registerSoon("kubelet is away");
   }
 }

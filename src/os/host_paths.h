@@ -6,6 +6,9 @@
 
 namespace railhead::os {
 
+// Kubelet's socket in each of its folders.
+inline constexpr const char* kKubeletSocket = "kubelet.sock";
+
 struct HostPaths {
   std::string sys = "/sys";
   std::string proc = "/proc";
@@ -17,6 +20,9 @@ struct HostPaths {
   std::string cniBin = "/opt/cni/bin";
   std::string cniConfig = "/etc/cni/net.d";
 
+  std::string cniSocket() const { return state + "/cni.sock"; }        // agent, for the shim
+  std::string statusSocket() const { return state + "/status.sock"; }  // agent, for the operator
+  std::string podResourcesSocket() const { return podResources + "/" + kKubeletSocket; }
   std::string pciDevice(const std::string& address) const {
     return sys + "/bus/pci/devices/" + address;
   }
