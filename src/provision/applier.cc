@@ -2,6 +2,7 @@
 
 #include "src/base/text.h"
 #include "src/discover/discover.h"
+#include "src/provision/autoprobe.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -45,7 +46,11 @@ Result<void> Applier::runUntilRebind(const PfPlan& plan) {
     auto done = run(step);
     if (done.has_value()) continue;
     // A setting that fails must not keep the VFs from their drivers: the steps behind it bind them.
-    if (!isSetting(step.kind)) return done;
+    if (!isSetting(step.kind)) {
+      // Should this fail as well, the next apply() finds the record.
+      static_cast<void>(Autoprobe(seams_.files, seams_.paths, plan.pf).restore().has_value());
+      return done;
+    }
     if (outcome.has_value()) outcome = std::move(done);
   }
   return outcome;
@@ -93,7 +98,7 @@ Result<void> Applier::carryOut(const Step& step) {
     case StepKind::kPfMtu:
       return changePf(step);
     case StepKind::kAutoprobe:
-      return seams_.files.writeFile(pfFile(step, "sriov_drivers_autoprobe"), step.on ? "1" : "0");
+      return Autoprobe(seams_.files, seams_.paths, step.pf).set(step.on);
     case StepKind::kVfCount:
       return setCount(step);
     case StepKind::kVfMac:

@@ -87,7 +87,11 @@ class PfPlanner {
     plan_.pf = pf_.pci;
     plan_.name = pf_.netdev;
     const int present = std::max(pf_.numVfs, static_cast<int>(pf_.vfs.size()));
-    if (goal_.vfs == 0 && present == 0) return;
+    if (goal_.vfs == 0 && present == 0) {
+      restoreAutoprobe(pf_.autoprobe);
+      plan_.steps = std::move(rebind_);
+      return;
+    }
     plan_.refused = refusal(pf_, goal_);
     if (plan_.refused) return;
     if (goal_.vfs > 0) pfSteps();
@@ -100,9 +104,12 @@ class PfPlanner {
       }
     }
     if (plan_.refused) return;
-    if (holdsDriversOff_ || (needsDriver_ && pf_.autoprobe == false)) {
+    std::optional<bool> probing = holdsDriversOff_ ? false : pf_.autoprobe;
+    if (needsDriver_ && probing == false) {
       settingsPhase_.push_back(autoprobe(true));
+      probing = true;
     }
+    restoreAutoprobe(probing);
     for (auto* phase : {&early_, &count_, &settingsPhase_, &rebind_, &wait_, &mtu_}) {
       std::move(phase->begin(), phase->end(), std::back_inserter(plan_.steps));
     }
@@ -192,6 +199,16 @@ class PfPlanner {
     Step made = step(StepKind::kAutoprobe);
     made.on = on;
     return made;
+  }
+
+  // A system on which no driver may take new VFs was set up so by somebody.
+  void restoreAutoprobe(std::optional<bool> now) {
+    auto before = pf_.autoprobe;
+    if (settings_ != nullptr && settings_->autoprobeBefore) before = settings_->autoprobeBefore;
+    if (!now || !before || now == before) return;
+    Step made = autoprobe(*before);
+    made.was = "as it was";
+    rebind_.push_back(std::move(made));
   }
 
   void macStep(int vf, const Mac& mac, std::string was) {

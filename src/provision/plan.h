@@ -25,6 +25,7 @@ struct Holder {
 // What a PF knows about its VFs beyond sysfs.
 struct PfSettings {
   Mac permanentMac;                      // zero: unknown
+  std::optional<bool> autoprobeBefore;   // an earlier apply() changed it from this and was killed
   std::vector<netlink::VfSettings> vfs;  // empty: the driver has no settings per VF
 };
 

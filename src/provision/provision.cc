@@ -3,6 +3,7 @@
 #include "src/base/text.h"
 #include "src/discover/discover.h"
 #include "src/provision/applier.h"
+#include "src/provision/autoprobe.h"
 
 #include <algorithm>
 #include <set>
@@ -98,6 +99,8 @@ Result<Observation> Provisioner::observe() {
     if (!link.has_value()) continue;  // gone or renamed since: the plan says what it lacks
     PfSettings& settings = observed.settings[pf.pci];
     settings.permanentMac = link->permanentMac;
+    RAILHEAD_TRY_ASSIGN(settings.autoprobeBefore,
+                        Autoprobe(seams_.files, seams_.paths, pf.pci).before());
     RAILHEAD_TRY_ASSIGN(settings.vfs, links->vfs(link->index));
   }
   auto holders = seams_.holders.holders();
@@ -133,6 +136,14 @@ Result<ApplyReport> Provisioner::apply(const Goal& goal, const Progress& progres
   RAILHEAD_TRY(checkGoal(goal));
   RAILHEAD_TRY_ASSIGN(const auto links, seams_.netlink.openLinks(nullptr));
   RAILHEAD_TRY_ASSIGN(Observation observed, settled(goal));
+  for (const discover::Pf& pf : observed.node.pfs) {
+    // A process that was killed right after putting it back left its record.
+    const auto settings = observed.settings.find(pf.pci);
+    if (settings != observed.settings.end() && pf.autoprobe &&
+        settings->second.autoprobeBefore == pf.autoprobe) {
+      RAILHEAD_TRY(Autoprobe(seams_.files, seams_.paths, pf.pci).restore());
+    }
+  }
   ApplyReport report;
   Applier applier(seams_, limits_, *links, report, progress);
   Application application(applier, report);

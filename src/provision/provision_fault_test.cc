@@ -50,6 +50,45 @@ TEST_P(ProvisionFaultTest, EndsRightAfterACrashAtAnyPoint) {
   }
 }
 
+TEST_P(ProvisionFaultTest, PutsAutoprobeBackAsItWasAfterACrashAtAnyPoint) {
+  goal_.pfs[0].vfs = 2;
+  for (const char* wanted : {"0", "1"}) {
+    for (int n = 1;; ++n) {
+      Bench bench(GetParam());
+      const std::string pf = bench.kernel.link("enp1s0f0np0")->pci;
+      bench.write(pf, "sriov_drivers_autoprobe", wanted);
+      bench.kernel.revive();
+      bench.kernel.crashAt(n);
+      auto first = bench.provisioner().apply(goal_);
+      const bool killed = !first.has_value() || !first->ok();
+      bench.kernel.revive();
+      bench.apply(goal_);
+      const std::string file = bench.kernel.paths().pciDevice(pf) + "/sriov_drivers_autoprobe";
+      EXPECT_EQ(*bench.kernel.files().readTrimmed(file), wanted) << "crash at " << n;
+      EXPECT_FALSE(bench.kernel.files().exists(bench.kernel.paths().state + "/autoprobe-" + pf))
+          << wanted << ", crash at " << n;
+      if (!killed) break;
+    }
+  }
+}
+
+TEST_P(ProvisionFaultTest, AFailureAtAnyPointLeavesAutoprobeAsItWas) {
+  goal_.pfs[0].vfs = 2;
+  for (const char* wanted : {"0", "1"}) {
+    for (int n = 1;; ++n) {
+      Bench bench(GetParam());
+      const std::string pf = bench.kernel.link("enp1s0f0np0")->pci;
+      bench.write(pf, "sriov_drivers_autoprobe", wanted);
+      bench.kernel.revive();
+      bench.kernel.failAt(n, EIO);
+      auto report = bench.provisioner().apply(goal_);
+      const std::string file = bench.kernel.paths().pciDevice(pf) + "/sriov_drivers_autoprobe";
+      EXPECT_EQ(*bench.kernel.files().readTrimmed(file), wanted) << "failing " << n;
+      if (report.has_value() && report->ok()) break;
+    }
+  }
+}
+
 TEST_P(ProvisionFaultTest, NamesTheStepThatFailsAndCompletesNextTime) {
   goal_.pfs[0].vfs = 2;
   Bench clean(GetParam());

@@ -106,7 +106,7 @@ TEST_P(ProvisionTest, RepairsWhatWasChangedSince) {
 }
 
 // The heart of it: stopped before any change whatever, the next run ends right.
-TEST_P(ProvisionTest, TurnsAutoprobeOnWhenItIsNeeded) {
+TEST_P(ProvisionTest, TurnsAutoprobeOnWhenItIsNeededAndOffAgain) {
   const std::string pf = bench_.kernel.link("enp1s0f0np0")->pci;
   bench_.write(pf, "sriov_drivers_autoprobe", "0");
   bench_.write(pf, "sriov_numvfs", "4");
@@ -115,7 +115,8 @@ TEST_P(ProvisionTest, TurnsAutoprobeOnWhenItIsNeeded) {
   EXPECT_THAT(report.changes, Contains(HasSubstr("sriov_drivers_autoprobe 1")));
   EXPECT_EQ(*bench_.kernel.files().readTrimmed(bench_.kernel.paths().pciDevice(pf) +
                                                "/sriov_drivers_autoprobe"),
-            "1");
+            "0");
+  EXPECT_TRUE(bench_.provisioner().plan(goal_)->empty());
 }
 
 TEST_P(ProvisionTest, RemovesVfsWhenNoneAreWanted) {
