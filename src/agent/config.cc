@@ -58,10 +58,21 @@ Result<provision::PfSelector> readSelector(const Field& field) {
   return selector;
 }
 
+// "true", or {set: true, required: false}.
 Result<void> readSwitch(const Field& field, std::optional<provision::VfSwitch>& into) {
   if (!field.present()) return {};
-  RAILHEAD_TRY_ASSIGN(const bool on, field.flag());
-  into = provision::VfSwitch{on, true};
+  provision::VfSwitch wanted;
+  if (field.isMap()) {
+    RAILHEAD_TRY(field.checkKeys({"set", "required"}));
+    RAILHEAD_TRY_ASSIGN(const Field set, field.required("set", "true, false"));
+    RAILHEAD_TRY_ASSIGN(wanted.on, set.flag());
+    if (const Field required = field.child("required"); required.present()) {
+      RAILHEAD_TRY_ASSIGN(wanted.required, required.flag());
+    }
+  } else {
+    RAILHEAD_TRY_ASSIGN(wanted.on, field.flag());
+  }
+  into = wanted;
   return {};
 }
 

@@ -64,6 +64,18 @@ TEST(Config, ReadsEveryField) {
   EXPECT_EQ(config->attach.networks[0].rdma, attach::RdmaUse::kSoft);
 }
 
+TEST(Config, ASwitchTheDriverMayLackIsNotRequired) {
+  const auto plain = parseConfig(with("trust: true", "trust: false"), "agent.yaml");
+  ASSERT_TRUE(plain.has_value()) << plain.error().describe();
+  EXPECT_FALSE(plain->goal.pfs[0].trust->on);
+  EXPECT_TRUE(plain->goal.pfs[0].trust->required);
+  const auto lenient =
+      parseConfig(with("trust: true", "trust: {set: true, required: false}"), "agent.yaml");
+  ASSERT_TRUE(lenient.has_value()) << lenient.error().describe();
+  EXPECT_TRUE(lenient->goal.pfs[0].trust->on);
+  EXPECT_FALSE(lenient->goal.pfs[0].trust->required);
+}
+
 TEST(Config, EveryRefusalNamesLineFieldValueAndWhatIsAllowed) {
   struct Case {
     std::string text;
@@ -79,6 +91,9 @@ TEST(Config, EveryRefusalNamesLineFieldValueAndWhatIsAllowed) {
       {with("vendor: 8086", "maker: 8086"), {"select.maker is unknown", "vendor, device"}},
       {with("mac: stable", "mac: random"), {"agent.yaml:10", "mac is 'random'", "stable, keep"}},
       {with("trust: true", "trust: maybe"), {"trust is 'maybe'", "true, false"}},
+      {with("trust: true", "trust: {required: false}"), {"trust.set is missing", "true, false"}},
+      {with("trust: true", "trust: {set: true, must: false}"),
+       {"trust.must is unknown", "required"}},
       {with("mtu: 9000", "mtu: 12"), {"mtu is '12'", "576"}},
       {with("[enp1s0f0np0, enP2p1s0f0np0]", "[enp1s0f0np0]"), {"twins[0] has 1 entry"}},
       {with("name: nvidia.com/cx7_qsfp", "name: cx7"),
