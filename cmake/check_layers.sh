@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# Holds the includes against the house (docs/architecture.md): an arrow may only run downward. Prints each
-# one that does not and exits 3. `--root DIR` checks another tree (the gate's own test does).
+# Holds the includes against the house (docs/architecture.md): an arrow may only run downward, and the JSON,
+# YAML and command-line libraries stay in .cc files. Prints each one that does not and exits 3. `--root DIR`
+# checks another tree (the gate's own test does).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 [ "${1:-}" != --root ] || root=$2
 cd "$root"
 rooms=()
 for room in src apps lab plugins; do [ ! -d "$room" ] || rooms+=("$room"); done
+
+heavy=$(grep -rnE --include='*.h' '^#include <(nlohmann/json\.hpp|yaml-cpp/|yaml\.h|CLI/)' "${rooms[@]}" |
+  sed -E 's/^([^:]*):[^<]*<([^>]*)>.*/\1 includes \2: a header does not pass a heavy library on/') || true
 
 { grep -rn --include='*.cc' --include='*.h' '^#include "' "${rooms[@]}" || [ $? = 1 ]; } | awk '
   # The floors, from the ground up. Rooms of one floor do not know each other.
@@ -36,4 +40,6 @@ for room in src apps lab plugins; do [ ! -d "$room" ] || rooms+=("$room"); done
     if (file ~ /^apps\/railhead-cni\// && to > 1) bad(file " includes " included ": the shim uses base, os and cni only")
     else if (to >= from) bad(file " includes " included ": the arrow does not run downward")
   }
-  END { exit failed ? 3 : 0 }'
+  END { exit failed ? 3 : 0 }' || code=$?
+[ -z "$heavy" ] || { echo "$heavy"; code=3; }
+exit "${code:-0}"

@@ -9,8 +9,8 @@ echo '#include "src/base/a.h"' >"$tree/src/os/b.h"
 echo '#include "tests/support/fake.h"' >"$tree/src/os/b_test.cc"
 "$here/check_layers.sh" --root "$tree" >/dev/null || { echo "a clean tree was refused"; exit 1; }
 
-planted() {  # FILE INCLUDED: must be found, and named
-  echo "#include \"$2\"" >"$tree/$1"
+planted() {  # FILE INCLUDED [<>]: must be found, and named
+  if [ -n "${3:-}" ]; then echo "#include <$2>"; else echo "#include \"$2\""; fi >"$tree/$1"
   local said code=0
   said=$("$here/check_layers.sh" --root "$tree") || code=$?
   rm "$tree/$1"
@@ -22,4 +22,5 @@ planted src/attach/up.cc src/agent/x.h
 planted src/attach/side.cc src/provision/x.h
 planted src/os/fake.cc tests/support/fake.h
 planted apps/railhead-cni/main.cc src/netlink/client.h
+planted src/attach/heavy.h nlohmann/json.hpp '<>'
 echo "1 passed, 0 failed"

@@ -4,6 +4,8 @@
 #include "src/cni/json_input.h"
 #include "src/os/unix_socket.h"
 
+#include <nlohmann/json.hpp>
+
 namespace railhead::shim {
 namespace {
 

@@ -3,7 +3,7 @@
 
 #include "lab/kubelet/pod.h"
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 namespace railhead::lab {
 

@@ -1,9 +1,11 @@
 #include "src/attach/inline_network.h"
 
-#include "src/attach/inline_network_parse.h"
 #include "src/base/text.h"
+#include "src/cni/json_input.h"
 
 #include <algorithm>
+
+#include <nlohmann/json.hpp>
 
 namespace railhead::attach {
 namespace {
@@ -123,7 +125,8 @@ NetworkDefinition InlineNetwork::over(NetworkDefinition base) const {
   return base;
 }
 
-Result<InlineNetwork> parseInlineNetwork(const cni::Json& config) {
+Result<InlineNetwork> parseInlineNetwork(std::string_view text) {
+  RAILHEAD_TRY_ASSIGN(const cni::Json config, cni::parseJsonObject(text, "stdin"));
   InlineNetwork network;
   RAILHEAD_TRY(readSubnets(config, network));
   RAILHEAD_TRY(readNumber(config, "mtu", 0, 65520, network.mtu));

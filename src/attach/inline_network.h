@@ -3,9 +3,11 @@
 #pragma once
 
 #include "src/attach/config.h"
+#include "src/base/result.h"
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace railhead::attach {
@@ -19,5 +21,9 @@ struct InlineNetwork {
   // `base` with what is set here.
   NetworkDefinition over(NetworkDefinition base) const;
 };
+
+// From the delegate's configuration, a JSON object. kInvalidArgument names the key, its value and
+// what is allowed; kUnsupported for an "ipam", as addresses belong to VFs here.
+Result<InlineNetwork> parseInlineNetwork(std::string_view config);
 
 }  // namespace railhead::attach

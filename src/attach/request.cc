@@ -1,12 +1,14 @@
 #include "src/attach/request.h"
 
-#include "src/attach/inline_network_parse.h"
+#include "src/attach/inline_network.h"
 #include "src/base/text.h"
 #include "src/cni/json_input.h"
 
 #include <algorithm>
 #include <array>
 #include <optional>
+
+#include <nlohmann/json.hpp>
 
 namespace railhead::attach {
 namespace {
@@ -118,7 +120,7 @@ Result<void> readValidAttachments(const cni::Json& config, CniRequest& request) 
   return {};
 }
 
-Result<void> readConfig(const cni::Json& config, CniRequest& request) {
+Result<void> readConfig(const cni::Json& config, std::string_view text, CniRequest& request) {
   RAILHEAD_TRY_ASSIGN(request.networkName, cni::textMember(config, "name", 253));
   RAILHEAD_TRY(checkSpecName(request.networkName, "name"));
   if (const cni::Json* previous = cni::member(config, "prevResult"))
@@ -127,7 +129,7 @@ Result<void> readConfig(const cni::Json& config, CniRequest& request) {
   if (!request.deviceId.empty()) {
     // DEL must work with whatever the configuration says by now.
     if (request.command == CniCommand::kDel) return {};
-    RAILHEAD_TRY_ASSIGN(request.inlineNetwork, parseInlineNetwork(config));
+    RAILHEAD_TRY_ASSIGN(request.inlineNetwork, parseInlineNetwork(text));
   } else if (request.command != CniCommand::kDel) {
     RAILHEAD_TRY(readAnnotation(config, request));
   }
@@ -183,7 +185,7 @@ tl::expected<CniRequest, CniRefusal> parseRequest(const cni::Call& call) {
   request.cniVersion = *version;
   if (auto read = parseEnvironment(call, request); !read.has_value())
     return refuse(cni::kInvalidEnvironment, read.error());
-  if (auto read = readConfig(*config, request); !read.has_value())
+  if (auto read = readConfig(*config, call.input, request); !read.has_value())
     return refuse(cni::codeFor(read.error().code), read.error());
   return request;
 }

@@ -3,6 +3,8 @@
 #include "src/cni/json_input.h"
 #include "src/cni/protocol.h"
 
+#include <nlohmann/json.hpp>
+
 namespace railhead::attach {
 namespace {
 

@@ -2,6 +2,8 @@
 
 #include "src/bench/json_fields.h"
 
+#include <nlohmann/json.hpp>
+
 namespace railhead::bench {
 namespace {
 

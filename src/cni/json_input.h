@@ -1,4 +1,5 @@
-// JSON from outside, bounded. Only .cc files include this header.
+// JSON from outside, bounded. Its type is only declared here: who looks inside a value includes
+// <nlohmann/json.hpp> in its .cc file and links the library privately.
 #pragma once
 
 #include "src/base/result.h"
@@ -6,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 namespace railhead::cni {
 
