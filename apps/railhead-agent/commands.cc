@@ -7,7 +7,6 @@
 #include "src/base/text.h"
 #include "src/discover/discover.h"
 #include "src/discover/node_text.h"
-#include "src/os/file_lock.h"
 #include "src/provision/provision.h"
 
 #include <condition_variable>
@@ -31,6 +30,7 @@ struct Options {
   os::HostPaths paths;
   bool json = false;
   bool jsonLog = false;
+  bool takeOver = false;
   bool debug = false;
   bool dryRun = false;
 };
@@ -96,13 +96,6 @@ struct Machine {
   }
 };
 
-// Two agents, or an agent and a `provision`, would undo each other's work.
-Result<os::UniqueFd> lockNode(os::Filesystem& files, const os::HostPaths& paths) {
-  RAILHEAD_TRY(files.makeDirectories(paths.state, 0700));
-  return os::lockFile(paths.state + "/lock")
-      .addContext("another railhead-agent is at work on this node");
-}
-
 // Takes SIGTERM and SIGINT. While the agent starts, a signal ends the process at once: starting
 // waits for drivers and for kubelet, and every step of it stands being killed. Afterwards it is
 // told and stops in order.
@@ -164,13 +157,12 @@ Result<void> run(const Options& options) {
     const std::string path = absolutePath(options.config);
     RAILHEAD_TRY_ASSIGN(const std::string text, readConfigText(path));
     RAILHEAD_TRY_ASSIGN(auto config, agent::parseConfig(text, path));
-    RAILHEAD_TRY_ASSIGN(const os::UniqueFd lock, lockNode(*machine->files, options.paths));
     RAILHEAD_TRY_ASSIGN(const auto events, netlink::openNodeEvents());
     RAILHEAD_TRY_ASSIGN(auto agent,
                         agent::Agent::create(std::move(config), options.paths,
                                              {*machine->files, *machine->netlink, *events,
                                               machine->netns, machine->clock, *machine->log}));
-    RAILHEAD_TRY(agent->start());
+    RAILHEAD_TRY(agent->start(options.takeOver ? agent::Start::kTakeOver : agent::Start::kAlone));
     RAILHEAD_TRY_ASSIGN(auto watch,
                         agent::ConfigWatch::start(path, text, [&](const std::string& changed) {
                           takeOver(*agent, *machine->log, path, changed);
@@ -222,7 +214,7 @@ Result<void> provisionNode(const Options& options) {
     if (plan.empty()) std::cout << "nothing to do\n";
     return {};
   }
-  RAILHEAD_TRY_ASSIGN(const os::UniqueFd lock, lockNode(*machine->files, options.paths));
+  RAILHEAD_TRY_ASSIGN(const os::UniqueFd lock, agent::lockNode(*machine->files, options.paths));
   RAILHEAD_TRY_ASSIGN(const auto done, provisioner.apply(config.goal));
   for (const auto& line : done.changes) std::cout << line << '\n';
   for (const auto& line : done.untouched) std::cout << line << '\n';
@@ -266,6 +258,8 @@ void addCommands(CLI::App& app, ExitCode& code) {
   auto* runCommand = add("run", "Serve until SIGTERM", run,
                          "railhead-agent run --config /etc/railhead/agent.yaml");
   runCommand->add_flag("--json-log", options->jsonLog, "One JSON object a log line");
+  runCommand->add_flag("--take-over", options->takeOver,
+                       "Take the node from a running agent, which serves until this one can");
   runCommand->add_flag("--debug", options->debug, "Log more");
   runCommand
       ->add_option("--kubelet-plugins", options->paths.kubeletPlugins,

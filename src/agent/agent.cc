@@ -1,5 +1,6 @@
 #include "src/agent/agent.h"
 
+#include "src/agent/handover.h"
 #include "src/agent/node_view.h"
 #include "src/agent/offers.h"
 #include "src/agent/status.h"
@@ -9,12 +10,14 @@
 #include "src/attach/server.h"
 #include "src/attach/sweeper.h"
 #include "src/discover/discover.h"
+#include "src/os/file_lock.h"
 #include "src/provision/provision.h"
 
 #include <algorithm>
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -52,34 +55,24 @@ class NodeAgent final : public Agent {
         offers_(paths_, seams_.log) {}
   ~NodeAgent() override { stop(); }
 
-  Result<void> openParts() {
-    attach::AttachConfig attach = config_->attach;
-    attach.paths = paths_;
-    RAILHEAD_TRY_ASSIGN(attacher_,
-                        attach::Attacher::open(attach, {seams_.files, seams_.netns, seams_.netlink,
-                                                        seams_.clock, networks_, kubelet_, view_}));
-    holders_.setAttacher(attacher_.get());
-    return offers_.configure(config_->resources);
-  }
+  Result<void> openParts() { return offers_.configure(config_->resources); }
 
-  Result<void> start() override {
-    auto started = startInOrder();
+  Result<void> start(Start how) override {
+    auto started = startInOrder(how);
     if (!started.has_value()) stop();
     return started;
   }
 
   void stop() override {
-    stopping_ = true;
-    seams_.events.wake();
-    if (keeper_.joinable()) keeper_.join();
-    status_.reset();
-    sweeper_.reset();
-    if (cni_) cni_->stop();
-    cni_.reset();
+    handover_.reset();
+    stopServing();
     offers_.stop();
   }
 
+  bool handedOver() const override { return handedOver_; }
+
   Result<void> reconfigure(AgentConfig config) override {
+    if (handedOver_) return {};
     RAILHEAD_TRY(checkReloadable(*this->config(), config));
     RAILHEAD_TRY(offers_.configure(config.resources));
     networks_.replace(config.attach.networks);
@@ -93,7 +86,9 @@ class NodeAgent final : public Agent {
   }
 
   std::string statusJson() override {
-    return encodeStatus(*view_.current(), offers_.statuses(), attacher_->attachments());
+    const auto attacher = this->attacher();
+    return encodeStatus(*view_.current(), offers_.statuses(),
+                        attacher ? attacher->attachments() : std::vector<attach::Attachment>());
   }
 
  private:
@@ -102,15 +97,58 @@ class NodeAgent final : public Agent {
     return config_;
   }
 
+  std::shared_ptr<attach::Attacher> attacher() const {
+    const std::lock_guard lock(configMutex_);
+    return attacher_;
+  }
+
+  Result<void> startInOrder(Start how) {
+    std::optional<Handover> handover;
+    if (how == Start::kTakeOver) {
+      auto begun = Handover::begin(paths_.handoverSocket());
+      if (begun.has_value()) {
+        seams_.log.info("agent", "the running agent hands the node over");
+        handover = std::move(*begun);
+      } else if (begun.error().code != ErrorCode::kNotFound) {
+        return std::move(begun).error();
+      }
+    }
+    RAILHEAD_TRY(takeNode());
+    if (handover) handover->finish();
+    if (config()->functions.rails) RAILHEAD_TRY(offers_.start());
+    RAILHEAD_TRY(serve());
+    RAILHEAD_TRY_ASSIGN(handover_,
+                        HandoverServer::start(paths_.handoverSocket(),
+                                              {[this] { return release(); }, [this] { takeBack(); },
+                                               [this] { leave(); }}));
+    return {};
+  }
+
   // What is wrong with one PF, or with the goal, is logged and tried again: pods that run here need
   // the agent for their DEL, whatever else is missing.
-  Result<void> startInOrder() {
+  Result<void> takeNode() {
+    RAILHEAD_TRY_ASSIGN(nodeLock_, lockNode(seams_.files, paths_));
+    attach::AttachConfig attach = config()->attach;
+    attach.paths = paths_;
+    RAILHEAD_TRY_ASSIGN(std::shared_ptr<attach::Attacher> attacher,
+                        attach::Attacher::open(attach, {seams_.files, seams_.netns, seams_.netlink,
+                                                        seams_.clock, networks_, kubelet_, view_}));
+    {
+      const std::lock_guard lock(configMutex_);
+      attacher_ = attacher;
+    }
+    holders_.setAttacher(attacher.get());
     tellLook(look());
     logSweep(
-        attacher_->recover());  // a half-done ADD of a killed agent must not look like a free VF
+        attacher->recover());  // a half-done ADD of a killed agent must not look like a free VF
     provisionNode();
     tellLook(look());
-    if (config()->functions.rails) RAILHEAD_TRY(offers_.start());
+    return {};
+  }
+
+  // Everything but kubelet.
+  Result<void> serve() {
+    stopping_ = false;
     if (config()->functions.cni) {
       attach::CniServerConfig server;
       server.socketPath = paths_.cniSocket();
@@ -124,6 +162,41 @@ class NodeAgent final : public Agent {
         status_, StatusServer::start(paths_.statusSocket(), [this] { return statusJson(); }));
     keeper_ = std::thread([this] { keep(); });
     return {};
+  }
+
+  void stopServing() {
+    stopping_ = true;
+    seams_.events.wake();
+    if (keeper_.joinable()) keeper_.join();
+    status_.reset();
+    sweeper_.reset();
+    if (cni_) cni_->stop();
+    cni_.reset();
+    holders_.setAttacher(nullptr);
+    {
+      const std::lock_guard lock(configMutex_);
+      attacher_.reset();
+    }
+    nodeLock_.reset();
+  }
+
+  Result<void> release() {
+    seams_.log.info("agent", "a newer agent asks for the node");
+    stopServing();
+    return {};
+  }
+
+  void takeBack() {
+    seams_.log.warning("agent", "the newer agent went away: taking the node back");
+    auto back = takeNode();
+    if (back.has_value()) back = serve();
+    if (!back.has_value()) seams_.log.error("agent", back.error());
+  }
+
+  void leave() {
+    offers_.stop();
+    handedOver_ = true;
+    seams_.log.info("agent", "the node is the newer agent's: waiting to be ended");
   }
 
   attach::RequestLog requestLog() {
@@ -219,7 +292,7 @@ class NodeAgent final : public Agent {
   static constexpr std::chrono::seconds kFirstRetry{5};
   static constexpr std::chrono::seconds kLastRetry{300};
 
-  mutable std::mutex configMutex_;
+  mutable std::mutex configMutex_;  // also of attacher_
   std::shared_ptr<const AgentConfig> config_;
   bool provisionDue_ = false;  // with configMutex_ held
   const os::HostPaths paths_;
@@ -228,11 +301,14 @@ class NodeAgent final : public Agent {
   NodeView view_;
   KubeletPodDevices kubelet_;
   NodeVfHolders holders_;
-  std::unique_ptr<attach::Attacher> attacher_;
+  os::UniqueFd nodeLock_;
+  std::shared_ptr<attach::Attacher> attacher_;
   Offers offers_;
   std::unique_ptr<attach::CniServer> cni_;
   std::unique_ptr<attach::Sweeper> sweeper_;
   std::unique_ptr<StatusServer> status_;
+  std::unique_ptr<HandoverServer> handover_;
+  std::atomic<bool> handedOver_ = false;
   std::thread keeper_;
   std::atomic<bool> stopping_ = false;
   // Of the starting thread, then of the keeper.
@@ -243,6 +319,16 @@ class NodeAgent final : public Agent {
 };
 
 }  // namespace
+
+Result<os::UniqueFd> lockNode(os::Filesystem& files, const os::HostPaths& paths) {
+  RAILHEAD_TRY(files.makeDirectories(paths.state, 0700));
+  auto lock = os::lockFile(paths.nodeLock());
+  if (lock.has_value()) return lock;
+  return std::move(lock)
+      .error()
+      .addContext("another railhead-agent is at work on this node")
+      .withRemedy("end it first, or let this one take over: railhead-agent run --take-over");
+}
 
 Result<std::unique_ptr<Agent>> Agent::create(AgentConfig config, os::HostPaths paths,
                                              AgentSeams seams) {

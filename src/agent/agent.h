@@ -11,6 +11,7 @@
 #include "src/os/host_paths.h"
 #include "src/os/log.h"
 #include "src/os/netns.h"
+#include "src/os/unique_fd.h"
 
 #include <memory>
 #include <string>
@@ -27,6 +28,15 @@ struct AgentSeams {
   os::Log& log;
 };
 
+// Held by whoever changes the node: two agents, or an agent and a `provision`, would undo each
+// other's work. kBusy names the holder.
+Result<os::UniqueFd> lockNode(os::Filesystem& files, const os::HostPaths& paths);
+
+enum class Start {
+  kAlone,     // another agent on this node is an Error
+  kTakeOver,  // another agent is asked for the node, which it goes on serving until this one can
+};
+
 class Agent {
  public:
   // Checks what can be checked without touching the node.
@@ -34,10 +44,12 @@ class Agent {
                                                AgentSeams seams);
   virtual ~Agent() = default;  // stops
 
-  // Returns when everything serves. What cannot be provisioned or paired is logged and tried again,
-  // with growing pauses, and does not keep the rest from serving. An Error (a socket that cannot be
-  // made, say) means that nothing is left running.
-  virtual Result<void> start() = 0;
+  // Takes the node and returns when everything serves. What cannot be provisioned or paired is
+  // logged and tried again, with growing pauses, and does not keep the rest from serving. An Error
+  // (a socket that cannot be made, say) means that nothing is left running.
+  virtual Result<void> start(Start how = Start::kAlone) = 0;
+  // True once a newer agent has the node: nothing is left to do but to end.
+  virtual bool handedOver() const = 0;
   // Ends streams and requests under way, joins every thread. VFs and pods stay as they are.
   virtual void stop() = 0;
 

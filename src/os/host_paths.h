@@ -21,6 +21,8 @@ struct HostPaths {
   std::string cniConfig = "/etc/cni/net.d";
 
   std::string cniSocket() const { return state + "/cni.sock"; }        // agent, for the shim
+  std::string handoverSocket() const { return state + "/handover.sock"; }  // agent, for the next one
+  std::string nodeLock() const { return state + "/lock"; }  // held by whoever changes the node
   std::string statusSocket() const { return state + "/status.sock"; }  // agent, for the operator
   std::string podResourcesSocket() const { return podResources + "/" + kKubeletSocket; }
   std::string pciDevice(const std::string& address) const {

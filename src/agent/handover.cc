@@ -1,0 +1,121 @@
+#include "src/agent/handover.h"
+
+#include "src/os/unix_socket.h"
+
+#include <array>
+#include <cerrno>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+namespace railhead::agent {
+namespace {
+
+constexpr const char* kAsk = "handover/1";
+constexpr const char* kYours = "yours";
+constexpr const char* kRegister = "register";
+constexpr const char* kGone = "gone";
+constexpr std::size_t kMaxWord = 256;
+
+constexpr std::chrono::seconds kAnswer{1};
+// Requests of pods under way are finished first; they wait for drivers and GIDs.
+constexpr std::chrono::seconds kRelease{60};
+// The newer one recovers, provisions and looks in this time.
+constexpr std::chrono::seconds kPrepare{120};
+
+os::Deadline in(std::chrono::seconds time) { return std::chrono::steady_clock::now() + time; }
+
+}  // namespace
+
+Result<std::unique_ptr<HandoverServer>> HandoverServer::start(const std::string& path,
+                                                              HandoverDuties duties) {
+  RAILHEAD_TRY_ASSIGN(os::UnixListener listener, os::UnixListener::open(path));
+  os::UniqueFd stop(::eventfd(0, EFD_CLOEXEC));
+  if (!stop) return Error::fromErrno(errno, "make an event descriptor");
+  return std::unique_ptr<HandoverServer>(
+      new HandoverServer(std::move(listener), std::move(stop), std::move(duties)));
+}
+
+HandoverServer::HandoverServer(os::UnixListener listener, os::UniqueFd stop, HandoverDuties duties)
+    : path_(listener.path()),
+      listener_(std::move(listener)),
+      stop_(std::move(stop)),
+      duties_(std::move(duties)),
+      thread_([this] { serve(); }) {}
+
+HandoverServer::~HandoverServer() {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t told = ::write(stop_.get(), &one, sizeof one);
+  thread_.join();
+}
+
+void HandoverServer::serve() {
+  for (;;) {
+    std::array<pollfd, 2> fds{{{listener_.fd(), POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
+    if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return;
+    if (fds[1].revents != 0) return;
+    if (fds[0].revents == 0) continue;
+    const auto peer = listener_.accept();
+    constexpr int kPauseMs = 50;  // out of descriptors: not again at once
+    if (!peer.has_value() && ::poll(&fds[1], 1, kPauseMs) > 0) return;
+    if (!peer.has_value() || !*peer) continue;
+    if (handOver((*peer)->get())) return;
+  }
+}
+
+HandoverServer::Said HandoverServer::waitForWord(int peer, const char* word) {
+  std::array<pollfd, 2> fds{{{peer, POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
+  const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(kPrepare).count();
+  ::poll(fds.data(), fds.size(), static_cast<int>(wait));
+  if (fds[1].revents != 0) return Said::kStop;
+  if (fds[0].revents == 0) return Said::kNothing;
+  const auto said = os::receiveFrame(peer, in(kAnswer), kMaxWord);
+  return said.has_value() && *said == word ? Said::kWord : Said::kNothing;
+}
+
+// Another one may have the name meanwhile, which is then the one to ask.
+void HandoverServer::listenAgain() {
+  auto listener = os::UnixListener::open(path_);
+  if (listener.has_value()) listener_ = std::move(*listener);
+}
+
+bool HandoverServer::handOver(int peer) {
+  const auto asked = os::receiveFrame(peer, in(kAnswer), kMaxWord);
+  if (!asked.has_value() || *asked != kAsk) return false;
+  listener_.close();  // the newer one binds this name as its own
+  const auto released = duties_.release();
+  const std::string answer = released.has_value() ? kYours : released.error().describe();
+  const bool told = os::sendFrame(peer, answer.substr(0, kMaxWord), in(kAnswer)).has_value();
+  const Said said = !released.has_value() || !told ? Said::kNothing : waitForWord(peer, kRegister);
+  if (said == Said::kStop) return true;
+  if (said == Said::kNothing) {
+    if (released.has_value()) duties_.takeBack();
+    listenAgain();
+    return false;
+  }
+  duties_.leave();
+  static_cast<void>(os::sendFrame(peer, kGone, in(kAnswer)));
+  return true;
+}
+
+Result<Handover> Handover::begin(const std::string& path) {
+  RAILHEAD_TRY_ASSIGN(os::UniqueFd connection, os::connectUnix(path, in(kAnswer)));
+  RAILHEAD_TRY(os::sendFrame(connection.get(), kAsk, in(kAnswer)));
+  RAILHEAD_TRY_ASSIGN(const std::string answer,
+                      os::receiveFrame(connection.get(), in(kRelease), kMaxWord));
+  if (answer != kYours) {
+    return Error(ErrorCode::kBusy, "the running agent does not hand the node over: " + answer);
+  }
+  return Handover(std::move(connection));
+}
+
+void Handover::finish() {
+  if (!connection_) return;
+  if (os::sendFrame(connection_.get(), kRegister, in(kAnswer)).has_value()) {
+    static_cast<void>(os::receiveFrame(connection_.get(), in(kRelease), kMaxWord));
+  }
+  connection_.reset();
+}
+
+}  // namespace railhead::agent

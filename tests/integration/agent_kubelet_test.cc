@@ -1,0 +1,227 @@
+// The agent's life beside kubelet: both are killed and restarted, and no device is lost or doubled.
+// The agent is a process of its own on a fake kernel, kubelet is the stand-in.
+#include "lab/kubelet/rig.h"
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <set>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace railhead::lab {
+namespace {
+
+using std::chrono::duration;
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+
+constexpr const char* kResource = "nvidia.com/cx7_qsfp";
+constexpr int kRounds = 20;
+
+// A child process; killed with the object.
+class AgentProcess {
+ public:
+  AgentProcess(const std::string& state, const KubeletRig& rig, bool takeOver = false) {
+    std::vector<std::string> words{RAILHEAD_FAKE_NODE_AGENT, state, rig.pluginsFolder(),
+                                   rig.root() + "/pods"};
+    if (takeOver) words.emplace_back("--take-over");
+    pid_ = ::fork();
+    if (pid_ != 0) return;
+    std::vector<char*> argv;
+    for (auto& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+  ~AgentProcess() { end(SIGKILL); }
+  AgentProcess(const AgentProcess&) = delete;
+  AgentProcess& operator=(const AgentProcess&) = delete;
+
+  int end(int signal) {
+    if (pid_ <= 0) return -1;
+    ::kill(pid_, signal);
+    int status = 0;
+    ::waitpid(std::exchange(pid_, -1), &status, 0);
+    return status;
+  }
+
+ private:
+  pid_t pid_ = -1;
+};
+
+class AgentKubeletTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto made = KubeletRig::make();
+    ASSERT_TRUE(made.has_value()) << made.error().describe();
+    rig_ = std::move(*made);
+    ASSERT_TRUE(rig_->kubelet().start().has_value());
+    state_ = rig_->root() + "/state";
+    std::filesystem::create_directory(state_);
+    const std::string answer =
+        "[ $CNI_COMMAND = ADD ] || exit 0\n"
+        "echo '{\"cniVersion\": \"1.0.0\", \"interfaces\": [{\"name\": \"eth0\"}]}'\n";
+    ASSERT_TRUE(rig_->installPlugin("bridge", answer).has_value());
+    ASSERT_TRUE(rig_->writeFile(rig_->cniConfigFolder() + "/10-x.conflist",
+                                R"({"name": "x", "cniVersion": "1.0.0",
+                                    "plugins": [{"type": "bridge"}]})")
+                    .has_value());
+  }
+
+  bool becomes(const std::function<bool(const ResourceStatus&)>& wanted) {
+    return rig_->kubelet().waitFor(
+        [&](const KubeletStatus& status) {
+          const auto found = status.resources.find(kResource);
+          return wanted(found == status.resources.end() ? ResourceStatus{} : found->second);
+        },
+        steady_clock::now() + seconds(20));
+  }
+  bool allocatable(std::size_t count) {
+    return becomes([&](const ResourceStatus& status) { return status.allocatable == count; });
+  }
+  std::set<std::string> ids() {
+    std::set<std::string> ids;
+    auto status = rig_->kubelet().status();
+    for (const auto& device : status.resources[kResource].devices) {
+      EXPECT_TRUE(ids.insert(device.id).second) << device.id << " twice";
+    }
+    return ids;
+  }
+  std::map<std::string, std::string> holders() {
+    return rig_->kubelet().status().resources[kResource].holders;
+  }
+  void runPods(int count) {
+    for (int i = 0; i < count; ++i) {
+      PodSpec spec;
+      spec.name.name = "trainer-" + std::to_string(i);
+      spec.resources[kResource] = 1;
+      const auto pod = rig_->kubelet().runPod(spec);
+      ASSERT_TRUE(pod.has_value()) << pod.error().describe();
+    }
+  }
+
+  std::unique_ptr<KubeletRig> rig_;
+  std::string state_;
+};
+
+TEST_F(AgentKubeletTest, KilledTwentyTimesWithDevicesHeld) {
+  auto agent = std::make_unique<AgentProcess>(state_, *rig_);
+  ASSERT_TRUE(allocatable(4));
+  const auto before = ids();
+  runPods(2);
+  const auto held = holders();
+  ASSERT_EQ(held.size(), 2U);
+  double slowest = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    agent->end(SIGKILL);
+    ASSERT_TRUE(becomes([](const ResourceStatus& status) { return !status.connected; }));
+    const auto begun = steady_clock::now();
+    agent = std::make_unique<AgentProcess>(state_, *rig_);
+    ASSERT_TRUE(allocatable(4)) << "round " << round;
+    slowest = std::max(slowest, duration<double>(steady_clock::now() - begun).count());
+    EXPECT_EQ(ids(), before);
+    EXPECT_EQ(holders(), held);
+    EXPECT_EQ(rig_->kubelet().status().resources[kResource].free, 2U);
+  }
+  std::printf("killed %d times: offered again after at most %.0f ms\n", kRounds, slowest * 1e3);
+}
+
+TEST_F(AgentKubeletTest, KubeletRestartedTwentyTimesWithDevicesHeld) {
+  const AgentProcess agent(state_, *rig_);
+  ASSERT_TRUE(allocatable(4));
+  const auto before = ids();
+  runPods(2);
+  const auto held = holders();
+  double slowest = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    const auto begun = steady_clock::now();
+    ASSERT_TRUE(rig_->kubelet().restart().has_value());
+    ASSERT_TRUE(allocatable(4)) << "round " << round;
+    slowest = std::max(slowest, duration<double>(steady_clock::now() - begun).count());
+    EXPECT_EQ(ids(), before);
+    EXPECT_EQ(holders(), held);
+  }
+  std::printf("kubelet restarted %d times: registered again after at most %.0f ms\n", kRounds,
+              slowest * 1e3);
+}
+
+TEST_F(AgentKubeletTest, ASecondAgentIsRefused) {
+  const AgentProcess agent(state_, *rig_);
+  ASSERT_TRUE(allocatable(4));
+  AgentProcess second(state_, *rig_);
+  const int status = second.end(0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << status;
+  EXPECT_TRUE(allocatable(4));
+}
+
+// How long fewer than four devices are offered while one agent hands over to the next.
+class GapMeter {
+ public:
+  explicit GapMeter(Kubelet& kubelet) : thread_([this, &kubelet] { run(kubelet); }) {}
+  double seconds() {
+    stop_ = true;
+    thread_.join();
+    return gap_;
+  }
+
+ private:
+  void run(Kubelet& kubelet) {
+    auto last = steady_clock::now();
+    while (!stop_) {
+      const auto allocatable = kubelet.status().resources[kResource].allocatable;
+      const auto now = steady_clock::now();
+      if (allocatable < 4) gap_ += duration<double>(now - last).count();
+      last = now;
+    }
+  }
+  std::atomic<bool> stop_ = false;
+  double gap_ = 0;
+  std::thread thread_;
+};
+
+TEST_F(AgentKubeletTest, AnUpgradeHandsOver) {
+  auto older = std::make_unique<AgentProcess>(state_, *rig_);
+  ASSERT_TRUE(allocatable(4));
+  const auto before = ids();
+  runPods(1);
+  const auto held = holders();
+  GapMeter meter(rig_->kubelet());
+  const auto registrations = rig_->kubelet().status().registrations;
+  auto newer = std::make_unique<AgentProcess>(state_, *rig_, true);
+  ASSERT_TRUE(rig_->kubelet().waitFor(
+      [&](const KubeletStatus& status) { return status.registrations > registrations; },
+      steady_clock::now() + seconds(20)));
+  ASSERT_TRUE(allocatable(4));
+  // The older one lives on, idle, until it is ended; that changes nothing.
+  EXPECT_EQ(older->end(SIGTERM), 0);
+  ASSERT_TRUE(allocatable(4));
+  const double gap = meter.seconds();
+  EXPECT_EQ(ids(), before);
+  EXPECT_EQ(holders(), held);
+  EXPECT_LT(gap, 1.0);
+  std::printf("handed over: fewer than 4 offered for %.1f ms\n", gap * 1e3);
+}
+
+TEST_F(AgentKubeletTest, AnUpgradeThatDiesLeavesTheOlderServing) {
+  const AgentProcess older(state_, *rig_);
+  ASSERT_TRUE(allocatable(4));
+  for (int round = 0; round < 5; ++round) {
+    AgentProcess newer(state_, *rig_, true);
+    std::this_thread::sleep_for(std::chrono::milliseconds(round * 7));  // dies at another moment
+    newer.end(SIGKILL);
+    ASSERT_TRUE(becomes([](const ResourceStatus& status) {
+      return status.connected && status.allocatable == 4;
+    })) << "round "
+        << round;
+  }
+}
+
+}  // namespace
+}  // namespace railhead::lab
