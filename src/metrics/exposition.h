@@ -1,0 +1,42 @@
+// The text that Prometheus scrapes (exposition format 0.0.4), built anew for each scrape from what
+// the program knows at that moment: nothing is registered, nothing is kept.
+#pragma once
+
+#include "src/metrics/histogram.h"
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace railhead::metrics {
+
+enum class Kind { kGauge, kCounter, kHistogram };
+
+using Labels = std::vector<std::pair<std::string_view, std::string>>;
+
+// Not thread-safe. Label values may be any bytes; they are escaped, and what is not UTF-8 is
+// replaced by '?'.
+class Exposition {
+ public:
+  Exposition();
+  ~Exposition();
+  Exposition(const Exposition&) = delete;
+  Exposition& operator=(const Exposition&) = delete;
+
+  // Begins a family; what follows belongs to it. Each name once. A family without samples is not
+  // written.
+  void family(Kind kind, std::string_view name, std::string_view help);
+  void sample(const Labels& labels, double value);           // of a gauge or a counter
+  void sample(const Labels& labels, const HistogramValue&);  // of a histogram
+
+  std::string text() const;
+  std::vector<std::string> names() const;  // of every family begun, also those without samples
+
+ private:
+  struct Families;  // of the library
+  std::unique_ptr<Families> families_;
+};
+
+}  // namespace railhead::metrics
