@@ -19,6 +19,8 @@ struct HostPaths {
   std::string podResources = "/var/lib/kubelet/pod-resources";
   std::string cniBin = "/opt/cni/bin";
   std::string cniConfig = "/etc/cni/net.d";
+  std::string cdi = "/var/run/cdi";  // where we write, too; runtimes prefer it to the next
+  std::string cdiStatic = "/etc/cdi";
 
   std::string cniSocket() const { return state + "/cni.sock"; }        // agent, for the shim
   std::string handoverSocket() const { return state + "/handover.sock"; }  // agent, for the next one
