@@ -88,7 +88,7 @@ Result<void> CdiFolder::put(const std::string& name, const std::string& text) {
   if (known != written_.end() && known->second == text && files_.exists(path) == !text.empty())
     return {};
   if (text.empty()) {
-    RAILHEAD_TRY(files_.remove(path).addContext("CDI"));
+    if (files_.exists(path)) RAILHEAD_TRY(files_.remove(path).addContext("CDI"));
   } else {
     RAILHEAD_TRY(files_.makeDirectories(folder_, 0755).addContext("CDI"));
     RAILHEAD_TRY(files_.replaceFile(path, text, 0644).addContext("CDI"));

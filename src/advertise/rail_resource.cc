@@ -35,6 +35,17 @@ Json infoOf(const InventoryRail& rail, const std::string& devDirectory) {
   return info;
 }
 
+// The device nodes of a set's RDMA devices; none with soft-RoCE.
+std::vector<std::string> rdmaNodes(const InventorySet& set, const std::string& devDirectory) {
+  std::vector<std::string> nodes;
+  for (const auto& rail : set.rails) {
+    for (const auto& device : rail.rdma) {
+      if (!device.uverbs.empty()) nodes.push_back(devDirectory + "/infiniband/" + device.uverbs);
+    }
+  }
+  return nodes;
+}
+
 // Which cage a set belongs to: its first rail's PF.
 PciAddress cageOf(const InventorySet& set) {
   return set.rails.empty() ? PciAddress{} : set.rails.front().rail.pf;
@@ -89,6 +100,15 @@ std::vector<kube::Device> RailResource::devices() const {
   return devices;
 }
 
+CdiSpec RailResource::cdiSpec() const {
+  const std::lock_guard lock(mutex_);
+  CdiSpec spec{config_.name, {}, {devDirectory_ + "/infiniband/rdma_cm"}};
+  if (!config_.cdi) return spec;
+  for (const auto& set : inventory_.sets)
+    spec.devices.push_back({cdiDeviceName(set.id), rdmaNodes(set, devDirectory_)});
+  return spec;
+}
+
 Result<kube::AllocateAnswer> RailResource::allocate(const std::vector<std::string>& ids) {
   const std::lock_guard lock(mutex_);
   std::vector<const InventorySet*> sets;
@@ -109,9 +129,12 @@ Result<kube::AllocateAnswer> RailResource::allocate(const std::vector<std::strin
     for (const auto& rail : set->rails) {
       addresses.push_back(rail.rail.vf.toString());
       info[addresses.back()] = infoOf(rail, devDirectory_);
-      for (const auto& device : rail.rdma) {
-        if (!device.uverbs.empty()) nodes.insert(devDirectory_ + "/infiniband/" + device.uverbs);
-      }
+    }
+    const auto own = rdmaNodes(*set, devDirectory_);
+    if (config_.cdi && !own.empty()) {
+      answer.cdiDevices.push_back(config_.name + "=" + cdiDeviceName(set->id));
+    } else {
+      nodes.insert(own.begin(), own.end());
     }
   }
   if (!nodes.empty()) nodes.insert(devDirectory_ + "/infiniband/rdma_cm");

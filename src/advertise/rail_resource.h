@@ -2,6 +2,7 @@
 // them receives. Thread-safe: the inventory changes while kubelet asks.
 #pragma once
 
+#include "src/advertise/cdi.h"
 #include "src/advertise/inventory.h"
 #include "src/kube/device.h"
 
@@ -21,9 +22,13 @@ class RailResource final : public kube::ResourceHandler {
   void update(Inventory inventory);
   std::vector<kube::Device> devices() const;
   Inventory inventory() const;
+  // Of the devices as they are now, under the resource's name as kind: an id with '_' for '+', the
+  // device nodes of its RDMA devices. No devices unless the configuration asks for CDI.
+  CdiSpec cdiSpec() const;
 
   // The environment of sriov-network-device-plugin (PCIDEVICE_<RESOURCE> and _INFO) and NCCL_IB_HCA
-  // for exactly these rails; device nodes of their RDMA devices. kNotFound names an unknown id.
+  // for exactly these rails; device nodes of their RDMA devices, or the CDI names that stand for
+  // them. kNotFound names an unknown id.
   Result<kube::AllocateAnswer> allocate(const std::vector<std::string>& ids) override;
 
   // Spreads over cages, then takes the lowest index.

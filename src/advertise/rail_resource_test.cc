@@ -165,5 +165,26 @@ TEST(RailResource, PrefersToSpreadOverCages) {
   EXPECT_THAT(*resource.preferred({"c0v1"}, {}, 3), ElementsAre("c0v1"));
 }
 
+TEST(RailResource, CdiNamesStandForDeviceNodes) {
+  auto node = spark(2);
+  for (auto& pf : node.pfs) pf.vfs[1].rdma.clear();  // soft-RoCE: there is nothing to inject
+  RailResource resource({.name = "nvidia.com/cx7_qsfp", .cdi = true}, "/dev");
+  resource.update(inventoryOf(node, setsOf(node)));
+  const auto spec = resource.cdiSpec();
+  EXPECT_EQ(spec.kind, "nvidia.com/cx7_qsfp");
+  ASSERT_EQ(spec.devices.size(), 2U);
+  EXPECT_EQ(spec.devices[0].name, "0000:01:00.2_0002:01:00.2");
+  EXPECT_THAT(spec.devices[0].deviceNodes,
+              ElementsAre("/dev/infiniband/uverbs0", "/dev/infiniband/uverbs20"));
+  EXPECT_THAT(spec.common, ElementsAre("/dev/infiniband/rdma_cm"));
+  const auto answer = resource.allocate({"0000:01:00.2+0002:01:00.2", "0000:01:00.3+0002:01:00.3"});
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_THAT(answer->cdiDevices, ElementsAre("nvidia.com/cx7_qsfp=0000:01:00.2_0002:01:00.2"));
+  EXPECT_TRUE(answer->deviceNodes.empty());
+  EXPECT_EQ(answer->env.at("NCCL_IB_HCA"), "=roce0v0,roce2v0");
+  resource.configure({.name = "nvidia.com/cx7_qsfp"});
+  EXPECT_TRUE(resource.cdiSpec().devices.empty());
+}
+
 }  // namespace
 }  // namespace railhead::advertise

@@ -52,7 +52,8 @@ class NodeAgent final : public Agent {
         networks_(config_->attach.networks),
         kubelet_(paths_.podResourcesSocket()),
         holders_(kubelet_),
-        offers_(paths_, seams_.log) {}
+        cdi_(seams_.files, paths_.cdi, {paths_.cdiStatic}),
+        offers_(paths_, seams_.log, cdi_) {}
   ~NodeAgent() override { stop(); }
 
   Result<void> openParts() { return offers_.configure(config_->resources); }
@@ -303,6 +304,7 @@ class NodeAgent final : public Agent {
   NodeVfHolders holders_;
   os::UniqueFd nodeLock_;
   std::shared_ptr<attach::Attacher> attacher_;
+  advertise::CdiFolder cdi_;
   Offers offers_;
   std::unique_ptr<attach::CniServer> cni_;
   std::unique_ptr<attach::Sweeper> sweeper_;

@@ -51,8 +51,12 @@ class AgentTest : public testing::Test {
     std::filesystem::create_directories(paths_.kubeletPlugins);
     kernel_ = std::make_unique<testing_support::FakeKernel>(paths_);
     kernel_->memory().putDirectory(paths_.state);
-    kernel_->addPf({.pci = "0000:01:00.0", .netdev = "enp1s0f0np0", .mac = "52:54:00:00:01:00"});
-    kernel_->addPf({.pci = "0000:02:00.0", .netdev = "enP2p1s0f0np0", .mac = "52:54:00:00:02:00"});
+    kernel_->addPf(
+        {.pci = "0000:01:00.0", .netdev = "enp1s0f0np0", .mac = "52:54:00:00:01:00", .rdma = true});
+    kernel_->addPf({.pci = "0000:02:00.0",
+                    .netdev = "enP2p1s0f0np0",
+                    .mac = "52:54:00:00:02:00",
+                    .rdma = true});
   }
   void TearDown() override { std::filesystem::remove_all(directory_); }
 
@@ -154,6 +158,38 @@ TEST_F(AgentTest, TakesANewConfigurationOverWhileServing) {
   ASSERT_FALSE(refused.has_value());
   EXPECT_THAT(refused.error().message, HasSubstr("node is different"));
   EXPECT_EQ(offered().size(), 2U);
+}
+
+TEST_F(AgentTest, CdiSpecificationsFollowTheConfiguration) {
+  const auto config = [](const std::string& rest) {
+    return *parseConfig(
+        "version: 1\nprovision: {pfs: [{vfs: 2}]}\ntwins: [[enp1s0f0np0, "
+        "enP2p1s0f0np0]]\nresources: [" +
+            rest + "]\n",
+        "f");
+  };
+  auto& files = kernel_->files();
+  const std::string stale = paths_.cdi + "/railhead-nvidia.com_old.json";
+  const std::string ours = paths_.cdi + "/railhead-nvidia.com_cx7_qsfp.json";
+  kernel_->memory().put(stale, "{}");
+  kernel_->memory().put(paths_.cdi + "/nvidia.yaml", "kind: nvidia.com/gpu\n");
+  auto started = agent("{vfs: 2}");
+  ASSERT_TRUE(started.has_value() && (*started)->start().has_value());
+  EXPECT_FALSE(files.exists(stale));
+  EXPECT_FALSE(files.exists(ours));
+  const auto comes = [&](bool there) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(8);
+    while (files.exists(ours) != there && std::chrono::steady_clock::now() < deadline)
+      std::this_thread::yield();
+    return files.exists(ours) == there;
+  };
+  ASSERT_TRUE(
+      (*started)->reconfigure(config("{name: nvidia.com/cx7_qsfp, cdi: true}")).has_value());
+  EXPECT_TRUE(comes(true));
+  // It outlives the agent: containers of running pods are restarted with it.
+  (*started)->stop();
+  EXPECT_TRUE(files.exists(ours));
+  EXPECT_TRUE(files.exists(paths_.cdi + "/nvidia.yaml"));
 }
 
 TEST_F(AgentTest, AGoalThatCannotBeMetIsToldAndTheRestServes) {

@@ -1,5 +1,6 @@
 #include "src/agent/config_resources.h"
 
+#include "src/advertise/cdi.h"
 #include "src/base/text.h"
 #include "src/kube/resource_name.h"
 
@@ -137,6 +138,11 @@ Result<advertise::RailResourceConfig> readResource(const Field& field) {
   }
   if (const Field cdi = field.child("cdi"); cdi.present()) {
     RAILHEAD_TRY_ASSIGN(resource.cdi, cdi.flag());
+    if (resource.cdi && !advertise::isCdiKind(resource.name)) {
+      return cdi.complain("is true, but " + railhead::quoted(resource.name) +
+                          " is no CDI kind; allowed with it: a domain and a name that both begin "
+                          "with a letter");
+    }
   }
   return resource;
 }

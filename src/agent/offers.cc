@@ -1,13 +1,18 @@
 #include "src/agent/offers.h"
 
+#include "src/agent/plugin_server.h"
+
 #include <algorithm>
 
 namespace railhead::agent {
 namespace {
 
-// "nvidia.com/cx7_qsfp" -> "railhead-cx7_qsfp.sock": short, since kubelet's folder is long already.
-std::string socketName(const std::string& resource) {
-  return "railhead-" + resource.substr(resource.find('/') + 1) + ".sock";
+// "nvidia.com/cx7_qsfp" -> "railhead-nvidia.com_cx7_qsfp.json". A domain has no '_', so no two
+// resources share a file, and none has that of the GPUs.
+constexpr const char* kCdiPrefix = "railhead-";
+std::string cdiFile(std::string resource) {
+  resource.replace(resource.find('/'), 1, "_");
+  return kCdiPrefix + resource + ".json";
 }
 
 }  // namespace
@@ -15,15 +20,7 @@ std::string socketName(const std::string& resource) {
 Result<std::shared_ptr<Offers::Offer>> Offers::makeOffer(
     const advertise::RailResourceConfig& config) {
   auto offer = std::make_shared<Offer>(config, paths_.dev);
-  kube::DevicePluginOptions options;
-  options.folder = paths_.kubeletPlugins;
-  options.socket = socketName(config.name);
-  options.resource = config.name;
-  options.onState = [&log = log_, name = config.name](const kube::PluginState& state) {
-    log.info("advertise", name + ": " + std::string(kube::pluginPhaseName(state.phase)) +
-                              (state.detail.empty() ? "" : ": " + state.detail));
-  };
-  RAILHEAD_TRY_ASSIGN(offer->server, kube::DevicePluginServer::create(options, offer->resource));
+  RAILHEAD_TRY_ASSIGN(offer->server, makePluginServer(paths_, log_, config.name, offer->resource));
   return offer;
 }
 
@@ -88,14 +85,24 @@ Result<void> Offers::update(const discover::Node& node,
                             const std::vector<discover::RailSet>& sets) {
   const std::lock_guard lock(mutex_);
   std::set<PciAddress> taken;
+  std::set<std::string> files{gpuCdiFile()};
+  Result<void> outcome;  // the first failure: the other devices are told of all the same
+  const auto note = [&](Result<void> done) {
+    if (!done.has_value() && outcome.has_value()) outcome = std::move(done);
+  };
   for (const auto& offer : offers_) {
     offer->resource.update(advertise::takeInventory(node, sets, offer->resource.config(), taken));
+    const auto spec = offer->resource.cdiSpec();
+    files.insert(cdiFile(spec.kind));
+    note(cdi_.put(cdiFile(spec.kind), advertise::encodeCdiSpec(spec)));
     auto devices = offer->resource.devices();
     if (devices == offer->told) continue;
-    RAILHEAD_TRY(offer->server->setDevices(devices));
-    offer->told = std::move(devices);
+    auto told = offer->server->setDevices(devices);
+    if (told.has_value()) offer->told = std::move(devices);
+    note(std::move(told));
   }
-  return {};
+  note(cdi_.removeOthers(kCdiPrefix, files));
+  return outcome;
 }
 
 std::vector<OfferStatus> Offers::statuses() const {

@@ -1,6 +1,7 @@
 // The resources that the agent offers to kubelet, each with its server. Thread-safe.
 #pragma once
 
+#include "src/advertise/cdi.h"
 #include "src/advertise/rail_resource.h"
 #include "src/advertise/resource.h"
 #include "src/discover/node.h"
@@ -23,7 +24,9 @@ struct OfferStatus {
 
 class Offers {
  public:
-  Offers(os::HostPaths paths, os::Log& log) : paths_(std::move(paths)), log_(log) {}
+  // All outlive it.
+  Offers(os::HostPaths paths, os::Log& log, advertise::CdiFolder& cdi)
+      : paths_(std::move(paths)), log_(log), cdi_(cdi) {}
   ~Offers() { stop(); }
 
   // Makes the servers for these resources: one that was there keeps serving, one that is no longer
@@ -33,7 +36,8 @@ class Offers {
   void stop();
 
   // What the node has now. kubelet is told of differences only: it writes a checkpoint for every
-  // list it gets.
+  // list it gets. CDI specifications are written before kubelet hears of what they specify; they
+  // stay when the agent stops, since containers of running pods are restarted with them.
   Result<void> update(const discover::Node& node, const std::vector<discover::RailSet>& sets);
 
   std::vector<OfferStatus> statuses() const;
@@ -51,6 +55,7 @@ class Offers {
 
   const os::HostPaths paths_;
   os::Log& log_;
+  advertise::CdiFolder& cdi_;
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<Offer>> offers_;
   bool started_ = false;
