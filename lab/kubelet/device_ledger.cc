@@ -4,8 +4,9 @@
 
 namespace railhead::lab {
 
-void DeviceLedger::setDevices(const std::string& resource,
-                              const std::vector<kube::Device>& devices) {
+void DeviceLedger::setDevices(const std::string& resource, const std::vector<kube::Device>& devices,
+                              double at) {
+  resources_[resource].listedAt = at;
   auto& known = resources_[resource].devices;
   known.clear();
   for (const auto& device : devices) known[device.id] = device;
@@ -83,6 +84,7 @@ std::map<std::string, ResourceStatus> DeviceLedger::status() const {
   for (const auto& [name, resource] : resources_) {
     ResourceStatus& status = all[name];
     status.connected = resource.connected;
+    status.listedAt = resource.listedAt;
     status.capacity = resource.devices.size();
     for (const auto& [id, device] : resource.devices) {
       status.devices.push_back(device);

@@ -20,14 +20,16 @@ struct ResourceStatus {
   std::size_t allocatable = 0;  // healthy ones, held or not
   std::size_t free = 0;         // healthy and held by nobody
   bool connected = false;       // its plugin's ListAndWatch stream is open
+  double listedAt = 0;          // when the plugin's last list came, seconds since boot
   std::vector<kube::Device> devices;
   std::map<std::string, std::string> holders;  // device -> "namespace/pod"
 };
 
 class DeviceLedger {
  public:
-  // A plugin's whole list replaces what was known.
-  void setDevices(const std::string& resource, const std::vector<kube::Device>& devices);
+  // A plugin's whole list replaces what was known. `at`: seconds since boot.
+  void setDevices(const std::string& resource, const std::vector<kube::Device>& devices,
+                  double at = 0);
   void setConnected(const std::string& resource, bool connected);
   // The plugin is gone: its devices stay known, none is healthy.
   void markUnhealthy(const std::string& resource);
@@ -53,6 +55,7 @@ class DeviceLedger {
     std::map<std::string, kube::Device> devices;
     std::map<std::string, PodName> holders;
     bool connected = false;
+    double listedAt = 0;
   };
   std::map<std::string, Resource> resources_;
 };

@@ -21,6 +21,12 @@ constexpr const char* kVersion = "v1beta1";
 constexpr std::chrono::seconds kDialDeadline{10};
 constexpr std::chrono::seconds kCallDeadline{10};
 
+double secondsSinceBoot() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
 os::Deadline in(std::chrono::milliseconds wait) { return std::chrono::steady_clock::now() + wait; }
 
 std::string randomHex(std::size_t digits) {
@@ -192,7 +198,7 @@ void Kubelet::listArrived(const std::string& resource, const PluginLink* from,
   const std::lock_guard lock(mutex_);
   const auto link = links_.find(resource);
   if (link == links_.end() || link->second.get() != from) return;
-  ledger_.setDevices(resource, devices);
+  ledger_.setDevices(resource, devices, secondsSinceBoot());
   changed_.notify_all();
 }
 
@@ -418,8 +424,10 @@ std::string statusToJson(const KubeletStatus& status) {
            {"numa", device.numaNodes},
            {"pod", holder == resource.holders.end() ? json() : json(holder->second)}});
     }
-    resources[name] = {
-        {"connected", resource.connected}, {"free", resource.free}, {"devices", devices}};
+    resources[name] = {{"connected", resource.connected},
+                       {"listed_at", resource.listedAt},
+                       {"free", resource.free},
+                       {"devices", devices}};
   }
   json pods = json::array();
   for (const auto& [pod, exitCode] : status.pods) {
