@@ -1,0 +1,112 @@
+#include "src/discover/counters.h"
+
+#include "src/discover/attributes.h"
+
+#include <span>
+
+namespace railhead::discover {
+namespace {
+
+struct Source {
+  std::string_view name;  // ours
+  std::string_view file;  // the kernel's
+  std::uint64_t unit = 1;
+};
+
+constexpr Source kNet[] = {
+    {"receive_bytes", "rx_bytes"},     {"transmit_bytes", "tx_bytes"},
+    {"receive_packets", "rx_packets"}, {"transmit_packets", "tx_packets"},
+    {"receive_errors", "rx_errors"},   {"transmit_errors", "tx_errors"},
+    {"receive_dropped", "rx_dropped"}, {"transmit_dropped", "tx_dropped"},
+};
+
+constexpr Source kTraffic[] = {
+    {"receive_bytes", "port_rcv_data", 4},
+    {"transmit_bytes", "port_xmit_data", 4},
+    {"receive_packets", "port_rcv_packets"},
+    {"transmit_packets", "port_xmit_packets"},
+};
+
+constexpr Source kRetransmits[] = {
+    {"packet_seq_err", "packet_seq_err"},    // NAK for a sequence error came back
+    {"out_of_sequence", "out_of_sequence"},  // received out of order: the peer sends again
+    {"local_ack_timeout_err", "local_ack_timeout_err"},
+    {"implied_nak_seq_err", "implied_nak_seq_err"},
+    {"rnr_nak_retry_err", "rnr_nak_retry_err"},
+    {"roce_adp_retrans", "roce_adp_retrans"},
+    {"roce_slow_restart", "roce_slow_restart"},
+};
+
+constexpr Source kCongestion[] = {
+    {"cnp_sent", "np_cnp_sent"},
+    {"cnp_handled", "rp_cnp_handled"},
+    {"ecn_marked_packets", "np_ecn_marked_roce_packets"},
+};
+
+class Reader {
+ public:
+  Reader(os::Filesystem& files, const os::HostPaths& paths,
+         std::chrono::steady_clock::time_point deadline)
+      : files_(files), paths_(paths), deadline_(deadline) {}
+
+  void readFunction(const std::string& pf, const PciFunction& function, int vfIndex) {
+    const Attributes device(files_, paths_.pciDevice(function.pci.toString()));
+    FunctionCounters counters{pf, function.pci, vfIndex, {}, {}};
+    if (!function.netdev.empty()) {
+      counters.net = read(device.below("net").below(function.netdev).below("statistics"), kNet);
+    }
+    for (const auto& rdma : function.rdma) {
+      const auto port = device.below("infiniband").below(rdma.name).below("ports").below("1");
+      const auto hardware = port.below("hw_counters");
+      RdmaCounters one{rdma.name, read(port.below("counters"), kTraffic),
+                       read(hardware, kRetransmits), read(hardware, kCongestion)};
+      const bool empty = one.traffic.empty() && one.retransmits.empty() && one.congestion.empty();
+      if (!empty) counters.rdma.push_back(std::move(one));
+    }
+    if (!counters.net.empty() || !counters.rdma.empty()) {
+      report_.functions.push_back(std::move(counters));
+    }
+  }
+
+  CountersReport take() { return std::move(report_); }
+
+ private:
+  std::vector<Counter> read(const Attributes& directory, std::span<const Source> sources) {
+    std::vector<Counter> counters;
+    for (const auto& source : sources) {
+      if (report_.cut || filesRead_ == kMaxCounters ||
+          std::chrono::steady_clock::now() >= deadline_) {
+        report_.cut = true;
+        return counters;
+      }
+      ++filesRead_;
+      if (const auto value = directory.number(source.file)) {
+        counters.push_back({source.name, *value * source.unit});
+      } else if (counters.empty() && !files_.exists(directory.directory())) {
+        return counters;  // no such folder: not another eight misses
+      }
+    }
+    return counters;
+  }
+
+  os::Filesystem& files_;
+  const os::HostPaths& paths_;
+  const std::chrono::steady_clock::time_point deadline_;
+  std::size_t filesRead_ = 0;
+  CountersReport report_;
+};
+
+}  // namespace
+
+CountersReport readCounters(os::Filesystem& files, const os::HostPaths& paths, const Node& node,
+                            std::chrono::steady_clock::time_point deadline) {
+  Reader reader(files, paths, deadline);
+  for (const auto& pf : node.pfs) {
+    const std::string name = pf.netdev.empty() ? pf.pci.toString() : pf.netdev;
+    reader.readFunction(name, pf, -1);
+    for (const auto& vf : pf.vfs) reader.readFunction(name, vf, vf.index);
+  }
+  return reader.take();
+}
+
+}  // namespace railhead::discover
