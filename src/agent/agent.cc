@@ -2,6 +2,7 @@
 
 #include "src/agent/handover.h"
 #include "src/agent/node_view.h"
+#include "src/agent/observe/observer.h"
 #include "src/agent/offers.h"
 #include "src/agent/status.h"
 #include "src/agent/status_server.h"
@@ -10,6 +11,7 @@
 #include "src/attach/server.h"
 #include "src/attach/sweeper.h"
 #include "src/discover/discover.h"
+#include "src/metrics/http_endpoint.h"
 #include "src/os/file_lock.h"
 #include "src/provision/provision.h"
 
@@ -40,6 +42,7 @@ Result<void> checkReloadable(const AgentConfig& before, const AgentConfig& after
   };
   if (!(before.functions == after.functions)) return refuse("functions");
   if (!(before.attach.addresses == after.attach.addresses)) return refuse("node");
+  if (!(before.metrics == after.metrics)) return refuse("metrics");
   return {};
 }
 
@@ -154,21 +157,52 @@ class NodeAgent final : public Agent {
       attach::CniServerConfig server;
       server.socketPath = paths_.cniSocket();
       RAILHEAD_TRY_ASSIGN(
-          cni_, attach::CniServer::start(server, attach::makeCniHandler(*attacher_, requestLog())));
+          cni_, attach::CniServer::start(
+                    server, counts_.timed(attach::makeCniHandler(*attacher_, requestLog()))));
       sweeper_ = std::make_unique<attach::Sweeper>(
           *attacher_, kSweepInterval,
           [this](const attach::SweepReport& report) { logSweep(report); });
     }
     RAILHEAD_TRY_ASSIGN(
         status_, StatusServer::start(paths_.statusSocket(), [this] { return statusJson(); }));
+    counts_.turned(std::chrono::steady_clock::now());
+    serveMetrics();
     keeper_ = std::thread([this] { keep(); });
     return {};
+  }
+
+  // An address that is taken keeps nothing else from serving: tried again with every look.
+  void serveMetrics() {
+    const auto listen = config()->metrics;
+    if (!listen || endpoint_) return;
+    auto endpoint = metrics::HttpEndpoint::start(
+        *listen, [this](std::string_view path) { return observer_.answer(path); });
+    const std::string failed = endpoint.has_value() ? "" : endpoint.error().describe();
+    if (!failed.empty() && failed != metricsFailure_) seams_.log.error("metrics", failed);
+    metricsFailure_ = failed;
+    if (!endpoint.has_value()) return;
+    endpoint_ = std::move(*endpoint);
+    seams_.log.info("metrics", "answering on " + endpoint_->address().toString());
+  }
+
+  // From the endpoint's thread, which ends before what this reads.
+  ObservedState observed() const {
+    const auto config = this->config();
+    const auto attacher = this->attacher();
+    return {view_.current(),
+            offers_.statuses(),
+            attacher ? attacher->attachments() : std::vector<attach::Attachment>(),
+            config->functions.rails,
+            config->functions.cni,
+            cni_ != nullptr};
   }
 
   void stopServing() {
     stopping_ = true;
     seams_.events.wake();
     if (keeper_.joinable()) keeper_.join();
+    endpoint_.reset();
+    counts_.turned({});
     status_.reset();
     sweeper_.reset();
     if (cni_) cni_->stop();
@@ -213,6 +247,7 @@ class NodeAgent final : public Agent {
     provision::Provisioner provisioner(
         {seams_.files, paths_, seams_.netlink, seams_.clock, holders_});
     const auto report = provisioner.apply(config->goal);
+    counts_.provisioned(report);
     std::string failed;
     if (!report.has_value()) {
       failed = report.error().describe();
@@ -253,6 +288,7 @@ class NodeAgent final : public Agent {
   }
 
   void logSweep(const attach::SweepReport& report) {
+    counts_.swept(report);
     for (const auto& line : report.done) seams_.log.info("attach", line);
     for (const auto& failure : report.failed) seams_.log.error("attach", failure);
   }
@@ -270,6 +306,8 @@ class NodeAgent final : public Agent {
       const bool due = !provisionFailure_.empty() && seams_.clock.now() >= retryAt_;
       if (due || takeProvisionDue() || bringsFunctions(news)) provisionNode();
       tellLook(look());
+      counts_.turned(std::chrono::steady_clock::now());
+      serveMetrics();
       if (sweeper_ && !news.empty()) sweeper_->wake();  // a VF may have come home by itself
     }
   }
@@ -309,6 +347,9 @@ class NodeAgent final : public Agent {
   std::unique_ptr<attach::CniServer> cni_;
   std::unique_ptr<attach::Sweeper> sweeper_;
   std::unique_ptr<StatusServer> status_;
+  Counts counts_;
+  Observer observer_{seams_.files, paths_, counts_, [this] { return observed(); }};
+  std::unique_ptr<metrics::HttpEndpoint> endpoint_;
   std::unique_ptr<HandoverServer> handover_;
   std::atomic<bool> handedOver_ = false;
   std::thread keeper_;
@@ -316,6 +357,7 @@ class NodeAgent final : public Agent {
   // Of the starting thread, then of the keeper.
   std::string provisionFailure_;
   std::string lookFailure_;
+  std::string metricsFailure_;
   std::chrono::seconds retryPause_{0};
   os::Clock::TimePoint retryAt_{};
 };

@@ -105,6 +105,35 @@ TEST_F(AgentTest, ProvisionsOffersAndTellsItsState) {
   EXPECT_THAT(kernel_->log(), testing::IsEmpty());
 }
 
+TEST_F(AgentTest, AnswersItsWatchersUntilItStops) {
+  auto config = parseConfig("version: 1\nresources: [{name: nvidia.com/cx7_qsfp}]\n", "f");
+  ASSERT_TRUE(config.has_value());
+  config->metrics = metrics::ListenAddress{IpAddress::v4(0x7f000001), 0};
+  auto agent =
+      Agent::create(*config, paths_, {kernel_->files(), *kernel_, events_, *kernel_, clock_, log_});
+  ASSERT_TRUE(agent.has_value() && (*agent)->start().has_value());
+  const std::string told = log_.text();
+  const std::string before = "metrics: answering on 127.0.0.1:";
+  const auto at = told.find(before);
+  ASSERT_NE(at, std::string::npos) << told;
+  const auto port = static_cast<std::uint16_t>(std::stoul(told.substr(at + before.size())));
+  // The port is taken as long as the agent answers there.
+  const metrics::ListenAddress same{IpAddress::v4(0x7f000001), port};
+  const auto nothing = [](std::string_view) { return metrics::HttpAnswer{}; };
+  EXPECT_FALSE(metrics::HttpEndpoint::start(same, nothing).has_value());
+
+  // A second agent's endpoint has no place; all else of it serves, and it says so.
+  (*agent)->stop();
+  const auto other = metrics::HttpEndpoint::start(same, nothing);
+  ASSERT_TRUE(other.has_value()) << other.error().describe();
+  config->metrics = same;
+  auto second =
+      Agent::create(*config, paths_, {kernel_->files(), *kernel_, events_, *kernel_, clock_, log_});
+  ASSERT_TRUE(second.has_value() && (*second)->start().has_value());
+  EXPECT_THAT(log_.text(), HasSubstr("metrics: listen on " + same.toString()));
+  EXPECT_TRUE(askStatus(paths_).has_value());
+}
+
 TEST_F(AgentTest, WhatTheKernelTellsIsSeenAtOnce) {
   auto started = agent("{vfs: 4}");
   ASSERT_TRUE(started.has_value() && (*started)->start().has_value());

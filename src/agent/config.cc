@@ -219,6 +219,18 @@ Result<void> readNode(const Field& field, attach::AddressPlanConfig& addresses) 
   return {};
 }
 
+Result<void> readMetrics(const Field& field, std::optional<metrics::ListenAddress>& listen) {
+  if (!field.present()) return {};
+  RAILHEAD_TRY(field.checkKeys({"listen"}));
+  const std::string allowed = "an address and a port, like 127.0.0.1:9477 or [::1]:9477";
+  RAILHEAD_TRY_ASSIGN(const Field address, field.required("listen", allowed));
+  RAILHEAD_TRY_ASSIGN(const std::string text, address.text(allowed, 64));
+  const auto parsed = metrics::ListenAddress::parse(text);
+  if (!parsed.has_value() || parsed->port == 0) return address.complainAllowed(allowed);
+  listen = *parsed;
+  return {};
+}
+
 Result<AgentConfig> readDevicePluginConfig(const Field& root, const Field& list) {
   RAILHEAD_TRY(root.checkKeys({"resourceList"}));
   AgentConfig config;
@@ -236,7 +248,7 @@ Result<AgentConfig> parseConfig(std::string_view text, const std::string& source
     return readDevicePluginConfig(root, list);
   }
   RAILHEAD_TRY(root.checkKeys(
-      {"version", "functions", "node", "provision", "twins", "resources", "networks"}));
+      {"version", "functions", "node", "provision", "twins", "resources", "networks", "metrics"}));
   RAILHEAD_TRY_ASSIGN(const Field version, root.required("version", "1"));
   RAILHEAD_TRY(version.number(1, 1));
   AgentConfig config;
@@ -244,6 +256,7 @@ Result<AgentConfig> parseConfig(std::string_view text, const std::string& source
   RAILHEAD_TRY(readNode(root.child("node"), config.attach.addresses));
   RAILHEAD_TRY(readProvision(root.child("provision"), config.goal));
   RAILHEAD_TRY(readTwins(root.child("twins"), config.twins));
+  RAILHEAD_TRY(readMetrics(root.child("metrics"), config.metrics));
   RAILHEAD_TRY_ASSIGN(config.resources, readResources(root.child("resources")));
   if (const Field networks = root.child("networks"); networks.present()) {
     RAILHEAD_TRY_ASSIGN(const auto entries, networks.list(0, 64));

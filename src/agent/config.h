@@ -5,8 +5,10 @@
 #include "src/attach/config.h"
 #include "src/base/result.h"
 #include "src/discover/twins.h"
+#include "src/metrics/http_endpoint.h"
 #include "src/provision/goal.h"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +29,7 @@ struct AgentConfig {
   discover::TwinRules twins;
   std::vector<advertise::RailResourceConfig> resources;
   attach::AttachConfig attach;  // addresses and networks; paths and waits keep their defaults
+  std::optional<metrics::ListenAddress> metrics;  // absent: no /metrics, /healthz, /readyz
 };
 
 // The document may also be the resourceList (JSON) of sriov-network-device-plugin: it advertises

@@ -122,6 +122,9 @@ TEST(Config, EveryRefusalNamesLineFieldValueAndWhatIsAllowed) {
        {"agent.yaml:3: node.ordinal is '2'; allowed: 0 to 1, since nodes is 2"}},
       {with("rdma: soft", "rdma: yes"), {"networks[0].rdma is 'yes'", "none, device, soft"}},
       {with("ordinal: 1", "ordinal: -1"), {"node.ordinal is '-1'"}},
+      {"version: 1\nmetrics: {listen: localhost:9477}",
+       {"agent.yaml:2: metrics.listen is 'localhost:9477'", "127.0.0.1:9477"}},
+      {"version: 1\nmetrics: {listen: '127.0.0.1:0'}", {"metrics.listen is '127.0.0.1:0'"}},
       {"version: 1\nbogus: 1", {"agent.yaml:2", "bogus is unknown", "provision"}},
       {"version: [", {"agent.yaml:"}},
   };

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cctype>
 #include <condition_variable>
 #include <mutex>
@@ -86,6 +87,27 @@ bool kubeletIsAway(const Error& error) {
   }
 }
 
+// Counts what the resource hands out.
+class CountingHandler final : public ResourceHandler {
+ public:
+  explicit CountingHandler(ResourceHandler& handler) : handler_(handler) {}
+  Result<AllocateAnswer> allocate(const std::vector<std::string>& ids) override {
+    auto answer = handler_.allocate(ids);
+    if (answer.has_value()) ++allocations_;
+    return answer;
+  }
+  Result<std::vector<std::string>> preferred(const std::vector<std::string>& available,
+                                             const std::vector<std::string>& must,
+                                             std::size_t size) override {
+    return handler_.preferred(available, must, size);
+  }
+  std::uint64_t allocations() const { return allocations_; }
+
+ private:
+  ResourceHandler& handler_;
+  std::atomic<std::uint64_t> allocations_ = 0;
+};
+
 }  // namespace
 
 std::string_view pluginPhaseName(PluginPhase phase) {
@@ -112,10 +134,11 @@ class DevicePluginServer::Keeper {
   Keeper(DevicePluginOptions options, ResourceHandler& handler)
       : options_(std::move(options)),
         socketPath_(options_.folder + "/" + options_.socket),
-        service_(handler, {[this](int open) { watchersChanged(open); },
-                           [this](std::uint64_t id, Result<void> result) {
-                             registrationEnded(id, std::move(result));
-                           }}) {}
+        handler_(handler),
+        service_(handler_, {[this](int open) { watchersChanged(open); },
+                            [this](std::uint64_t id, Result<void> result) {
+                              registrationEnded(id, std::move(result));
+                            }}) {}
   ~Keeper() { stop(); }
 
   Result<void> start();
@@ -123,7 +146,9 @@ class DevicePluginServer::Keeper {
   void publish(const std::vector<Device>& devices) { service_.publish(devices); }
   PluginState state() const {
     const std::lock_guard lock(mutex_);
-    return state_;
+    PluginState now = state_;
+    now.allocations = handler_.allocations();
+    return now;
   }
   bool waitFor(const std::function<bool(const PluginState&)>& wanted, os::Deadline deadline) const {
     std::unique_lock lock(mutex_);
@@ -170,7 +195,8 @@ class DevicePluginServer::Keeper {
   std::chrono::milliseconds retry_{};
   SteadyClock::time_point unwatchedSince_{};
 
-  std::mutex telling_;          // keeps the calls of onState in order
+  std::mutex telling_;  // keeps the calls of onState in order
+  CountingHandler handler_;
   rpc::PluginService service_;  // last: its thread calls back into all of the above
 };
 
@@ -218,7 +244,7 @@ void DevicePluginServer::Keeper::stop() {
   thread_.join();
   socket_.close();
   service_.stop();
-  update([this] { state_ = {PluginPhase::kStopped, "", 0, state_.registrations}; });
+  update([this] { state_ = {PluginPhase::kStopped, "", 0, state_.registrations, 0}; });
 }
 
 void DevicePluginServer::Keeper::run() {

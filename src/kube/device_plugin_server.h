@@ -35,14 +35,15 @@ struct PluginState {
   std::string detail;               // why, in one line; empty when registered
   int watchers = 0;                 // open ListAndWatch streams
   std::uint64_t registrations = 0;  // accepted ones since start()
+  std::uint64_t allocations = 0;    // containers that got devices since start()
 };
 
 struct DevicePluginOptions {
   std::string folder;    // kubelet's device-plugins folder
   std::string socket;    // file name within it: "railhead-cx7_qsfp.sock"
   std::string resource;  // "nvidia.com/cx7_qsfp"
-  // Told after every change of the state, from the server's threads, with no lock held. Must not
-  // call stop().
+  // Told after every change of the state but `allocations`, from the server's threads, with no lock
+  // held. Must not call stop().
   std::function<void(const PluginState&)> onState;
   // Pace of new attempts; kubelet's socket appearing starts one at once in any case.
   std::chrono::milliseconds firstRetry{50};
@@ -76,7 +77,7 @@ class DevicePluginServer {
   Result<void> setDevices(std::vector<Device> devices);
 
   PluginState state() const;
-  // Until `wanted(state)` or the deadline; true when it came.
+  // Until `wanted(state)`, without its allocations, or the deadline; true when it came.
   bool waitFor(const std::function<bool(const PluginState&)>& wanted, os::Deadline deadline) const;
 
  private:

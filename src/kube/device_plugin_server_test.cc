@@ -167,6 +167,7 @@ TEST_F(DevicePluginServerTest, PassesTheHandlersRefusalOn) {
   EXPECT_THAT(refused.error().message, HasSubstr("rail set-1 is being repaired"));
   handler_.refuse = false;
   EXPECT_TRUE(link->allocate({"set-1"}, in(seconds(2))).has_value());
+  EXPECT_EQ(server->state().allocations, 1U) << "a refused one is none";
 }
 
 TEST_F(DevicePluginServerTest, ChecksPreferencesBothWays) {

@@ -1,0 +1,23 @@
+// Inside src/agent/observe only: the families of /metrics that are read from the agent's state at
+// the moment of the scrape. Pure.
+#pragma once
+
+#include "src/agent/offers.h"
+#include "src/attach/journal.h"
+#include "src/discover/counters.h"
+#include "src/discover/node.h"
+#include "src/discover/twins.h"
+#include "src/metrics/exposition.h"
+
+#include <vector>
+
+namespace railhead::agent {
+
+void writeBuild(metrics::Exposition& out);
+void writeOffers(metrics::Exposition& out, const std::vector<OfferStatus>& offers,
+                 const discover::RailSets& rails);
+void writeAttachments(metrics::Exposition& out, const std::vector<attach::Attachment>& attachments);
+void writePfs(metrics::Exposition& out, const discover::Node& node);
+void writeCounters(metrics::Exposition& out, const discover::CountersReport& report);
+
+}  // namespace railhead::agent

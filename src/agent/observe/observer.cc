@@ -1,0 +1,55 @@
+#include "src/agent/observe/observer.h"
+
+#include "src/agent/observe/families.h"
+
+namespace railhead::agent {
+namespace {
+
+// A scrape waits no longer for a NIC's firmware.
+constexpr std::chrono::milliseconds kCountersBudget{1000};
+
+metrics::HttpAnswer verdict(const std::string& problem) {
+  return problem.empty() ? metrics::HttpAnswer{200, "ok\n"}
+                         : metrics::HttpAnswer{503, problem + "\n"};
+}
+
+std::string notReady(const ObservedState& state) {
+  if (state.offersWanted) {
+    for (const auto& offer : state.offers) {
+      if (offer.state.phase == kube::PluginPhase::kRegistered) continue;
+      return offer.resource + ": " + std::string(kube::pluginPhaseName(offer.state.phase)) +
+             (offer.state.detail.empty() ? "" : ": " + offer.state.detail);
+    }
+  }
+  return state.cniWanted && !state.cniServed ? "the CNI socket is not served" : "";
+}
+
+}  // namespace
+
+metrics::HttpAnswer Observer::answer(std::string_view path) const {
+  if (path == "/healthz") return verdict(counts_.stalled(std::chrono::steady_clock::now()));
+  if (path == "/readyz") return verdict(notReady(look_()));
+  if (path != "/metrics") {
+    return {404, "railhead-agent answers /metrics, /healthz and /readyz\n"};
+  }
+  metrics::Exposition out;
+  write(out);
+  return {200, out.text(), "text/plain; version=0.0.4; charset=utf-8"};
+}
+
+void Observer::write(metrics::Exposition& out) const {
+  const auto began = std::chrono::steady_clock::now();
+  const auto state = look_();
+  writeBuild(out);
+  writeOffers(out, state.offers, state.node->rails);
+  writeAttachments(out, state.attachments);
+  counts_.write(out);
+  writePfs(out, state.node->node);
+  writeCounters(out,
+                discover::readCounters(files_, paths_, state.node->node, began + kCountersBudget));
+  out.family(metrics::Kind::kGauge, "railhead_scrape_duration_seconds",
+             "Time the agent took to gather this answer.");
+  out.sample({}, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+}
+
+}  // namespace railhead::agent

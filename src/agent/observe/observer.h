@@ -1,0 +1,50 @@
+// What the agent tells whoever watches it: GET /metrics, /healthz and /readyz.
+#pragma once
+
+#include "src/agent/node_view.h"
+#include "src/agent/observe/counts.h"
+#include "src/agent/offers.h"
+#include "src/attach/journal.h"
+#include "src/metrics/exposition.h"
+#include "src/metrics/http_endpoint.h"
+#include "src/os/filesystem.h"
+#include "src/os/host_paths.h"
+
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace railhead::agent {
+
+struct ObservedState {
+  std::shared_ptr<const NodeSnapshot> node;
+  std::vector<OfferStatus> offers;
+  std::vector<attach::Attachment> attachments;
+  bool offersWanted = true;  // functions.rails
+  bool cniWanted = true;     // functions.cni
+  bool cniServed = false;
+};
+
+// Thread-safe as what it is given.
+class Observer {
+ public:
+  // All of these outlive it.
+  Observer(os::Filesystem& files, const os::HostPaths& paths, const Counts& counts,
+           std::function<ObservedState()> look)
+      : files_(files), paths_(paths), counts_(counts), look_(std::move(look)) {}
+
+  // /metrics: docs/reference/metrics.md. /healthz: 503 when a loop of the agent stands still.
+  // /readyz: 503 until kubelet has accepted every resource and the CNI socket is served.
+  metrics::HttpAnswer answer(std::string_view path) const;
+
+  void write(metrics::Exposition& out) const;
+
+ private:
+  os::Filesystem& files_;
+  const os::HostPaths& paths_;
+  const Counts& counts_;
+  const std::function<ObservedState()> look_;
+};
+
+}  // namespace railhead::agent
