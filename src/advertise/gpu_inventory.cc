@@ -183,8 +183,10 @@ GpuOffer takeGpuInventory(const gpu::GpuInventory& inventory, const GpuResourceC
 CdiSpec gpuCdiSpec(const GpuOffer& offer, const std::map<std::string, std::string>& taken) {
   CdiSpec spec{kGpuCdiKind, {}, offer.shared};
   std::set<std::string> all;
+  // A GPU that was lost may have left its index to another one: each name once.
+  std::set<std::string> given;
   const auto add = [&](const std::string& name, const std::vector<std::string>& nodes) {
-    if (!taken.contains(name)) spec.devices.push_back({name, nodes});
+    if (!taken.contains(name) && given.insert(name).second) spec.devices.push_back({name, nodes});
   };
   for (const auto& pool : offer.pools) {
     for (const auto& unit : pool.units) {

@@ -1,5 +1,6 @@
 #include "src/agent/agent.h"
 
+#include "src/agent/gpu_offers.h"
 #include "src/agent/handover.h"
 #include "src/agent/node_view.h"
 #include "src/agent/observe/observer.h"
@@ -40,7 +41,9 @@ Result<void> checkReloadable(const AgentConfig& before, const AgentConfig& after
                  std::string(field) + " is different, and takes a restart of the agent")
         .withRemedy("restart railhead-agent; pods keep their rails");
   };
-  if (!(before.functions == after.functions)) return refuse("functions");
+  Functions functions = after.functions;
+  functions.gpus = before.functions.gpus;
+  if (!(before.functions == functions)) return refuse("functions");
   if (!(before.attach.addresses == after.attach.addresses)) return refuse("node");
   if (!(before.metrics == after.metrics)) return refuse("metrics");
   return {};
@@ -56,7 +59,12 @@ class NodeAgent final : public Agent {
         kubelet_(paths_.podResourcesSocket()),
         holders_(kubelet_),
         cdi_(seams_.files, paths_.cdi, {paths_.cdiStatic}),
-        offers_(paths_, seams_.log, cdi_) {}
+        offers_(paths_, seams_.log, cdi_) {
+    if (seams_.gpus == nullptr) return;
+    gpus_ = std::make_unique<GpuOffers>(
+        paths_, GpuSeams{*seams_.gpus, seams_.files, seams_.clock, seams_.log, cdi_});
+    gpus_->configure(config_->functions.gpus, config_->gpus);
+  }
   ~NodeAgent() override { stop(); }
 
   Result<void> openParts() { return offers_.configure(config_->resources); }
@@ -70,7 +78,7 @@ class NodeAgent final : public Agent {
   void stop() override {
     handover_.reset();
     stopServing();
-    offers_.stop();
+    stopOffering();
   }
 
   bool handedOver() const override { return handedOver_; }
@@ -79,6 +87,7 @@ class NodeAgent final : public Agent {
     if (handedOver_) return {};
     RAILHEAD_TRY(checkReloadable(*this->config(), config));
     RAILHEAD_TRY(offers_.configure(config.resources));
+    if (gpus_) gpus_->configure(config.functions.gpus, config.gpus);
     networks_.replace(config.attach.networks);
     {
       const std::lock_guard lock(configMutex_);
@@ -91,7 +100,7 @@ class NodeAgent final : public Agent {
 
   std::string statusJson() override {
     const auto attacher = this->attacher();
-    return encodeStatus(*view_.current(), offers_.statuses(),
+    return encodeStatus(*view_.current(), offers_.statuses(), gpus_ ? gpus_->status() : GpuStatus(),
                         attacher ? attacher->attachments() : std::vector<attach::Attachment>());
   }
 
@@ -118,8 +127,14 @@ class NodeAgent final : public Agent {
       }
     }
     RAILHEAD_TRY(takeNode());
-    if (handover) handover->finish();
+    if (gpus_) gpus_->start();
+    if (handover) {
+      // The older one serves kubelet until this one knows what to say.
+      if (gpus_) gpus_->awaitDriver(kDriverPatience);
+      handover->finish();
+    }
     if (config()->functions.rails) RAILHEAD_TRY(offers_.start());
+    if (gpus_) gpus_->serve();
     RAILHEAD_TRY(serve());
     RAILHEAD_TRY_ASSIGN(handover_,
                         HandoverServer::start(paths_.handoverSocket(),
@@ -228,8 +243,13 @@ class NodeAgent final : public Agent {
     if (!back.has_value()) seams_.log.error("agent", back.error());
   }
 
-  void leave() {
+  void stopOffering() {
+    if (gpus_) gpus_->stop();
     offers_.stop();
+  }
+
+  void leave() {
+    stopOffering();
     handedOver_ = true;
     seams_.log.info("agent", "the node is the newer agent's: waiting to be ended");
   }
@@ -306,6 +326,7 @@ class NodeAgent final : public Agent {
       const bool due = !provisionFailure_.empty() && seams_.clock.now() >= retryAt_;
       if (due || takeProvisionDue() || bringsFunctions(news)) provisionNode();
       tellLook(look());
+      if (gpus_) gpus_->look();
       counts_.turned(std::chrono::steady_clock::now());
       serveMetrics();
       if (sweeper_ && !news.empty()) sweeper_->wake();  // a VF may have come home by itself
@@ -327,6 +348,7 @@ class NodeAgent final : public Agent {
 
   static constexpr std::chrono::seconds kLookInterval{10};
   static constexpr std::chrono::milliseconds kSettle{20};
+  static constexpr std::chrono::seconds kDriverPatience{10};
   static constexpr std::chrono::milliseconds kSweepInterval{1000};
   static constexpr std::chrono::seconds kFirstRetry{5};
   static constexpr std::chrono::seconds kLastRetry{300};
@@ -344,6 +366,7 @@ class NodeAgent final : public Agent {
   std::shared_ptr<attach::Attacher> attacher_;
   advertise::CdiFolder cdi_;
   Offers offers_;
+  std::unique_ptr<GpuOffers> gpus_;
   std::unique_ptr<attach::CniServer> cni_;
   std::unique_ptr<attach::Sweeper> sweeper_;
   std::unique_ptr<StatusServer> status_;

@@ -4,6 +4,7 @@
 
 #include "src/agent/config.h"
 #include "src/base/result.h"
+#include "src/gpu/gpu.h"
 #include "src/netlink/client.h"
 #include "src/netlink/events.h"
 #include "src/os/clock.h"
@@ -26,6 +27,7 @@ struct AgentSeams {
   os::NetnsOpener& netns;
   os::Clock& clock;
   os::Log& log;
+  gpu::GpuLibrary* gpus = nullptr;  // null: an agent that knows nothing of GPUs
 };
 
 // Held by whoever changes the node: two agents, or an agent and a `provision`, would undo each

@@ -4,7 +4,9 @@
 
 #include "src/agent/status_server.h"
 #include "tests/support/fake_kernel.h"
+#include "tests/support/kept_log.h"
 #include "tests/support/manual_clock.h"
+#include "tests/support/nvml_fixture.h"
 #include "tests/support/told_events.h"
 
 #include <cstdlib>
@@ -20,23 +22,6 @@ namespace railhead::agent {
 namespace {
 
 using testing::HasSubstr;
-
-// Keeps what was logged. Thread-safe.
-class KeptLog final : public os::Log {
- public:
-  void write(os::LogLevel, std::string_view component, std::string_view message) override {
-    const std::lock_guard lock(mutex_);
-    text_ += std::string(component) + ": " + std::string(message) + "\n";
-  }
-  std::string text() {
-    const std::lock_guard lock(mutex_);
-    return text_;
-  }
-
- private:
-  std::mutex mutex_;
-  std::string text_;
-};
 
 class AgentTest : public testing::Test {
  protected:
@@ -67,8 +52,9 @@ class AgentTest : public testing::Test {
         parseConfig("version: 1\nprovision: {pfs: [" + pfs + "]}\ntwins: [[enp1s0f0np0, " + twin +
                         "]]\nresources: [{name: nvidia.com/cx7_qsfp}]\n",
                     "test.yaml"));
-    return Agent::create(std::move(config), paths_,
-                         {kernel_->files(), *kernel_, events_, *kernel_, clock_, log_});
+    return Agent::create(
+        std::move(config), paths_,
+        {kernel_->files(), *kernel_, events_, *kernel_, clock_, log_, gpus_.get()});
   }
 
   std::string directory_;
@@ -76,7 +62,8 @@ class AgentTest : public testing::Test {
   std::unique_ptr<testing_support::FakeKernel> kernel_;
   testing_support::ManualClock clock_;
   testing_support::ToldEvents events_;
-  KeptLog log_;
+  testing_support::KeptLog log_;
+  std::unique_ptr<gpu::GpuLibrary> gpus_;  // null: an agent without GPUs
 };
 
 TEST_F(AgentTest, ProvisionsOffersAndTellsItsState) {
@@ -219,6 +206,35 @@ TEST_F(AgentTest, CdiSpecificationsFollowTheConfiguration) {
   (*started)->stop();
   EXPECT_TRUE(files.exists(ours));
   EXPECT_TRUE(files.exists(paths_.cdi + "/nvidia.yaml"));
+}
+
+TEST_F(AgentTest, TellsOfGpusAndLetsGoOfThemWhenSwitchedOff) {
+  testing_support::NvmlFixture driver("gb10-spark");
+  gpus_ = std::make_unique<gpu::GpuLibrary>(gpu::GpuLibraryOptions{{driver.library()}, ""});
+  auto started = agent("{vfs: 2}");
+  ASSERT_TRUE(started.has_value() && (*started)->start().has_value());
+  nlohmann::json gpus;
+  const auto becomes = [&](const char* state) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(8);
+    do {
+      gpus = nlohmann::json::parse((*started)->statusJson())["gpus"];
+    } while (gpus["state"] != state && std::chrono::steady_clock::now() < deadline);
+    return gpus["state"] == state;
+  };
+  ASSERT_TRUE(becomes("offered")) << gpus;
+  EXPECT_EQ(gpus["driver"], "580.95.05");
+  EXPECT_EQ(gpus["cuda"], "13.0");
+  EXPECT_EQ(gpus["resources"][0]["name"], "nvidia.com/gpu");
+  const auto& device = gpus["resources"][0]["devices"][0];
+  EXPECT_EQ(device["id"], "GPU-00000000-3000-4000-8000-000000000000");
+  EXPECT_EQ(device["healthy"], true);
+  const auto off = (*started)->reconfigure(
+      *parseConfig("version: 1\nfunctions: {gpus: false}\nprovision: {pfs: [{vfs: 2}]}\n"
+                   "twins: [[enp1s0f0np0, enP2p1s0f0np0]]\n",
+                   "f"));
+  ASSERT_TRUE(off.has_value()) << off.error().describe();
+  EXPECT_TRUE(becomes("off"));
+  EXPECT_EQ(driver.sessions(), 0);
 }
 
 TEST_F(AgentTest, AGoalThatCannotBeMetIsToldAndTheRestServes) {

@@ -13,7 +13,7 @@ constexpr std::uint64_t kMaxPrefixes = 8;
 
 Result<void> readFunctions(const Field& field, Functions& functions) {
   if (!field.present()) return {};
-  RAILHEAD_TRY(field.checkKeys({"provision", "rails", "cni"}));
+  RAILHEAD_TRY(field.checkKeys({"provision", "rails", "cni", "gpus"}));
   const auto read = [&](std::string_view key, bool& into) -> Result<void> {
     if (const Field flag = field.child(key); flag.present()) {
       RAILHEAD_TRY_ASSIGN(into, flag.flag());
@@ -22,7 +22,24 @@ Result<void> readFunctions(const Field& field, Functions& functions) {
   };
   RAILHEAD_TRY(read("provision", functions.provision));
   RAILHEAD_TRY(read("rails", functions.rails));
+  RAILHEAD_TRY(read("gpus", functions.gpus));
   return read("cni", functions.cni);
+}
+
+// Each resource has a socket named after what follows the slash.
+Result<void> checkGpuName(const Field& root, const AgentConfig& config) {
+  if (!config.functions.gpus) return {};
+  const auto tail = [](const std::string& name) { return name.substr(name.find('/')); };
+  const std::string& gpus = config.gpus.resource.name;
+  for (std::size_t i = 0; i < config.resources.size(); ++i) {
+    const std::string& name = config.resources[i].name;
+    if (tail(name) != tail(gpus)) continue;
+    return root.nearest("resources[" + std::to_string(i) + "].name")
+        .complain("is " + railhead::quoted(name) + ", and GPUs are " + railhead::quoted(gpus) +
+                  "; allowed: another name after '/'")
+        .withRemedy("set functions.gpus to false when other software offers the GPUs");
+  }
+  return {};
 }
 
 Result<void> readId(const Field& field, std::optional<std::uint16_t>& id) {
@@ -236,6 +253,7 @@ Result<AgentConfig> readDevicePluginConfig(const Field& root, const Field& list)
   AgentConfig config;
   config.functions.provision = false;
   config.functions.cni = false;
+  config.functions.gpus = false;
   RAILHEAD_TRY_ASSIGN(config.resources, readResourceList(list));
   return config;
 }
@@ -247,8 +265,8 @@ Result<AgentConfig> parseConfig(std::string_view text, const std::string& source
   if (const Field list = root.child("resourceList"); list.present()) {
     return readDevicePluginConfig(root, list);
   }
-  RAILHEAD_TRY(root.checkKeys(
-      {"version", "functions", "node", "provision", "twins", "resources", "networks", "metrics"}));
+  RAILHEAD_TRY(root.checkKeys({"version", "functions", "node", "provision", "twins", "resources",
+                               "gpus", "networks", "metrics"}));
   RAILHEAD_TRY_ASSIGN(const Field version, root.required("version", "1"));
   RAILHEAD_TRY(version.number(1, 1));
   AgentConfig config;
@@ -258,6 +276,8 @@ Result<AgentConfig> parseConfig(std::string_view text, const std::string& source
   RAILHEAD_TRY(readTwins(root.child("twins"), config.twins));
   RAILHEAD_TRY(readMetrics(root.child("metrics"), config.metrics));
   RAILHEAD_TRY_ASSIGN(config.resources, readResources(root.child("resources")));
+  RAILHEAD_TRY_ASSIGN(config.gpus, readGpus(root.child("gpus")));
+  RAILHEAD_TRY(checkGpuName(root, config));
   if (const Field networks = root.child("networks"); networks.present()) {
     RAILHEAD_TRY_ASSIGN(const auto entries, networks.list(0, 64));
     for (const auto& entry : entries) {

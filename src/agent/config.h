@@ -2,6 +2,7 @@
 #pragma once
 
 #include "src/advertise/resource.h"
+#include "src/agent/config_gpus.h"
 #include "src/attach/config.h"
 #include "src/base/result.h"
 #include "src/discover/twins.h"
@@ -20,6 +21,9 @@ struct Functions {
   bool provision = true;  // create and set up VFs
   bool rails = true;      // advertise rail sets to kubelet
   bool cni = true;        // attach pods
+  // Advertise GPUs where there is a GPU driver and no other device plugin for them. Can be switched
+  // while the agent runs.
+  bool gpus = true;
   bool operator==(const Functions&) const = default;
 };
 
@@ -28,13 +32,15 @@ struct AgentConfig {
   provision::Goal goal;
   discover::TwinRules twins;
   std::vector<advertise::RailResourceConfig> resources;
+  GpusConfig gpus;
   attach::AttachConfig attach;  // addresses and networks; paths and waits keep their defaults
   std::optional<metrics::ListenAddress> metrics;  // absent: no /metrics, /healthz, /readyz
 };
 
 // The document may also be the resourceList (JSON) of sriov-network-device-plugin: it advertises
-// single rails then, and neither provisions nor attaches. kInvalidArgument names the file, the
-// line, the field, its value and what is allowed. Nothing is looked up on the node here.
+// single rails then, and neither provisions, attaches nor advertises GPUs. kInvalidArgument names
+// the file, the line, the field, its value and what is allowed. Nothing is looked up on the node
+// here.
 Result<AgentConfig> parseConfig(std::string_view text, const std::string& source);
 
 }  // namespace railhead::agent

@@ -122,6 +122,11 @@ Result<void> checkNew(const Field& field, const std::string& name,
     if (other.name == name) {
       return field.complain("is " + railhead::quoted(name) + ", which is given twice");
     }
+    // Each resource has a socket named after what follows the slash.
+    if (other.name.substr(other.name.find('/')) == name.substr(name.find('/'))) {
+      return field.complain("is " + railhead::quoted(name) + ", and there is " +
+                            railhead::quoted(other.name) + "; allowed: another name after '/'");
+    }
   }
   return {};
 }

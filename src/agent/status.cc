@@ -28,6 +28,33 @@ Json offerJson(const OfferStatus& offer) {
   return out;
 }
 
+Json gpusJson(const GpuStatus& gpus) {
+  Json out{{"state", gpuOfferingName(gpus.offering)}};
+  if (!gpus.detail.empty()) out["detail"] = gpus.detail;
+  if (!gpus.driver.version.empty()) {
+    out["driver"] = gpus.driver.version;
+    out["cuda"] =
+        std::to_string(gpus.driver.cudaMajor) + "." + std::to_string(gpus.driver.cudaMinor);
+  }
+  out["resources"] = Json::array();
+  for (const auto& resource : gpus.resources) {
+    Json one{{"name", resource.resource}, {"state", kube::pluginPhaseName(resource.state.phase)}};
+    if (!resource.state.detail.empty()) one["detail"] = resource.state.detail;
+    one["replicas"] = resource.replicas;
+    one["devices"] = Json::array();
+    for (const auto& [unit, reason] : resource.devices) {
+      Json device{{"id", unit.uuid}, {"gpu", unit.gpu}, {"index", unit.index}};
+      if (!unit.profile.empty()) device["profile"] = unit.profile;
+      if (unit.numaNode) device["numa"] = *unit.numaNode;
+      device["healthy"] = reason.empty();
+      if (!reason.empty()) device["reason"] = reason;
+      one["devices"].push_back(std::move(device));
+    }
+    out["resources"].push_back(std::move(one));
+  }
+  return out;
+}
+
 Json attachmentJson(const attach::Attachment& attachment) {
   Json out{{"namespace", attachment.pod.podNamespace}, {"pod", attachment.pod.name}};
   out["attached"] = attachment.state == attach::AttachmentState::kAttached;
@@ -48,12 +75,14 @@ Json attachmentJson(const attach::Attachment& attachment) {
 }  // namespace
 
 std::string encodeStatus(const NodeSnapshot& snapshot, const std::vector<OfferStatus>& offers,
+                         const GpuStatus& gpus,
                          const std::vector<attach::Attachment>& attachments) {
   Json out;
   out["schema"] = "railhead.agent-status/1";
   out["node"] = Json::parse(discover::toJson(snapshot.node, snapshot.cages), nullptr, false);
   out["resources"] = Json::array();
   for (const auto& offer : offers) out["resources"].push_back(offerJson(offer));
+  out["gpus"] = gpusJson(gpus);
   out["withheld"] = Json::array();
   for (const auto& set : snapshot.rails.withheld)
     out["withheld"].push_back({{"index", set.index}, {"reason", set.reason}});
@@ -61,6 +90,16 @@ std::string encodeStatus(const NodeSnapshot& snapshot, const std::vector<OfferSt
   for (const auto& attachment : attachments)
     out["attachments"].push_back(attachmentJson(attachment));
   return out.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string labelsJson(const std::map<std::string, std::string>& labels) {
+  return Json(labels).dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string labelsText(const std::map<std::string, std::string>& labels) {
+  std::string text;
+  for (const auto& [key, value] : labels) text += key + "=" + value + "\n";
+  return text;
 }
 
 }  // namespace railhead::agent

@@ -1,0 +1,26 @@
+// The `gpus` of the agent's configuration.
+#pragma once
+
+#include "src/advertise/gpu_inventory.h"
+#include "src/config/field.h"
+
+#include <cstdint>
+#include <set>
+#include <string>
+
+namespace railhead::agent {
+
+inline constexpr unsigned kMaxReplicas = 128;
+inline constexpr std::size_t kMaxIgnoredXids = 256;
+inline constexpr std::uint64_t kMaxXid = 65535;
+
+struct GpusConfig {
+  advertise::GpuResourceConfig resource;
+  std::set<std::uint64_t> ignoreXids;  // beside those that are an application's own fault
+  std::string labelsFile;              // absolute; empty: none is written
+  bool operator==(const GpusConfig&) const = default;
+};
+
+Result<GpusConfig> readGpus(const config::Field& field);
+
+}  // namespace railhead::agent

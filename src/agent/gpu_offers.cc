@@ -1,0 +1,313 @@
+#include "src/agent/gpu_offers.h"
+
+#include "src/agent/foreign_plugin.h"
+#include "src/agent/plugin_server.h"
+#include "src/agent/status.h"
+#include "src/gpu/labels.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace railhead::agent {
+namespace {
+
+// Sockets of NVIDIA's device plugin: nvidia-gpu.sock, nvidia-mig-1g.10gb.sock.
+constexpr const char* kForeignPrefix = "nvidia";
+// It puts its socket up again after kubelet restarted: a shorter absence means nothing.
+constexpr std::chrono::seconds kForeignGone{30};
+
+}  // namespace
+
+const char* gpuOfferingName(GpuOffering offering) {
+  switch (offering) {
+    case GpuOffering::kOff:
+      return "off";
+    case GpuOffering::kWaiting:
+      return "waiting";
+    case GpuOffering::kOffered:
+      return "offered";
+    case GpuOffering::kStandingBack:
+      break;
+  }
+  return "standing-back";
+}
+
+GpuOffers::GpuOffers(os::HostPaths paths, GpuSeams seams, gpu::GpuWatchOptions options)
+    : paths_(std::move(paths)), seams_(seams), options_(std::move(options)) {}
+
+void GpuOffers::configure(bool on, GpusConfig config) {
+  const std::lock_guard lifecycle(lifecycle_);
+  bool goesOn = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (on == on_ && config == config_) return;
+    goesOn = on && on_ && watcher_ && config.resource.name == config_.resource.name &&
+             config.ignoreXids == config_.ignoreXids;
+    if (!config_.labelsFile.empty() && config_.labelsFile != config.labelsFile)
+      logOnce("labels", seams_.files.remove(config_.labelsFile));
+    on_ = on;
+    config_ = std::move(config);
+    if (goesOn && offering_ == GpuOffering::kOffered) publish();
+  }
+  if (!started_ || goesOn) return;
+  halt();
+  run();
+}
+
+void GpuOffers::start() {
+  const std::lock_guard lifecycle(lifecycle_);
+  if (std::exchange(started_, true)) return;
+  run();
+}
+
+void GpuOffers::awaitDriver(std::chrono::milliseconds patience) {
+  std::unique_lock lock(mutex_);
+  answeredChanged_.wait_for(lock, patience, [this] { return answered_; });
+}
+
+void GpuOffers::serve() {
+  const std::lock_guard lock(mutex_);
+  serving_ = true;
+  for (const auto& offer : offers_) tell(*offer);
+}
+
+void GpuOffers::stop() {
+  const std::lock_guard lifecycle(lifecycle_);
+  if (!std::exchange(started_, false)) return;
+  halt();
+}
+
+void GpuOffers::run() {
+  if (const std::string foreign = findLivingSocket(paths_.kubeletPlugins, kForeignPrefix);
+      on_ && !foreign.empty()) {
+    standBack(foreign);
+    return;
+  }
+  gpu::GpuWatchOptions options = options_;
+  {
+    const std::lock_guard lock(mutex_);
+    offering_ = on_ ? GpuOffering::kWaiting : GpuOffering::kOff;
+    detail_ = on_ ? "the driver has not answered yet" : "functions.gpus is false";
+    if (!on_) {
+      answered_ = true;
+      withdrawFiles();
+      return;
+    }
+    options.policy.applicationXids.insert(config_.ignoreXids.begin(), config_.ignoreXids.end());
+  }
+  gpu::GpuWatchCallbacks callbacks;
+  callbacks.onDevicesChanged = [this] { onDevicesChanged(); };
+  callbacks.onHealth = [this](const gpu::HealthChange& change) { onHealth(change); };
+  callbacks.onProblem = [this](const std::string& line) { onProblem(line); };
+  callbacks.onEvent = [this](const gpu::GpuEvent& event) {
+    if (event.kind == gpu::GpuEventKind::kXid)
+      seams_.log.info("gpu", event.gpu + ": Xid " + std::to_string(event.xid));
+  };
+  watcher_ = std::make_unique<gpu::GpuWatcher>(seams_.library, seams_.clock, std::move(options),
+                                               std::move(callbacks));
+  watcher_->start();
+}
+
+void GpuOffers::halt() {
+  watcher_.reset();  // joins: nothing is called from here on
+  seams_.library.release();
+  std::vector<std::shared_ptr<Offer>> offers;
+  {
+    const std::lock_guard lock(mutex_);
+    offers.swap(offers_);
+    inventory_ = {};
+    offer_ = {};
+    reasons_.clear();
+    answered_ = false;
+  }
+  for (const auto& offer : offers) offer->server->stop();
+}
+
+void GpuOffers::standBack(const std::string& socket) {
+  foreignSeen_ = seams_.clock.now();
+  const std::lock_guard lock(mutex_);
+  answered_ = true;
+  offering_ = GpuOffering::kStandingBack;
+  detail_ = "another device plugin for GPUs serves on " + paths_.kubeletPlugins + "/" + socket;
+  seams_.log.info("gpu", "standing back: " + detail_);
+  withdrawFiles();
+}
+
+// Labels would promise what is not offered, and a specification of ours would hide NVIDIA's.
+void GpuOffers::withdrawFiles() {
+  logOnce("cdi", seams_.cdi.put(gpuCdiFile(), ""));
+  if (!config_.labelsFile.empty() && seams_.files.exists(config_.labelsFile))
+    logOnce("labels", seams_.files.remove(config_.labelsFile));
+}
+
+void GpuOffers::look() {
+  const std::lock_guard lifecycle(lifecycle_);
+  if (!started_ || !on_) return;
+  const std::string foreign = findLivingSocket(paths_.kubeletPlugins, kForeignPrefix);
+  if (!foreign.empty()) {
+    foreignSeen_ = seams_.clock.now();
+    if (!watcher_) return;
+    halt();
+    standBack(foreign);
+  } else if (!watcher_) {
+    if (foreignSeen_ && seams_.clock.now() - *foreignSeen_ < kForeignGone) return;
+    seams_.log.info("gpu", "the other device plugin for GPUs is gone: offering them");
+    run();
+  } else {
+    const std::lock_guard lock(mutex_);
+    if (offering_ == GpuOffering::kOffered) writeCdi();
+  }
+}
+
+void GpuOffers::onDevicesChanged() {
+  auto inventory = seams_.library.inventory();
+  const std::lock_guard lock(mutex_);
+  if (!inventory.has_value()) {
+    logOnce("inventory", std::move(inventory).error());
+    return;
+  }
+  logOnce("inventory", {});
+  for (const auto& line : inventory->problems) seams_.log.warning("gpu", line);
+  takeIn(std::move(*inventory));
+  answered_ = true;
+  answeredChanged_.notify_all();
+}
+
+void GpuOffers::onHealth(const gpu::HealthChange& change) {
+  const std::lock_guard lock(mutex_);
+  if (change.reason.empty()) {
+    reasons_.erase(change.uuid);
+    seams_.log.info("gpu", change.uuid + ": healthy again");
+  } else {
+    reasons_[change.uuid] = change.reason;
+    seams_.log.error("gpu", change.uuid + ": unhealthy: " + change.reason);
+  }
+  for (const auto& offer : offers_) {
+    offer->resource.setUnhealthy(reasons_);
+    tell(*offer);
+  }
+}
+
+void GpuOffers::onProblem(const std::string& line) {
+  const std::lock_guard lock(mutex_);
+  seams_.log.info("gpu", line);
+  if (offering_ == GpuOffering::kWaiting) detail_ = line;
+  answered_ = true;
+  answeredChanged_.notify_all();
+}
+
+void GpuOffers::takeIn(gpu::GpuInventory inventory) {
+  // A GPU that the driver has no longer stays known, unhealthy for the watcher's reason, after
+  // those that are there.
+  for (auto& known : inventory_.gpus) {
+    const bool there = std::any_of(inventory.gpus.begin(), inventory.gpus.end(),
+                                   [&](const auto& gpu) { return gpu.uuid == known.uuid; });
+    if (!there) inventory.gpus.push_back(std::move(known));
+  }
+  if (!inventory.absence.empty()) inventory.driver = std::move(inventory_.driver);
+  inventory_ = std::move(inventory);
+  if (inventory_.gpus.empty()) {
+    offering_ = GpuOffering::kWaiting;
+    detail_ = inventory_.absence.empty() ? "the driver has no GPU" : inventory_.absence;
+    return;
+  }
+  offering_ = GpuOffering::kOffered;
+  publish();
+}
+
+void GpuOffers::publish() {
+  offer_ = advertise::takeGpuInventory(inventory_, config_.resource, seams_.files, paths_);
+  std::string problems;
+  for (const auto& line : offer_.problems) problems += (problems.empty() ? "" : "; ") + line;
+  if (!problems.empty() && problems != detail_) seams_.log.warning("gpu", problems);
+  detail_ = problems;
+  writeCdi();  // before kubelet hears of what it specifies
+  writeLabels();
+  for (const auto& pool : offer_.pools) static_cast<void>(offerOf(pool.resource));
+  for (const auto& offer : offers_) {
+    const auto pool = std::find_if(offer_.pools.begin(), offer_.pools.end(), [&](const auto& each) {
+      return each.resource == offer->resource.name();
+    });
+    // A MIG profile that nothing has any longer: kubelet is told that there are none.
+    offer->resource.update(
+        config_.resource,
+        pool != offer_.pools.end() ? *pool : advertise::GpuPool{offer->resource.name(), {}},
+        offer_.shared, offer_.affinity);
+    offer->resource.setUnhealthy(reasons_);
+    tell(*offer);
+  }
+}
+
+GpuOffers::Offer* GpuOffers::offerOf(const std::string& resource) {
+  for (const auto& offer : offers_) {
+    if (offer->resource.name() == resource) return offer.get();
+  }
+  auto offer = std::make_shared<Offer>(resource, paths_.dev);
+  auto server = makePluginServer(paths_, seams_.log, resource, offer->resource);
+  logOnce(resource, server.has_value() ? Result<void>() : Result<void>(server.error()));
+  if (!server.has_value()) return nullptr;
+  offer->server = std::move(*server);
+  return offers_.emplace_back(std::move(offer)).get();
+}
+
+void GpuOffers::tell(Offer& offer) {
+  const std::string& name = offer.resource.name();
+  auto devices = offer.resource.devices();
+  if (devices != offer.told) {
+    const auto told = offer.server->setDevices(devices);
+    logOnce(name, told);
+    if (told.has_value()) offer.told = std::move(devices);
+  }
+  if (!serving_ || offer.serving) return;
+  const auto started = offer.server->start();
+  logOnce(name, started);
+  offer.serving = started.has_value();
+}
+
+void GpuOffers::writeCdi() {
+  if (config_.resource.strategy != advertise::GpuListStrategy::kCdi) {
+    logOnce("cdi", seams_.cdi.put(gpuCdiFile(), ""));
+    return;
+  }
+  const auto taken = seams_.cdi.foreignNames(advertise::kGpuCdiKind);
+  logOnce("cdi", seams_.cdi.put(gpuCdiFile(),
+                                advertise::encodeCdiSpec(advertise::gpuCdiSpec(offer_, taken))));
+}
+
+void GpuOffers::writeLabels() {
+  const std::string& path = config_.labelsFile;
+  if (path.empty()) return;
+  const std::string text =
+      labelsText(gpu::gpuLabels(inventory_, {config_.resource.replicas, config_.resource.mig}));
+  if (seams_.files.readFile(path).value_or("") == text) return;
+  const auto write = [&]() -> Result<void> {
+    RAILHEAD_TRY(
+        seams_.files.makeDirectories(path.substr(0, std::max<std::size_t>(1, path.rfind('/')))));
+    return seams_.files.replaceFile(path, text);
+  };
+  logOnce("labels", write().addContext("labels"));
+}
+
+// An error that lasts is told once.
+void GpuOffers::logOnce(const std::string& key, const Result<void>& done) {
+  const std::string text = done.has_value() ? "" : done.error().describe();
+  if (!text.empty() && failures_[key] != text) seams_.log.error("gpu", text);
+  failures_[key] = text;
+}
+
+GpuStatus GpuOffers::status() const {
+  const std::lock_guard lock(mutex_);
+  GpuStatus status{offering_, detail_, inventory_.driver, {}};
+  for (const auto& offer : offers_) {
+    GpuResourceStatus resource{
+        offer->resource.name(), offer->server->state(), offer->resource.replicas(), {}};
+    for (auto& unit : offer->resource.units()) {
+      std::string reason = offer->resource.reasonOf(unit);
+      resource.devices.push_back({std::move(unit), std::move(reason)});
+    }
+    status.resources.push_back(std::move(resource));
+  }
+  return status;
+}
+
+}  // namespace railhead::agent
