@@ -32,7 +32,7 @@ Outcome run(const std::vector<std::string>& words) {
 
 TEST(AgentCommandLine, EveryHelpHasAnExample) {
   EXPECT_THAT(run({"--help"}).out, HasSubstr("railhead-agent run --config"));
-  for (const char* part : {"run", "discover", "provision", "check-config", "status"}) {
+  for (const char* part : {"run", "discover", "provision", "labels", "check-config", "status"}) {
     const Outcome help = run({part, "--help"});
     EXPECT_EQ(help.code, ExitCode::kOk) << part;
     EXPECT_THAT(help.out, HasSubstr("Example:\n  railhead-agent " + std::string(part))) << part;
@@ -44,17 +44,25 @@ TEST(AgentCommandLine, BadUsageIsExitTwoAndNamed) {
   EXPECT_EQ(unknown.code, ExitCode::kUsage);
   EXPECT_THAT(unknown.err,
               StartsWith("railhead-agent: 'nosuch' is no command; allowed: run, discover, "
-                         "provision, check-config, status, completion\n"));
+                         "provision, labels, check-config, status, completion\n"));
   EXPECT_EQ(run({}).code, ExitCode::kUsage);
   const Outcome option = run({"discover", "--nosuch"});
   EXPECT_EQ(option.code, ExitCode::kUsage);
   EXPECT_THAT(option.err, StartsWith("railhead-agent: discover: '--nosuch' is no option of it"));
 }
 
+TEST(AgentCommandLine, LabelsOfAMachineWithoutAGpuAreNone) {
+  const Outcome labels = run({"labels", "--json", "--config", "/no/such/file"});
+  if (labels.err.empty()) GTEST_SKIP() << "this machine has a GPU driver";
+  EXPECT_EQ(labels.code, ExitCode::kOk);
+  EXPECT_EQ(labels.out, "{}\n");
+  EXPECT_THAT(labels.err, HasSubstr("no GPU driver: "));
+}
+
 TEST(AgentCommandLine, CompletionKnowsEveryCommand) {
   const Outcome bash = run({"completion", "bash"});
   EXPECT_EQ(bash.code, ExitCode::kOk);
-  for (const char* part : {"run", "discover", "provision", "check-config", "status"}) {
+  for (const char* part : {"run", "discover", "provision", "labels", "check-config", "status"}) {
     EXPECT_THAT(bash.out, HasSubstr("'" + std::string(part) + "'")) << part;
   }
 }

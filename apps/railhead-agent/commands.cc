@@ -3,10 +3,13 @@
 #include "src/agent/agent.h"
 #include "src/agent/config_watch.h"
 #include "src/agent/node_view.h"
+#include "src/agent/status.h"
 #include "src/agent/status_server.h"
 #include "src/base/text.h"
 #include "src/discover/discover.h"
 #include "src/discover/node_text.h"
+#include "src/gpu/gpu.h"
+#include "src/gpu/labels.h"
 #include "src/provision/provision.h"
 
 #include <condition_variable>
@@ -33,6 +36,12 @@ struct Options {
   bool takeOver = false;
   bool debug = false;
   bool dryRun = false;
+
+  gpu::GpuLibraryOptions gpuLibraries() const {
+    gpu::GpuLibraryOptions gpus;
+    gpus.sys = paths.sys;
+    return gpus;
+  }
 };
 
 void report(const Error& error, ExitCode& code) {
@@ -158,10 +167,11 @@ Result<void> run(const Options& options) {
     RAILHEAD_TRY_ASSIGN(const std::string text, readConfigText(path));
     RAILHEAD_TRY_ASSIGN(auto config, agent::parseConfig(text, path));
     RAILHEAD_TRY_ASSIGN(const auto events, netlink::openNodeEvents());
-    RAILHEAD_TRY_ASSIGN(auto agent,
-                        agent::Agent::create(std::move(config), options.paths,
-                                             {*machine->files, *machine->netlink, *events,
-                                              machine->netns, machine->clock, *machine->log}));
+    gpu::GpuLibrary gpus(options.gpuLibraries(), machine->files.get());
+    RAILHEAD_TRY_ASSIGN(
+        auto agent, agent::Agent::create(std::move(config), options.paths,
+                                         {*machine->files, *machine->netlink, *events,
+                                          machine->netns, machine->clock, *machine->log, &gpus}));
     RAILHEAD_TRY(agent->start(options.takeOver ? agent::Start::kTakeOver : agent::Start::kAlone));
     RAILHEAD_TRY_ASSIGN(auto watch,
                         agent::ConfigWatch::start(path, text, [&](const std::string& changed) {
@@ -198,6 +208,25 @@ Result<void> discoverNode(const Options& options) {
   }
   RAILHEAD_TRY_ASSIGN(const auto cages, discover::pairTwins(*node, rules));
   std::cout << (options.json ? discover::toJson(*node, cages) : discover::describe(*node, cages));
+  return {};
+}
+
+// Where there is no driver there are no labels, and that is no failure.
+Result<void> printLabels(const Options& options) {
+  RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
+  gpu::LabelOptions labels;
+  std::error_code ignored;
+  if (std::filesystem::exists(options.config, ignored)) {
+    RAILHEAD_TRY_ASSIGN(const auto config, loadConfig(options.config));
+    labels = {config.gpus.resource.replicas, config.gpus.resource.mig};
+  }
+  gpu::GpuLibrary library(options.gpuLibraries(), machine->files.get());
+  RAILHEAD_TRY_ASSIGN(const auto inventory, library.inventory());
+  if (!inventory.absence.empty())
+    std::cerr << "railhead-agent: no GPU driver: " << inventory.absence << '\n';
+  for (const auto& line : inventory.problems) std::cerr << "railhead-agent: " << line << '\n';
+  const auto found = gpu::gpuLabels(inventory, labels);
+  std::cout << (options.json ? agent::labelsJson(found) + "\n" : agent::labelsText(found));
   return {};
 }
 
@@ -279,6 +308,9 @@ void addCommands(CLI::App& app, ExitCode& code) {
       add("provision", "Bring the VFs to the configured state, once", provisionNode,
           "railhead-agent provision --dry-run --config agent.yaml");
   provisionCommand->add_flag("--dry-run", options->dryRun, "Print the steps; change nothing");
+  add("labels", "Print the node labels that the GPUs make", printLabels,
+      "railhead-agent labels --json")
+      ->add_flag("--json", options->json, "Print JSON");
   add("check-config", "Check a configuration file", checkConfig,
       "railhead-agent check-config --config agent.yaml");
   auto* status = add("status", "Print the running agent's state as JSON", printStatus,
