@@ -206,6 +206,7 @@ class NodeAgent final : public Agent {
     const auto attacher = this->attacher();
     return {view_.current(),
             offers_.statuses(),
+            gpus_ ? gpus_->status().resources : std::vector<GpuResourceStatus>(),
             attacher ? attacher->attachments() : std::vector<attach::Attachment>(),
             config->functions.rails,
             config->functions.cni,

@@ -15,10 +15,33 @@ void gauge(Exposition& out, std::string_view name, std::string_view help) {
   out.family(Kind::kGauge, name, help);
 }
 
+// One resource, whatever its devices are.
+struct Published {
+  std::string resource;
+  kube::PluginState state;
+  unsigned replicas = 1;
+  std::vector<std::pair<std::string, std::string>> devices;  // id, why it is unhealthy
+};
+
+std::vector<Published> published(const std::vector<OfferStatus>& offers,
+                                 const std::vector<GpuResourceStatus>& gpus) {
+  std::vector<Published> all;
+  for (const auto& offer : offers) {
+    auto& one = all.emplace_back(Published{offer.resource, offer.state, 1, {}});
+    for (const auto& set : offer.inventory.sets) one.devices.emplace_back(set.id, set.unhealthy);
+  }
+  for (const auto& offer : gpus) {
+    auto& one = all.emplace_back(Published{offer.resource, offer.state, offer.replicas, {}});
+    for (const auto& device : offer.devices)
+      one.devices.emplace_back(device.unit.uuid, device.reason);
+  }
+  return all;
+}
+
 // One line for each offer.
 void perOffer(Exposition& out, Kind kind, std::string_view name, std::string_view help,
-              const std::vector<OfferStatus>& offers,
-              const std::function<double(const OfferStatus&)>& value) {
+              const std::vector<Published>& offers,
+              const std::function<double(const Published&)>& value) {
   out.family(kind, name, help);
   for (const auto& offer : offers) out.sample({{"resource", offer.resource}}, value(offer));
 }
@@ -115,26 +138,29 @@ void writeBuild(Exposition& out) {
   out.sample({{"version", RAILHEAD_VERSION}}, 1);
 }
 
-void writeOffers(Exposition& out, const std::vector<OfferStatus>& offers,
-                 const discover::RailSets& rails) {
+void writeOffers(Exposition& out, const std::vector<OfferStatus>& rails,
+                 const std::vector<GpuResourceStatus>& gpus, const discover::RailSets& sets) {
+  const auto offers = published(rails, gpus);
   gauge(out, "railhead_devices", "Devices of a resource by state: healthy, unhealthy.");
   for (const auto& offer : offers) {
-    const auto& sets = offer.inventory.sets;
-    const auto healthy = std::count_if(sets.begin(), sets.end(),
-                                       [](const auto& set) { return set.unhealthy.empty(); });
-    out.sample({{"resource", offer.resource}, {"state", "healthy"}}, static_cast<double>(healthy));
-    out.sample({{"resource", offer.resource}, {"state", "unhealthy"}},
-               static_cast<double>(sets.size()) - static_cast<double>(healthy));
+    const auto& devices = offer.devices;
+    const auto healthy = std::count_if(devices.begin(), devices.end(),
+                                       [](const auto& device) { return device.second.empty(); });
+    const auto sample = [&](const char* state, double count) {
+      out.sample({{"resource", offer.resource}, {"state", state}}, count * offer.replicas);
+    };
+    sample("healthy", static_cast<double>(healthy));
+    sample("unhealthy", static_cast<double>(devices.size()) - static_cast<double>(healthy));
   }
   gauge(out, "railhead_device_unhealthy", "1 for each unhealthy device, with the reason in words.");
   for (const auto& offer : offers) {
-    for (const auto& set : offer.inventory.sets) {
-      if (set.unhealthy.empty()) continue;
-      out.sample({{"resource", offer.resource}, {"device", set.id}, {"reason", set.unhealthy}}, 1);
+    for (const auto& [id, reason] : offer.devices) {
+      if (reason.empty()) continue;
+      out.sample({{"resource", offer.resource}, {"device", id}, {"reason", reason}}, 1);
     }
   }
   gauge(out, "railhead_rail_sets_withheld", "Rail sets not offered, since they lack a VF.");
-  out.sample({}, static_cast<double>(rails.withheld.size()));
+  out.sample({}, static_cast<double>(sets.withheld.size()));
   perOffer(out, Kind::kCounter, "railhead_allocations_total",
            "Containers that got devices from this agent.", offers,
            [](const auto& offer) { return static_cast<double>(offer.state.allocations); });

@@ -2,6 +2,7 @@
 // the moment of the scrape. Pure.
 #pragma once
 
+#include "src/agent/gpu_offers.h"
 #include "src/agent/offers.h"
 #include "src/attach/journal.h"
 #include "src/discover/counters.h"
@@ -15,7 +16,7 @@ namespace railhead::agent {
 
 void writeBuild(metrics::Exposition& out);
 void writeOffers(metrics::Exposition& out, const std::vector<OfferStatus>& offers,
-                 const discover::RailSets& rails);
+                 const std::vector<GpuResourceStatus>& gpus, const discover::RailSets& rails);
 void writeAttachments(metrics::Exposition& out, const std::vector<attach::Attachment>& attachments);
 void writePfs(metrics::Exposition& out, const discover::Node& node);
 void writeCounters(metrics::Exposition& out, const discover::CountersReport& report);

@@ -14,12 +14,18 @@ metrics::HttpAnswer verdict(const std::string& problem) {
 }
 
 std::string notReady(const ObservedState& state) {
+  const auto refused = [](const auto& offer) -> std::string {
+    if (offer.state.phase == kube::PluginPhase::kRegistered) return {};
+    return offer.resource + ": " + std::string(kube::pluginPhaseName(offer.state.phase)) +
+           (offer.state.detail.empty() ? "" : ": " + offer.state.detail);
+  };
   if (state.offersWanted) {
     for (const auto& offer : state.offers) {
-      if (offer.state.phase == kube::PluginPhase::kRegistered) continue;
-      return offer.resource + ": " + std::string(kube::pluginPhaseName(offer.state.phase)) +
-             (offer.state.detail.empty() ? "" : ": " + offer.state.detail);
+      if (auto problem = refused(offer); !problem.empty()) return problem;
     }
+  }
+  for (const auto& offer : state.gpus) {
+    if (auto problem = refused(offer); !problem.empty()) return problem;
   }
   return state.cniWanted && !state.cniServed ? "the CNI socket is not served" : "";
 }
@@ -41,7 +47,7 @@ void Observer::write(metrics::Exposition& out) const {
   const auto began = std::chrono::steady_clock::now();
   const auto state = look_();
   writeBuild(out);
-  writeOffers(out, state.offers, state.node->rails);
+  writeOffers(out, state.offers, state.gpus, state.node->rails);
   writeAttachments(out, state.attachments);
   counts_.write(out);
   writePfs(out, state.node->node);

@@ -1,6 +1,7 @@
 // What the agent tells whoever watches it: GET /metrics, /healthz and /readyz.
 #pragma once
 
+#include "src/agent/gpu_offers.h"
 #include "src/agent/node_view.h"
 #include "src/agent/observe/counts.h"
 #include "src/agent/offers.h"
@@ -20,6 +21,7 @@ namespace railhead::agent {
 struct ObservedState {
   std::shared_ptr<const NodeSnapshot> node;
   std::vector<OfferStatus> offers;
+  std::vector<GpuResourceStatus> gpus;
   std::vector<attach::Attachment> attachments;
   bool offersWanted = true;  // functions.rails
   bool cniWanted = true;     // functions.cni

@@ -85,6 +85,22 @@ class ObserverTest : public testing::Test {
   Observer observer_{files_, paths_, counts_, [this] { return state_; }};
 };
 
+TEST_F(ObserverTest, TellsOfGpusAndIsNotReadyWithoutThem) {
+  GpuResourceStatus gpus{"nvidia.com/gpu", {kube::PluginPhase::kRegistered, "", 1, 1, 2}, 2, {}};
+  gpus.devices = {{{"GPU-a", "GPU-a", "0", "", {}, {}}, ""},
+                  {{"GPU-b", "GPU-b", "1", "", {}, {}}, "Xid 79"}};
+  state_.gpus.push_back(gpus);
+  const std::string text = scrape();
+  EXPECT_THAT(text,
+              HasSubstr("railhead_devices{resource=\"nvidia.com/gpu\",state=\"healthy\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("railhead_device_unhealthy{resource=\"nvidia.com/gpu\","
+                              "device=\"GPU-b\",reason=\"Xid 79\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("railhead_kubelet_registered{resource=\"nvidia.com/gpu\"} 1\n"));
+  EXPECT_EQ(observer_.answer("/readyz").status, 200);
+  state_.gpus[0].state.phase = kube::PluginPhase::kWaiting;
+  EXPECT_EQ(observer_.answer("/readyz").body, "nvidia.com/gpu: waiting\n");
+}
+
 TEST_F(ObserverTest, TellsOfDevicesKubeletAndHolders) {
   const std::string text = scrape();
   const std::string resource = "{resource=\"nvidia.com/cx7_qsfp\"";
