@@ -141,6 +141,20 @@ TEST_F(GpuOffersTest, AGpuThatIsPulledIsUnhealthyAndTheOthersAreNot) {
   EXPECT_TRUE(kubeletHas(kResource, all));
 }
 
+TEST_F(GpuOffersTest, AReloadedDriverIsAskedAnew) {
+  start("h100-one");
+  ASSERT_TRUE(kubeletHas(kResource, {kGpu + "0"}));
+  driver_->command("lose 0");
+  ASSERT_TRUE(kubeletHas(kResource, {"!" + kGpu + "0"}));
+  // With no healthy GPU it lets go between two looks, and another driver, with another GPU, can be
+  // loaded.
+  ASSERT_TRUE(
+      eventually([&] { return driver_->tryCommand("load tests/fixtures/nvml/gb10-spark.json"); }));
+  EXPECT_TRUE(
+      kubeletHas(kResource, {"!" + kGpu + "0", "GPU-00000000-3000-4000-8000-000000000000"}));
+  EXPECT_EQ(offers_->status().driver.version, "580.95.05");
+}
+
 TEST_F(GpuOffersTest, ADriverThatComesLaterIsFoundAndWithoutOneThereIsNoResource) {
   driver_ = std::make_unique<NvmlFixture>("gb10-spark");
   driver_->command("fail-init 9");
