@@ -192,6 +192,30 @@ class LabKill : public testing::Test {
 Topology* LabKill::topology_ = nullptr;
 BoundLab* LabKill::lab_ = nullptr;
 
+// Every round makes the VFs anew, which takes seconds: before the first and the last call of each
+// kind. The fake kernel's tests have every one (src/provision/provision_fault_test.cc).
+TEST_F(LabKill, BetweenStepsOfProvision) {
+  const Round whole = round(0, {"provision", kNever});
+  ASSERT_TRUE(whole.right) << whole.printed;
+  std::vector<Phase> phases{phaseOf(whole, "start")};
+  Phase& start = phases.front();
+  start.wanted.clear();
+  const auto same = [&](std::size_t a, std::size_t b) {
+    return start.calls[a].kind == start.calls[b].kind;
+  };
+  for (std::size_t i = 0; i < start.calls.size(); ++i) {
+    bool before = false;
+    bool after = false;
+    for (std::size_t other = 0; other < start.calls.size(); ++other) {
+      before = before || (other < i && same(i, other));
+      after = after || (other > i && same(i, other));
+    }
+    if (!before || !after) start.wanted.push_back(i);
+  }
+  EXPECT_GE(start.calls.size(), 32U);
+  sweep({"provision"}, phases);
+}
+
 // kubelet and the runtime clear a failed pod away, namespace and all, while no agent is there.
 TEST_F(LabKill, BetweenAnyTwoStepsOfAPodsAddAndDel) {
   const Round whole = round(0, {"pod", kNever, kNever});
