@@ -75,6 +75,7 @@ nice coreutils
 ib_write_bw perftest
 ib_write_lat perftest
 ib_send_bw perftest
+strace strace
 -ibv_devinfo ibverbs-utils
 ping iputils-ping
 -ibv_rc_pingpong ibverbs-utils

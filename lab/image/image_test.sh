@@ -99,7 +99,7 @@ without_tools() {
   mkdir -p "$folder"
   for name in bash env uname mkdir sed awk grep sort head tail cut cat stat tr od sha256sum basename dirname \
     apt-get apt-cache apt-config dpkg dpkg-deb flock depmod mkfs.erofs cpio xz zstd strip readelf ldd ldconfig \
-    busybox dash ip rdma tc bridge nice ib_write_bw ib_write_lat ib_send_bw ping ls xargs; do
+    busybox dash ip rdma tc bridge nice ib_write_bw ib_write_lat ib_send_bw strace ping ls xargs; do
     [ "$name" = "$1" ] || ln -sf "$(PATH=$PATH:/usr/sbin:/sbin command -v "$name")" "$folder/$name"
   done
   echo "$folder"
