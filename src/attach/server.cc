@@ -6,11 +6,14 @@
 #include <cerrno>
 
 #include <poll.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 namespace railhead::attach {
 namespace {
+
+constexpr const char* kWorkerName = "cni-worker";
 
 os::Deadline after(std::chrono::milliseconds duration) {
   return std::chrono::steady_clock::now() + duration;
@@ -94,6 +97,8 @@ void CniServer::accept() {
 }
 
 void CniServer::work() {
+  // Shown by `ps -L`, debuggers and tracers: which of the agent's threads carries out a request.
+  ::pthread_setname_np(::pthread_self(), kWorkerName);
   for (;;) {
     os::UniqueFd connection;
     {
