@@ -237,6 +237,14 @@ TEST_F(AgentTest, TellsOfGpusAndLetsGoOfThemWhenSwitchedOff) {
   EXPECT_EQ(driver.sessions(), 0);
 }
 
+TEST_F(AgentTest, WritesThatWereInterruptedLeaveNothing) {
+  const std::string left = paths_.state + "/.autoprobe-0000:01:00.0.tmp651.0";
+  kernel_->memory().put(left, "1");
+  auto started = agent("{vfs: 4}");
+  ASSERT_TRUE(started.has_value() && (*started)->start().has_value());
+  EXPECT_FALSE(kernel_->files().exists(left));
+}
+
 TEST_F(AgentTest, AGoalThatCannotBeMetIsToldAndTheRestServes) {
   auto wrong = agent("{select: {name: nosuch0}, vfs: 4}");
   ASSERT_TRUE(wrong.has_value());
