@@ -297,6 +297,10 @@ void addCommands(CLI::App& app, ExitCode& code) {
   runCommand
       ->add_option("--pod-resources", options->paths.podResources, "kubelet's pod-resources folder")
       ->capture_default_str();
+  runCommand
+      ->add_option("--root", options->root,
+                   "Read and write files below this folder: a recorded node; sockets stay outside")
+      ->capture_default_str();
   runCommand->add_option("--state", options->paths.state, "Folder for sockets and the journal")
       ->capture_default_str();
   auto* discoverCommand = add("discover", "Print the picture of the node; reads only", discoverNode,

@@ -3,8 +3,23 @@
 
 #include <csignal>
 
+#include <malloc.h>
+
+namespace {
+
+// A daemon of 25 threads, most of them asleep, on a machine that is somebody else's: few arenas,
+// and what a scrape took goes back (bench/agent_cost: 12.4 instead of 13.8 MiB after scrapes).
+void saveMemory() {
+  ::mallopt(M_ARENA_MAX, 2);
+  ::mallopt(M_MMAP_THRESHOLD, 64 * 1024);
+  ::mallopt(M_TRIM_THRESHOLD, 64 * 1024);
+}
+
+}  // namespace
+
 // Signals are blocked before any thread starts, so that `run` alone takes them.
 int main(int argc, char** argv) {
+  saveMemory();
   std::signal(SIGPIPE, SIG_IGN);
   railhead::agent_app::blockStopSignals();
   return static_cast<int>(railhead::agent_app::runCommandLine({argv, argv + argc}));

@@ -316,13 +316,15 @@ class NodeAgent final : public Agent {
 
   // Looks when the kernel tells of a change, and now and then for what it does not tell.
   void keep() {
+    bool lookAgain = false;  // the RDMA port's state follows the link's, and nothing tells of it
     while (!stopping_) {
-      auto until = std::chrono::steady_clock::now() + kLookInterval;
+      auto until = std::chrono::steady_clock::now() + (lookAgain ? kLookAgain : kLookInterval);
       if (!provisionFailure_.empty()) {
         until = std::min(until, std::chrono::steady_clock::now() + (retryAt_ - seams_.clock.now()));
       }
       const auto news = seams_.events.wait(until, kSettle);
       if (stopping_) return;
+      lookAgain = !news.empty();
       for (const auto& one : news.what) seams_.log.debug("discover", one);
       const bool due = !provisionFailure_.empty() && seams_.clock.now() >= retryAt_;
       if (due || takeProvisionDue() || bringsFunctions(news)) provisionNode();
@@ -347,7 +349,9 @@ class NodeAgent final : public Agent {
            });
   }
 
-  static constexpr std::chrono::seconds kLookInterval{10};
+  // A look reads some 2000 files on a node with 64 rail sets.
+  static constexpr std::chrono::seconds kLookInterval{60};
+  static constexpr std::chrono::seconds kLookAgain{2};
   static constexpr std::chrono::milliseconds kSettle{20};
   static constexpr std::chrono::seconds kDriverPatience{10};
   static constexpr std::chrono::milliseconds kSweepInterval{1000};

@@ -1,6 +1,7 @@
 #include "src/metrics/exposition.h"
 
 #include <limits>
+#include <utility>
 
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
@@ -57,19 +58,28 @@ prometheus::ClientMetric withLabels(const Labels& labels) {
 
 }  // namespace
 
-struct Exposition::Families {
-  std::vector<prometheus::MetricFamily> list;
+struct Exposition::Family {
+  prometheus::MetricFamily family;
 };
 
-Exposition::Exposition() : families_(std::make_unique<Families>()) {}
+Exposition::Exposition() : family_(std::make_unique<Family>()) {}
 Exposition::~Exposition() = default;
 
 void Exposition::family(Kind kind, std::string_view name, std::string_view help) {
-  families_->list.push_back({std::string(name), std::string(help), libraryType(kind), {}});
+  endFamily();
+  family_->family = {std::string(name), std::string(help), libraryType(kind), {}};
+  names_.emplace_back(name);
+}
+
+void Exposition::endFamily() {
+  if (!family_->family.metric.empty()) {
+    text_ += prometheus::TextSerializer().Serialize({family_->family});
+  }
+  family_->family = {};
 }
 
 void Exposition::sample(const Labels& labels, double value) {
-  auto& family = families_->list.back();
+  auto& family = family_->family;
   auto metric = withLabels(labels);
   if (family.type == prometheus::MetricType::Counter) {
     metric.counter.value = value;
@@ -90,21 +100,14 @@ void Exposition::sample(const Labels& labels, const HistogramValue& value) {
   }
   metric.histogram.sample_count = count;
   metric.histogram.sample_sum = value.sum;
-  families_->list.back().metric.push_back(std::move(metric));
+  family_->family.metric.push_back(std::move(metric));
 }
 
-std::string Exposition::text() const {
-  std::vector<prometheus::MetricFamily> written;
-  for (const auto& family : families_->list) {
-    if (!family.metric.empty()) written.push_back(family);
-  }
-  return prometheus::TextSerializer().Serialize(written);
+std::string Exposition::takeText() {
+  endFamily();
+  return std::exchange(text_, {});
 }
 
-std::vector<std::string> Exposition::names() const {
-  std::vector<std::string> names;
-  for (const auto& family : families_->list) names.push_back(family.name);
-  return names;
-}
+const std::vector<std::string>& Exposition::names() const { return names_; }
 
 }  // namespace railhead::metrics

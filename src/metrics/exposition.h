@@ -31,12 +31,18 @@ class Exposition {
   void sample(const Labels& labels, double value);           // of a gauge or a counter
   void sample(const Labels& labels, const HistogramValue&);  // of a histogram
 
-  std::string text() const;
-  std::vector<std::string> names() const;  // of every family begun, also those without samples
+  std::string takeText();  // everything so far; ends the family
+  const std::vector<std::string>& names()
+      const;  // of every family begun, also those without samples
 
  private:
-  struct Families;  // of the library
-  std::unique_ptr<Families> families_;
+  // A family is written as soon as the next one begins: a sample of the library's takes ten times
+  // its text.
+  void endFamily();
+  struct Family;  // the library's
+  std::unique_ptr<Family> family_;
+  std::string text_;
+  std::vector<std::string> names_;
 };
 
 }  // namespace railhead::metrics

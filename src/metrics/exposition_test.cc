@@ -15,17 +15,18 @@ TEST(ExpositionTest, WritesFamiliesWithTheirSamples) {
   out.sample({{"resource", "a/b"}, {"state", "healthy"}}, 4);
   out.family(Kind::kCounter, "railhead_bytes_total", "Bytes.");
   out.sample({}, 200e9);
-  EXPECT_THAT(out.text(), HasSubstr("# HELP railhead_devices Devices.\n"
-                                    "# TYPE railhead_devices gauge\n"
-                                    "railhead_devices{resource=\"a/b\",state=\"healthy\"} 4\n"));
-  EXPECT_THAT(out.text(), HasSubstr("# TYPE railhead_bytes_total counter\n"
-                                    "railhead_bytes_total 200000000000\n"));
+  const std::string text = out.takeText();
+  EXPECT_THAT(text, HasSubstr("# HELP railhead_devices Devices.\n"
+                              "# TYPE railhead_devices gauge\n"
+                              "railhead_devices{resource=\"a/b\",state=\"healthy\"} 4\n"));
+  EXPECT_THAT(text, HasSubstr("# TYPE railhead_bytes_total counter\n"
+                              "railhead_bytes_total 200000000000\n"));
 }
 
 TEST(ExpositionTest, AFamilyWithoutSamplesIsNamedButNotWritten) {
   Exposition out;
   out.family(Kind::kGauge, "railhead_nothing", "Nothing.");
-  EXPECT_EQ(out.text(), "");
+  EXPECT_EQ(out.takeText(), "");
   EXPECT_THAT(out.names(), testing::ElementsAre("railhead_nothing"));
 }
 
@@ -33,9 +34,10 @@ TEST(ExpositionTest, ALabelCannotBreakOutOfItsLine) {
   Exposition out;
   out.family(Kind::kGauge, "railhead_x", "X.");
   out.sample({{"reason", "a\"b\\c\nrailhead_x 7"}, {"name", "caf\xc3\xa9 \xff"}}, 1);
-  EXPECT_THAT(out.text(),
+  const std::string text = out.takeText();
+  EXPECT_THAT(text,
               HasSubstr("{reason=\"a\\\"b\\\\c\\nrailhead_x 7\",name=\"caf\xc3\xa9 ?\"} 1\n"));
-  EXPECT_THAT(out.text(), Not(HasSubstr("\nrailhead_x 7")));
+  EXPECT_THAT(text, Not(HasSubstr("\nrailhead_x 7")));
 }
 
 TEST(ExpositionTest, AHistogramIsCumulative) {
@@ -44,7 +46,7 @@ TEST(ExpositionTest, AHistogramIsCumulative) {
   Exposition out;
   out.family(Kind::kHistogram, "railhead_took_seconds", "Took.");
   out.sample({{"operation", "ADD"}}, histogram.value());
-  const std::string text = out.text();
+  const std::string text = out.takeText();
   EXPECT_THAT(text, HasSubstr("railhead_took_seconds_bucket{operation=\"ADD\",le=\"0.1\"} 2\n"));
   EXPECT_THAT(text, HasSubstr("railhead_took_seconds_bucket{operation=\"ADD\",le=\"1\"} 3\n"));
   EXPECT_THAT(text, HasSubstr("railhead_took_seconds_bucket{operation=\"ADD\",le=\"+Inf\"} 4\n"));

@@ -20,8 +20,8 @@ namespace railhead::agent {
 
 class Counts {
  public:
-  // The keeper turns every ten seconds, and may wait for drivers in between.
-  static constexpr std::chrono::seconds kStalledAfter{120};
+  // The keeper turns every minute, and may wait for drivers in between.
+  static constexpr std::chrono::seconds kStalledAfter{180};
 
   Counts();
 

@@ -40,7 +40,7 @@ metrics::HttpAnswer Observer::answer(std::string_view path) const {
   }
   metrics::Exposition out;
   write(out);
-  return {200, out.text(), "text/plain; version=0.0.4; charset=utf-8"};
+  return {200, out.takeText(), "text/plain; version=0.0.4; charset=utf-8"};
 }
 
 void Observer::write(metrics::Exposition& out) const {

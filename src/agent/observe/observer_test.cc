@@ -178,7 +178,7 @@ TEST_F(ObserverTest, IsHealthyWhileItsLoopTurns) {
   counts_.turned(now);
   EXPECT_EQ(counts_.stalled(now + Counts::kStalledAfter), "");
   EXPECT_EQ(counts_.stalled(now + Counts::kStalledAfter + seconds(5)),
-            "the agent has not looked at its node for 125 s");
+            "the agent has not looked at its node for 185 s");
   EXPECT_EQ(observer_.answer("/healthz").status, 200);
   counts_.turned(now - Counts::kStalledAfter - seconds(60));
   EXPECT_EQ(observer_.answer("/healthz").status, 503);
