@@ -37,7 +37,7 @@ TEST(CommandLine, BadUsageIsExitTwoAndNamed) {
   const Outcome unknown = run({"frobnicate"});
   EXPECT_EQ(unknown.code, ExitCode::kUsage);
   EXPECT_THAT(unknown.err, testing::StartsWith("railhead: 'frobnicate' is no command; allowed: "
-                                               "demo, lab, bench, completion\n"));
+                                               "demo, lab, bench, status, completion\n"));
   const Outcome below = run({"lab", "nosuch"});
   EXPECT_EQ(below.code, ExitCode::kUsage);
   EXPECT_THAT(below.err, testing::StartsWith("railhead: lab: 'nosuch' is no command; allowed: up, "
@@ -67,8 +67,9 @@ TEST(CommandLine, CompletionKnowsEveryCommand) {
   for (const char* shell : {"bash", "zsh", "fish"}) {
     const Outcome script = run({"completion", shell});
     EXPECT_EQ(script.code, ExitCode::kOk);
-    for (const char* path : {"demo", "lab", "lab up", "lab status", "lab exec", "lab logs",
-                             "lab link", "lab down", "bench", "bench verbs", "completion"}) {
+    for (const char* path :
+         {"demo", "lab", "lab up", "lab status", "lab exec", "lab logs", "lab link", "lab down",
+          "bench", "bench verbs", "status", "completion"}) {
       EXPECT_THAT(script.out, HasSubstr("'" + std::string(path) + "'")) << shell;
     }
   }

@@ -3,6 +3,7 @@
 #include "apps/railhead/bench_command.h"
 #include "apps/railhead/demo_command.h"
 #include "apps/railhead/lab_command.h"
+#include "apps/railhead/status_command.h"
 #include "apps/usage/completion.h"
 
 namespace railhead::app {
@@ -11,6 +12,7 @@ void addCommands(CLI::App& app, Context& context) {
   addDemoCommand(app, context);
   addLabCommand(app, context);
   addBenchCommand(app, context);
+  addStatusCommand(app, context);
   usage::addCompletionCommand(app, context.out);
 }
 
