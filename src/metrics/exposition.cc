@@ -21,6 +21,14 @@ prometheus::MetricType libraryType(Kind kind) {
   return prometheus::MetricType::Untyped;
 }
 
+// The bytes that may follow a leading one (Unicode, table 3-7): no overlong form, no surrogate,
+// nothing beyond U+10FFFF.
+bool fitsSecond(unsigned char lead, unsigned char second) {
+  const unsigned char low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+  const unsigned char high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+  return low <= second && second <= high;
+}
+
 // One malformed byte in a name that came from sysfs must not cost the whole scrape.
 std::string valid(const std::string& text) {
   std::string out;
@@ -34,7 +42,8 @@ std::string valid(const std::string& text) {
                                                               : 0;
     bool good = length > 0 && i + length <= text.size();
     for (std::size_t k = 1; good && k < length; ++k) {
-      good = (static_cast<unsigned char>(text[i + k]) & 0xc0) == 0x80;
+      const auto byte = static_cast<unsigned char>(text[i + k]);
+      good = k == 1 ? fitsSecond(lead, byte) : (byte & 0xc0) == 0x80;
     }
     if (good) {
       out.append(text, i, length);

@@ -40,6 +40,28 @@ TEST(ExpositionTest, ALabelCannotBreakOutOfItsLine) {
   EXPECT_THAT(text, Not(HasSubstr("\nrailhead_x 7")));
 }
 
+TEST(ExpositionTest, OnlyWellFormedUtf8IsPassedOn) {
+  const auto written = [](const std::string& name) {
+    Exposition out;
+    out.family(Kind::kGauge, "railhead_x", "X.");
+    out.sample({{"name", name}}, 1);
+    const std::string text = out.text();
+    const auto from = text.find("name=\"") + 6;
+    return text.substr(from, text.find("\"} 1") - from);
+  };
+  for (const char* good : {"\xc2\x80", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
+                           "\xef\xbf\xbd", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {
+    EXPECT_EQ(written(good), good);
+  }
+  EXPECT_EQ(written("\xc1\xbf"), "??");  // overlong, as the next two are
+  EXPECT_EQ(written("a\xe0\x80\x80z"), "a???z");
+  EXPECT_EQ(written("\xf0\x8f\xbf\xbf"), "????");
+  EXPECT_EQ(written("\xed\xa0\x80"), "???");       // a surrogate
+  EXPECT_EQ(written("\xf4\x90\x80\x80"), "????");  // beyond U+10FFFF, as the next is
+  EXPECT_EQ(written("\xf5\x80\x80\x80"), "????");
+  EXPECT_EQ(written("\xe2\x82"), "??");  // cut off
+}
+
 TEST(ExpositionTest, AHistogramIsCumulative) {
   Histogram histogram({0.1, 1});
   for (const double seconds : {0.05, 0.1, 0.5, 7.0}) histogram.observe(seconds);
