@@ -31,7 +31,7 @@ class StatusServer {
   std::thread thread_;
 };
 
-// The status of a running agent. kNotFound or kUnavailable without one.
+// The status of a running agent. kEnvironment without one.
 Result<std::string> askStatus(const os::HostPaths& paths);
 
 }  // namespace railhead::agent
