@@ -21,9 +21,6 @@ bool inRanges(const std::vector<VfRange>& ranges, std::string_view pf, int index
          });
 }
 
-// In a pod, maybe with its RDMA device (exclusive mode): what it has cannot be seen from here.
-bool isAway(const discover::Vf& vf) { return vf.netdev.empty() && !vf.driver.empty(); }
-
 Error badRange(std::string_view text) {
   return Error(ErrorCode::kInvalidArgument,
                railhead::quoted(text) +
@@ -58,6 +55,8 @@ bool VfRange::holds(int index) const {
          });
 }
 
+bool isAway(const discover::Vf& vf) { return vf.netdev.empty() && !vf.driver.empty(); }
+
 bool selects(const Selector& selector, const discover::Pf& pf, const discover::Vf& vf, int twin) {
   return oneOf(selector.vendors, vf.vendor) && oneOf(selector.devices, vf.device) &&
          oneOf(selector.drivers, vf.driver) && oneOf(selector.pciAddresses, vf.pci) &&
@@ -65,7 +64,7 @@ bool selects(const Selector& selector, const discover::Pf& pf, const discover::V
          inRanges(selector.pfNames, pf.netdev, vf.index) &&
          inRanges(selector.rootDevices, pf.pci.toString(), vf.index) &&
          (!selector.twin || *selector.twin == twin) &&
-         (!selector.isRdma || *selector.isRdma == !vf.rdma.empty() || isAway(vf));
+         (!selector.isRdma || !vf.rdma.empty() || isAway(vf));
 }
 
 }  // namespace railhead::advertise

@@ -35,8 +35,11 @@ struct Selector {
   std::vector<discover::LinkType> linkTypes;
   std::vector<std::string> ports;  // the PF's phys_port_name: "p0"
   std::optional<int> twin;         // position of the PF in its cage: 0 is net1
-  std::optional<bool> isRdma;      // has an RDMA device; false: has none
+  bool isRdma = false;             // has an RDMA device
 };
+
+// In a pod, maybe with its RDMA device (exclusive mode): what it has cannot be seen from here.
+bool isAway(const discover::Vf& vf);
 
 bool selects(const Selector& selector, const discover::Pf& pf, const discover::Vf& vf, int twin);
 

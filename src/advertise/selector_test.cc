@@ -71,6 +71,8 @@ TEST_F(SelectorTest, AVfInAPodKeepsItsPlace) {
   EXPECT_FALSE(selects(rdma, pf_, vf_, 0));
   vf_.netdev.clear();
   EXPECT_TRUE(selects(rdma, pf_, vf_, 0));
+  vf_.netdev = "enp1s0f0v2";
+  EXPECT_TRUE(selects({.isRdma = false}, pf_, vf_, 0));  // asks for nothing
 }
 
 TEST(VfRange, RefusesWhatIsNoRange) {

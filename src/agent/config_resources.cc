@@ -82,8 +82,8 @@ Result<Selector> readShared(const Field& field) {
   RAILHEAD_TRY(readEach(field.child("pciAddresses"), selector.pciAddresses, readPciAddress));
   RAILHEAD_TRY(readEach(field.child("linkTypes"), selector.linkTypes, readLinkType));
   if (const Field rdma = field.child("isRdma"); rdma.present()) {
-    RAILHEAD_TRY_ASSIGN(const bool wanted, rdma.flag());
-    if (wanted) selector.isRdma = true;  // false asks for nothing, as in the plugin it comes from
+    // false asks for nothing, as in the plugin it comes from.
+    RAILHEAD_TRY_ASSIGN(selector.isRdma, rdma.flag());
   }
   return selector;
 }
@@ -178,12 +178,19 @@ Result<std::string> readListName(const Field& field) {
   RAILHEAD_TRY_ASSIGN(std::string text, name.text("a resource's name", 63));
   std::string prefix = "intel.com";  // that plugin's default
   if (const Field given = field.child("resourcePrefix"); given.present()) {
-    RAILHEAD_TRY_ASSIGN(prefix, given.text("a domain, like nvidia.com", 253));
+    constexpr const char* kDomain = "a domain outside kubernetes.io, like nvidia.com";
+    RAILHEAD_TRY_ASSIGN(prefix, given.text(kDomain, 253));
+    if (!kube::checkResourceName(prefix + "/x").has_value()) return given.complainAllowed(kDomain);
   }
   if (text.find('/') != std::string::npos) {
     return name.complainAllowed("a name without '/'; the domain is resourcePrefix");
   }
-  return prefix + "/" + text;
+  std::string whole = prefix + "/" + text;
+  if (!kube::checkResourceName(whole).has_value()) {
+    return name.complainAllowed(
+        "letters, digits, '-', '_' and '.', a letter or digit at both ends, like cx7_qsfp");
+  }
+  return whole;
 }
 
 Result<advertise::RailResourceConfig> readListEntry(const Field& field) {

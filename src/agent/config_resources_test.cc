@@ -41,7 +41,7 @@ resources:
   ASSERT_EQ(set.selectors.size(), 1U);
   EXPECT_THAT(set.selectors[0].vendors, ElementsAre(0x15b3));
   EXPECT_EQ(set.selectors[0].pfNames.at(1).pf, "enP2p1s0f0np0");
-  EXPECT_EQ(set.selectors[0].isRdma, true);
+  EXPECT_TRUE(set.selectors[0].isRdma);
   const auto& rail = config->resources[1];
   EXPECT_EQ(rail.kind, ResourceKind::kRail);
   EXPECT_FALSE(rail.topology);
@@ -127,6 +127,18 @@ TEST(ConfigResources, WhatCannotBeServedIsRefusedByName) {
   EXPECT_THAT(list(R"("selectors": {"vendor": ["8086"]})"), HasSubstr("vendor is unknown"));
   EXPECT_THAT(list(R"("additionalInfo": {"*": {"t": "v"}})"), HasSubstr("additionalInfo"));
   EXPECT_THAT(messageOf(R"({"resourceList": []})"), HasSubstr("resourceList"));
+  // What kubelet would refuse at the registration is refused here, by line and field.
+  const auto named = [](const std::string& fields) {
+    return messageOf("{\"resourceList\": [\n{" + fields + ", \"selectors\": {}}]}");
+  };
+  const std::string name = named(R"("resourceName": "cx7 qsfp")");
+  EXPECT_THAT(name, HasSubstr("2"));
+  EXPECT_THAT(name, HasSubstr("resourceList[0].resourceName is 'cx7 qsfp'"));
+  EXPECT_THAT(named(R"("resourceName": "-x")"), HasSubstr("resourceName is '-x'"));
+  EXPECT_THAT(named(R"("resourceName": "x", "resourcePrefix": "a_b")"),
+              HasSubstr("resourceList[0].resourcePrefix is 'a_b'"));
+  EXPECT_THAT(named(R"("resourceName": "x", "resourcePrefix": "kubernetes.io")"),
+              HasSubstr("resourcePrefix is 'kubernetes.io'"));
   EXPECT_THAT(messageOf(R"({"resourceList": [{"selectors": {}}]})"), HasSubstr("resourceName"));
 }
 
