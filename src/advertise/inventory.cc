@@ -46,8 +46,9 @@ std::optional<InventorySet> deviceOf(const discover::Node& node, std::string id,
     const discover::Vf* vf = pf != nullptr ? discover::findVf(*pf, rail.vfIndex) : nullptr;
     if (taken.contains(rail.vf) || !belongs(pf, vf, rail, resource)) return std::nullopt;
     InventoryRail known{
-        rail, pf != nullptr ? pf->netdev : "", vf != nullptr ? vf->driver : "", {}, -1};
+        rail, pf != nullptr ? pf->netdev : "", vf != nullptr ? vf->driver : "", {}, -1, false};
     if (vf != nullptr) {
+      known.away = isAway(*vf);
       known.rdma = vf->rdma;
       known.numaNode = vf->numaNode;
     }

@@ -18,6 +18,7 @@ struct InventoryRail {
   std::string driver;                      // of the VF
   std::vector<discover::RdmaDevice> rdma;  // hardware RDMA devices of the VF; none with soft-RoCE
   int numaNode = -1;
+  bool away = false;  // in a pod, where its RDMA device may be, too
 };
 
 // One device of a resource.

@@ -77,6 +77,16 @@ void RailResource::configure(RailResourceConfig config) {
 
 void RailResource::update(Inventory inventory) {
   const std::lock_guard lock(mutex_);
+  std::map<PciAddress, std::vector<discover::RdmaDevice>> known;
+  for (auto& set : inventory_.sets) {
+    for (auto& rail : set.rails) known[rail.rail.vf] = std::move(rail.rdma);
+  }
+  for (auto& set : inventory.sets) {
+    for (auto& rail : set.rails) {
+      const auto last = known.find(rail.rail.vf);
+      if (rail.away && rail.rdma.empty() && last != known.end()) rail.rdma = last->second;
+    }
+  }
   inventory_ = std::move(inventory);
 }
 

@@ -19,6 +19,8 @@ class RailResource final : public kube::ResourceHandler {
 
   RailResourceConfig config() const;
   void configure(RailResourceConfig config);  // the name stays
+  // A VF that is away with its RDMA device keeps the one it was last seen with: its pod's
+  // containers are still made from that, also after a restart of one of them.
   void update(Inventory inventory);
   std::vector<kube::Device> devices() const;
   Inventory inventory() const;

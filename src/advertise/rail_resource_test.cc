@@ -153,7 +153,7 @@ TEST(RailResource, PrefersToSpreadOverCages) {
       set.index = cage * 2 + i;
       set.id = "c" + std::to_string(cage) + "v" + std::to_string(i);
       set.rails.push_back(
-          {{pci("0000:0" + std::to_string(cage + 1) + ":00.0"), {}, i, 0}, "", "", {}, -1});
+          {{pci("0000:0" + std::to_string(cage + 1) + ":00.0"), {}, i, 0}, "", "", {}, -1, false});
       inventory.sets.push_back(set);
     }
   }
@@ -184,6 +184,45 @@ TEST(RailResource, CdiNamesStandForDeviceNodes) {
   EXPECT_EQ(answer->env.at("NCCL_IB_HCA"), "=roce0v0,roce2v0");
   resource.configure({.name = "nvidia.com/cx7_qsfp"});
   EXPECT_TRUE(resource.cdiSpec().devices.empty());
+}
+
+// RDMA exclusive mode: the device goes into the pod and out of our sight.
+TEST(RailResource, AVfThatIsAwayKeepsItsDeviceNodes) {
+  auto node = spark(2);
+  for (auto& pf : node.pfs) {
+    for (auto& vf : pf.vfs) vf.netdev = "v" + std::to_string(vf.index);
+  }
+  const auto sets = setsOf(node);
+  RailResource resource({.name = "nvidia.com/cx7_qsfp", .cdi = true}, "/dev");
+  resource.update(inventoryOf(node, sets));
+  const std::string before = encodeCdiSpec(resource.cdiSpec());
+  const auto answer = resource.allocate({sets[0].id});
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->env.at("NCCL_IB_HCA"), "=roce0v0,roce2v0");
+
+  for (auto& pf : node.pfs) {
+    pf.vfs[0].netdev.clear();
+    pf.vfs[0].rdma.clear();
+  }
+  for (int look = 0; look < 2; ++look) resource.update(inventoryOf(node, sets));
+  EXPECT_EQ(encodeCdiSpec(resource.cdiSpec()), before);
+  EXPECT_EQ(*resource.allocate({sets[0].id}), *answer);
+
+  // Back, and as another device: what is seen counts.
+  node.pfs[0].vfs[0].netdev = "v0";
+  node.pfs[0].vfs[0].rdma.push_back({"roce0v0", "uverbs7", {}, "ACTIVE"});
+  resource.update(inventoryOf(node, sets));
+  EXPECT_THAT(resource.cdiSpec().devices[0].deviceNodes,
+              ElementsAre("/dev/infiniband/uverbs7", "/dev/infiniband/uverbs20"));
+
+  // Without a driver, or gone: nothing is kept.
+  node.pfs[0].vfs[0] = spark(1).pfs[0].vfs[0];
+  node.pfs[0].vfs[0].driver.clear();
+  node.pfs[0].vfs[0].rdma.clear();
+  node.pfs[1].vfs.erase(node.pfs[1].vfs.begin());
+  resource.update(inventoryOf(node, sets));
+  EXPECT_THAT(resource.cdiSpec().devices[0].deviceNodes, testing::IsEmpty());
+  EXPECT_FALSE(resource.allocate({sets[0].id})->env.contains("NCCL_IB_HCA"));
 }
 
 }  // namespace
