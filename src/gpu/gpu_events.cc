@@ -43,6 +43,15 @@ std::vector<WatchedGpu> watchedOf(const DeviceList& list) {
   return gpus;
 }
 
+// The devices as they were listed, and the events of those that deliver any.
+struct Watched {
+  DeviceList list;
+  std::unique_ptr<EventSet> events;
+  std::size_t registered = 0;
+  bool lost = false;  // one of them is: only a new session can see the end of it
+  bool sick = false;  // to be listed again
+};
+
 }  // namespace
 
 struct GpuWatcher::Work {
@@ -62,6 +71,8 @@ struct GpuWatcher::Work {
   GpuHealth health;
   std::vector<WatchedGpu> present;
   std::set<std::string> toldProblems;
+  std::vector<std::string> listProblems;    // of the last listing
+  std::chrono::milliseconds reopenAfter{};  // since then
 
   mutable std::mutex mutex;
   std::condition_variable wake;
@@ -72,10 +83,12 @@ struct GpuWatcher::Work {
 
   void run();
   std::chrono::milliseconds watchSession(const std::shared_ptr<Nvml>& nvml);
+  Result<Watched> watch(const std::shared_ptr<Nvml>& nvml);
   bool onNvmlEvent(const abi::EventData& event, const DeviceList& list);
+  bool drain(const Watched& old);
   bool look(const Nvml& nvml, const DeviceList& list);
   std::size_t registerAll(EventSet& events, const DeviceList& list);
-  void setPresent(std::vector<WatchedGpu> gpus);
+  bool setPresent(std::vector<WatchedGpu> gpus);  // whether it changed
   void publish();
   void problem(const std::string& line);
   void setWatched(std::size_t count);
@@ -115,11 +128,12 @@ void GpuWatcher::Work::publish() {
   for (const auto& change : changes) callbacks.onHealth(change);
 }
 
-void GpuWatcher::Work::setPresent(std::vector<WatchedGpu> gpus) {
+bool GpuWatcher::Work::setPresent(std::vector<WatchedGpu> gpus) {
   health.setPresent(gpus);
   const bool changed = gpus != present;
   present = std::move(gpus);
   if (changed && callbacks.onDevicesChanged) callbacks.onDevicesChanged();
+  return changed;
 }
 
 // Asks each GPU; whether one of them is lost, which only a new session can see the end of.
@@ -162,51 +176,82 @@ bool GpuWatcher::Work::onNvmlEvent(const abi::EventData& event, const DeviceList
   return false;
 }
 
+Result<Watched> GpuWatcher::Work::watch(const std::shared_ptr<Nvml>& nvml) {
+  Watched now;
+  RAILHEAD_TRY_ASSIGN(now.list, listDevices(*nvml));
+  const auto& problems = now.list.problems;
+  for (const auto& line : problems) problem(line);
+  const bool changed = setPresent(watchedOf(now.list)) || problems != listProblems;
+  listProblems = problems;
+  now.events = std::make_unique<EventSet>(nvml);
+  now.registered = registerAll(*now.events, now.list);
+  setWatched(now.registered);
+  now.lost = look(*nvml, now.list) || health.anyAbsent();
+  now.sick = now.lost || !problems.empty();
+  reopenAfter = changed || !now.sick ? options.reopenInterval
+                                     : std::min(2 * reopenAfter, options.reopenLimit);
+  return now;
+}
+
+// What came before its successor stood. An event in between is told twice, which changes nothing.
+// Whether the devices must be listed anew.
+bool GpuWatcher::Work::drain(const Watched& old) {
+  abi::EventData event;
+  while (old.registered > 0 &&
+         old.events->wait(event, std::chrono::milliseconds(0)) == abi::kSuccess) {
+    if (onNvmlEvent(event, old.list)) return true;
+  }
+  return false;
+}
+
 // Until the session must end; how long to stay without one.
 std::chrono::milliseconds GpuWatcher::Work::watchSession(const std::shared_ptr<Nvml>& nvml) {
   using SteadyClock = std::chrono::steady_clock;
   using namespace std::chrono_literals;
-  const auto list = listDevices(*nvml);
-  if (!list) {
-    problem(list.error().message);
+  auto now = watch(nvml);
+  if (!now) {
+    problem(now.error().message);
     setPresent({});
     publish();
     return options.reopenInterval;
   }
-  for (const auto& line : list->problems) problem(line);
-  setPresent(watchedOf(*list));
-  EventSet events(nvml);
-  const std::size_t registered = registerAll(events, *list);
-  setWatched(registered);
-  bool reopen = look(*nvml, *list) || !list->problems.empty() || health.anyAbsent();
-  const auto opened = SteadyClock::now();
-  auto lastLook = opened;
+  auto listed = SteadyClock::now();
+  auto lastLook = listed;
   while (!isStopping()) {
     const bool unwell = health.anyUnhealthy();
     if (options.releaseWhileNoneIsHealthy && health.allGpusUnhealthy())
       return options.probeInterval;
-    if (reopen && SteadyClock::now() - opened >= options.reopenInterval) return 0ms;
+    if (now->sick && SteadyClock::now() - listed >= reopenAfter) {
+      if (now->lost) return 0ms;
+      // The others' events keep coming: the new set stands before the old one goes.
+      auto next = watch(nvml);
+      if (!next || drain(*now)) return 0ms;
+      now = std::move(next);
+      lastLook = listed = SteadyClock::now();
+      continue;
+    }
     if (SteadyClock::now() - lastLook >= (unwell ? options.probeInterval : options.backstop)) {
-      reopen = look(*nvml, *list) || reopen;
+      now->lost = look(*nvml, now->list) || now->lost;
+      now->sick = now->sick || now->lost;
       lastLook = SteadyClock::now();
       continue;
     }
-    if (registered == 0) {
+    if (now->registered == 0) {
       pause(options.waitSlice);
       continue;
     }
     abi::EventData event;
-    const abi::Return code = events.wait(event, options.waitSlice);
+    const abi::Return code = now->events->wait(event, options.waitSlice);
     if (code == abi::kTimeout) continue;
     if (code == abi::kSuccess) {
       if (event.eventType == abi::kEventRecoveryAction) lastLook = {};
-      if (onNvmlEvent(event, *list)) return 0ms;
+      if (onNvmlEvent(event, now->list)) return 0ms;
       continue;
     }
     // A GPU is lost, or the driver goes away: see who, then start over. Never at once, for NVML
     // would answer the same again.
     problem("waiting for GPU events: " + nvmlCodeText(code));
-    look(*nvml, *list);
+    look(*nvml, now->list);
     return options.probeInterval;
   }
   return 0ms;

@@ -25,10 +25,13 @@ namespace railhead::gpu {
 
 struct GpuWatchOptions {
   HealthPolicy policy;
-  std::chrono::milliseconds waitSlice{500};        // one wait for events; stop() takes up to this
-  std::chrono::milliseconds probeInterval{1000};   // looks at the GPUs while one is unhealthy
-  std::chrono::milliseconds backstop{60'000};      // looks at them while all are healthy
-  std::chrono::milliseconds reopenInterval{5000};  // new sessions while a GPU is lost, or no driver
+  std::chrono::milliseconds waitSlice{500};       // one wait for events; stop() takes up to this
+  std::chrono::milliseconds probeInterval{1000};  // looks at the GPUs while one is unhealthy
+  std::chrono::milliseconds backstop{60'000};     // looks at them while all are healthy
+  // Listing the GPUs again while one is lost or answers wrongly, or there is no driver. Doubled
+  // each time that nothing has changed, up to the limit.
+  std::chrono::milliseconds reopenInterval{5000};
+  std::chrono::milliseconds reopenLimit{60'000};
   bool releaseWhileNoneIsHealthy = true;
 };
 

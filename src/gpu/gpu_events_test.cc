@@ -89,6 +89,11 @@ class Watch {
     const std::lock_guard lock(mutex_);
     return events_;
   }
+  // With the lock held: for waitFor.
+  bool toldXid(std::uint64_t xid) const {
+    return std::any_of(events_.begin(), events_.end(),
+                       [&](const auto& event) { return event.xid == xid; });
+  }
   int devicesChanged() {
     const std::lock_guard lock(mutex_);
     return devicesChanged_;
@@ -253,6 +258,26 @@ TEST(GpuWatcherTest, AGpuWithoutEventsIsNamedAndStillLookedAt) {
   watch.watcher->start();
   EXPECT_TRUE(watch.waitForReason(kFirst, "reboot of the node"));
   EXPECT_TRUE(watch.waitForProblem("does not deliver Xid events"));
+}
+
+TEST(GpuWatcherTest, AGpuThatAnswersWronglyCostsTheOthersNoEvent) {
+  Watch watch("h100-eight");
+  watch.driver.command("set 3 nvmlDeviceGetUUID {\"return\": 999}");
+  const int before = watch.driver.eventSetsMade();
+  const auto opened = std::chrono::steady_clock::now();
+  watch.start();
+  EXPECT_EQ(watch.watcher->watched(), 7U);
+  EXPECT_TRUE(watch.waitForProblem("GPU 3: it does not tell its UUID"));
+  // Each Xid arrives, whatever is done about the eighth GPU meanwhile.
+  std::uint64_t xid = 2000;
+  while (watch.driver.eventSetsMade() - before < 4) {
+    watch.driver.command("xid 0 " + std::to_string(++xid));
+    ASSERT_TRUE(watch.waitFor([&] { return watch.toldXid(xid); })) << xid;
+  }
+  // Listed after 20 ms, then 40, then 80: a fault that stays is asked about less and less.
+  EXPECT_GE(std::chrono::steady_clock::now() - opened, 140ms);
+  watch.driver.command("set 3 nvmlDeviceGetUUID \"" + kFourth + "\"");
+  EXPECT_TRUE(watch.waitFor([&] { return watch.watcher->watched() == 8; }));
 }
 
 TEST(GpuWatcherTest, AnOlderDriverIsWatchedByItsEventsAlone) {

@@ -37,6 +37,7 @@ class NvmlFixture {
   }
   int sessions() { return library_->find<int()>("fakeNvmlSessions")(); }
   int eventSets() { return library_->find<int()>("fakeNvmlEventSets")(); }
+  int eventSetsMade() { return library_->find<int()>("fakeNvmlEventSetsMade")(); }
   int registrations() { return library_->find<int()>("fakeNvmlRegistrations")(); }
 
  private:

@@ -29,5 +29,6 @@ int fakeNvmlControl(const char* command);
 const char* fakeNvmlMessage(void);  // of this thread's last refused command
 int fakeNvmlSessions(void);         // nvmlInit_v2 without their nvmlShutdown
 int fakeNvmlEventSets(void);        // event sets not yet freed
+int fakeNvmlEventSetsMade(void);    // event sets made so far, freed ones too
 int fakeNvmlRegistrations(void);    // devices registered on open event sets
 }

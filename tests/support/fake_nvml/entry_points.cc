@@ -121,6 +121,10 @@ EXPORTED int fakeNvmlEventSets(void) {
   const Lock lock(fakeNvml().mutex);
   return static_cast<int>(fakeNvml().eventSets.size());
 }
+EXPORTED int fakeNvmlEventSetsMade(void) {
+  const Lock lock(fakeNvml().mutex);
+  return fakeNvml().eventSetsMade;
+}
 EXPORTED int fakeNvmlRegistrations(void) {
   const Lock lock(fakeNvml().mutex);
   std::size_t count = 0;
@@ -336,6 +340,7 @@ EXPORTED Return nvmlEventSetCreate(EventSet* out) {
   if (state.sessions == 0) return kUninitialized;
   if (out == nullptr) return kInvalidArgument;
   state.eventSets.push_back(std::make_unique<EventSetOpaque>());
+  ++state.eventSetsMade;
   *out = state.eventSets.back().get();
   return kSuccess;
 }

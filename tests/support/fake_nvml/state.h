@@ -51,6 +51,7 @@ struct FakeNvmlState {
   std::vector<std::unique_ptr<abi::DeviceOpaque>> gpus;
   std::vector<std::unique_ptr<abi::EventSetOpaque>> eventSets;
   int sessions = 0;
+  int eventSetsMade = 0;
   abi::Return failInit = abi::kSuccess;
   std::size_t controlRead = 0;  // bytes of the control file already obeyed
 
