@@ -22,8 +22,9 @@ struct HostPaths {
   std::string cdi = "/var/run/cdi";  // where we write, too; runtimes prefer it to the next
   std::string cdiStatic = "/etc/cdi";
 
-  std::string cniSocket() const { return state + "/cni.sock"; }        // agent, for the shim
-  std::string handoverSocket() const { return state + "/handover.sock"; }  // agent, for the next one
+  std::string cniSocket() const { return state + "/cni.sock"; }  // agent, for the shim
+  // The agent's, for the next one.
+  std::string handoverSocket() const { return state + "/handover.sock"; }
   std::string nodeLock() const { return state + "/lock"; }  // held by whoever changes the node
   std::string statusSocket() const { return state + "/status.sock"; }  // agent, for the operator
   std::string podResourcesSocket() const { return podResources + "/" + kKubeletSocket; }

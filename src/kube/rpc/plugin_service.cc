@@ -124,8 +124,8 @@ class PluginService::Core::Unary final : public Pending {
   Unary(Core& core, Arm arm, Answer answer)
       : core_(core), arm_(arm), answer_(answer), writer_(&context_) {}
 
-  // `ask` is one of the service's Request functions, called with the arguments they share. (A pointer
-  // to member would say the same, but GCC 12's address sanitizer reads it out of bounds.)
+  // `ask` is one of the service's Request functions, called with the arguments they share. (A
+  // pointer to member would say the same, but GCC 12's address sanitizer reads it out of bounds.)
   template <typename Ask>
   bool await(Ask ask) {
     return core_.begin([&] {
@@ -343,7 +343,9 @@ void PluginService::Core::armOptions() {
   auto call = std::make_unique<Call>(*this, &Core::armOptions, [](Core&, const v1beta1::Empty&) {
     return Result<v1beta1::DevicePluginOptions>(pluginOptions());
   });
-  if (call->await([](Service& service, auto... with) { service.RequestGetDevicePluginOptions(with...); })) own(std::move(call));
+  if (call->await(
+          [](Service& service, auto... with) { service.RequestGetDevicePluginOptions(with...); }))
+    own(std::move(call));
 }
 
 void PluginService::Core::armAllocate() {
@@ -352,7 +354,8 @@ void PluginService::Core::armAllocate() {
                                      [](Core& core, const v1beta1::AllocateRequest& request) {
                                        return answerAllocate(core.handler_, *core.list(), request);
                                      });
-  if (call->await([](Service& service, auto... with) { service.RequestAllocate(with...); })) own(std::move(call));
+  if (call->await([](Service& service, auto... with) { service.RequestAllocate(with...); }))
+    own(std::move(call));
 }
 
 void PluginService::Core::armPreferred() {
@@ -362,7 +365,9 @@ void PluginService::Core::armPreferred() {
                              [](Core& core, const v1beta1::PreferredAllocationRequest& request) {
                                return answerPreferred(core.handler_, *core.list(), request);
                              });
-  if (call->await([](Service& service, auto... with) { service.RequestGetPreferredAllocation(with...); })) own(std::move(call));
+  if (call->await(
+          [](Service& service, auto... with) { service.RequestGetPreferredAllocation(with...); }))
+    own(std::move(call));
 }
 
 void PluginService::Core::armPreStart() {
@@ -371,7 +376,9 @@ void PluginService::Core::armPreStart() {
       *this, &Core::armPreStart, [](Core&, const v1beta1::PreStartContainerRequest&) {
         return Result<v1beta1::PreStartContainerResponse>(v1beta1::PreStartContainerResponse());
       });
-  if (call->await([](Service& service, auto... with) { service.RequestPreStartContainer(with...); })) own(std::move(call));
+  if (call->await(
+          [](Service& service, auto... with) { service.RequestPreStartContainer(with...); }))
+    own(std::move(call));
 }
 
 void PluginService::Core::armWatch() {
