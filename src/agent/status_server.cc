@@ -2,10 +2,8 @@
 
 #include "src/os/unix_socket.h"
 
-#include <array>
 #include <cerrno>
 
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -15,7 +13,6 @@ namespace {
 constexpr std::chrono::seconds kDeadline{5};
 constexpr std::size_t kMaxStatus = 16 << 20;
 constexpr std::chrono::seconds kSendDeadline{1};  // a reader that stalls keeps the others waiting
-constexpr int kAcceptPauseMs = 50;
 
 }  // namespace
 
@@ -42,18 +39,10 @@ StatusServer::~StatusServer() {
 }
 
 void StatusServer::serve() {
-  for (;;) {
-    std::array<pollfd, 2> fds{{{listener_.fd(), POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
-    if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return;
-    if (fds[1].revents != 0) return;
-    if (fds[0].revents == 0) continue;
-    const auto peer = listener_.accept();
-    // Out of descriptors, say: not again at once.
-    if (!peer.has_value() && ::poll(&fds[1], 1, kAcceptPauseMs) > 0) return;
-    if (!peer.has_value() || !*peer) continue;
+  while (const auto peer = listener_.acceptUntil(stop_.get())) {
     // A reader that goes away or stalls is its own loss.
     static_cast<void>(
-        os::sendFrame((*peer)->get(), answer_(), std::chrono::steady_clock::now() + kSendDeadline));
+        os::sendFrame(peer->get(), answer_(), std::chrono::steady_clock::now() + kSendDeadline));
   }
 }
 

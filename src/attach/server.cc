@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cerrno>
 
-#include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -69,16 +68,8 @@ void CniServer::stop() {
 }
 
 void CniServer::accept() {
-  for (;;) {
-    pollfd ready[2] = {{listener_.fd(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
-    if (::poll(ready, 2, -1) < 0 && errno != EINTR) return;
-    if (ready[1].revents != 0) return;
-    if (ready[0].revents == 0) continue;
-    auto accepted = listener_.accept();
-    // Out of descriptors: the connection waits in the backlog; do not spin on it.
-    if (!accepted.has_value()) ::poll(&ready[1], 1, 50);
-    if (!accepted.has_value() || !*accepted) continue;
-    os::UniqueFd connection = std::move(**accepted);
+  while (auto accepted = listener_.acceptUntil(wake_.get())) {
+    os::UniqueFd connection = std::move(*accepted);
     const auto peer = os::peerCredentials(connection.get());
     if (!peer.has_value() || (peer->uid != 0 && peer->uid != ::geteuid())) continue;
     {

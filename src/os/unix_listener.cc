@@ -2,9 +2,14 @@
 
 #include "src/os/unix_socket.h"
 
+#include <array>
 #include <cerrno>
-#include <chrono>
+#include <ctime>
+#include <filesystem>
+#include <system_error>
 
+#include <poll.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -13,9 +18,17 @@
 namespace railhead::os {
 namespace {
 
-constexpr std::chrono::milliseconds kProbe{100};
-constexpr int kDrafts = 64;
 constexpr int kRounds = 4;  // against others who make and remove files here
+constexpr int kAcceptPauseMs = 50;
+
+// Names of drafts, beginning with a dot: those who watch the folder pass over them. Random rather
+// than from process ids, which agents in two containers may share.
+constexpr std::string_view kDraftPrefix = ".new";
+constexpr std::size_t kDraftSuffix = 4;
+constexpr int kDrafts = 64;  // tries to find a free one
+// A draft lives for microseconds. Should a process be stopped in the middle for so long, it finds
+// its draft gone and makes another.
+constexpr std::time_t kDraftIsStaleAfter = 60;  // seconds
 
 // A socket that listens under a name for the moment; the name is removed in the end.
 struct Draft {
@@ -32,14 +45,6 @@ struct Draft {
   }
 };
 
-// Whether a process is behind the socket. Only a refusal tells that there is none.
-bool isAlive(const std::string& path) {
-  const auto probe = connectUnix(path, std::chrono::steady_clock::now() + kProbe);
-  if (probe.has_value()) return true;
-  const int reason = probe.error().errnoValue;
-  return reason != ECONNREFUSED && reason != ENOENT;
-}
-
 // Sees to it that nothing stands at `path` that must not be replaced.
 Result<void> makeWay(const std::string& path, bool displace) {
   struct stat info {};
@@ -52,7 +57,7 @@ Result<void> makeWay(const std::string& path, bool displace) {
                  "remove it, or choose another path");
   }
   if (displace) return {};
-  if (isAlive(path)) {
+  if (isListening(path)) {
     return Error(ErrorCode::kBusy, "another process listens on " + path, "end that process first");
   }
   struct stat now {};
@@ -63,15 +68,44 @@ Result<void> makeWay(const std::string& path, bool displace) {
   return {};
 }
 
-// In the folder of `path`, beginning with a dot: those who watch the folder pass over it.
+std::string folderOf(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
+
+std::string draftName() {
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz234567";
+  std::array<unsigned char, kDraftSuffix> random{};
+  static_cast<void>(::getrandom(random.data(), random.size(), 0));
+  std::string name(kDraftPrefix);
+  for (const unsigned char byte : random) name += kLetters[byte % kLetters.size()];
+  return name;
+}
+
+// Drafts of processes that were killed before they could put them in place.
+void removeStaleDrafts(const std::string& path) {
+  namespace fs = std::filesystem;
+  const std::string folder = folderOf(path);
+  std::error_code failed;
+  for (fs::directory_iterator each(folder.empty() ? "." : folder, failed), end;
+       !failed && each != end; each.increment(failed)) {
+    const std::string name = each->path().filename().string();
+    if (name.size() != kDraftPrefix.size() + kDraftSuffix || !name.starts_with(kDraftPrefix))
+      continue;
+    struct stat info {};
+    const std::string draft = folder + name;
+    const bool stale = ::lstat(draft.c_str(), &info) == 0 && S_ISSOCK(info.st_mode) &&
+                       info.st_mtime + kDraftIsStaleAfter < std::time(nullptr);
+    if (stale && !isListening(draft)) ::unlink(draft.c_str());
+  }
+}
+
+// In the folder of `path`.
 Result<Draft> makeDraft(const std::string& path, int backlog) {
-  const std::string folder = path.substr(0, path.rfind('/') + 1);
+  const std::string folder = folderOf(path);
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return Error::fromErrno(errno, "make a unix socket");
   int bound = -1;
   std::string name;
   for (int i = 0; i < kDrafts && bound != 0; ++i) {
-    name = folder + ".new" + std::to_string(i);
+    name = folder + draftName();
     RAILHEAD_TRY_ASSIGN(const sockaddr_un address, unixAddress(name));
     bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
     if (bound != 0 && errno != EADDRINUSE) break;
@@ -85,8 +119,11 @@ Result<Draft> makeDraft(const std::string& path, int backlog) {
 }
 
 // The name appears in one step: rename() takes it from whoever has it, link() only if it is free.
-int putInPlace(const std::string& draft, const std::string& path, bool displace) {
-  return displace ? ::rename(draft.c_str(), path.c_str()) : ::link(draft.c_str(), path.c_str());
+bool putInPlace(Draft& draft, const std::string& path, bool displace) {
+  if (!displace) return ::link(draft.path.c_str(), path.c_str()) == 0;
+  if (::rename(draft.path.c_str(), path.c_str()) != 0) return false;
+  draft.path.clear();  // no longer ours to remove: another may have it by now
+  return true;
 }
 
 }  // namespace
@@ -103,13 +140,14 @@ UnixListener& UnixListener::operator=(UnixListener&& other) noexcept {
 
 Result<UnixListener> UnixListener::open(const std::string& path, ListenOptions options) {
   RAILHEAD_TRY(unixAddress(path));
+  removeStaleDrafts(path);
   int reason = 0;
   for (int round = 0; round < kRounds; ++round) {
     RAILHEAD_TRY(makeWay(path, options.displace));
     auto draft = makeDraft(path, options.backlog);
     struct stat info {};
     if (draft.has_value() && ::lstat(draft->path.c_str(), &info) == 0 &&
-        putInPlace(draft->path, path, options.displace) == 0) {
+        putInPlace(*draft, path, options.displace)) {
       UnixListener listener;
       listener.path_ = path;
       listener.fd_ = std::move(draft->fd);
@@ -140,6 +178,24 @@ Result<std::optional<UniqueFd>> UnixListener::accept() const {
   // ECONNABORTED and EINTR: that one is gone, poll tells of the next.
   if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR) return std::optional<UniqueFd>();
   return Error::fromErrno(errno, "accept on " + path_);
+}
+
+std::optional<UniqueFd> UnixListener::acceptUntil(int stop) const {
+  for (;;) {
+    std::array<pollfd, 2> ready{{{fd_.get(), POLLIN, 0}, {stop, POLLIN, 0}}};
+    if (::poll(ready.data(), ready.size(), -1) < 0) {
+      if (errno == EINTR) continue;
+      return std::nullopt;
+    }
+    if (ready[1].revents != 0) return std::nullopt;
+    auto connection = accept();
+    // It waits in the backlog; do not spin on it.
+    if (!connection.has_value()) {
+      ::poll(&ready[1], 1, kAcceptPauseMs);
+    } else if (*connection) {
+      return std::move(*connection);
+    }
+  }
 }
 
 void UnixListener::close() {

@@ -3,6 +3,7 @@
 #include "src/os/unix_socket.h"
 
 #include <atomic>
+#include <barrier>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
@@ -13,7 +14,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace railhead::os {
 namespace {
@@ -145,6 +148,70 @@ TEST_F(UnixListenerTest, AMovedListenerIsTheSameOne) {
   EXPECT_TRUE(second.isInPlace());
   second = UnixListener();
   EXPECT_TRUE(files().empty());
+}
+
+// As an agent opens the sockets of all its resources in kubelet's folder.
+TEST_F(UnixListenerTest, ThreadsOpenTheirNamesInOneFolderAtOnce) {
+  constexpr int kNames = 16;
+  for (int round = 0; round < 20; ++round) {
+    std::vector<Result<UnixListener>> opened(kNames);
+    std::barrier together(kNames);
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < kNames; ++i) {
+      threads.emplace_back([&, i] {
+        together.arrive_and_wait();
+        opened[i] = UnixListener::open(directory_ + "/" + std::to_string(i) + ".sock",
+                                       {.displace = i % 2 == 0});
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    for (const auto& listener : opened) {
+      ASSERT_TRUE(listener.has_value()) << listener.error().describe();
+      EXPECT_TRUE(listener->isInPlace()) << listener->path();
+      ASSERT_TRUE(connectUnix(listener->path(), in(1000)).has_value()) << listener->path();
+      const auto peer = listener->accept();
+      EXPECT_TRUE(peer.has_value() && peer->has_value()) << "who listens on " << listener->path();
+    }
+    EXPECT_EQ(files().size(), kNames);
+  }
+}
+
+TEST_F(UnixListenerTest, RemovesTheDraftsOfDeadProcesses) {
+  const auto age = [&](const std::string& name) {
+    std::filesystem::last_write_time(
+        directory_ + "/" + name,
+        std::filesystem::file_time_type::clock::now() - std::chrono::hours(1));
+  };
+  for (const char* name : {"/.newdead", "/.newmade", "/.newmuch"}) {
+    leaveBehind();
+    std::filesystem::rename(path_, directory_ + name);
+  }
+  age(".newdead");
+  age(".newmuch");
+  std::ofstream(directory_ + "/.newfile") << "precious";
+  age(".newfile");
+  const UnixListener living = *UnixListener::open(directory_ + "/.newlive");
+  age(".newlive");
+  const UnixListener listener = listen();
+  EXPECT_EQ(files(), (std::set<std::string>{"s.sock", ".newmade", ".newfile", ".newlive"}));
+}
+
+TEST_F(UnixListenerTest, WaitsForAConnectionUntilItIsToldToStop) {
+  const UnixListener listener = listen();
+  const UniqueFd stop(eventfd(0, EFD_CLOEXEC));
+  int served = 0;
+  std::thread server([&] {
+    while (listener.acceptUntil(stop.get())) ++served;
+  });
+  for (int i = 0; i < 3; ++i) {
+    const auto peer = connectUnix(path_, in(1000));
+    ASSERT_TRUE(peer.has_value());
+    char none = 0;
+    EXPECT_EQ(read(peer->get(), &none, 1), 0);  // it was taken and closed
+  }
+  eventfd_write(stop.get(), 1);
+  server.join();
+  EXPECT_EQ(served, 3);
 }
 
 // From the first listener on there is no moment at which a connection is refused, however often the

@@ -96,6 +96,14 @@ Result<UniqueFd> connectUnix(const std::string& path, Deadline deadline) {
   return fd;
 }
 
+bool isListening(const std::string& path) {
+  constexpr std::chrono::milliseconds kProbe{100};
+  const auto probe = connectUnix(path, std::chrono::steady_clock::now() + kProbe);
+  if (probe.has_value()) return true;
+  const int reason = probe.error().errnoValue;
+  return reason != ECONNREFUSED && reason != ENOENT;
+}
+
 Result<void> sendFrame(int fd, std::string_view payload, Deadline deadline) {
   const auto size = static_cast<std::uint32_t>(payload.size());
   std::string frame(4, '\0');

@@ -21,6 +21,9 @@ inline constexpr std::size_t kMaxUnixPath = 107;  // bytes: sun_path less its te
 Result<sockaddr_un> unixAddress(const std::string& path);  // kInvalidArgument: empty or longer
 
 Result<UniqueFd> connectUnix(const std::string& path, Deadline deadline);
+// Whether a process is behind the socket at `path`; asks for at most 100 ms. Only a refusal, or no
+// file, tells that there is none: a full backlog is a living process, too.
+bool isListening(const std::string& path);
 
 // Frames: 4-byte little-endian length, then that many bytes; at most `maxBytes`.
 Result<void> sendFrame(int fd, std::string_view payload, Deadline deadline);

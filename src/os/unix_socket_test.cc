@@ -68,5 +68,16 @@ TEST_F(UnixSocketTest, RefusesALongPathAndReportsAMissingPeer) {
   EXPECT_EQ(connectUnix(directory_ + "/none", in(1000)).error().code, ErrorCode::kNotFound);
 }
 
+TEST_F(UnixSocketTest, TellsALivingSocketFromADeadOne) {
+  const std::string path = directory_ + "/s";
+  EXPECT_FALSE(isListening(path));
+  auto listener = UnixListener::open(path);
+  ASSERT_TRUE(listener.has_value());
+  EXPECT_TRUE(isListening(path));
+  std::filesystem::rename(path, directory_ + "/kept");
+  listener->close();
+  EXPECT_FALSE(isListening(directory_ + "/kept"));
+}
+
 }  // namespace
 }  // namespace railhead::os
