@@ -3,7 +3,9 @@
 #include "src/os/unix_listener.h"
 #include "tests/support/plugin_fixture.h"
 
+#include <ctime>
 #include <filesystem>
+#include <fstream>
 #include <mutex>
 #include <thread>
 
@@ -155,6 +157,43 @@ TEST_F(DevicePluginRestartTest, TakesOverASocketLeftBehind) {
   auto server = startServer(1);
   startKubelet();
   EXPECT_TRUE(kubeletSees(1));
+}
+
+// The processor time of this process, of all its threads.
+std::chrono::nanoseconds processorTime() {
+  timespec used{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
+
+TEST_F(DevicePluginRestartTest, RestsWhileItsSocketCannotBeMadeAgain) {
+  startKubelet();
+  auto server = startServer(2);
+  ASSERT_TRUE(kubeletSees(2));
+  const std::string socket = rig_->pluginsFolder() + "/railhead.sock";
+  const std::string file = rig_->pluginsFolder() + "/file";
+  std::ofstream(file) << "no socket";
+  std::filesystem::rename(file, socket);  // in one step: an empty place would be taken at once
+  ASSERT_TRUE(server->waitFor(
+      [](const PluginState& state) {
+        return state.phase == PluginPhase::kWaiting &&
+               state.detail.find("is no socket") != std::string::npos;
+      },
+      in(seconds(5))));
+  const auto before = processorTime();
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_FALSE(comesTo(*server, PluginPhase::kRegistered, seconds(1)));
+  // Milliseconds; a thread that goes round and round takes all that it gets.
+  EXPECT_LT(processorTime() - before, (std::chrono::steady_clock::now() - start) / 10);
+  EXPECT_TRUE(std::filesystem::is_regular_file(socket));
+  const auto registrations = server->state().registrations;
+  std::filesystem::remove(socket);
+  EXPECT_TRUE(server->waitFor(
+      [&](const PluginState& state) {
+        return state.phase == PluginPhase::kRegistered && state.registrations > registrations;
+      },
+      in(seconds(5))));
+  EXPECT_TRUE(kubeletSees(2));
 }
 
 TEST_F(DevicePluginRestartTest, StartsAndStopsAtAnyMoment) {

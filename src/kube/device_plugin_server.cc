@@ -157,6 +157,7 @@ class DevicePluginServer::Keeper {
 
  private:
   void run();
+  bool isReachable();
   bool ensureWatch();
   bool ensureSocket();
   void registerIfDue();
@@ -184,6 +185,7 @@ class DevicePluginServer::Keeper {
   const std::string socketPath_;
   os::UnixListener socket_;
   bool everListened_ = false;
+  SteadyClock::time_point reachAgain_{};   // no folder or no socket: not tried before this
   SteadyClock::time_point acceptAgain_{};  // descriptors ran out: not before this
 
   mutable std::mutex mutex_;
@@ -249,8 +251,18 @@ void DevicePluginServer::Keeper::stop() {
 
 void DevicePluginServer::Keeper::run() {
   do {
-    if (ensureWatch() && ensureSocket()) registerIfDue();
+    if (isReachable()) registerIfDue();
   } while (waitForEvents());
+}
+
+// Makes it so, but fails once a second at most: each attempt leaves traces in the folder, too, and
+// must not set off the next.
+bool DevicePluginServer::Keeper::isReachable() {
+  if (watch_ && socket_.isInPlace()) return true;
+  if (SteadyClock::now() < reachAgain_) return false;
+  if (ensureWatch() && ensureSocket()) return true;
+  reachAgain_ = SteadyClock::now() + kLookAround;
+  return false;
 }
 
 bool DevicePluginServer::Keeper::ensureWatch() {
@@ -270,6 +282,7 @@ bool DevicePluginServer::Keeper::ensureSocket() {
   // At our start the newest wins, as it does with kubelet: the other may be on its way out.
   auto listening = os::UnixListener::open(socketPath_, {.displace = !everListened_, .backlog = 16});
   if (!listening.has_value()) {
+    socket_.close();  // nobody finds it any more
     const bool taken = listening.error().code == ErrorCode::kBusy;
     standBack(taken ? PluginPhase::kDisplaced : PluginPhase::kWaiting,
               listening.error().describe());
@@ -314,10 +327,12 @@ std::chrono::milliseconds DevicePluginServer::Keeper::timeToNextDuty() const {
     next = std::min(next, unwatchedSince_ + options_.unwatchedGrace);
   }
   if (acceptAgain_ > SteadyClock::now()) next = std::min(next, acceptAgain_);
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - SteadyClock::now());
-  // Without a folder or a socket an attempt that is due cannot be made: no spinning meanwhile.
-  const auto least = watch_ && socket_.fd() >= 0 ? std::chrono::milliseconds(0) : kLookAround;
-  return std::max(left, least);
+  const auto now = SteadyClock::now();
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - now);
+  const auto untilReach = std::chrono::ceil<std::chrono::milliseconds>(reachAgain_ - now);
+  // Without a folder or a socket a registration that is due cannot be made: no spinning meanwhile.
+  const bool reachable = watch_ && socket_.fd() >= 0;
+  return std::max(reachable ? left : untilReach, std::chrono::milliseconds(0));
 }
 
 bool DevicePluginServer::Keeper::waitForEvents() {
@@ -353,8 +368,12 @@ void DevicePluginServer::Keeper::followFolder() {
   const auto changes = watch_->drain();
   if (changes.folderGone) {
     watch_.reset();
+    reachAgain_ = {};
     return;
   }
+  const bool ours =
+      changes.appeared.contains(options_.socket) || changes.vanished.contains(options_.socket);
+  if (ours || changes.missedSome || changes.appeared.contains(os::kKubeletSocket)) reachAgain_ = {};
   if (changes.appeared.contains(os::kKubeletSocket) || changes.missedSome) {
     registerSoon("kubelet started");
   } else if (changes.vanished.contains(os::kKubeletSocket)) {
