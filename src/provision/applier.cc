@@ -39,6 +39,7 @@ netlink::VfChange vfChangeOf(const Step& step) {
 }  // namespace
 
 Result<void> Applier::runUntilRebind(const PfPlan& plan) {
+  RAILHEAD_TRY(mayGoOn(seams_).addContext(plan.name));
   RAILHEAD_TRY(stillFree(plan));
   Result<void> outcome;
   for (const Step& step : plan.steps) {
@@ -86,6 +87,7 @@ Result<void> Applier::stillFree(const PfPlan& plan) {
 
 Result<void> Applier::run(const Step& step) {
   if (isWaived(step)) return {};
+  RAILHEAD_TRY(mayGoOn(seams_).addContext(step.describe()));
   if (progress_) progress_(step);
   RAILHEAD_TRY(carryOut(step).addContext(step.describe()));
   if (step.changesNode() && !isWaived(step)) report_.changes.push_back(step.describe());
@@ -220,6 +222,7 @@ Result<netlink::Link> Applier::vfLink(const PciAddress& vf, std::chrono::millise
                        std::to_string(deadline.count()) + " ms",
                    "look for the driver's reason in the kernel log (dmesg)");
     }
+    RAILHEAD_TRY(mayGoOn(seams_));
     seams_.clock.sleepFor(limits_.pollInterval);
   }
 }

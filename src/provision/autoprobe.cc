@@ -12,7 +12,8 @@ Result<std::optional<bool>> Autoprobe::before() {
   auto value = files_.readUnsigned(record_);
   if (value.has_value()) return std::optional<bool>(*value != 0);
   if (value.error().code == ErrorCode::kNotFound) return std::optional<bool>();
-  return std::move(value).error();
+  return std::move(value).error().withRemedy(
+      "write into it the value that sriov_drivers_autoprobe had before, 0 or 1, or remove it");
 }
 
 Result<void> Autoprobe::set(bool on) {

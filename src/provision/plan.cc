@@ -86,6 +86,11 @@ class PfPlanner {
   void run() {
     plan_.pf = pf_.pci;
     plan_.name = pf_.netdev;
+    if (settings_ != nullptr && settings_->unreadable) {
+      plan_.refused = settings_->unreadable;
+      plan_.refused->addContext(label(pf_));
+      return;
+    }
     const int present = std::max(pf_.numVfs, static_cast<int>(pf_.vfs.size()));
     if (goal_.vfs == 0 && present == 0) {
       restoreAutoprobe(pf_.autoprobe);

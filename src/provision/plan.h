@@ -27,6 +27,7 @@ struct PfSettings {
   Mac permanentMac;                      // zero: unknown
   std::optional<bool> autoprobeBefore;   // an earlier apply() changed it from this and was killed
   std::vector<netlink::VfSettings> vfs;  // empty: the driver has no settings per VF
+  std::optional<Error> unreadable;       // what of it is not known, or stuck: the PF is refused
 };
 
 struct Observation {

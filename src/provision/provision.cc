@@ -80,6 +80,11 @@ class Application {
 
 }  // namespace
 
+Result<void> mayGoOn(const Seams& seams) {
+  if (!seams.stop || !seams.stop()) return {};
+  return Error(ErrorCode::kUnavailable, "told to stop", "apply again: that goes on from here");
+}
+
 Result<void> ApplyReport::outcome() const {
   if (failures.empty()) return {};
   Error first = failures.front().error;
@@ -99,9 +104,16 @@ Result<Observation> Provisioner::observe() {
     if (!link.has_value()) continue;  // gone or renamed since: the plan says what it lacks
     PfSettings& settings = observed.settings[pf.pci];
     settings.permanentMac = link->permanentMac;
-    RAILHEAD_TRY_ASSIGN(settings.autoprobeBefore,
-                        Autoprobe(seams_.files, seams_.paths, pf.pci).before());
-    RAILHEAD_TRY_ASSIGN(settings.vfs, links->vfs(link->index));
+    auto before = Autoprobe(seams_.files, seams_.paths, pf.pci).before();
+    auto vfs = links->vfs(link->index);
+    if (!before.has_value()) {
+      settings.unreadable = std::move(before).error();
+    } else if (!vfs.has_value()) {
+      settings.unreadable = std::move(vfs).error();
+    } else {
+      settings.autoprobeBefore = *before;
+      settings.vfs = std::move(*vfs);
+    }
   }
   auto holders = seams_.holders.holders();
   if (holders.has_value()) {
@@ -121,6 +133,7 @@ Result<Observation> Provisioner::settled(const Goal& goal) {
       return netdevIsMissing(*entry.pf, observed);
     });
     if (!missing || seams_.clock.now() >= end) return observed;
+    RAILHEAD_TRY(mayGoOn(seams_).addContext("wait for the netdevs of drivers at work"));
     seams_.clock.sleepFor(limits_.settleInterval);
   }
 }
@@ -141,7 +154,8 @@ Result<ApplyReport> Provisioner::apply(const Goal& goal, const Progress& progres
     const auto settings = observed.settings.find(pf.pci);
     if (settings != observed.settings.end() && pf.autoprobe &&
         settings->second.autoprobeBefore == pf.autoprobe) {
-      RAILHEAD_TRY(Autoprobe(seams_.files, seams_.paths, pf.pci).restore());
+      auto restored = Autoprobe(seams_.files, seams_.paths, pf.pci).restore();
+      if (!restored.has_value()) settings->second.unreadable = std::move(restored).error();
     }
   }
   ApplyReport report;

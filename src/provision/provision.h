@@ -38,7 +38,12 @@ struct Seams {
   netlink::NetlinkOpener& netlink;
   os::Clock& clock;
   VfHolders& holders;
+  // Once it says true, no step begins and no wait goes on: apply() ends after the write under way,
+  // within pollInterval or settleInterval. Asked from the thread that applies; never by default.
+  std::function<bool()> stop = {};
 };
+// kUnavailable once the stop was called for.
+Result<void> mayGoOn(const Seams& seams);
 
 struct Limits {
   // For the netdevs of VFs that got their driver from us.
@@ -83,7 +88,9 @@ class Provisioner {
 
   // An Error means that the goal is wrong or matches nothing, or that the node cannot be read; with
   // "read back" in front of its message steps were done before that, else nothing was written. What
-  // went wrong on single PFs is in the report.
+  // went wrong on single PFs is in the report. Told to stop, it reports each PF that is not at its
+  // goal as failed, with kUnavailable, or is that Error when nothing was done yet; what was begun
+  // is left as a killed process leaves it, but for sriov_drivers_autoprobe, which is put back.
   Result<ApplyReport> apply(const Goal& goal, const Progress& progress = {});
 
  private:

@@ -239,5 +239,75 @@ TEST_P(ProvisionFaultTest, TakesThreeSecondsAtMostForNetdevsOfStrangers) {
   EXPECT_THAT(report.untouched, ElementsAre(HasSubstr("VF 2 is held by an unknown namespace")));
 }
 
+TEST_P(ProvisionFaultTest, EndsAWaitWhenItIsToldToStop) {
+  bench_.kernel.failVfDriver(true);
+  const auto stopAt = bench_.clock.now() + std::chrono::seconds(5);
+  const auto stop = [&] { return bench_.clock.now() >= stopAt; };
+  const auto report = bench_.provisioner(nullptr, stop).apply(goal_);
+  ASSERT_TRUE(report.has_value()) << report.error().describe();
+  EXPECT_GE(report->seconds, 5);
+  EXPECT_LT(report->seconds, 6);
+  ASSERT_THAT(report->failures, SizeIs(2));
+  for (const PfFailure& failure : report->failures) {
+    EXPECT_EQ(failure.error.code, ErrorCode::kUnavailable);
+    EXPECT_THAT(failure.error.message, testing::StartsWith(failure.name));
+    EXPECT_THAT(failure.error.message, HasSubstr("told to stop"));
+  }
+  // And one that is told before drivers at work from before are done writes nothing.
+  bench_.kernel.revive();
+  const auto settling = bench_.provisioner(nullptr, stop).apply(goal_);
+  ASSERT_FALSE(settling.has_value());
+  EXPECT_EQ(settling.error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(bench_.kernel.operations(), 0);
+  bench_.kernel.failVfDriver(false);
+  bench_.apply(goal_);
+  expectAsWanted(bench_, 4);
+}
+
+TEST_P(ProvisionFaultTest, StoppedAtAnyPointItCompletesNextTime) {
+  goal_.pfs[0].vfs = 2;
+  Bench clean(GetParam());
+  clean.apply(goal_);
+  for (int n = 0;; ++n) {
+    Bench bench(GetParam());
+    int looks = 0;
+    const auto report = bench.provisioner(nullptr, [&] { return looks++ >= n; }).apply(goal_);
+    ASSERT_TRUE(report.has_value()) << report.error().describe();
+    if (n == 0) {
+      EXPECT_EQ(bench.kernel.operations(), 0);
+    }
+    for (const char* netdev : {"enp1s0f0np0", "enP2p1s0f0np0"}) {
+      const std::string pf = bench.kernel.link(netdev)->pci;
+      const std::string file = bench.kernel.paths().pciDevice(pf) + "/sriov_drivers_autoprobe";
+      EXPECT_EQ(*bench.kernel.files().readTrimmed(file), "1") << "stopped at look " << n;
+    }
+    bench.apply(goal_);
+    EXPECT_EQ(bench.kernel.snapshot(), clean.kernel.snapshot()) << "stopped at look " << n;
+    if (report->ok()) break;
+  }
+}
+
+TEST_P(ProvisionFaultTest, ARecordThatCannotBeReadFailsItsPfAlone) {
+  const auto pf = *PciAddress::parse(bench_.kernel.link("enp1s0f0np0")->pci);
+  const std::string record = bench_.kernel.paths().state + "/autoprobe-" + pf.toString();
+  ASSERT_TRUE(bench_.kernel.files().makeDirectories(bench_.kernel.paths().state).has_value());
+  ASSERT_TRUE(bench_.kernel.files().replaceFile(record, "perhaps").has_value());
+  const auto report = bench_.provisioner().apply(goal_);
+  ASSERT_TRUE(report.has_value()) << report.error().describe();
+  ASSERT_THAT(report->failures, SizeIs(1));
+  const PfFailure& failure = report->failures[0];
+  EXPECT_EQ(failure.pf, pf);
+  EXPECT_EQ(failure.error.code, ErrorCode::kCorrupt);
+  EXPECT_THAT(failure.error.message, testing::StartsWith("enp1s0f0np0 ("));
+  EXPECT_THAT(failure.error.message, HasSubstr(record + " holds 'perhaps'"));
+  EXPECT_THAT(failure.error.remedy, HasSubstr("remove it"));
+  EXPECT_FALSE(bench_.kernel.link("enp1s0f0np0v0").has_value());
+  EXPECT_TRUE(bench_.kernel.link("enP2p1s0f0np0v3").has_value());
+  EXPECT_THAT(bench_.provisioner().plan(goal_)->lines(), Contains(HasSubstr("perhaps")));
+  ASSERT_TRUE(bench_.kernel.files().remove(record).has_value());
+  bench_.apply(goal_);
+  expectAsWanted(bench_, 4);
+}
+
 }  // namespace
 }  // namespace railhead::provision

@@ -6,6 +6,7 @@
 #include "tests/support/fake_kernel.h"
 #include "tests/support/manual_clock.h"
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -97,9 +98,9 @@ struct Bench {
     }
     kernel.addNetns("pod");
   }
-  Provisioner provisioner(os::Clock* other = nullptr) {
+  Provisioner provisioner(os::Clock* other = nullptr, std::function<bool()> stop = {}) {
     os::Clock& used = other != nullptr ? *other : clock;
-    return Provisioner({kernel.files(), kernel.paths(), kernel, used, holders});
+    return Provisioner({kernel.files(), kernel.paths(), kernel, used, holders, std::move(stop)});
   }
   // What must not fail.
   ApplyReport apply(const Goal& goal) {
