@@ -57,7 +57,8 @@ std::vector<std::string> sharedNodes(os::Filesystem& files, const os::HostPaths&
 }
 
 GpuUnit wholeUnit(const gpu::Gpu& gpu, const os::HostPaths& paths) {
-  return {gpu.uuid, gpu.uuid, std::to_string(gpu.index), "", gpu.numaNode, gpuNodes(gpu, paths)};
+  return {gpu.uuid, gpu.uuid, std::to_string(gpu.index), "", gpu.numaNode, gpuNodes(gpu, paths),
+          ""};
 }
 
 // '+' (media extensions) is no character of a resource's name.
@@ -174,10 +175,21 @@ GpuOffer takeGpuInventory(const gpu::GpuInventory& inventory, const GpuResourceC
           config.mig == MigStrategy::kMixed ? migResource(config.name, mig.profile) : config.name;
       poolOf(offer.pools, resource)
           .units.push_back({mig.uuid, gpu.uuid, index, mig.profile, gpu.numaNode,
-                            migNodes(gpu, mig, capabilities, paths)});
+                            migNodes(gpu, mig, capabilities, paths), ""});
     }
   }
   return offer;
+}
+
+void withholdUnspecified(GpuOffer& offer, const std::map<std::string, std::string>& taken) {
+  for (auto& pool : offer.pools) {
+    for (auto& unit : pool.units) {
+      if (!unit.deviceNodes.empty() || taken.contains(unit.uuid)) continue;
+      unit.withheld = "no CDI specification names it, since its device nodes are not known";
+      offer.problems.push_back((unit.profile.empty() ? "GPU " : "MIG device ") + unit.uuid + ": " +
+                               unit.withheld);
+    }
+  }
 }
 
 CdiSpec gpuCdiSpec(const GpuOffer& offer, const std::map<std::string, std::string>& taken) {

@@ -36,6 +36,7 @@ struct GpuUnit {
   std::string profile;  // of a MIG device: "1g.10gb"
   std::optional<int> numaNode;
   std::vector<std::string> deviceNodes;  // its own ones; empty when the driver does not say
+  std::string withheld;                  // why it cannot be handed out; empty: it can
 };
 
 struct GpuPool {
@@ -61,6 +62,10 @@ struct GpuOffer {
 // <domain>/mig-<profile>. Reads which device nodes there are, from /dev and /proc.
 GpuOffer takeGpuInventory(const gpu::GpuInventory& inventory, const GpuResourceConfig& config,
                           os::Filesystem& files, const os::HostPaths& paths);
+
+// With CDI names: withholds the units whose device nodes are unknown, for no specification of ours
+// can name them, unless one of another program (`taken`, by name) does.
+void withholdUnspecified(GpuOffer& offer, const std::map<std::string, std::string>& taken);
 
 // The kind under which runtimes know NVIDIA's devices; also that of nvidia-ctk's specification.
 inline constexpr const char* kGpuCdiKind = "nvidia.com/gpu";

@@ -43,7 +43,7 @@ std::string GpuResource::reasonOf(const GpuUnit& unit) const {
   for (const auto& uuid : {unit.uuid, unit.gpu}) {
     if (const auto found = unhealthy_.find(uuid); found != unhealthy_.end()) return found->second;
   }
-  return {};
+  return unit.withheld;
 }
 
 std::vector<GpuUnit> GpuResource::units() const {
@@ -91,6 +91,9 @@ Result<kube::AllocateAnswer> GpuResource::allocate(const std::vector<std::string
                                              " is not one of the " + std::to_string(units_.size()) +
                                              " GPUs or MIG devices of this node");
     }
+    if (!unit->withheld.empty())
+      return Error(ErrorCode::kUnavailable,
+                   resource_ + ": device " + railhead::quoted(id) + ": " + unit->withheld);
     if (std::find(uuids.begin(), uuids.end(), unit->uuid) != uuids.end()) continue;
     uuids.push_back(unit->uuid);
     nodes.insert(unit->deviceNodes.begin(), unit->deviceNodes.end());

@@ -226,6 +226,27 @@ TEST(GpuResourceTest, AGb10IsHandedOutAlthoughItTellsNoMemory) {
   EXPECT_TRUE(resource->allocate({devices[0].id}).has_value());
 }
 
+TEST(GpuCdi, WhatNoSpecificationNamesIsWithheld) {
+  GpuResourceConfig config;
+  config.strategy = GpuListStrategy::kCdi;
+  Machine machine("h100-eight");
+  auto inventory = machine.inventory();
+  inventory.gpus[1].minor.reset();
+  inventory.gpus[2].minor.reset();
+  auto offer = takeGpuInventory(inventory, config, machine.files, machine.paths);
+  withholdUnspecified(offer, {{kGpu + "2", "/etc/cdi/nvidia.yaml"}});
+  ASSERT_EQ(offer.problems.size(), 1U);
+  EXPECT_THAT(offer.problems[0], HasSubstr("GPU " + kGpu + "1: no CDI specification names it"));
+  const auto resource = resourceOf(offer, config);
+  const auto devices = resource->devices();
+  EXPECT_TRUE(devices[0].healthy && devices[2].healthy);
+  EXPECT_FALSE(devices[1].healthy);
+  EXPECT_TRUE(resource->allocate(gpus("02")).has_value());
+  const auto refused = resource->allocate(gpus("01"));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_THAT(refused.error().message, HasSubstr(kGpu + "1"));
+}
+
 TEST(GpuCdi, NamesGpusUnlessAnotherProgramDoes) {
   GpuResourceConfig config;
   config.strategy = GpuListStrategy::kCdi;

@@ -14,9 +14,13 @@
 #include <mutex>
 #include <thread>
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <nlohmann/json.hpp>
+#include <poll.h>
+#include <sys/socket.h>
 
 namespace railhead::agent {
 namespace {
@@ -92,6 +96,27 @@ TEST_F(AgentTest, ProvisionsOffersAndTellsItsState) {
   EXPECT_THAT(kernel_->log(), testing::IsEmpty());
 }
 
+// The whole answer of the agent on this port of the loopback; "" when there is none.
+std::string httpGet(std::uint16_t port, const std::string& path) {
+  const os::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in in{};
+  in.sin_family = AF_INET;
+  in.sin_port = htons(port);
+  in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&in), sizeof in) != 0) return {};
+  const std::string request = "GET " + path + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+  if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return {};
+  std::string heard;
+  char buffer[65536];
+  pollfd ready{fd.get(), POLLIN, 0};
+  while (::poll(&ready, 1, 20'000) > 0) {
+    const ssize_t count = ::recv(fd.get(), buffer, sizeof buffer, 0);
+    if (count <= 0) break;
+    heard.append(buffer, static_cast<std::size_t>(count));
+  }
+  return heard;
+}
+
 TEST_F(AgentTest, AnswersItsWatchersUntilItStops) {
   auto config = parseConfig("version: 1\nresources: [{name: nvidia.com/cx7_qsfp}]\n", "f");
   ASSERT_TRUE(config.has_value());
@@ -108,6 +133,13 @@ TEST_F(AgentTest, AnswersItsWatchersUntilItStops) {
   const metrics::ListenAddress same{IpAddress::v4(0x7f000001), port};
   const auto nothing = [](std::string_view) { return metrics::HttpAnswer{}; };
   EXPECT_FALSE(metrics::HttpEndpoint::start(same, nothing).has_value());
+  EXPECT_THAT(httpGet(port, "/healthz"), testing::StartsWith("HTTP/1.1 200 "));
+  // No kubelet yet: alive, and not ready.
+  EXPECT_THAT(httpGet(port, "/readyz"), testing::StartsWith("HTTP/1.1 503 "));
+  const std::string metrics = httpGet(port, "/metrics");
+  EXPECT_THAT(metrics, testing::StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(metrics, HasSubstr("resource=\"nvidia.com/cx7_qsfp\""));
+  EXPECT_THAT(httpGet(port, "/other"), testing::StartsWith("HTTP/1.1 404 "));
 
   // A second agent's endpoint has no place; all else of it serves, and it says so.
   (*agent)->stop();

@@ -155,7 +155,8 @@ void GpuOffers::look() {
     run();
   } else {
     const std::lock_guard lock(mutex_);
-    if (offering_ == GpuOffering::kOffered) writeCdi();
+    // Another program's specification decides what can be handed out, too.
+    if (offering_ == GpuOffering::kOffered) publish();
   }
 }
 
@@ -217,6 +218,8 @@ void GpuOffers::takeIn(gpu::GpuInventory inventory) {
 
 void GpuOffers::publish() {
   offer_ = advertise::takeGpuInventory(inventory_, config_.resource, seams_.files, paths_);
+  if (config_.resource.strategy == advertise::GpuListStrategy::kCdi)
+    advertise::withholdUnspecified(offer_, seams_.cdi.foreignNames(advertise::kGpuCdiKind));
   std::string problems;
   for (const auto& line : offer_.problems) problems += (problems.empty() ? "" : "; ") + line;
   if (!problems.empty() && problems != detail_) seams_.log.warning("gpu", problems);

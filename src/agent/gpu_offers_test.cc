@@ -251,5 +251,18 @@ TEST_F(GpuOffersTest, KeepsCdiSpecificationAndLabelsFile) {
   EXPECT_FALSE(files_.exists(config.labelsFile));
 }
 
+TEST_F(GpuOffersTest, AMigDeviceThatNoCdiSpecificationNamesIsWithheldUntilOneDoes) {
+  GpusConfig config;
+  config.resource.strategy = advertise::GpuListStrategy::kCdi;
+  config.resource.mig = gpu::MigStrategy::kMixed;
+  start("mig-h100", config);  // and /proc has no mig-minors
+  ASSERT_TRUE(kubeletHas("nvidia.com/mig-3g.40gb", {"!" + kMig + "0"}));
+  EXPECT_THAT(offers_->status().detail, HasSubstr("MIG device " + kMig + "0: no CDI"));
+  files_.put(paths_.cdiStatic + "/nvidia.yaml",
+             "kind: nvidia.com/gpu\ndevices: [{name: " + kMig + "0}]\n");
+  offers_->look();
+  EXPECT_TRUE(kubeletHas("nvidia.com/mig-3g.40gb", {kMig + "0"}));
+}
+
 }  // namespace
 }  // namespace railhead::agent
