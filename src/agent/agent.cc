@@ -2,6 +2,7 @@
 
 #include "src/agent/gpu_offers.h"
 #include "src/agent/handover.h"
+#include "src/agent/node_keeper.h"
 #include "src/agent/node_view.h"
 #include "src/agent/observe/observer.h"
 #include "src/agent/offers.h"
@@ -11,28 +12,17 @@
 #include "src/attach/networks.h"
 #include "src/attach/server.h"
 #include "src/attach/sweeper.h"
-#include "src/discover/discover.h"
 #include "src/metrics/http_endpoint.h"
 #include "src/os/file_lock.h"
-#include "src/provision/provision.h"
 
-#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <utility>
 
 namespace railhead::agent {
 namespace {
-
-// The most VFs that a PF is meant to have: so many rail sets a cage can give.
-int setsPerCage(const provision::Goal& goal) {
-  int most = 0;
-  for (const auto& pf : goal.pfs) most = std::max(most, pf.vfs);
-  return most;
-}
 
 // What cannot change while pods and kubelet rely on it.
 Result<void> checkReloadable(const AgentConfig& before, const AgentConfig& after) {
@@ -92,9 +82,8 @@ class NodeAgent final : public Agent {
     {
       const std::lock_guard lock(configMutex_);
       config_ = std::make_shared<const AgentConfig>(std::move(config));
-      provisionDue_ = true;
     }
-    seams_.events.wake();
+    keeper_.configChanged();
     return {};
   }
 
@@ -126,26 +115,31 @@ class NodeAgent final : public Agent {
         return std::move(begun).error();
       }
     }
-    RAILHEAD_TRY(takeNode());
+    const auto ready = takeNode(handover.has_value());
+    if (!ready.has_value()) {
+      stopServing();  // the node is free before the older one hears that this one is gone
+      return ready;
+    }
     if (gpus_) gpus_->start();
     if (handover) {
       // The older one serves kubelet until this one knows what to say.
       if (gpus_) gpus_->awaitDriver(kDriverPatience);
+      seams_.log.info("agent", "ready to serve kubelet");
       handover->finish();
     }
-    if (config()->functions.rails) RAILHEAD_TRY(offers_.start());
     if (gpus_) gpus_->serve();
     RAILHEAD_TRY(serve());
     RAILHEAD_TRY_ASSIGN(handover_,
                         HandoverServer::start(paths_.handoverSocket(),
-                                              {[this] { return release(); }, [this] { takeBack(); },
+                                              {[this] { release(); }, [this] { return takeBack(); },
                                                [this] { leave(); }}));
     return {};
   }
 
   // What is wrong with one PF, or with the goal, is logged and tried again: pods that run here need
-  // the agent for their DEL, whatever else is missing.
-  Result<void> takeNode() {
+  // the agent for their DEL, whatever else is missing. `mustSee`: a node that cannot be read is an
+  // Error.
+  Result<void> takeNode(bool mustSee) {
     RAILHEAD_TRY_ASSIGN(nodeLock_, lockNode(seams_.files, paths_));
     attach::AttachConfig attach = config()->attach;
     attach.paths = paths_;
@@ -157,20 +151,32 @@ class NodeAgent final : public Agent {
       attacher_ = attacher;
     }
     holders_.setAttacher(attacher.get());
-    tellLook(look());
+    const auto looked = keeper_.look();
+    if (mustSee) RAILHEAD_TRY(looked);
+    nodeSeen_ = nodeSeen_ || looked.has_value();
     logSweep(
         attacher->recover());  // a half-done ADD of a killed agent must not look like a free VF
-    provisionNode();
-    tellLook(look());
+    keeper_.start();
+    // kubelet had better hear of all VFs at once; a driver that hangs keeps nobody waiting for
+    // long.
+    keeper_.awaitProvisioned(kProvisionPatience);
     return {};
   }
 
-  // Everything but kubelet.
+  // Once the node could be read: before that an empty list would be a lie. With serving_ held.
+  Result<void> offer() {
+    if (!nodeSeen_ || !config()->functions.rails || std::exchange(offering_, true)) return {};
+    return offers_.start();
+  }
+
   Result<void> serve() {
-    stopping_ = false;
+    const std::lock_guard serving(serving_);
+    serves_ = true;
+    RAILHEAD_TRY(offer());
     if (config()->functions.cni) {
       attach::CniServerConfig server;
       server.socketPath = paths_.cniSocket();
+      server.displace = true;  // the node is ours
       RAILHEAD_TRY_ASSIGN(
           cni_, attach::CniServer::start(
                     server, counts_.timed(attach::makeCniHandler(*attacher_, requestLog()))));
@@ -180,13 +186,24 @@ class NodeAgent final : public Agent {
     }
     RAILHEAD_TRY_ASSIGN(
         status_, StatusServer::start(paths_.statusSocket(), [this] { return statusJson(); }));
-    counts_.turned(std::chrono::steady_clock::now());
     serveMetrics();
-    keeper_ = std::thread([this] { keep(); });
     return {};
   }
 
-  // An address that is taken keeps nothing else from serving: tried again with every look.
+  // From the keeper's thread.
+  void looked(const Result<void>& look, const netlink::NodeNews& news) {
+    if (gpus_) gpus_->look();
+    const std::lock_guard serving(serving_);
+    nodeSeen_ = nodeSeen_ || look.has_value();
+    if (!serves_) return;
+    const auto offered = offer();
+    if (!offered.has_value()) seams_.log.error("advertise", offered.error());
+    serveMetrics();
+    if (sweeper_ && !news.empty()) sweeper_->wake();  // a VF may have come home by itself
+  }
+
+  // An address that is taken keeps nothing else from serving: tried again with every look. With
+  // serving_ held.
   void serveMetrics() {
     const auto listen = config()->metrics;
     if (!listen || endpoint_) return;
@@ -213,12 +230,12 @@ class NodeAgent final : public Agent {
             cni_ != nullptr};
   }
 
+  // Lets go of the node; kubelet is served on.
   void stopServing() {
-    stopping_ = true;
-    seams_.events.wake();
-    if (keeper_.joinable()) keeper_.join();
+    keeper_.stop();
+    const std::lock_guard serving(serving_);
+    serves_ = false;
     endpoint_.reset();
-    counts_.turned({});
     status_.reset();
     sweeper_.reset();
     if (cni_) cni_->stop();
@@ -231,17 +248,23 @@ class NodeAgent final : public Agent {
     nodeLock_.reset();
   }
 
-  Result<void> release() {
+  void release() {
     seams_.log.info("agent", "a newer agent asks for the node");
     stopServing();
-    return {};
   }
 
-  void takeBack() {
-    seams_.log.warning("agent", "the newer agent went away: taking the node back");
-    auto back = takeNode();
+  Result<void> takeBack() {
+    auto back = takeNode(false);
     if (back.has_value()) back = serve();
-    if (!back.has_value()) seams_.log.error("agent", back.error());
+    if (!back.has_value()) stopServing();
+    const std::string failed = back.has_value() ? "" : back.error().describe();
+    if (failed.empty()) {
+      seams_.log.warning("agent", "the newer agent went away: this one has the node again");
+    } else if (failed != takeBackFailure_) {
+      seams_.log.error("agent", "the newer agent said nothing in time, standing by: " + failed);
+    }
+    takeBackFailure_ = failed;
+    return back;
   }
 
   void stopOffering() {
@@ -261,106 +284,18 @@ class NodeAgent final : public Agent {
     };
   }
 
-  // Brings the VFs to the goal; what failed is due again after a pause that grows.
-  void provisionNode() {
-    const auto config = this->config();
-    if (!config->functions.provision || config->goal.pfs.empty()) return;
-    provision::Provisioner provisioner(
-        {seams_.files, paths_, seams_.netlink, seams_.clock, holders_});
-    const auto report = provisioner.apply(config->goal);
-    counts_.provisioned(report);
-    std::string failed;
-    if (!report.has_value()) {
-      failed = report.error().describe();
-    } else {
-      for (const auto& line : report->changes) seams_.log.info("provision", line);
-      for (const auto& failure : report->failures) failed += failure.error.describe() + "\n";
-      if (failed.empty() || failed != provisionFailure_) {
-        for (const auto& line : report->untouched) seams_.log.warning("provision", line);
-        for (const auto& line : report->warnings) seams_.log.warning("provision", line);
-        seams_.log.info("provision", std::to_string(report->changes.size()) + " changes, " +
-                                         std::to_string(report->failures.size()) + " PFs failed");
-      }
-    }
-    if (!failed.empty() && failed != provisionFailure_) seams_.log.error("provision", failed);
-    provisionFailure_ = failed;
-    retryPause_ = failed.empty() ? std::chrono::seconds(0)
-                                 : std::clamp(retryPause_ * 2, kFirstRetry, kLastRetry);
-    retryAt_ = seams_.clock.now() + retryPause_;
-  }
-
-  // Reads the node anew and tells kubelet when something is different.
-  Result<void> look() {
-    const auto config = this->config();
-    NodeSnapshot snapshot;
-    RAILHEAD_TRY_ASSIGN(snapshot.node, discover::discoverNode(seams_.files, paths_));
-    RAILHEAD_TRY_ASSIGN(snapshot.cages, discover::pairTwins(snapshot.node, config->twins));
-    snapshot.rails = discover::railSets(snapshot.node, snapshot.cages, setsPerCage(config->goal));
-    const auto told = offers_.update(snapshot.node, snapshot.rails.offered);
-    view_.replace(std::move(snapshot));
-    return told;
-  }
-
-  // An error that lasts is told once.
-  void tellLook(const Result<void>& looked) {
-    const std::string failed = looked.has_value() ? "" : looked.error().describe();
-    if (!failed.empty() && failed != lookFailure_) seams_.log.error("discover", failed);
-    lookFailure_ = failed;
-  }
-
   void logSweep(const attach::SweepReport& report) {
     counts_.swept(report);
     for (const auto& line : report.done) seams_.log.info("attach", line);
     for (const auto& failure : report.failed) seams_.log.error("attach", failure);
   }
 
-  // Looks when the kernel tells of a change, and now and then for what it does not tell.
-  void keep() {
-    bool lookAgain = false;  // the RDMA port's state follows the link's, and nothing tells of it
-    while (!stopping_) {
-      auto until = std::chrono::steady_clock::now() + (lookAgain ? kLookAgain : kLookInterval);
-      if (!provisionFailure_.empty()) {
-        until = std::min(until, std::chrono::steady_clock::now() + (retryAt_ - seams_.clock.now()));
-      }
-      const auto news = seams_.events.wait(until, kSettle);
-      if (stopping_) return;
-      lookAgain = !news.empty();
-      for (const auto& one : news.what) seams_.log.debug("discover", one);
-      const bool due = !provisionFailure_.empty() && seams_.clock.now() >= retryAt_;
-      if (due || takeProvisionDue() || bringsFunctions(news)) provisionNode();
-      tellLook(look());
-      if (gpus_) gpus_->look();
-      counts_.turned(std::chrono::steady_clock::now());
-      serveMetrics();
-      if (sweeper_ && !news.empty()) sweeper_->wake();  // a VF may have come home by itself
-    }
-  }
-
-  bool takeProvisionDue() {
-    const std::lock_guard lock(configMutex_);
-    return std::exchange(provisionDue_, false);
-  }
-
-  // A PF that appears late, or VFs: bring them to the goal.
-  static bool bringsFunctions(const netlink::NodeNews& news) {
-    return news.missedSome ||
-           std::any_of(news.what.begin(), news.what.end(), [](const std::string& one) {
-             return one.starts_with("pci ") && one.ends_with(": add");
-           });
-  }
-
-  // A look reads some 2000 files on a node with 64 rail sets.
-  static constexpr std::chrono::seconds kLookInterval{60};
-  static constexpr std::chrono::seconds kLookAgain{2};
-  static constexpr std::chrono::milliseconds kSettle{20};
   static constexpr std::chrono::seconds kDriverPatience{10};
+  static constexpr std::chrono::seconds kProvisionPatience{15};
   static constexpr std::chrono::milliseconds kSweepInterval{1000};
-  static constexpr std::chrono::seconds kFirstRetry{5};
-  static constexpr std::chrono::seconds kLastRetry{300};
 
   mutable std::mutex configMutex_;  // also of attacher_
   std::shared_ptr<const AgentConfig> config_;
-  bool provisionDue_ = false;  // with configMutex_ held
   const os::HostPaths paths_;
   AgentSeams seams_;
   attach::ConfiguredNetworks networks_;
@@ -380,14 +315,17 @@ class NodeAgent final : public Agent {
   std::unique_ptr<metrics::HttpEndpoint> endpoint_;
   std::unique_ptr<HandoverServer> handover_;
   std::atomic<bool> handedOver_ = false;
-  std::thread keeper_;
-  std::atomic<bool> stopping_ = false;
-  // Of the starting thread, then of the keeper.
-  std::string provisionFailure_;
-  std::string lookFailure_;
+  NodeKeeper keeper_{
+      {seams_.files, paths_, seams_.netlink, seams_.events, seams_.clock, seams_.log, holders_,
+       view_, offers_, counts_},
+      [this] { return config(); },
+      [this](const Result<void>& look, const netlink::NodeNews& news) { looked(look, news); }};
+  std::mutex serving_;  // of what serves, between the keeper's thread and the others
+  bool serves_ = false;
+  bool nodeSeen_ = false;
+  bool offering_ = false;
   std::string metricsFailure_;
-  std::chrono::seconds retryPause_{0};
-  os::Clock::TimePoint retryAt_{};
+  std::string takeBackFailure_;  // of the handover's thread
 };
 
 // What an agent that was killed while it wrote left in the folder; only with the lock held.

@@ -1,7 +1,9 @@
 #include "src/agent/handover.h"
 
+#include "src/base/text.h"
 #include "src/os/unix_socket.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -30,7 +32,7 @@ os::Deadline in(std::chrono::seconds time) { return std::chrono::steady_clock::n
 
 Result<std::unique_ptr<HandoverServer>> HandoverServer::start(const std::string& path,
                                                               HandoverDuties duties) {
-  RAILHEAD_TRY_ASSIGN(os::UnixListener listener, os::UnixListener::open(path));
+  RAILHEAD_TRY_ASSIGN(os::UnixListener listener, os::UnixListener::open(path, {.displace = true}));
   os::UniqueFd stop(::eventfd(0, EFD_CLOEXEC));
   if (!stop) return Error::fromErrno(errno, "make an event descriptor");
   return std::unique_ptr<HandoverServer>(
@@ -56,11 +58,11 @@ void HandoverServer::serve() {
     if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return;
     if (fds[1].revents != 0) return;
     if (fds[0].revents == 0) continue;
-    const auto peer = listener_.accept();
+    auto peer = listener_.accept();
     constexpr int kPauseMs = 50;  // out of descriptors: not again at once
     if (!peer.has_value() && ::poll(&fds[1], 1, kPauseMs) > 0) return;
     if (!peer.has_value() || !*peer) continue;
-    if (handOver((*peer)->get())) return;
+    if (handOver(std::move(**peer))) return;
   }
 }
 
@@ -74,40 +76,64 @@ HandoverServer::Said HandoverServer::waitForWord(int peer, const char* word) {
   return said.has_value() && *said == word ? Said::kWord : Said::kNothing;
 }
 
-// Another one may have the name meanwhile, which is then the one to ask.
-void HandoverServer::listenAgain() {
-  auto listener = os::UnixListener::open(path_);
-  if (listener.has_value()) listener_ = std::move(*listener);
+// The newer one may hold the node a while longer, or for good: then this one stands by.
+bool HandoverServer::takeBack() {
+  constexpr std::chrono::milliseconds kFirstPause{20};
+  constexpr std::chrono::milliseconds kLastPause{5000};
+  auto pause = kFirstPause;
+  bool served = false;
+  for (;;) {
+    served = served || duties_.takeBack().has_value();
+    if (served) {
+      auto listener = os::UnixListener::open(path_, {.displace = true});
+      if (listener.has_value()) {
+        listener_ = std::move(*listener);
+        return true;
+      }
+    }
+    pollfd stop{stop_.get(), POLLIN, 0};
+    if (::poll(&stop, 1, static_cast<int>(pause.count())) > 0) return false;
+    pause = std::min(pause * 2, kLastPause);
+  }
 }
 
-bool HandoverServer::handOver(int peer) {
-  const auto asked = os::receiveFrame(peer, in(kAnswer), kMaxWord);
+bool HandoverServer::handOver(os::UniqueFd peer) {
+  const auto asked = os::receiveFrame(peer.get(), in(kAnswer), kMaxWord);
   if (!asked.has_value() || *asked != kAsk) return false;
   listener_.close();  // the newer one binds this name as its own
-  const auto released = duties_.release();
-  const std::string answer = released.has_value() ? kYours : released.error().describe();
-  const bool told = os::sendFrame(peer, answer.substr(0, kMaxWord), in(kAnswer)).has_value();
-  const Said said = !released.has_value() || !told ? Said::kNothing : waitForWord(peer, kRegister);
-  if (said == Said::kStop) return true;
-  if (said == Said::kNothing) {
-    if (released.has_value()) duties_.takeBack();
-    listenAgain();
-    return false;
+  duties_.release();
+  const bool told = os::sendFrame(peer.get(), kYours, in(kAnswer)).has_value();
+  switch (told ? waitForWord(peer.get(), kRegister) : Said::kNothing) {
+    case Said::kStop:
+      return true;
+    case Said::kNothing:
+      peer.reset();
+      return !takeBack();
+    case Said::kWord:
+      break;
   }
   duties_.leave();
-  static_cast<void>(os::sendFrame(peer, kGone, in(kAnswer)));
+  static_cast<void>(os::sendFrame(peer.get(), kGone, in(kAnswer)));
   return true;
 }
 
 Result<Handover> Handover::begin(const std::string& path) {
-  RAILHEAD_TRY_ASSIGN(os::UniqueFd connection, os::connectUnix(path, in(kAnswer)));
-  RAILHEAD_TRY(os::sendFrame(connection.get(), kAsk, in(kAnswer)));
-  RAILHEAD_TRY_ASSIGN(const std::string answer,
-                      os::receiveFrame(connection.get(), in(kRelease), kMaxWord));
-  if (answer != kYours) {
-    return Error(ErrorCode::kBusy, "the running agent does not hand the node over: " + answer);
+  auto connection = os::connectUnix(path, in(kAnswer));
+  if (!connection.has_value()) {
+    Error error = std::move(connection).error();
+    // A socket file that a killed agent left refuses connections.
+    if (error.code == ErrorCode::kUnavailable) error.code = ErrorCode::kNotFound;
+    return error;
   }
-  return Handover(std::move(connection));
+  RAILHEAD_TRY(os::sendFrame(connection->get(), kAsk, in(kAnswer)));
+  RAILHEAD_TRY_ASSIGN(const std::string answer,
+                      os::receiveFrame(connection->get(), in(kRelease), kMaxWord));
+  if (answer != kYours) {
+    return Error(
+        ErrorCode::kUnavailable,
+        "the running agent answered a request to hand over with " + railhead::quoted(answer));
+  }
+  return Handover(std::move(*connection));
 }
 
 void Handover::finish() {

@@ -11,7 +11,8 @@
 //
 // Kubelet marks a resource unhealthy when any stream of it ends, also an older one's (kubelet's
 // device manager, PluginDisconnected): so the older ends first and the newer follows at once. When
-// the newer goes away before "register", the older takes the node back and serves on.
+// the newer goes away before "register", or says nothing for two minutes, the older takes the node
+// back as soon as it is free, and serves on.
 #pragma once
 
 #include "src/base/result.h"
@@ -28,13 +29,14 @@ namespace railhead::agent {
 
 // The older agent's side. Called from the server's thread.
 struct HandoverDuties {
-  std::function<Result<void>()> release;  // all but kubelet; an Error refuses the handover
-  std::function<void()> takeBack;         // after release(), when the newer went away
-  std::function<void()> leave;            // after release(): ends what is left
+  std::function<void()> release;           // all but kubelet
+  std::function<Result<void>()> takeBack;  // after release(), when the newer went away; tried again
+  std::function<void()> leave;             // after release(): ends what is left
 };
 
 class HandoverServer {
  public:
+  // Only with the node's lock held: the name is taken from whoever has it.
   static Result<std::unique_ptr<HandoverServer>> start(const std::string& path,
                                                        HandoverDuties duties);
   ~HandoverServer();  // stops and joins; not from a duty
@@ -44,9 +46,9 @@ class HandoverServer {
 
   HandoverServer(os::UnixListener listener, os::UniqueFd stop, HandoverDuties duties);
   void serve();
-  bool handOver(int peer);  // true: the node is the other's, or it is time to stop
+  bool handOver(os::UniqueFd peer);  // true: the node is the other's, or it is time to stop
   Said waitForWord(int peer, const char* word);
-  void listenAgain();
+  bool takeBack();  // false: it is time to stop
 
   const std::string path_;
   os::UnixListener listener_;

@@ -43,8 +43,17 @@ Result<void> Offers::configure(const std::vector<advertise::RailResourceConfig>&
       after.push_back(made.back());
     }
   }
-  std::vector<std::shared_ptr<Offer>> gone;
+  const std::lock_guard configuring(configuring_);
   bool started = false;
+  {
+    const std::lock_guard lock(mutex_);
+    started = started_;
+  }
+  for (std::size_t i = 0; started && i < made.size(); ++i) {
+    auto begun = made[i]->server->start();
+    if (!begun.has_value()) return begun;  // those that serve already stop with their object
+  }
+  std::vector<std::shared_ptr<Offer>> gone;
   {
     const std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i < after.size(); ++i) after[i]->resource.configure(resources[i]);
@@ -52,16 +61,13 @@ Result<void> Offers::configure(const std::vector<advertise::RailResourceConfig>&
       if (std::find(after.begin(), after.end(), offer) == after.end()) gone.push_back(offer);
     }
     offers_ = after;
-    started = started_;
   }
   for (const auto& offer : gone) offer->server->stop();
-  for (const auto& offer : made) {
-    if (started) RAILHEAD_TRY(offer->server->start());
-  }
   return {};
 }
 
 Result<void> Offers::start() {
+  const std::lock_guard configuring(configuring_);
   std::vector<std::shared_ptr<Offer>> offers;
   {
     const std::lock_guard lock(mutex_);
@@ -73,10 +79,12 @@ Result<void> Offers::start() {
 }
 
 void Offers::stop() {
+  const std::lock_guard configuring(configuring_);
   std::vector<std::shared_ptr<Offer>> offers;
   {
     const std::lock_guard lock(mutex_);
     offers = offers_;
+    started_ = false;
   }
   for (const auto& offer : offers) offer->server->stop();
 }

@@ -56,6 +56,7 @@ class Offers {
   const os::HostPaths paths_;
   os::Log& log_;
   advertise::CdiFolder& cdi_;
+  std::mutex configuring_;  // start, stop and configure against each other; taken first
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<Offer>> offers_;
   bool started_ = false;

@@ -18,7 +18,7 @@ constexpr std::chrono::seconds kSendDeadline{1};  // a reader that stalls keeps 
 
 Result<std::unique_ptr<StatusServer>> StatusServer::start(const std::string& path,
                                                           std::function<std::string()> answer) {
-  RAILHEAD_TRY_ASSIGN(os::UnixListener listener, os::UnixListener::open(path));
+  RAILHEAD_TRY_ASSIGN(os::UnixListener listener, os::UnixListener::open(path, {.displace = true}));
   os::UniqueFd stop(::eventfd(0, EFD_CLOEXEC));
   if (!stop) return Error::fromErrno(errno, "make an event descriptor");
   return std::unique_ptr<StatusServer>(

@@ -15,8 +15,9 @@ namespace railhead::agent {
 
 class StatusServer {
  public:
-  // `answer` is called from the server's thread, one call at a time. kBusy: a living server has the
-  // socket.
+  // `answer` is called from the server's thread, one call at a time. Only with the node's lock
+  // held: the name is taken from whoever has it, since a killed agent's socket may outlive its lock
+  // by an instant.
   static Result<std::unique_ptr<StatusServer>> start(const std::string& path,
                                                      std::function<std::string()> answer);
   ~StatusServer();

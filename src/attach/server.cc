@@ -43,7 +43,8 @@ Result<std::unique_ptr<CniServer>> CniServer::start(CniServerConfig config, CniH
     return Error(ErrorCode::kInvalidArgument,
                  "workers is " + std::to_string(config.workers) + ": 1 to 256 are allowed");
   }
-  RAILHEAD_TRY_ASSIGN(os::UnixListener listener, os::UnixListener::open(config.socketPath));
+  RAILHEAD_TRY_ASSIGN(os::UnixListener listener,
+                      os::UnixListener::open(config.socketPath, {.displace = config.displace}));
   os::UniqueFd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake) return Error::fromErrno(errno, "make an eventfd");
   std::unique_ptr<CniServer> server(

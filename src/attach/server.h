@@ -30,6 +30,9 @@ CniHandler makeCniHandler(Attacher& attacher, RequestLog log = {});
 
 struct CniServerConfig {
   std::string socketPath;
+  // Takes the name whoever listens there: for a caller that holds the node's lock, whom a killed
+  // predecessor's socket may outlive by an instant.
+  bool displace = false;
   int workers = 8;       // requests carried out at once
   int maxWaiting = 256;  // more are told to try again
   std::chrono::milliseconds receiveDeadline{5000};
@@ -39,7 +42,8 @@ struct CniServerConfig {
 // Accepts peers that are root or this process's own user; others are disconnected.
 class CniServer final {
  public:
-  // Listens and starts the threads. kBusy: a living server has the socket.
+  // Listens and starts the threads. kBusy: a living server has the socket, unless
+  // it is displaced.
   static Result<std::unique_ptr<CniServer>> start(CniServerConfig config, CniHandler handler);
   ~CniServer();  // stops
   // Accepts no more, finishes the requests under way, joins the threads, removes the socket.

@@ -37,13 +37,12 @@ Result<os::UniqueFd> openGroup(int protocol, std::uint32_t groups, const char* w
   return fd;
 }
 
-void add(NodeNews& news, std::optional<std::string> told) {
-  if (!told) return;
+void add(NodeNews& news, std::string told) {
   if (news.what.size() >= NodeEvents::kMaxTold) {
     news.missedSome = true;
     return;
   }
-  if (news.what.empty() || news.what.back() != *told) news.what.push_back(std::move(*told));
+  if (news.what.empty() || news.what.back() != told) news.what.push_back(std::move(told));
 }
 
 class KernelEvents final : public NodeEvents {
@@ -81,7 +80,12 @@ class KernelEvents final : public NodeEvents {
     std::uint64_t count = 0;
     if (::read(wake_.get(), &count, sizeof count) == sizeof count) news.woken = true;
     receive(links_.get(), news, [&](Bytes message) { linkMessages(message, news); });
-    receive(uevents_.get(), news, [&](Bytes message) { add(news, tellUevent(message)); });
+    receive(uevents_.get(), news, [&](Bytes message) {
+      auto told = tellUevent(message);
+      if (!told) return;
+      news.functionsCame = news.functionsCame || told->functionCame;
+      add(news, std::move(told->what));
+    });
   }
 
   template <typename Handle>
@@ -116,8 +120,9 @@ class KernelEvents final : public NodeEvents {
       std::memcpy(&header, bytes.data(), sizeof header);
       if (header.nlmsg_len < sizeof header || header.nlmsg_len > bytes.size()) return;
       if (header.nlmsg_type == RTM_NEWLINK || header.nlmsg_type == RTM_DELLINK) {
-        add(news, tellLink(header.nlmsg_type == RTM_DELLINK,
-                           bytes.subspan(sizeof header, header.nlmsg_len - sizeof header)));
+        auto told = tellLink(header.nlmsg_type == RTM_DELLINK,
+                             bytes.subspan(sizeof header, header.nlmsg_len - sizeof header));
+        if (told) add(news, std::move(*told));
       }
       const std::size_t step = NLMSG_ALIGN(header.nlmsg_len);
       if (step >= bytes.size()) return;
@@ -145,7 +150,7 @@ std::optional<std::string> tellLink(bool gone, Bytes payload) {
   return told + (link->carrier ? ", carrier" : ", no carrier");
 }
 
-std::optional<std::string> tellUevent(Bytes message) {
+std::optional<UeventNews> tellUevent(Bytes message) {
   std::string_view text(reinterpret_cast<const char*>(message.data()), message.size());
   std::string_view action;
   std::string_view subsystem;
@@ -163,8 +168,10 @@ std::optional<std::string> tellUevent(Bytes message) {
   constexpr std::size_t kLongestName = 64;
   const auto slash = path.rfind('/');
   if (action.empty() || slash == std::string_view::npos) return std::nullopt;
-  return std::string(subsystem) + " " + std::string(path.substr(slash + 1, kLongestName)) + ": " +
-         std::string(action.substr(0, kLongestName));
+  return UeventNews{std::string(subsystem) + " " +
+                        std::string(path.substr(slash + 1, kLongestName)) + ": " +
+                        std::string(action.substr(0, kLongestName)),
+                    subsystem == "pci" && action == "add"};
 }
 
 Result<std::unique_ptr<NodeEvents>> openNodeEvents() {

@@ -16,6 +16,7 @@ namespace railhead::netlink {
 
 struct NodeNews {
   std::vector<std::string> what;  // "link enp1s0f0np0: up, no carrier", "pci 0000:01:10.0: unbind"
+  bool functionsCame = false;     // a PCI function was added
   bool missedSome = false;        // the kernel's queue overflowed: look for yourself
   bool woken = false;             // wake() was called
   bool empty() const { return what.empty() && !missedSome && !woken; }
@@ -41,7 +42,11 @@ Result<std::unique_ptr<NodeEvents>> openNodeEvents();
 // What one message of rtnetlink (payload after nlmsghdr of RTM_NEWLINK or RTM_DELLINK) or one
 // uevent ("bind@/devices/...\0ACTION=bind\0...") says; nothing when it does not concern us. Pure
 // and bounded: fuzzed.
+struct UeventNews {
+  std::string what;
+  bool functionCame = false;
+};
 std::optional<std::string> tellLink(bool gone, Bytes payload);
-std::optional<std::string> tellUevent(Bytes message);
+std::optional<UeventNews> tellUevent(Bytes message);
 
 }  // namespace railhead::netlink

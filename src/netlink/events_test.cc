@@ -52,8 +52,12 @@ class LinkMessage {
   std::vector<std::uint8_t> bytes_;
 };
 
-std::optional<std::string> uevent(std::string_view text) {
+std::optional<UeventNews> news(std::string_view text) {
   return tellUevent({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+}
+std::optional<std::string> uevent(std::string_view text) {
+  const auto told = news(text);
+  return told ? std::optional<std::string>(told->what) : std::nullopt;
 }
 
 TEST(NodeEvents, HardwareLinksAreToldWithTheirState) {
@@ -80,6 +84,9 @@ TEST(NodeEvents, UeventsOfPciAndInfinibandAreTold) {
                    "SUBSYSTEM=infiniband"sv),
             "infiniband rxe0: add");
   EXPECT_FALSE(uevent("add@/x\0ACTION=add\0DEVPATH=/devices/x/net/eth0\0SUBSYSTEM=net\0"sv));
+  EXPECT_TRUE(news("add@/x\0ACTION=add\0DEVPATH=/d/0000:01:00.0\0SUBSYSTEM=pci\0"sv)->functionCame);
+  EXPECT_FALSE(
+      news("bind@/x\0ACTION=bind\0DEVPATH=/d/0000:01:00.0\0SUBSYSTEM=pci\0"sv)->functionCame);
   EXPECT_FALSE(uevent("libudev\0\xfe\xed\xca\xfe"sv));
   EXPECT_FALSE(uevent(""));
 }
@@ -99,7 +106,7 @@ TEST(NodeEvents, AnyBytesAreSurvived) {
     const auto told = tellLink(false, bytes);
     EXPECT_LE(told.value_or("").size(), 128U);
     const auto device = tellUevent(bytes);
-    EXPECT_LE(device.value_or("").size(), 160U);
+    EXPECT_LE(device.value_or(UeventNews()).what.size(), 160U);
   }
 }
 

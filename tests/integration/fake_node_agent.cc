@@ -6,6 +6,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <string>
 #include <string_view>
 
 #include <pthread.h>
@@ -24,7 +25,19 @@ int fail(const Error& error) {
   return 1;
 }
 
-int run(os::HostPaths paths, agent::Start how) {
+// Kills the process when it logs a certain text: an agent that dies at a certain point.
+class DeadlyLog final : public os::Log {
+ public:
+  explicit DeadlyLog(std::string text) : text_(std::move(text)) {}
+  void write(os::LogLevel, std::string_view, std::string_view message) override {
+    if (!text_.empty() && message.find(text_) != std::string_view::npos) ::raise(SIGKILL);
+  }
+
+ private:
+  const std::string text_;
+};
+
+int run(os::HostPaths paths, agent::Start how, const std::string& dieAt) {
   sigset_t set{};
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
@@ -35,7 +48,7 @@ int run(os::HostPaths paths, agent::Start how) {
   kernel.addPf({.pci = "0000:02:00.0", .netdev = "enP2p1s0f0np0", .mac = "52:54:00:00:02:00"});
   testing_support::ToldEvents events;
   os::SystemClock clock;
-  os::SilentLog log;
+  DeadlyLog log(dieAt);
   auto config = agent::parseConfig(kConfig, "config");
   if (!config.has_value()) return fail(config.error());
   auto agent = agent::Agent::create(std::move(*config), paths,
@@ -56,7 +69,9 @@ int run(os::HostPaths paths, agent::Start how) {
 
 int main(int argc, char** argv) {
   if (argc < 4) {
-    std::fprintf(stderr, "usage: fake-node-agent STATE PLUGINS POD-RESOURCES [--take-over]\n");
+    std::fprintf(
+        stderr,
+        "usage: fake-node-agent STATE PLUGINS POD-RESOURCES [--take-over [DIE-AT-LOG-TEXT]]\n");
     return 2;
   }
   railhead::os::HostPaths paths;
@@ -65,5 +80,6 @@ int main(int argc, char** argv) {
   paths.podResources = argv[3];
   const bool takeOver = argc > 4 && std::string_view(argv[4]) == "--take-over";
   return railhead::run(
-      paths, takeOver ? railhead::agent::Start::kTakeOver : railhead::agent::Start::kAlone);
+      paths, takeOver ? railhead::agent::Start::kTakeOver : railhead::agent::Start::kAlone,
+      argc > 5 ? argv[5] : "");
 }
