@@ -88,8 +88,7 @@ void NodeKeeper::configChanged() {
 void NodeKeeper::watch() {
   bool lookAgain = false;
   while (!stopping_) {
-    const auto until =
-        std::chrono::steady_clock::now() + (lookAgain ? kLookAgain : kLookInterval);
+    const auto until = std::chrono::steady_clock::now() + (lookAgain ? kLookAgain : kLookInterval);
     const auto news = seams_.events.wait(until, kSettle);
     if (stopping_) return;
     lookAgain = !news.empty();
@@ -146,9 +145,10 @@ void NodeKeeper::provision() {
   const auto config = config_();
   if (!config->functions.provision || config->goal.pfs.empty()) return;
   const auto on = pfs();
-  provision::Provisioner provisioner(
-      {seams_.files, seams_.paths, seams_.netlink, seams_.clock, seams_.holders});
+  provision::Provisioner provisioner({seams_.files, seams_.paths, seams_.netlink, seams_.clock,
+                                      seams_.holders, [this] { return stopping_.load(); }});
   const auto report = provisioner.apply(config->goal);
+  if (stopping_) return;  // what it was told to leave is no failure
   seams_.counts.provisioned(report);
   std::string failed;
   if (!report.has_value()) {
@@ -168,8 +168,8 @@ void NodeKeeper::provision() {
   if (!failed.empty() && news) seams_.log.error("provision", failed);
   failure_ = failed;
   triedOn_ = on;
-  pause_ = failed.empty() ? std::chrono::seconds(0)
-                          : std::clamp(pause_ * 2, kFirstRetry, kLastRetry);
+  pause_ =
+      failed.empty() ? std::chrono::seconds(0) : std::clamp(pause_ * 2, kFirstRetry, kLastRetry);
   retryAt_ = seams_.clock.now() + pause_;
 }
 

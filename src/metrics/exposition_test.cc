@@ -45,7 +45,7 @@ TEST(ExpositionTest, OnlyWellFormedUtf8IsPassedOn) {
     Exposition out;
     out.family(Kind::kGauge, "railhead_x", "X.");
     out.sample({{"name", name}}, 1);
-    const std::string text = out.text();
+    const std::string text = out.takeText();
     const auto from = text.find("name=\"") + 6;
     return text.substr(from, text.find("\"} 1") - from);
   };

@@ -120,7 +120,9 @@ TEST(AgentFuzz, KernelEvents) {
   const std::string link = std::string(16, '\0') + std::string(kName, sizeof kName);
   const auto tell = [](const std::string& text, bool isLink) {
     const std::vector<std::uint8_t> bytes(text.begin(), text.end());
-    return isLink ? netlink::tellLink(false, bytes) : netlink::tellUevent(bytes);
+    if (isLink) return netlink::tellLink(false, bytes);
+    auto told = netlink::tellUevent(bytes);
+    return told ? std::optional<std::string>(std::move(told->what)) : std::nullopt;
   };
   ASSERT_EQ(tell(uevent, false), "pci 0000:01:10.0: bind");
   ASSERT_TRUE(tell(link, true).has_value());
