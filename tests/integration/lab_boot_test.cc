@@ -229,7 +229,7 @@ TEST_F(LabBootTest, CtrlCDuringUpLeavesNothing) {
   ASSERT_EQ(::kill(up->pid(), SIGINT), 0);
   pollfd entry{up->pidFd(), POLLIN, 0};
   ASSERT_EQ(::poll(&entry, 1, 15000), 1);
-  EXPECT_EQ(up->ended(), "exit code 1");
+  EXPECT_EQ(up->ended(), "exit code 130");
   for (const pid_t pid : pids) EXPECT_TRUE(gone(pid)) << pid;
   EXPECT_TRUE(socketNameIsFree());
 }
