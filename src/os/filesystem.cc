@@ -73,7 +73,15 @@ Result<UniqueFd> RootedFilesystem::openInside(const std::string& path, int flags
   how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
   how.mode = (flags & O_CREAT) != 0 ? mode : 0;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  const long fd = ::syscall(SYS_openat2, root_.get(), path.c_str(), &how, sizeof how);
+  // With RESOLVE_IN_ROOT the kernel answers EAGAIN when anything on the machine was renamed or
+  // mounted while it followed a ".." (openat2(2)): sysfs's links have many, and a netdev that moves
+  // is a rename.
+  constexpr int kTries = 1000;
+  long fd = -1;
+  for (int i = 0; i < kTries; ++i) {
+    fd = ::syscall(SYS_openat2, root_.get(), path.c_str(), &how, sizeof how);
+    if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) break;
+  }
   if (fd < 0) return failed(errno, "open", path);
   return UniqueFd(static_cast<int>(fd));
 }

@@ -1,8 +1,10 @@
 #include "src/os/filesystem.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -50,6 +52,26 @@ TEST_F(RootedFilesystemTest, NeverLeavesItsRoot) {
   EXPECT_EQ(*files_->readFile("/upward"), "inside");
   EXPECT_EQ(*files_->readFile("/../../etc/inside"), "inside");
   EXPECT_EQ(*files_->linkName("/absolute"), "inside");
+}
+
+// Netdevs are renamed while their links, full of "..", are followed.
+TEST_F(RootedFilesystemTest, RenamesElsewhereDoNotDisturb) {
+  put("/a/b/file", "1");
+  std::filesystem::create_directories(root_ + "/a/c");
+  ASSERT_EQ(symlink("../../a/c/../b", (root_ + "/a/c/link").c_str()), 0);
+  std::atomic<bool> stop = false;
+  std::thread renamer([&] {
+    put("/x/one", "");
+    while (!stop) {
+      std::filesystem::rename(root_ + "/x/one", root_ + "/x/two");
+      std::filesystem::rename(root_ + "/x/two", root_ + "/x/one");
+    }
+  });
+  int failed = 0;
+  for (int i = 0; i < 20000; ++i) failed += files_->readFile("/a/c/link/file").has_value() ? 0 : 1;
+  stop = true;
+  renamer.join();
+  EXPECT_EQ(failed, 0);
 }
 
 TEST_F(RootedFilesystemTest, WriteFileCreatesNothing) {
