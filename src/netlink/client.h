@@ -34,6 +34,14 @@ class LinkClient {
   virtual Result<std::vector<Address>> addresses(int linkIndex) = 0;
   virtual Result<void> addAddress(int linkIndex, const IpPrefix& address) = 0;     // kAlreadyExists
   virtual Result<void> removeAddress(int linkIndex, const IpPrefix& address) = 0;  // kNotFound
+
+  // Unicast routes of both families in every table but the kernel's "local"; multipath routes are
+  // left out.
+  virtual Result<std::vector<Route>> routes() = 0;
+  // The link must be up, and the gateway on one of its subnets. kAlreadyExists: the table has a
+  // route to the destination with this priority, over whichever link.
+  virtual Result<void> addRoute(const Route& route) = 0;
+  virtual Result<void> removeRoute(const Route& route) = 0;  // kNotFound
 };
 
 class RdmaClient {

@@ -171,6 +171,55 @@ Result<Address> parseAddress(Bytes payload) {
   return address;
 }
 
+Result<std::optional<Route>> parseRoute(Bytes payload) {
+  if (payload.size() < sizeof(rtmsg)) return tooShort("route");
+  const auto header = readAs<rtmsg>(payload);
+  const bool v6 = header.rtm_family == AF_INET6;
+  if (!v6 && header.rtm_family != AF_INET) return std::optional<Route>();
+  const std::size_t size = v6 ? 16 : 4;
+  Route route;
+  route.destination = {IpAddress{{}, v6}, std::min<int>(header.rtm_dst_len, v6 ? 128 : 32)};
+  route.table = header.rtm_table;
+  bool single = header.rtm_type == RTN_UNICAST && (header.rtm_flags & RTM_F_CLONED) == 0;
+  const auto addressIn = [&](const Attribute& a, IpAddress& into) {
+    if (a.data.size() != size) return false;
+    into.v6 = v6;
+    std::copy(a.data.begin(), a.data.end(), into.bytes.begin());
+    return true;
+  };
+  forEachAttribute(payload.subspan(sizeof header), [&](const Attribute& a) {
+    IpAddress address;
+    switch (a.type) {
+      case RTA_DST:
+        addressIn(a, route.destination.address);
+        break;
+      case RTA_GATEWAY:
+        if (addressIn(a, address)) route.gateway = address;
+        break;
+      case RTA_PREFSRC:
+        if (addressIn(a, address)) route.source = address;
+        break;
+      case RTA_OIF:
+        route.linkIndex = static_cast<int>(a.u32());
+        break;
+      case RTA_PRIORITY:
+        route.priority = a.u32();
+        break;
+      case RTA_TABLE:
+        route.table = a.u32();
+        break;
+      case RTA_MULTIPATH:
+      case RTA_VIA:  // a gateway of the other family
+        single = false;
+        break;
+      default:
+        break;
+    }
+  });
+  if (!single || route.table == RT_TABLE_LOCAL) return std::optional<Route>();
+  return std::optional<Route>(route);
+}
+
 Result<RdmaDevice> parseRdmaDevice(Bytes payload) {
   RdmaDevice device;
   forEachAttribute(payload, [&](const Attribute& a) {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,6 +32,8 @@ void forEachAttribute(Bytes data, const std::function<void(const Attribute&)>& e
 Result<Link> parseLink(Bytes payload);
 Result<std::vector<VfSettings>> parseVfs(Bytes payload);  // of an RTM_NEWLINK with VF information
 Result<Address> parseAddress(Bytes payload);
+// Nothing for a message that is no unicast route with one next hop, or one of table "local".
+Result<std::optional<Route>> parseRoute(Bytes payload);
 Result<RdmaDevice> parseRdmaDevice(Bytes payload);
 Result<RdmaPort> parseRdmaPort(Bytes payload);
 Result<RdmaNetnsMode> parseRdmaNetnsMode(Bytes payload);

@@ -49,6 +49,39 @@ class Message {
   std::vector<std::uint8_t> bytes_;
 };
 
+TEST(Codec, ReadsRoutes) {
+  rtmsg header{};
+  header.rtm_family = AF_INET;
+  header.rtm_type = RTN_UNICAST;
+  header.rtm_table = RT_TABLE_COMPAT;
+  header.rtm_dst_len = 16;
+  const std::uint8_t destination[] = {10, 200, 0, 0};
+  const std::uint8_t gateway[] = {10, 100, 0, 1};
+  const std::uint8_t source[] = {10, 100, 0, 5};
+  const auto message = [&] {
+    Message built;
+    built.header(header)
+        .put(RTA_DST, destination, sizeof destination)
+        .put(RTA_GATEWAY, gateway, sizeof gateway)
+        .put(RTA_PREFSRC, source, sizeof source)
+        .value<std::uint32_t>(RTA_OIF, 4)
+        .value<std::uint32_t>(RTA_PRIORITY, 7)
+        .value<std::uint32_t>(RTA_TABLE, 1001);
+    return built;
+  };
+  const auto route = *parseRoute(message().bytes());
+  ASSERT_TRUE(route.has_value());
+  const Route wanted{*IpPrefix::parse("10.200.0.0/16"), *IpAddress::parse("10.100.0.1"), 4, 1001, 7,
+                     *IpAddress::parse("10.100.0.5")};
+  EXPECT_EQ(*route, wanted);
+  auto multipath = message();
+  multipath.put(RTA_MULTIPATH, gateway, sizeof gateway);
+  EXPECT_FALSE(parseRoute(multipath.bytes())->has_value());
+  header.rtm_type = RTN_BROADCAST;
+  EXPECT_FALSE(parseRoute(message().bytes())->has_value());
+  EXPECT_FALSE(parseRoute(message().bytes().first(3)).has_value());
+}
+
 TEST(Codec, ReadsALink) {
   ifinfomsg header{};
   header.ifi_index = 7;
@@ -158,6 +191,7 @@ TEST(Codec, SurvivesAnyBytes) {
     const auto vfs = parseVfs(bytes);
     EXPECT_LE(vfs.has_value() ? vfs->size() : 0, bytes.size());
     static_cast<void>(parseAddress(bytes));
+    static_cast<void>(parseRoute(bytes));
     static_cast<void>(parseRdmaPort(bytes));
   }
 }

@@ -167,7 +167,62 @@ class KernelLinks final : public LinkClient {
     return removed;
   }
 
+  Result<std::vector<Route>> routes() override {
+    Request request(RTM_GETROUTE, NLM_F_DUMP);
+    const rtmsg header{};  // AF_UNSPEC: both families
+    request.header(&header, sizeof header);
+    RAILHEAD_TRY_ASSIGN(const auto answers, socket_.query(std::move(request), "list routes"));
+    std::vector<Route> routes;
+    for (const auto& answer : answers) {
+      RAILHEAD_TRY_ASSIGN(const auto parsed, parseRoute(answer));
+      if (parsed) routes.push_back(*parsed);
+    }
+    return routes;
+  }
+
+  Result<void> addRoute(const Route& route) override {
+    return socket_.change(routeRequest(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route),
+                          "add " + shown(route));
+  }
+
+  Result<void> removeRoute(const Route& route) override {
+    return socket_.change(routeRequest(RTM_DELROUTE, 0, route), "remove " + shown(route));
+  }
+
  private:
+  static std::string shown(const Route& route) {
+    std::string text = "route " + route.destination.toString();
+    if (route.gateway) text += " via " + route.gateway->toString();
+    return text + " on link " + std::to_string(route.linkIndex);
+  }
+
+  static Request routeRequest(int type, int flags, const Route& route) {
+    const bool v6 = route.destination.address.v6;
+    const std::size_t size = v6 ? 16 : 4;
+    Request request(type, flags);
+    rtmsg header{};
+    header.rtm_family = v6 ? AF_INET6 : AF_INET;
+    header.rtm_dst_len = static_cast<unsigned char>(route.destination.length);
+    header.rtm_table =
+        static_cast<unsigned char>(route.table < 256 ? route.table : RT_TABLE_COMPAT);
+    if (type == RTM_NEWROUTE) {
+      header.rtm_protocol = RTPROT_STATIC;
+      header.rtm_type = RTN_UNICAST;
+      header.rtm_scope = route.gateway || v6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+    } else {
+      header.rtm_scope = RT_SCOPE_NOWHERE;  // whichever it has
+    }
+    request.header(&header, sizeof header);
+    const IpPrefix destination = route.destination.network();
+    if (destination.length > 0) request.put(RTA_DST, destination.address.bytes.data(), size);
+    if (route.gateway) request.put(RTA_GATEWAY, route.gateway->bytes.data(), size);
+    if (route.source) request.put(RTA_PREFSRC, route.source->bytes.data(), size);
+    request.putU32(RTA_TABLE, route.table);
+    request.putU32(RTA_OIF, static_cast<std::uint32_t>(route.linkIndex));
+    if (route.priority != 0) request.putU32(RTA_PRIORITY, route.priority);
+    return request;
+  }
+
   static Request byName(const std::string& name) {
     Request request = linkRequest(RTM_GETLINK, 0, 0);
     request.putText(IFLA_IFNAME, name);

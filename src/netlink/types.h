@@ -66,6 +66,21 @@ struct Address {
   IpPrefix prefix;
 };
 
+// A unicast route with at most one next hop. The kernel's own local routes are not among them.
+struct Route {
+  static constexpr std::uint32_t kMainTable = 254;
+
+  IpPrefix destination;              // length 0: the default route of its family
+  std::optional<IpAddress> gateway;  // absent: the destination is on the link
+  int linkIndex = 0;
+  std::uint32_t table = kMainTable;
+  std::uint32_t priority = 0;       // metric, lower wins; for IPv6 the kernel makes 1024 of 0
+  std::optional<IpAddress> source;  // preferred source address
+
+  bool isDefault() const { return destination.length == 0; }
+  bool operator==(const Route&) const = default;
+};
+
 struct RdmaDevice {
   std::uint32_t index = 0;
   std::string name;  // "rocep1s0f0", "rxe0"

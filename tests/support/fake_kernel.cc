@@ -40,7 +40,7 @@ FakeKernel::FakeKernel(os::HostPaths paths)
         const std::lock_guard lock(mutex_);
         return change(what);
       }) {
-  spaces_[kHost] = {"", {}};
+  spaces_[kHost] = {"", {}, {}};
   spaces_[kHost].links[1] = FakeLink{1, "lo", {}, 65536, true, true, "", "", {}};
   files_.putDirectory(paths_.netnsDirectory);
   files_.putDirectory(paths_.sys + "/class/net");
@@ -115,7 +115,7 @@ void FakeKernel::addHostLink(const std::string& name, const std::string& kind) {
 void FakeKernel::addNetns(const std::string& name) {
   const std::lock_guard lock(mutex_);
   const std::uint64_t id = nextSpace_++;
-  spaces_[id] = {name, {}};
+  spaces_[id] = {name, {}, {}};
   const int index = nextLink_++;
   spaces_[id].links[index] = FakeLink{index, "lo", {}, 65536, true, true, "", "", {}};
   files_.put(netnsPath(name), "");
@@ -205,14 +205,22 @@ void FakeKernel::removeSoftRoceOn(int linkIndex) {
   std::erase_if(rdma_, [&](const auto& entry) { return entry.second.softLink == linkIndex; });
 }
 
+void FakeKernel::removeRoutesOf(Space& space, int linkIndex) {
+  std::erase_if(space.routes, [&](const auto& route) { return route.linkIndex == linkIndex; });
+}
+
 void FakeKernel::removeLink(int index) {
   removeSoftRoceOn(index);
-  for (auto& [id, space] : spaces_) space.links.erase(index);
+  for (auto& [id, space] : spaces_) {
+    space.links.erase(index);
+    removeRoutesOf(space, index);
+  }
 }
 
 void FakeKernel::moveLink(int index, std::uint64_t from, std::uint64_t to,
                           const std::string& name) {
   removeSoftRoceOn(index);
+  removeRoutesOf(spaces_[from], index);
   auto node = spaces_[from].links.extract(index);
   FakeLink& link = node.mapped();
   link.name = name;
@@ -391,6 +399,14 @@ std::vector<FakeRdma> FakeKernel::rdmaDevices() const {
   return result;
 }
 
+std::vector<netlink::Route> FakeKernel::routes(const std::string& netns) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, space] : spaces_) {
+    if (space.name == netns) return space.routes;
+  }
+  return {};
+}
+
 netlink::VfSettings FakeKernel::vfSettings(const std::string& pfNetdev, int vf) const {
   const std::lock_guard lock(mutex_);
   for (const auto& [pci, pf] : pfs_) {
@@ -411,6 +427,11 @@ std::string FakeKernel::snapshot() const {
                          " pci=" + link.pci;
       for (const auto& address : link.addresses) line += " " + address.toString();
       lines.push_back(line);
+    }
+    for (const auto& route : space.routes) {
+      lines.push_back("route " + route.destination.toString() + " via " +
+                      (route.gateway ? route.gateway->toString() : "link") + " table " +
+                      std::to_string(route.table) + " on " + space.links.at(route.linkIndex).name);
     }
     std::sort(lines.begin(), lines.end());
     text += "netns '" + space.name + "'\n  " + join(lines, "\n  ") + "\n";

@@ -7,6 +7,8 @@
 //  - an administrative VF MAC reaches the VF's netdev when its driver is bound again
 //  - a link must be down to be renamed or re-addressed; moving it flushes addresses and takes
 //  soft-RoCE away
+//  - a route needs its link up and its gateway on one of the link's subnets; it goes when the link
+//  goes down or away
 //  - a namespace that dies returns hardware links under the name they had there, or devN on a clash
 //  - exclusive RDMA devices of a dead namespace return to the host
 // Faults: every operation that changes something counts. failAt(n) makes the n-th (from 1) fail
@@ -114,6 +116,7 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   std::optional<FakeLink> linkOf(const std::string& pci) const;  // wherever it is
   std::string netnsOf(const std::string& pci) const;  // name of the namespace; "" for the host
   std::vector<FakeRdma> rdmaDevices() const;
+  std::vector<netlink::Route> routes(const std::string& netns) const;
   netlink::VfSettings vfSettings(const std::string& pfNetdev, int vf) const;
   // Everything that must be equal before and after an undone request, as text to compare.
   std::string snapshot() const;
@@ -143,6 +146,7 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   struct Space {
     std::string name;
     std::map<int, FakeLink> links;
+    std::vector<netlink::Route> routes;
   };
   static constexpr std::uint64_t kHost = 1;
 
@@ -158,6 +162,7 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   void unbindDriver(Function& function);
   void removeLink(int index);
   void removeSoftRoceOn(int linkIndex);
+  static void removeRoutesOf(Space& space, int linkIndex);
   FakeLink* findLink(int index, std::uint64_t* space = nullptr);
   std::string freeName(const Space& space, const std::string& wanted) const;
   void moveLink(int index, std::uint64_t from, std::uint64_t to, const std::string& name);

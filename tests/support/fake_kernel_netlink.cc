@@ -57,6 +57,7 @@ class FakeLinks final : public netlink::LinkClient {
     if (change.up) {
       RAILHEAD_TRY(kernel_.change((*change.up ? "set up link " : "set down link ") + link->name));
       link->up = *change.up;
+      if (!link->up) kernel_.removeRoutesOf(kernel_.spaces_[space_], index);
     }
     kernel_.render();
     return {};
@@ -129,6 +130,51 @@ class FakeLinks final : public netlink::LinkClient {
     if (std::erase(link->addresses, address) == 0)
       return Error(ErrorCode::kNotFound, what + ": not there");
     kernel_.render();
+    return {};
+  }
+
+  Result<std::vector<netlink::Route>> routes() override {
+    const std::lock_guard lock(kernel_.mutex_);
+    RAILHEAD_TRY_ASSIGN(const FakeKernel::Space* space, here("list routes"));
+    return space->routes;
+  }
+
+  Result<void> addRoute(const netlink::Route& route) override {
+    const std::lock_guard lock(kernel_.mutex_);
+    const std::string what = "add route " + route.destination.toString();
+    RAILHEAD_TRY_ASSIGN(const FakeLink* link, own(route.linkIndex, what));
+    RAILHEAD_TRY_ASSIGN(FakeKernel::Space * space, here(what));
+    RAILHEAD_TRY(kernel_.change(what + " on " + link->name));
+    if (!link->up) return Error::fromErrno(ENETDOWN, what);
+    const auto near = [&](const IpPrefix& own) { return own.contains(*route.gateway); };
+    if (route.gateway && std::none_of(link->addresses.begin(), link->addresses.end(), near))
+      return Error::fromErrno(ENETUNREACH, what);
+    netlink::Route added = route;
+    added.destination = added.destination.network();
+    if (added.destination.address.v6 && added.priority == 0) added.priority = 1024;
+    for (const auto& other : space->routes) {
+      if (other.destination == added.destination && other.table == added.table &&
+          other.priority == added.priority) {
+        return Error::fromErrno(EEXIST, what);
+      }
+    }
+    space->routes.push_back(added);
+    return {};
+  }
+
+  Result<void> removeRoute(const netlink::Route& route) override {
+    const std::lock_guard lock(kernel_.mutex_);
+    const std::string what = "remove route " + route.destination.toString();
+    RAILHEAD_TRY_ASSIGN(FakeKernel::Space * space, here(what));
+    RAILHEAD_TRY(kernel_.change(what));
+    const auto same = [&](const netlink::Route& other) {
+      return other.destination == route.destination.network() && other.table == route.table &&
+             other.linkIndex == route.linkIndex && other.gateway == route.gateway &&
+             (route.priority == 0 || other.priority == route.priority);
+    };
+    const auto found = std::find_if(space->routes.begin(), space->routes.end(), same);
+    if (found == space->routes.end()) return Error::fromErrno(ESRCH, what);
+    space->routes.erase(found);
     return {};
   }
 

@@ -41,6 +41,49 @@ void checkAddresses(LinkClient& client, int index) {
   }
 }
 
+bool hasRoute(LinkClient& client, const netlink::Route& wanted) {
+  const auto routes = client.routes();
+  return routes.has_value() && std::any_of(routes->begin(), routes->end(), [&](const auto& one) {
+           return one.destination == wanted.destination && one.gateway == wanted.gateway &&
+                  one.linkIndex == wanted.linkIndex && one.table == wanted.table;
+         });
+}
+
+// With the link up.
+void checkRoutes(LinkClient& client, int index) {
+  struct Case {
+    const char* address;
+    const char* destination;
+    const char* gateway;  // nullptr: on the link
+    std::uint32_t table;
+  };
+  for (const auto& one :
+       {Case{"10.100.0.5/24", "10.200.0.0/16", "10.100.0.1", netlink::Route::kMainTable},
+        Case{"10.100.0.5/24", "0.0.0.0/0", "10.100.0.1", netlink::Route::kMainTable},
+        Case{"10.100.0.5/24", "10.201.0.0/16", nullptr, 1001},
+        Case{"fd00:100::5/64", "fd00:200::/64", "fd00:100::1", netlink::Route::kMainTable},
+        Case{"fd00:100::5/64", "::/0", "fd00:100::1", 1001}}) {
+    const IpPrefix address = *IpPrefix::parse(one.address);
+    ASSERT_TRUE(client.addAddress(index, address).has_value());
+    netlink::Route route{.destination = *IpPrefix::parse(one.destination)};
+    if (one.gateway != nullptr) route.gateway = *IpAddress::parse(one.gateway);
+    route.linkIndex = index;
+    route.table = one.table;
+    const auto added = client.addRoute(route);
+    ASSERT_TRUE(added.has_value()) << one.destination << ": " << added.error().message;
+    EXPECT_TRUE(hasRoute(client, route)) << one.destination;
+    EXPECT_EQ(client.addRoute(route).error().code, ErrorCode::kAlreadyExists) << one.destination;
+    ASSERT_TRUE(client.removeRoute(route).has_value()) << one.destination;
+    EXPECT_FALSE(hasRoute(client, route)) << one.destination;
+    EXPECT_EQ(client.removeRoute(route).error().code, ErrorCode::kNotFound) << one.destination;
+    if (one.gateway != nullptr) {  // out of reach
+      route.gateway = *IpAddress::parse(address.address.v6 ? "fd00:999::1" : "10.99.0.1");
+      EXPECT_FALSE(client.addRoute(route).has_value()) << one.destination;
+    }
+    ASSERT_TRUE(client.removeAddress(index, address).has_value());
+  }
+}
+
 }  // namespace
 
 void checkLinkContract(NetlinkWorld& world) {
@@ -56,6 +99,7 @@ void checkLinkContract(NetlinkWorld& world) {
 
   checkChanges(*here, link->index);
   checkAddresses(*here, link->index);
+  checkRoutes(*here, link->index);
 
   // A move: taken names are refused, the link arrives down, under its new name, without addresses.
   const IpPrefix address = *IpPrefix::parse("10.100.0.6/24");
