@@ -1,5 +1,6 @@
 #include "apps/railhead-agent/command_line.h"
 
+#include "apps/railhead-agent/cni_commands.h"
 #include "apps/railhead-agent/commands.h"
 #include "apps/usage/command_line.h"
 #include "apps/usage/completion.h"
@@ -23,6 +24,7 @@ ExitCode runCommandLine(const std::vector<std::string>& args) {
   app.require_subcommand(0, 1);
   ExitCode code = ExitCode::kOk;
   addCommands(app, code);
+  addCniCommands(app, code);
   usage::addCompletionCommand(app, std::cout);
   return usage::parseCommandLine(app, args, std::cout, std::cerr).value_or(code);
 }

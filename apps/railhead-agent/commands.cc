@@ -297,6 +297,12 @@ void addCommands(CLI::App& app, ExitCode& code) {
   runCommand
       ->add_option("--pod-resources", options->paths.podResources, "kubelet's pod-resources folder")
       ->capture_default_str();
+  runCommand->add_option("--cni-conf", options->paths.cniConfig, "The runtime's CNI configurations")
+      ->capture_default_str();
+  runCommand->add_option("--cni-bin", options->paths.cniBin, "The runtime's CNI programs")
+      ->capture_default_str();
+  runCommand->add_option("--cni-shim", options->paths.cniShim, "Our shim, to be installed there")
+      ->capture_default_str();
   runCommand
       ->add_option("--root", options->root,
                    "Read and write files below this folder: a recorded node; sockets stay outside")

@@ -12,6 +12,7 @@
 #include "src/attach/networks.h"
 #include "src/attach/server.h"
 #include "src/attach/sweeper.h"
+#include "src/conflist/follower.h"
 #include "src/metrics/http_endpoint.h"
 #include "src/os/file_lock.h"
 
@@ -36,6 +37,7 @@ Result<void> checkReloadable(const AgentConfig& before, const AgentConfig& after
   if (!(before.functions == functions)) return refuse("functions");
   if (!(before.attach.addresses == after.attach.addresses)) return refuse("node");
   if (!(before.metrics == after.metrics)) return refuse("metrics");
+  if (!(before.cni == after.cni)) return refuse("cni");
   return {};
 }
 
@@ -90,7 +92,8 @@ class NodeAgent final : public Agent {
   std::string statusJson() override {
     const auto attacher = this->attacher();
     return encodeStatus(*view_.current(), offers_.statuses(), gpus_ ? gpus_->status() : GpuStatus(),
-                        attacher ? attacher->attachments() : std::vector<attach::Attachment>());
+                        attacher ? attacher->attachments() : std::vector<attach::Attachment>(),
+                        conflist());
   }
 
  private:
@@ -183,11 +186,48 @@ class NodeAgent final : public Agent {
       sweeper_ = std::make_unique<attach::Sweeper>(
           *attacher_, kSweepInterval,
           [this](const attach::SweepReport& report) { logSweep(report); });
+      RAILHEAD_TRY(followPrimary());
     }
     RAILHEAD_TRY_ASSIGN(
         status_, StatusServer::start(paths_.statusSocket(), [this] { return statusJson(); }));
     serveMetrics();
     return {};
+  }
+
+  // The runtime calls us from here on. With serving_ held.
+  Result<void> followPrimary() {
+    const auto config = this->config();
+    if (!config->cni.conflist) return {};
+    conflist::InstallerConfig install;
+    install.folder = paths_.cniConfig;
+    install.binFolder = paths_.cniBin;
+    install.file = config->cni.file;
+    install.primary = config->cni.primary;
+    install.shim = paths_.cniShim;
+    if (paths_.cniSocket() != os::HostPaths().cniSocket()) install.socket = paths_.cniSocket();
+    RAILHEAD_TRY_ASSIGN(
+        auto follower,
+        conflist::ConflistFollower::start(
+            std::move(install), paths_.cniConfig, seams_.files, seams_.clock,
+            [this](const Result<conflist::InstallOutcome>& outcome) { logInstall(outcome); }));
+    const std::lock_guard lock(configMutex_);
+    follower_ = std::move(follower);
+    return {};
+  }
+
+  std::optional<conflist::InstallOutcome> conflist() const {
+    const std::lock_guard lock(configMutex_);
+    return follower_ ? std::optional(follower_->outcome()) : std::nullopt;
+  }
+
+  void logInstall(const Result<conflist::InstallOutcome>& outcome) {
+    if (!outcome.has_value()) return seams_.log.error("conflist", outcome.error());
+    for (const auto& line : outcome->changes) seams_.log.info("conflist", line);
+    if (outcome->standing == conflist::Standing::kShadowed) {
+      seams_.log.error("conflist", outcome->note);
+    } else if (!outcome->note.empty()) {
+      seams_.log.info("conflist", outcome->note);
+    }
   }
 
   // From the keeper's thread.
@@ -235,6 +275,12 @@ class NodeAgent final : public Agent {
     keeper_.stop();
     const std::lock_guard serving(serving_);
     serves_ = false;
+    std::shared_ptr<conflist::ConflistFollower> follower;
+    {
+      const std::lock_guard lock(configMutex_);
+      follower.swap(follower_);
+    }
+    follower.reset();
     endpoint_.reset();
     status_.reset();
     sweeper_.reset();
@@ -294,7 +340,7 @@ class NodeAgent final : public Agent {
   static constexpr std::chrono::seconds kProvisionPatience{15};
   static constexpr std::chrono::milliseconds kSweepInterval{1000};
 
-  mutable std::mutex configMutex_;  // also of attacher_
+  mutable std::mutex configMutex_;  // also of attacher_ and follower_
   std::shared_ptr<const AgentConfig> config_;
   const os::HostPaths paths_;
   AgentSeams seams_;
@@ -309,6 +355,7 @@ class NodeAgent final : public Agent {
   std::unique_ptr<GpuOffers> gpus_;
   std::unique_ptr<attach::CniServer> cni_;
   std::unique_ptr<attach::Sweeper> sweeper_;
+  std::shared_ptr<conflist::ConflistFollower> follower_;
   std::unique_ptr<StatusServer> status_;
   Counts counts_;
   Observer observer_{seams_.files, paths_, counts_, [this] { return observed(); }};

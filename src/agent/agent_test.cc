@@ -117,6 +117,32 @@ std::string httpGet(std::uint16_t port, const std::string& path) {
   return heard;
 }
 
+TEST_F(AgentTest, TheRuntimeCallsItOnceItServes) {
+  paths_.cniConfig = directory_ + "/net.d";
+  paths_.cniBin = directory_ + "/bin";
+  auto& files = kernel_->memory();
+  files.put(paths_.cniShim, "program");
+  files.put(paths_.cniConfig + "/10-a.conflist",
+            R"({"cniVersion":"1.0.0","name":"a","plugins":[{"type":"a-cni"}]})");
+  auto config = parseConfig("version: 1\ncni: {conflist: true}\n", "test.yaml");
+  ASSERT_TRUE(config.has_value());
+  auto agent =
+      Agent::create(std::move(*config), paths_,
+                    {kernel_->files(), *kernel_, events_, *kernel_, clock_, log_, nullptr});
+  ASSERT_TRUE(agent.has_value());
+  ASSERT_TRUE((*agent)->start().has_value());
+  EXPECT_EQ(files.readFile(paths_.cniBin + "/railhead").value_or(""), "program");
+  const std::string list = files.readFile(paths_.cniConfig + "/00-railhead.conflist").value_or("");
+  EXPECT_THAT(list, HasSubstr("a-cni"));
+  EXPECT_THAT(list, HasSubstr(paths_.cniSocket()));
+  const auto status = nlohmann::json::parse((*agent)->statusJson(), nullptr, false);
+  EXPECT_EQ(status["conflist"]["state"], "chained");
+  EXPECT_EQ(status["conflist"]["primary"], "10-a.conflist");
+  (*agent)->stop();
+  EXPECT_TRUE(files.exists(paths_.cniConfig + "/00-railhead.conflist"))
+      << "pods without networks need no agent";
+}
+
 TEST_F(AgentTest, AnswersItsWatchersUntilItStops) {
   auto config = parseConfig("version: 1\nresources: [{name: nvidia.com/cx7_qsfp}]\n", "f");
   ASSERT_TRUE(config.has_value());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "src/advertise/resource.h"
+#include "src/agent/config_cni.h"
 #include "src/agent/config_gpus.h"
 #include "src/attach/config.h"
 #include "src/base/result.h"
@@ -33,6 +34,7 @@ struct AgentConfig {
   discover::TwinRules twins;
   std::vector<advertise::RailResourceConfig> resources;
   GpusConfig gpus;
+  CniConfig cni;
   attach::AttachConfig attach;  // addresses and networks; paths and waits keep their defaults
   std::optional<metrics::ListenAddress> metrics;  // absent: no /metrics, /healthz, /readyz
 };

@@ -125,6 +125,10 @@ TEST(Config, EveryRefusalNamesLineFieldValueAndWhatIsAllowed) {
       {"version: 1\nmetrics: {listen: localhost:9477}",
        {"agent.yaml:2: metrics.listen is 'localhost:9477'", "127.0.0.1:9477"}},
       {"version: 1\nmetrics: {listen: '127.0.0.1:0'}", {"metrics.listen is '127.0.0.1:0'"}},
+      {"version: 1\ncni: {file: 00-a.conf}",
+       {"agent.yaml:2: cni.file is '00-a.conf'", "ending in .conflist"}},
+      {"version: 1\ncni: {primary: ../x.conflist}", {"cni.primary is '../x.conflist'"}},
+      {"version: 1\ncni: {primary: 00-railhead.conflist}", {"another file than cni.file"}},
       {"version: 1\nbogus: 1", {"agent.yaml:2", "bogus is unknown", "provision"}},
       {"version: [", {"agent.yaml:"}},
   };

@@ -75,8 +75,8 @@ Json attachmentJson(const attach::Attachment& attachment) {
 }  // namespace
 
 std::string encodeStatus(const NodeSnapshot& snapshot, const std::vector<OfferStatus>& offers,
-                         const GpuStatus& gpus,
-                         const std::vector<attach::Attachment>& attachments) {
+                         const GpuStatus& gpus, const std::vector<attach::Attachment>& attachments,
+                         const std::optional<conflist::InstallOutcome>& conflist) {
   Json out;
   out["schema"] = "railhead.agent-status/1";
   out["node"] = Json::parse(discover::toJson(snapshot.node, snapshot.cages), nullptr, false);
@@ -89,6 +89,11 @@ std::string encodeStatus(const NodeSnapshot& snapshot, const std::vector<OfferSt
   out["attachments"] = Json::array();
   for (const auto& attachment : attachments)
     out["attachments"].push_back(attachmentJson(attachment));
+  if (conflist) {
+    out["conflist"] = {{"state", conflist::standingName(conflist->standing)}};
+    if (!conflist->primary.empty()) out["conflist"]["primary"] = conflist->primary;
+    if (!conflist->note.empty()) out["conflist"]["detail"] = conflist->note;
+  }
   return out.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -5,15 +5,18 @@
 #include "src/agent/node_view.h"
 #include "src/agent/offers.h"
 #include "src/attach/journal.h"
+#include "src/conflist/installer.h"
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace railhead::agent {
 
 std::string encodeStatus(const NodeSnapshot& snapshot, const std::vector<OfferStatus>& offers,
-                         const GpuStatus& gpus, const std::vector<attach::Attachment>& attachments);
+                         const GpuStatus& gpus, const std::vector<attach::Attachment>& attachments,
+                         const std::optional<conflist::InstallOutcome>& conflist);
 
 // Node labels as a JSON object.
 std::string labelsJson(const std::map<std::string, std::string>& labels);

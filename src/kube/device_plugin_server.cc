@@ -1,7 +1,7 @@
 #include "src/kube/device_plugin_server.h"
 
 #include "src/base/text.h"
-#include "src/kube/folder_watch.h"
+#include "src/os/folder_watch.h"
 #include "src/kube/resource_name.h"
 #include "src/kube/rpc/plugin_service.h"
 #include "src/os/host_paths.h"
@@ -181,7 +181,7 @@ class DevicePluginServer::Keeper {
   os::UniqueFd wake_;
 
   // The thread's own.
-  std::optional<FolderWatch> watch_;
+  std::optional<os::FolderWatch> watch_;
   const std::string socketPath_;
   os::UnixListener socket_;
   bool everListened_ = false;
@@ -267,7 +267,7 @@ bool DevicePluginServer::Keeper::isReachable() {
 
 bool DevicePluginServer::Keeper::ensureWatch() {
   if (watch_) return true;
-  auto watch = FolderWatch::open(options_.folder);
+  auto watch = os::FolderWatch::open(options_.folder);
   if (!watch.has_value()) {
     socket_.close();
     standBack(PluginPhase::kWaiting, watch.error().describe());

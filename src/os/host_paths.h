@@ -19,6 +19,8 @@ struct HostPaths {
   std::string podResources = "/var/lib/kubelet/pod-resources";
   std::string cniBin = "/opt/cni/bin";
   std::string cniConfig = "/etc/cni/net.d";
+  // Our shim as it is shipped; a copy of it in cniBin is what the runtime starts.
+  std::string cniShim = "/usr/lib/railhead/railhead-cni";
   std::string cdi = "/var/run/cdi";  // where we write, too; runtimes prefer it to the next
   std::string cdiStatic = "/etc/cdi";
 

@@ -1,4 +1,4 @@
-#include "src/kube/folder_watch.h"
+#include "src/os/folder_watch.h"
 
 #include <cerrno>
 #include <cstring>
@@ -6,13 +6,13 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-namespace railhead::kube {
+namespace railhead::os {
 
 Result<FolderWatch> FolderWatch::open(const std::string& folder) {
-  os::UniqueFd fd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  UniqueFd fd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   if (!fd) return Error::fromErrno(errno, "make an inotify watch");
-  constexpr std::uint32_t kEvents = IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM |
-                                    IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+  constexpr std::uint32_t kEvents = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_DELETE |
+                                    IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
   if (::inotify_add_watch(fd.get(), folder.c_str(), kEvents) < 0) {
     return Error::fromErrno(errno, "watch folder " + folder);
   }
@@ -38,12 +38,13 @@ FolderWatch::Changes FolderWatch::drain() {
         changes.missedSome = true;
       } else if (event.len > 0) {
         const std::string file(name, ::strnlen(name, event.len));
-        ((event.mask & (IN_CREATE | IN_MOVED_TO)) != 0 ? changes.appeared : changes.vanished)
-            .insert(file);
+        const bool came = (event.mask & (IN_CREATE | IN_MOVED_TO)) != 0;
+        const bool written = (event.mask & IN_CLOSE_WRITE) != 0;
+        (came ? changes.appeared : written ? changes.written : changes.vanished).insert(file);
       }
       at += static_cast<ssize_t>(sizeof event + event.len);
     }
   }
 }
 
-}  // namespace railhead::kube
+}  // namespace railhead::os

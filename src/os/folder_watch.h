@@ -1,4 +1,5 @@
-// Tells when files in one folder appear or vanish (inotify). Not thread-safe; never blocks.
+// Tells when files in one folder appear, are written or vanish (inotify). Not thread-safe; never
+// blocks.
 #pragma once
 
 #include "src/base/result.h"
@@ -7,12 +8,13 @@
 #include <set>
 #include <string>
 
-namespace railhead::kube {
+namespace railhead::os {
 
 class FolderWatch {
  public:
   struct Changes {
     std::set<std::string> appeared;  // created, or moved here
+    std::set<std::string> written;   // closed after writing
     std::set<std::string> vanished;
     bool folderGone = false;  // removed or unmounted: open a new watch
     bool missedSome = false;  // the kernel's queue overflowed: look for yourself
@@ -25,8 +27,8 @@ class FolderWatch {
   Changes drain();
 
  private:
-  explicit FolderWatch(os::UniqueFd fd) : fd_(std::move(fd)) {}
-  os::UniqueFd fd_;
+  explicit FolderWatch(UniqueFd fd) : fd_(std::move(fd)) {}
+  UniqueFd fd_;
 };
 
-}  // namespace railhead::kube
+}  // namespace railhead::os

@@ -1,0 +1,102 @@
+#include "src/conflist/check.h"
+
+#include "tests/support/memory_filesystem.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace railhead::conflist {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+constexpr const char* kChain = R"({"cniVersion":"1.0.0","name":"a","plugins":[{"type":"a-cni"},
+    {"type":"railhead","capabilities":{"io.kubernetes.cri.pod-annotations":true}}]})";
+
+class CheckCni : public testing::Test {
+ protected:
+  CheckCni() {
+    files_.put("/net.d/00-railhead.conflist", kChain);
+    files_.put("/net.d/10-a.conflist", R"({"cniVersion":"1.0.0","name":"a",
+        "plugins":[{"type":"a-cni"}]})");
+    files_.put("/bin/a-cni", "x");
+    files_.put("/bin/railhead", "x");
+    files_.put("/run/cni.sock", "");
+  }
+  CheckReport check() {
+    return checkCni(files_, {"/net.d", "/bin", "00-railhead.conflist", "/run/cni.sock"});
+  }
+  // The one thing that keeps pods from their networks.
+  std::string problem() {
+    const auto report = check();
+    EXPECT_FALSE(report.callsUs());
+    std::string found;
+    for (const auto& finding : report.findings) {
+      if (finding.fails) found += finding.what + " | " + finding.remedy + "\n";
+    }
+    return found;
+  }
+  testing_support::MemoryFilesystem files_;
+};
+
+TEST_F(CheckCni, SaysThatAllIsWell) {
+  const auto report = check();
+  EXPECT_TRUE(report.callsUs());
+  EXPECT_TRUE(report.findings.empty());
+  const std::string text = describe(report);
+  EXPECT_THAT(text, HasSubstr("  00-railhead.conflist  (in use)\n      network 'a', version 1.0.0: "
+                              "a-cni -> railhead\n"));
+  EXPECT_THAT(text, HasSubstr("Pods that ask for networks get them from railhead."));
+  const json read = json::parse(toJson(report), nullptr, false);
+  EXPECT_EQ(read["works"], true);
+  EXPECT_EQ(read["files"][0]["inUse"], true);
+  EXPECT_EQ(read["files"][1]["plugins"], json::parse(R"(["a-cni"])"));
+  EXPECT_EQ(read["programs"][1]["type"], "railhead");
+}
+
+TEST_F(CheckCni, EachFaultIsNamedWithItsRemedy) {
+  files_.erase("/run/cni.sock");
+  EXPECT_EQ(problem(),
+            "no agent answers at /run/cni.sock: pods with networks have to wait | start "
+            "railhead-agent\n");
+  files_.put("/run/cni.sock", "");
+  files_.erase("/bin/a-cni");
+  EXPECT_EQ(problem(),
+            "/bin/a-cni is missing, and 00-railhead.conflist names it | install the primary "
+            "network's programs\n");
+  files_.put("/bin/a-cni", "x");
+  files_.put("/net.d/00-a.conf", "{");
+  EXPECT_THAT(problem(), HasSubstr("00-a.conf: it is not valid JSON"));
+  files_.put("/net.d/00-a.conf", R"({"name":"x","type":"a-cni"})");
+  EXPECT_THAT(problem(), HasSubstr("the runtime uses 00-a.conf, which does not call railhead | "
+                                   "set cni.file to a name that sorts before 00-a.conf"));
+  files_.erase("/net.d");
+  EXPECT_THAT(problem(), HasSubstr("/net.d"));
+}
+
+TEST_F(CheckCni, SeesThatCiliumTookTheFileAway) {
+  files_.erase("/net.d/00-railhead.conflist");
+  files_.put("/net.d/00-railhead.conflist.cilium_bak", kChain);
+  EXPECT_THAT(problem(), HasSubstr("set cni.exclusive=false"));
+}
+
+TEST_F(CheckCni, SeesAChainWithoutAnnotations) {
+  files_.put("/net.d/00-railhead.conflist",
+             R"({"name":"a","plugins":[{"type":"a-cni"},{"type":"railhead"}]})");
+  EXPECT_THAT(problem(), HasSubstr("does not hand pod annotations to railhead"));
+}
+
+TEST_F(CheckCni, KnowsThatMultusCallsUs) {
+  files_.erase("/net.d/00-railhead.conflist");
+  files_.put("/net.d/00-multus.conf", R"({"name":"m","type":"multus"})");
+  files_.put("/bin/multus", "x");
+  const auto report = check();
+  EXPECT_TRUE(report.callsUs());
+  ASSERT_EQ(report.findings.size(), 1U);
+  EXPECT_THAT(report.findings[0].what, HasSubstr("for networks of type railhead"));
+}
+
+}  // namespace
+}  // namespace railhead::conflist
