@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <set>
+#include <sstream>
 
+#include <yaml-cpp/anchor.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 namespace railhead::config {
@@ -67,6 +70,39 @@ class Copier {
   std::size_t count_ = 0;
 };
 
+// Notes where documents begin.
+class DocumentStarts final : public YAML::EventHandler {
+ public:
+  const std::vector<int>& lines() const { return lines_; }  // from 1
+
+  void OnDocumentStart(const YAML::Mark& mark) override { lines_.push_back(mark.line + 1); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+ private:
+  std::vector<int> lines_;
+};
+
+// At most two are looked for: yaml-cpp takes some broken texts for documents without end, and its
+// LoadAll() fills the memory with them.
+std::vector<int> documentLines(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentStarts starts;
+  while (starts.lines().size() < 2 && parser.HandleNextDocument(starts)) {
+  }
+  return starts.lines();
+}
+
 }  // namespace
 
 Field::Field(std::shared_ptr<const Value> document, const Value* value, std::string path, int line)
@@ -83,13 +119,12 @@ Result<Field> Field::parse(std::string_view text, const std::string& source) {
   }
   auto document = std::make_shared<Value>();
   try {
-    const auto documents = YAML::LoadAll(std::string(text));
-    if (documents.size() > 1) {
-      return at(source, documents[1].Mark().line + 1,
-                "begins a second document; allowed: one in a file");
-    }
+    const std::string whole(text);
+    const auto documents = documentLines(whole);
+    if (documents.size() > 1)
+      return at(source, documents[1], "begins a second document; allowed: one in a file");
     if (!documents.empty()) {
-      RAILHEAD_TRY_ASSIGN(*document, Copier(source).copy(documents[0], 0));
+      RAILHEAD_TRY_ASSIGN(*document, Copier(source).copy(YAML::Load(whole), 0));
     }
   } catch (const YAML::Exception& error) {
     return at(source, error.mark.line + 1, "is not YAML: " + error.msg);
