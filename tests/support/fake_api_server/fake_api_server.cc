@@ -369,18 +369,21 @@ void FakeApiServer::watch(int fd, const Request& request, const Place& place,
     ++next;
   ++watches_;
   changed_.notify_all();
-  while (!stopping_ && epoch == watchEpoch_ && std::chrono::steady_clock::now() < end &&
-         !peerGone(fd)) {
+  const auto goesOn = [&] {
+    return !stopping_ && epoch == watchEpoch_ && std::chrono::steady_clock::now() < end &&
+           !peerGone(fd);
+  };
+  do {
     next = std::min(next, history_.size());
     for (; next < history_.size(); ++next) {
-      const Change change = history_[next];
+      const Change& change = history_[next];
       const bool ours = change.kind.empty() ||
                         (change.kind == place.kind &&
                          (place.podNamespace.empty() || place.podNamespace == change.podNamespace));
       if (ours && !sendChunk(fd, change.line)) break;
     }
-    changed_.wait_for(lock, std::chrono::milliseconds(20));
-  }
+    if (goesOn()) changed_.wait_for(lock, std::chrono::milliseconds(20));
+  } while (goesOn());
   --watches_;
   changed_.notify_all();
   sendAll(fd, "0\r\n\r\n");
