@@ -42,6 +42,10 @@ class LinkClient {
   // route to the destination with this priority, over whichever link.
   virtual Result<void> addRoute(const Route& route) = 0;
   virtual Result<void> removeRoute(const Route& route) = 0;  // kNotFound
+
+  virtual Result<std::vector<Rule>> rules() = 0;          // those by one source address
+  virtual Result<void> addRule(const Rule& rule) = 0;     // kAlreadyExists
+  virtual Result<void> removeRule(const Rule& rule) = 0;  // kNotFound
 };
 
 class RdmaClient {

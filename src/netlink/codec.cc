@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include <linux/fib_rules.h>
 #include <linux/if.h>
 #include <linux/if_link.h>
+#include <linux/ip.h>
 #include <linux/rtnetlink.h>
 #include <rdma/rdma_netlink.h>
 
@@ -82,6 +84,20 @@ VfSettings readVf(Bytes info) {
   return vf;
 }
 
+// IFLA_AF_SPEC holds for each family what is set there; for IPv4 an array of 32-bit settings.
+bool readStrictArp(Bytes families) {
+  bool strict = false;
+  forEachAttribute(families, [&](const Attribute& family) {
+    if (family.type != AF_INET) return;
+    forEachAttribute(family.data, [&](const Attribute& settings) {
+      constexpr std::size_t kAt = (IPV4_DEVCONF_ARP_IGNORE - 1) * sizeof(std::uint32_t);
+      if (settings.type != IFLA_INET_CONF || settings.data.size() < kAt + 4) return;
+      strict = readAs<std::uint32_t>(settings.data.subspan(kAt)) == 1;
+    });
+  });
+  return strict;
+}
+
 }  // namespace
 
 std::uint8_t Attribute::u8() const { return readAs<std::uint8_t>(data); }
@@ -126,6 +142,9 @@ Result<Link> parseLink(Bytes payload) {
         break;
       case IFLA_PARENT_DEV_NAME:
         link.parentDevice = a.text();
+        break;
+      case IFLA_AF_SPEC:
+        link.strictArp = readStrictArp(a.data);
         break;
       case IFLA_LINKINFO:
         forEachAttribute(a.data, [&](const Attribute& info) {
@@ -218,6 +237,26 @@ Result<std::optional<Route>> parseRoute(Bytes payload) {
   });
   if (!single || route.table == RT_TABLE_LOCAL) return std::optional<Route>();
   return std::optional<Route>(route);
+}
+
+Result<std::optional<Rule>> parseRule(Bytes payload) {
+  if (payload.size() < sizeof(fib_rule_hdr)) return tooShort("rule");
+  const auto header = readAs<fib_rule_hdr>(payload);
+  const bool v6 = header.family == AF_INET6;
+  const std::size_t size = v6 ? 16 : 4;
+  const bool known = v6 || header.family == AF_INET;
+  if (!known || header.action != FR_ACT_TO_TBL || header.src_len != size * 8)
+    return std::optional<Rule>();
+  Rule rule{IpAddress{{}, v6}, header.table, 0};
+  bool hasSource = false;
+  forEachAttribute(payload.subspan(sizeof header), [&](const Attribute& a) {
+    if (a.type == FRA_TABLE) rule.table = a.u32();
+    if (a.type == FRA_PRIORITY) rule.priority = a.u32();
+    if (a.type != FRA_SRC || a.data.size() != size) return;
+    std::copy(a.data.begin(), a.data.end(), rule.source.bytes.begin());
+    hasSource = true;
+  });
+  return hasSource ? std::optional<Rule>(rule) : std::nullopt;
 }
 
 Result<RdmaDevice> parseRdmaDevice(Bytes payload) {

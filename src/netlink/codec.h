@@ -34,6 +34,8 @@ Result<std::vector<VfSettings>> parseVfs(Bytes payload);  // of an RTM_NEWLINK w
 Result<Address> parseAddress(Bytes payload);
 // Nothing for a message that is no unicast route with one next hop, or one of table "local".
 Result<std::optional<Route>> parseRoute(Bytes payload);
+// Nothing for a rule that is not by one source address to a table.
+Result<std::optional<Rule>> parseRule(Bytes payload);
 Result<RdmaDevice> parseRdmaDevice(Bytes payload);
 Result<RdmaPort> parseRdmaPort(Bytes payload);
 Result<RdmaNetnsMode> parseRdmaNetnsMode(Bytes payload);

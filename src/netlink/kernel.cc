@@ -4,8 +4,10 @@
 
 #include <cerrno>
 
+#include <linux/fib_rules.h>
 #include <linux/if.h>
 #include <linux/if_link.h>
+#include <linux/ip.h>
 #include <linux/rtnetlink.h>
 #include <rdma/rdma_netlink.h>
 #include <sys/socket.h>
@@ -67,6 +69,7 @@ class KernelLinks final : public LinkClient {
       if (change.name) request.putText(IFLA_IFNAME, *change.name);
       RAILHEAD_TRY(socket_.change(std::move(request), what));
     }
+    if (change.strictArp) RAILHEAD_TRY(setStrictArp(index, *change.strictArp));
     if (change.up) {
       RAILHEAD_TRY(
           socket_.change(linkRequest(RTM_NEWLINK, 0, index, *change.up ? IFF_UP : 0, IFF_UP),
@@ -189,7 +192,59 @@ class KernelLinks final : public LinkClient {
     return socket_.change(routeRequest(RTM_DELROUTE, 0, route), "remove " + shown(route));
   }
 
+  Result<std::vector<Rule>> rules() override {
+    Request request(RTM_GETRULE, NLM_F_DUMP);
+    const fib_rule_hdr header{};  // AF_UNSPEC: both families
+    request.header(&header, sizeof header);
+    RAILHEAD_TRY_ASSIGN(const auto answers, socket_.query(std::move(request), "list rules"));
+    std::vector<Rule> rules;
+    for (const auto& answer : answers) {
+      RAILHEAD_TRY_ASSIGN(const auto parsed, parseRule(answer));
+      if (parsed) rules.push_back(*parsed);
+    }
+    return rules;
+  }
+
+  Result<void> addRule(const Rule& rule) override {
+    return socket_.change(ruleRequest(RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, rule),
+                          "add rule from " + rule.source.toString());
+  }
+
+  Result<void> removeRule(const Rule& rule) override {
+    return socket_.change(ruleRequest(RTM_DELRULE, 0, rule),
+                          "remove rule from " + rule.source.toString());
+  }
+
  private:
+  // By netlink and not through /proc/sys, which a container sees read-only.
+  Result<void> setStrictArp(int index, bool strict) {
+    Request request = linkRequest(RTM_NEWLINK, 0, index);
+    request.open(IFLA_AF_SPEC);
+    request.open(AF_INET);
+    request.open(IFLA_INET_CONF);
+    request.putU32(IPV4_DEVCONF_ARP_IGNORE, strict ? 1 : 0);
+    request.putU32(IPV4_DEVCONF_ARP_ANNOUNCE, strict ? 2 : 0);
+    request.close();
+    request.close();
+    request.close();
+    return socket_.change(std::move(request), "set ARP of link " + std::to_string(index));
+  }
+
+  static Request ruleRequest(int type, int flags, const Rule& rule) {
+    const std::size_t size = rule.source.v6 ? 16 : 4;
+    Request request(type, flags);
+    fib_rule_hdr header{};
+    header.family = rule.source.v6 ? AF_INET6 : AF_INET;
+    header.src_len = static_cast<unsigned char>(size * 8);
+    header.table = static_cast<unsigned char>(rule.table < 256 ? rule.table : RT_TABLE_COMPAT);
+    header.action = FR_ACT_TO_TBL;
+    request.header(&header, sizeof header);
+    request.put(FRA_SRC, rule.source.bytes.data(), size);
+    request.putU32(FRA_TABLE, rule.table);
+    request.putU32(FRA_PRIORITY, rule.priority);
+    return request;
+  }
+
   static std::string shown(const Route& route) {
     std::string text = "route " + route.destination.toString();
     if (route.gateway) text += " via " + route.gateway->toString();

@@ -21,6 +21,7 @@ struct Link {
   std::string kind;          // "veth", "macvlan"; empty for hardware
   std::string parentDevice;  // "0000:01:10.0" (IFLA_PARENT_DEV_NAME, kernel >= 5.14); else empty
   Mac permanentMac;          // the one the hardware was made with; zero when it has none
+  bool strictArp = false;    // see LinkChange
 };
 
 // Absent fields stay as they are. The kernel wants a link down before it is renamed or
@@ -30,6 +31,9 @@ struct LinkChange {
   std::optional<int> mtu;
   std::optional<Mac> mac;
   std::optional<std::string> name;
+  // Answer ARP only for this link's own addresses and ask with them (arp_ignore 1, arp_announce 2),
+  // so that two links of one host never answer for each other. A move forgets it.
+  std::optional<bool> strictArp;
 };
 
 enum class VfLinkState { kAuto, kEnable, kDisable };
@@ -79,6 +83,14 @@ struct Route {
 
   bool isDefault() const { return destination.length == 0; }
   bool operator==(const Route&) const = default;
+};
+
+// Packets with this source address are routed by this table.
+struct Rule {
+  IpAddress source;
+  std::uint32_t table = 0;
+  std::uint32_t priority = 0;  // lower is asked first; the main table is at 32766
+  bool operator==(const Rule&) const = default;
 };
 
 struct RdmaDevice {

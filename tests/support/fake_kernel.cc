@@ -225,6 +225,7 @@ void FakeKernel::moveLink(int index, std::uint64_t from, std::uint64_t to,
   FakeLink& link = node.mapped();
   link.name = name;
   link.up = false;
+  link.strictArp = false;
   link.addresses.clear();
   spaces_[to].links.insert(std::move(node));
 }
@@ -407,6 +408,14 @@ std::vector<netlink::Route> FakeKernel::routes(const std::string& netns) const {
   return {};
 }
 
+std::vector<netlink::Rule> FakeKernel::rules(const std::string& netns) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, space] : spaces_) {
+    if (space.name == netns) return space.rules;
+  }
+  return {};
+}
+
 netlink::VfSettings FakeKernel::vfSettings(const std::string& pfNetdev, int vf) const {
   const std::lock_guard lock(mutex_);
   for (const auto& [pci, pf] : pfs_) {
@@ -424,7 +433,7 @@ std::string FakeKernel::snapshot() const {
     for (const auto& [index, link] : space.links) {
       std::string line = link.name + " mac=" + link.mac.toString() +
                          " mtu=" + std::to_string(link.mtu) + (link.up ? " up" : " down") +
-                         " pci=" + link.pci;
+                         (link.strictArp ? " strict-arp" : "") + " pci=" + link.pci;
       for (const auto& address : link.addresses) line += " " + address.toString();
       lines.push_back(line);
     }
@@ -432,6 +441,10 @@ std::string FakeKernel::snapshot() const {
       lines.push_back("route " + route.destination.toString() + " via " +
                       (route.gateway ? route.gateway->toString() : "link") + " table " +
                       std::to_string(route.table) + " on " + space.links.at(route.linkIndex).name);
+    }
+    for (const auto& rule : space.rules) {
+      lines.push_back("rule from " + rule.source.toString() + " table " +
+                      std::to_string(rule.table));
     }
     std::sort(lines.begin(), lines.end());
     text += "netns '" + space.name + "'\n  " + join(lines, "\n  ") + "\n";

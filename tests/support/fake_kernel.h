@@ -64,6 +64,7 @@ struct FakeLink {
   std::string kind;
   std::string pci;  // parent device
   std::vector<IpPrefix> addresses;
+  bool strictArp = false;
 };
 
 struct FakeRdma {
@@ -117,6 +118,7 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   std::string netnsOf(const std::string& pci) const;  // name of the namespace; "" for the host
   std::vector<FakeRdma> rdmaDevices() const;
   std::vector<netlink::Route> routes(const std::string& netns) const;
+  std::vector<netlink::Rule> rules(const std::string& netns) const;
   netlink::VfSettings vfSettings(const std::string& pfNetdev, int vf) const;
   // Everything that must be equal before and after an undone request, as text to compare.
   std::string snapshot() const;
@@ -147,6 +149,7 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
     std::string name;
     std::map<int, FakeLink> links;
     std::vector<netlink::Route> routes;
+    std::vector<netlink::Rule> rules;
   };
   static constexpr std::uint64_t kHost = 1;
 

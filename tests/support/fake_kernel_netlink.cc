@@ -54,6 +54,10 @@ class FakeLinks final : public netlink::LinkClient {
       if (change.mtu) link->mtu = *change.mtu;
       if (change.mac) link->mac = *change.mac;
     }
+    if (change.strictArp) {
+      RAILHEAD_TRY(kernel_.change("set ARP of link " + link->name));
+      link->strictArp = *change.strictArp;
+    }
     if (change.up) {
       RAILHEAD_TRY(kernel_.change((*change.up ? "set up link " : "set down link ") + link->name));
       link->up = *change.up;
@@ -178,10 +182,37 @@ class FakeLinks final : public netlink::LinkClient {
     return {};
   }
 
+  Result<std::vector<netlink::Rule>> rules() override {
+    const std::lock_guard lock(kernel_.mutex_);
+    RAILHEAD_TRY_ASSIGN(const FakeKernel::Space* space, here("list rules"));
+    return space->rules;
+  }
+
+  Result<void> addRule(const netlink::Rule& rule) override {
+    const std::lock_guard lock(kernel_.mutex_);
+    const std::string what = "add rule from " + rule.source.toString();
+    RAILHEAD_TRY_ASSIGN(FakeKernel::Space * space, here(what));
+    RAILHEAD_TRY(kernel_.change(what));
+    if (std::find(space->rules.begin(), space->rules.end(), rule) != space->rules.end())
+      return Error::fromErrno(EEXIST, what);
+    space->rules.push_back(rule);
+    return {};
+  }
+
+  Result<void> removeRule(const netlink::Rule& rule) override {
+    const std::lock_guard lock(kernel_.mutex_);
+    const std::string what = "remove rule from " + rule.source.toString();
+    RAILHEAD_TRY_ASSIGN(FakeKernel::Space * space, here(what));
+    RAILHEAD_TRY(kernel_.change(what));
+    if (std::erase(space->rules, rule) == 0) return Error::fromErrno(ENOENT, what);
+    return {};
+  }
+
  private:
   netlink::Link valueOf(const FakeLink& link) const {
-    return {link.index, link.name, link.mac,          link.mtu, link.up, link.up && link.carrier,
-            link.kind,  link.pci,  permanentMac(link)};
+    return {
+        link.index, link.name, link.mac,           link.mtu,      link.up, link.up && link.carrier,
+        link.kind,  link.pci,  permanentMac(link), link.strictArp};
   }
 
   // A PF's stays what it was made with; VFs and software links have none.

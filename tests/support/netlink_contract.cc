@@ -84,6 +84,33 @@ void checkRoutes(LinkClient& client, int index) {
   }
 }
 
+void checkRules(LinkClient& client) {
+  for (const char* source : {"10.100.0.5", "fd00:100::5"}) {
+    const netlink::Rule rule{*IpAddress::parse(source), 1001, 1000};
+    const auto has = [&] {
+      const auto rules = client.rules();
+      return rules.has_value() && std::find(rules->begin(), rules->end(), rule) != rules->end();
+    };
+    EXPECT_FALSE(has()) << source;
+    const auto added = client.addRule(rule);
+    ASSERT_TRUE(added.has_value()) << added.error().message;
+    EXPECT_TRUE(has()) << source;
+    EXPECT_EQ(client.addRule(rule).error().code, ErrorCode::kAlreadyExists) << source;
+    ASSERT_TRUE(client.removeRule(rule).has_value()) << source;
+    EXPECT_FALSE(has()) << source;
+    EXPECT_EQ(client.removeRule(rule).error().code, ErrorCode::kNotFound) << source;
+  }
+}
+
+void checkArp(LinkClient& client, int index, const std::string& name) {
+  EXPECT_FALSE(client.link(name)->strictArp);
+  for (const bool strict : {true, false}) {
+    const auto changed = client.change(index, {.strictArp = strict});
+    ASSERT_TRUE(changed.has_value()) << changed.error().message;
+    EXPECT_EQ(client.link(name)->strictArp, strict);
+  }
+}
+
 }  // namespace
 
 void checkLinkContract(NetlinkWorld& world) {
@@ -100,6 +127,8 @@ void checkLinkContract(NetlinkWorld& world) {
   checkChanges(*here, link->index);
   checkAddresses(*here, link->index);
   checkRoutes(*here, link->index);
+  checkRules(*here);
+  checkArp(*here, link->index, "renamed");
 
   // A move: taken names are refused, the link arrives down, under its new name, without addresses.
   const IpPrefix address = *IpPrefix::parse("10.100.0.6/24");
