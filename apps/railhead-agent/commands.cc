@@ -3,6 +3,7 @@
 #include "src/agent/agent.h"
 #include "src/agent/config_watch.h"
 #include "src/agent/node_view.h"
+#include "src/agent/privileges.h"
 #include "src/agent/status.h"
 #include "src/agent/status_server.h"
 #include "src/base/text.h"
@@ -160,18 +161,22 @@ void takeOver(agent::Agent& agent, os::Log& log, const std::string& path, const 
 }
 
 Result<void> run(const Options& options) {
+  RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
+  const std::string path = absolutePath(options.config);
+  RAILHEAD_TRY_ASSIGN(const std::string text, readConfigText(path));
+  RAILHEAD_TRY_ASSIGN(auto config, agent::parseConfig(text, path));
+  // Of every thread and plugin to come: so before the first one. No socket takes more than what
+  // is kept.
+  RAILHEAD_TRY_ASSIGN(auto privileges, agent::restrictPrivileges(config, *machine->log));
   StopSignal signal;
   const auto start = [&]() -> Result<void> {
-    RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
-    const std::string path = absolutePath(options.config);
-    RAILHEAD_TRY_ASSIGN(const std::string text, readConfigText(path));
-    RAILHEAD_TRY_ASSIGN(auto config, agent::parseConfig(text, path));
     RAILHEAD_TRY_ASSIGN(const auto events, netlink::openNodeEvents());
     gpu::GpuLibrary gpus(options.gpuLibraries(), machine->files.get());
     RAILHEAD_TRY_ASSIGN(
-        auto agent, agent::Agent::create(std::move(config), options.paths,
-                                         {*machine->files, *machine->netlink, *events,
-                                          machine->netns, machine->clock, *machine->log, &gpus}));
+        auto agent,
+        agent::Agent::create(std::move(config), options.paths,
+                             {*machine->files, *machine->netlink, *events, machine->netns,
+                              machine->clock, *machine->log, &gpus, std::move(privileges)}));
     RAILHEAD_TRY(agent->start(options.takeOver ? agent::Start::kTakeOver : agent::Start::kAlone));
     RAILHEAD_TRY_ASSIGN(auto watch,
                         agent::ConfigWatch::start(path, text, [&](const std::string& changed) {

@@ -64,6 +64,21 @@ TEST(StatusView, ShowsNodesLinksTwinsAndHolders) {
   EXPECT_THAT(text, Not(HasSubstr("\033")));
 }
 
+TEST(StatusView, ShowsWhatTheAgentMayDo) {
+  const auto screen = [](const std::string& privileges) {
+    return screenOf({{"a", R"({"schema":"railhead.agent-status/1")" + privileges + "}", ""}}, {});
+  };
+  EXPECT_THAT(screen(""), Not(HasSubstr("CAPABILITY")));
+  const std::string some = screen(
+      R"(,"privileges":{"restricted":true,"kept":[{"capability":"CAP_NET_ADMIN","why":"move VFs"}],)"
+      R"("missing":[{"capability":"CAP_SYS_ADMIN","why":"enter"}]})");
+  EXPECT_THAT(lineWith(some, "CAP_NET_ADMIN"), HasSubstr("move VFs"));
+  EXPECT_THAT(lineWith(some, "CAP_SYS_ADMIN"), HasSubstr("missing, to enter"));
+  EXPECT_THAT(screen(R"(,"privileges":{"restricted":true,"kept":[],"missing":[]})"),
+              HasSubstr("none"));
+  EXPECT_THAT(screen(R"(,"privileges":{"restricted":false})"), HasSubstr("nothing was given up"));
+}
+
 TEST(StatusView, KeepsToTheTerminalsWidthAndColours) {
   report::TerminalStyle style{true, true, true, 60};
   const std::string text = screenOf({{"spark-a", recorded(), ""}}, style);

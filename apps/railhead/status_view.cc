@@ -189,6 +189,7 @@ class Screen {
                          holder.pod.empty() ? "-" : holder.pod, holder.addresses, health});
       }
     }
+    addPrivileges(name, member(status, "privileges"));
   }
 
   void tables() {
@@ -196,12 +197,33 @@ class Screen {
     pfs_.print(out_, style_);
     out_ << '\n';
     devices_.print(out_, style_);
+    if (!anyPrivileges_) return;
+    out_ << '\n';
+    privileges_.print(out_, style_);
   }
 
  private:
+  // An older agent tells nothing of them.
+  void addPrivileges(const std::string& name, const Json& privileges) {
+    if (!privileges.is_object()) return;
+    anyPrivileges_ = true;
+    if (!flag(privileges, "restricted")) {
+      privileges_.addRow({name, "all", "nothing was given up"});
+      return;
+    }
+    for (const Json& one : list(privileges, "kept"))
+      privileges_.addRow({name, text(one, "capability"), text(one, "why")});
+    for (const Json& one : list(privileges, "missing"))
+      privileges_.addRow({name, text(one, "capability"), "missing, to " + text(one, "why")});
+    if (list(privileges, "kept").empty() && list(privileges, "missing").empty())
+      privileges_.addRow({name, "none", ""});
+  }
+
   std::ostream& out_;
   const report::TerminalStyle& style_;
   report::Table pfs_{{{"NODE"}, {"PF"}, {"LINK"}, {"RATE"}, {"PCIE"}, {"TWINS"}, {"VFS"}}};
+  bool anyPrivileges_ = false;
+  report::Table privileges_{{{"NODE"}, {"CAPABILITY"}, {"WHY"}}};
   report::Table devices_{{{"NODE"}, {"RESOURCE"}, {"#"}, {"HELD BY"}, {"ADDRESSES"}, {"HEALTH"}}};
 };
 

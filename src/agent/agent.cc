@@ -78,6 +78,7 @@ class NodeAgent final : public Agent {
   Result<void> reconfigure(AgentConfig config) override {
     if (handedOver_) return {};
     RAILHEAD_TRY(checkReloadable(*this->config(), config));
+    RAILHEAD_TRY(checkPrivileges(seams_.privileges, config));
     RAILHEAD_TRY(offers_.configure(config.resources));
     if (gpus_) gpus_->configure(config.functions.gpus, config.gpus);
     networks_.replace(config.attach.networks);
@@ -93,7 +94,7 @@ class NodeAgent final : public Agent {
     const auto attacher = this->attacher();
     return encodeStatus(*view_.current(), offers_.statuses(), gpus_ ? gpus_->status() : GpuStatus(),
                         attacher ? attacher->attachments() : std::vector<attach::Attachment>(),
-                        conflist());
+                        conflist(), seams_.privileges);
   }
 
  private:

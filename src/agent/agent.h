@@ -3,6 +3,7 @@
 #pragma once
 
 #include "src/agent/config.h"
+#include "src/agent/privileges.h"
 #include "src/base/result.h"
 #include "src/gpu/gpu.h"
 #include "src/netlink/client.h"
@@ -28,6 +29,7 @@ struct AgentSeams {
   os::Clock& clock;
   os::Log& log;
   gpu::GpuLibrary* gpus = nullptr;  // null: an agent that knows nothing of GPUs
+  Privileges privileges = {};       // as they were restricted before the agent was made
 };
 
 // Held by whoever changes the node: two agents, or an agent and a `provision`, would undo each

@@ -72,11 +72,25 @@ Json attachmentJson(const attach::Attachment& attachment) {
   return out;
 }
 
+Json privilegesJson(const Privileges& privileges) {
+  const auto list = [](const std::vector<Privilege>& all) {
+    Json out = Json::array();
+    for (const auto& one : all) {
+      out.push_back({{"capability", os::capabilityName(one.capability)}, {"why", one.why}});
+    }
+    return out;
+  };
+  return {{"restricted", privileges.restricted},
+          {"kept", list(privileges.kept)},
+          {"missing", list(privileges.missing)}};
+}
+
 }  // namespace
 
 std::string encodeStatus(const NodeSnapshot& snapshot, const std::vector<OfferStatus>& offers,
                          const GpuStatus& gpus, const std::vector<attach::Attachment>& attachments,
-                         const std::optional<conflist::InstallOutcome>& conflist) {
+                         const std::optional<conflist::InstallOutcome>& conflist,
+                         const Privileges& privileges) {
   Json out;
   out["schema"] = "railhead.agent-status/1";
   out["node"] = Json::parse(discover::toJson(snapshot.node, snapshot.cages), nullptr, false);
@@ -94,6 +108,7 @@ std::string encodeStatus(const NodeSnapshot& snapshot, const std::vector<OfferSt
     if (!conflist->primary.empty()) out["conflist"]["primary"] = conflist->primary;
     if (!conflist->note.empty()) out["conflist"]["detail"] = conflist->note;
   }
+  out["privileges"] = privilegesJson(privileges);
   return out.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -4,6 +4,7 @@
 #include "src/agent/gpu_offers.h"
 #include "src/agent/node_view.h"
 #include "src/agent/offers.h"
+#include "src/agent/privileges.h"
 #include "src/attach/journal.h"
 #include "src/conflist/installer.h"
 
@@ -16,7 +17,8 @@ namespace railhead::agent {
 
 std::string encodeStatus(const NodeSnapshot& snapshot, const std::vector<OfferStatus>& offers,
                          const GpuStatus& gpus, const std::vector<attach::Attachment>& attachments,
-                         const std::optional<conflist::InstallOutcome>& conflist);
+                         const std::optional<conflist::InstallOutcome>& conflist,
+                         const Privileges& privileges);
 
 // Node labels as a JSON object.
 std::string labelsJson(const std::map<std::string, std::string>& labels);
