@@ -359,7 +359,7 @@ class NodeAgent final : public Agent {
   std::shared_ptr<conflist::ConflistFollower> follower_;
   std::unique_ptr<StatusServer> status_;
   Counts counts_;
-  Observer observer_{seams_.files, paths_, counts_, [this] { return observed(); }};
+  Observer observer_{seams_.files, seams_.netlink, paths_, counts_, [this] { return observed(); }};
   std::unique_ptr<metrics::HttpEndpoint> endpoint_;
   std::unique_ptr<HandoverServer> handover_;
   std::atomic<bool> handedOver_ = false;

@@ -29,6 +29,9 @@ class LinkClient {
   virtual Result<void> move(int index, const os::Netns& target, const std::string& name) = 0;
 
   virtual Result<std::vector<VfSettings>> vfs(int pfIndex) = 0;  // by VF index; empty without VFs
+  // Of those VFs that the driver counts; the kernel gives zeros for a driver that does not, so a VF
+  // that never carried anything is left out as well.
+  virtual Result<std::vector<VfTraffic>> vfTraffic(int pfIndex) = 0;
   virtual Result<void> changeVf(int pfIndex, int vf, const VfChange& change) = 0;
 
   virtual Result<std::vector<Address>> addresses(int linkIndex) = 0;

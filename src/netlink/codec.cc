@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include <linux/fib_rules.h>
 #include <linux/if.h>
@@ -98,6 +99,40 @@ bool readStrictArp(Bytes families) {
   return strict;
 }
 
+// Nothing when all is zero.
+std::optional<VfTraffic> readVfTraffic(Bytes info) {
+  VfTraffic traffic;
+  std::uint64_t any = 0;
+  const auto readStats = [&](Bytes stats) {
+    forEachAttribute(stats, [&](const Attribute& a) {
+      if (a.type == IFLA_VF_STATS_PAD) return;
+      const std::uint64_t value = a.u64();
+      any |= value;
+      if (a.type == IFLA_VF_STATS_RX_BYTES) traffic.receiveBytes = value;
+      if (a.type == IFLA_VF_STATS_TX_BYTES) traffic.transmitBytes = value;
+      if (a.type == IFLA_VF_STATS_RX_PACKETS) traffic.receivePackets = value;
+      if (a.type == IFLA_VF_STATS_TX_PACKETS) traffic.transmitPackets = value;
+      if (a.type == IFLA_VF_STATS_RX_DROPPED) traffic.receiveDropped = value;
+      if (a.type == IFLA_VF_STATS_TX_DROPPED) traffic.transmitDropped = value;
+    });
+  };
+  forEachAttribute(info, [&](const Attribute& a) {
+    if (a.type == IFLA_VF_MAC) traffic.vf = static_cast<int>(readAs<ifla_vf_mac>(a.data).vf);
+    if (a.type == IFLA_VF_STATS) readStats(a.data);
+  });
+  return any == 0 ? std::nullopt : std::optional(traffic);
+}
+
+// Calls `each` with every IFLA_VF_INFO of a link.
+void forEachVf(Bytes payload, const std::function<void(Bytes info)>& each) {
+  forEachAttribute(payload.subspan(sizeof(ifinfomsg)), [&](const Attribute& a) {
+    if (a.type != IFLA_VFINFO_LIST) return;
+    forEachAttribute(a.data, [&](const Attribute& info) {
+      if (info.type == IFLA_VF_INFO) each(info.data);
+    });
+  });
+}
+
 }  // namespace
 
 std::uint8_t Attribute::u8() const { return readAs<std::uint8_t>(data); }
@@ -161,13 +196,17 @@ Result<Link> parseLink(Bytes payload) {
 Result<std::vector<VfSettings>> parseVfs(Bytes payload) {
   if (payload.size() < sizeof(ifinfomsg)) return tooShort("link");
   std::vector<VfSettings> vfs;
-  forEachAttribute(payload.subspan(sizeof(ifinfomsg)), [&](const Attribute& a) {
-    if (a.type != IFLA_VFINFO_LIST) return;
-    forEachAttribute(a.data, [&](const Attribute& info) {
-      if (info.type == IFLA_VF_INFO) vfs.push_back(readVf(info.data));
-    });
-  });
+  forEachVf(payload, [&](Bytes info) { vfs.push_back(readVf(info)); });
   std::sort(vfs.begin(), vfs.end(), [](const auto& a, const auto& b) { return a.index < b.index; });
+  return vfs;
+}
+
+Result<std::vector<VfTraffic>> parseVfTraffic(Bytes payload) {
+  if (payload.size() < sizeof(ifinfomsg)) return tooShort("link");
+  std::vector<VfTraffic> vfs;
+  forEachVf(payload, [&](Bytes info) {
+    if (const auto traffic = readVfTraffic(info)) vfs.push_back(*traffic);
+  });
   return vfs;
 }
 

@@ -31,6 +31,8 @@ void forEachAttribute(Bytes data, const std::function<void(const Attribute&)>& e
 
 Result<Link> parseLink(Bytes payload);
 Result<std::vector<VfSettings>> parseVfs(Bytes payload);  // of an RTM_NEWLINK with VF information
+// Of the same message; VFs whose counters are all zero are left out.
+Result<std::vector<VfTraffic>> parseVfTraffic(Bytes payload);
 Result<Address> parseAddress(Bytes payload);
 // Nothing for a message that is no unicast route with one next hop, or one of table "local".
 Result<std::optional<Route>> parseRoute(Bytes payload);

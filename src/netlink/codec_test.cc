@@ -125,8 +125,15 @@ TEST(Codec, ReadsVfSettingsInOrder) {
       .value(IFLA_VF_TRUST, ifla_vf_trust{1, 0xffffffff});
   info.value(IFLA_VF_LINK_STATE, ifla_vf_link_state{1, IFLA_VF_LINK_STATE_DISABLE});
   info.value(IFLA_VF_RATE, ifla_vf_rate{1, 10, 200});
+  Message stats;
+  stats.value(IFLA_VF_STATS_RX_PACKETS, std::uint64_t{3})
+      .value(IFLA_VF_STATS_TX_BYTES, std::uint64_t{1} << 40);
+  stats.value(IFLA_VF_STATS_TX_DROPPED, std::uint64_t{7});
+  info.nest(IFLA_VF_STATS, stats);
   Message zero;
-  zero.value(IFLA_VF_MAC, ifla_vf_mac{});
+  Message noStats;
+  noStats.value(IFLA_VF_STATS_RX_BYTES, std::uint64_t{0});
+  zero.value(IFLA_VF_MAC, ifla_vf_mac{}).nest(IFLA_VF_STATS, noStats);
   Message list;
   list.nest(IFLA_VF_INFO, info).nest(IFLA_VF_INFO, zero);
   Message message;
@@ -135,6 +142,14 @@ TEST(Codec, ReadsVfSettingsInOrder) {
   ASSERT_TRUE(vfs.has_value());
   ASSERT_EQ(vfs->size(), 2U);
   EXPECT_EQ((*vfs)[0].index, 0);
+  const auto traffic = parseVfTraffic(message.bytes());
+  ASSERT_TRUE(traffic.has_value());
+  ASSERT_EQ(traffic->size(), 1U) << "a VF without counters is absent, not zero";
+  EXPECT_EQ((*traffic)[0].vf, 1);
+  EXPECT_EQ((*traffic)[0].receivePackets, 3U);
+  EXPECT_EQ((*traffic)[0].transmitBytes, std::uint64_t{1} << 40);
+  EXPECT_EQ((*traffic)[0].transmitDropped, 7U);
+  EXPECT_EQ((*traffic)[0].receiveBytes, 0U);
   const VfSettings& vf = (*vfs)[1];
   EXPECT_EQ(vf.mac.toString(), "02:00:00:00:00:11");
   EXPECT_EQ(vf.vlan, 5);

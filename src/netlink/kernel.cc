@@ -92,13 +92,15 @@ class KernelLinks final : public LinkClient {
   }
 
   Result<std::vector<VfSettings>> vfs(int pfIndex) override {
-    Request request = linkRequest(RTM_GETLINK, 0, pfIndex);
-    request.putU32(IFLA_EXT_MASK, RTEXT_FILTER_VF);
-    RAILHEAD_TRY_ASSIGN(
-        const auto answers,
-        socket_.query(std::move(request), "read the VFs of link " + std::to_string(pfIndex)));
-    if (answers.empty()) return Error(ErrorCode::kNotFound, "read VFs: no answer");
-    return parseVfs(answers.front());
+    // Their counters take the firmware's time.
+    RAILHEAD_TRY_ASSIGN(const auto answer,
+                        withVfs(pfIndex, RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS));
+    return parseVfs(answer);
+  }
+
+  Result<std::vector<VfTraffic>> vfTraffic(int pfIndex) override {
+    RAILHEAD_TRY_ASSIGN(const auto answer, withVfs(pfIndex, RTEXT_FILTER_VF));
+    return parseVfTraffic(answer);
   }
 
   // One message per setting: a driver that lacks one must not lose the others.
@@ -276,6 +278,16 @@ class KernelLinks final : public LinkClient {
     request.putU32(RTA_OIF, static_cast<std::uint32_t>(route.linkIndex));
     if (route.priority != 0) request.putU32(RTA_PRIORITY, route.priority);
     return request;
+  }
+
+  Result<std::vector<std::uint8_t>> withVfs(int pfIndex, std::uint32_t filter) {
+    Request request = linkRequest(RTM_GETLINK, 0, pfIndex);
+    request.putU32(IFLA_EXT_MASK, filter);
+    RAILHEAD_TRY_ASSIGN(
+        auto answers,
+        socket_.query(std::move(request), "read the VFs of link " + std::to_string(pfIndex)));
+    if (answers.empty()) return Error(ErrorCode::kNotFound, "read VFs: no answer");
+    return std::move(answers.front());
   }
 
   static Request byName(const std::string& name) {

@@ -53,6 +53,18 @@ struct VfSettings {
   int maxTxRate = 0;
 };
 
+// What a VF has carried since it was made, from its own point of view, RDMA included where the
+// hardware counts it so.
+struct VfTraffic {
+  int vf = 0;
+  std::uint64_t receiveBytes = 0;
+  std::uint64_t transmitBytes = 0;
+  std::uint64_t receivePackets = 0;
+  std::uint64_t transmitPackets = 0;
+  std::uint64_t receiveDropped = 0;
+  std::uint64_t transmitDropped = 0;
+};
+
 struct VfChange {
   std::optional<Mac> mac;
   std::optional<int> vlan;

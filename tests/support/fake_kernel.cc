@@ -154,6 +154,13 @@ void FakeKernel::setCarrier(const std::string& netdev, bool carrier) {
   render();
 }
 
+void FakeKernel::setVfTraffic(const std::string& pfNetdev, const netlink::VfTraffic& traffic) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [pci, pf] : pfs_) {
+    if (pf.spec.netdev == pfNetdev) pf.traffic[traffic.vf] = traffic;
+  }
+}
+
 void FakeKernel::setRdmaMode(netlink::RdmaNetnsMode mode) {
   const std::lock_guard lock(mutex_);
   mode_ = mode;

@@ -98,6 +98,8 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   // VF drivers bind but no netdev appears; `false` lets the missing ones appear.
   void failVfDriver(bool fails);
   void withholdGids(bool withhold);  // addresses no longer reach the RDMA devices' GID tables
+  // What the PF's driver counts for one of its VFs; before the first call it counts nothing.
+  void setVfTraffic(const std::string& pfNetdev, const netlink::VfTraffic& traffic);
   void addHostLink(const std::string& name, const std::string& kind);
 
   // Faults.
@@ -144,6 +146,7 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
     int numVfs = 0;
     bool autoprobe = true;
     std::map<int, netlink::VfSettings> vfs;
+    std::map<int, netlink::VfTraffic> traffic;  // by VF index
   };
   struct Space {
     std::string name;

@@ -93,6 +93,19 @@ class FakeLinks final : public netlink::LinkClient {
     return result;
   }
 
+  Result<std::vector<netlink::VfTraffic>> vfTraffic(int pfIndex) override {
+    const std::lock_guard lock(kernel_.mutex_);
+    RAILHEAD_TRY_ASSIGN(const FakeLink* link, own(pfIndex, "read VFs"));
+    std::vector<netlink::VfTraffic> result;
+    const auto pf = kernel_.pfs_.find(link->pci);
+    if (pf == kernel_.pfs_.end()) return result;
+    for (const auto& [index, vf] : pf->second.vfs) {
+      const auto counted = pf->second.traffic.find(index);
+      if (counted != pf->second.traffic.end()) result.push_back(counted->second);
+    }
+    return result;
+  }
+
   Result<void> changeVf(int pfIndex, int vf, const VfChange& change) override {
     const std::lock_guard lock(kernel_.mutex_);
     RAILHEAD_TRY_ASSIGN(const FakeLink* link, own(pfIndex, "change VF"));

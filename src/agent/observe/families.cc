@@ -104,6 +104,27 @@ constexpr CounterFamily kCongestion[] = {
      "RoCE packets received with an ECN mark (np_ecn_marked_roce_packets)."},
 };
 
+struct VfFamily {
+  std::uint64_t netlink::VfTraffic::*counter;
+  std::string_view name;
+  std::string_view help;
+};
+
+constexpr VfFamily kVf[] = {
+    {&netlink::VfTraffic::receiveBytes, "railhead_vf_receive_bytes_total",
+     "Bytes the VF received, counted by its PF."},
+    {&netlink::VfTraffic::transmitBytes, "railhead_vf_transmit_bytes_total",
+     "Bytes the VF sent, counted by its PF."},
+    {&netlink::VfTraffic::receivePackets, "railhead_vf_receive_packets_total",
+     "Packets the VF received, counted by its PF."},
+    {&netlink::VfTraffic::transmitPackets, "railhead_vf_transmit_packets_total",
+     "Packets the VF sent, counted by its PF."},
+    {&netlink::VfTraffic::receiveDropped, "railhead_vf_receive_dropped_total",
+     "Packets to the VF that were dropped, counted by its PF."},
+    {&netlink::VfTraffic::transmitDropped, "railhead_vf_transmit_dropped_total",
+     "Packets of the VF that were dropped, counted by its PF."},
+};
+
 std::optional<double> valueOf(const std::vector<discover::Counter>& counters,
                               std::string_view name) {
   const auto found = std::find_if(counters.begin(), counters.end(),
@@ -244,8 +265,21 @@ void writeCounters(Exposition& out, const discover::CountersReport& report) {
     }
   }
   perDevice(out, report, kCongestion, &discover::RdmaCounters::congestion);
+}
+
+void writeCut(Exposition& out, bool cut) {
   gauge(out, "railhead_counters_cut", "1 when not every counter could be read in time.");
-  out.sample({}, report.cut ? 1 : 0);
+  out.sample({}, cut ? 1 : 0);
+}
+
+void writeVfTraffic(Exposition& out, const discover::VfTrafficReport& report) {
+  for (const auto& family : kVf) {
+    out.family(Kind::kCounter, family.name, family.help);
+    for (const auto& one : report.vfs) {
+      out.sample({{"pf", one.pf}, {"pci", one.pci.toString()}, {"vf", std::to_string(one.vfIndex)}},
+                 static_cast<double>(one.carried.*family.counter));
+    }
+  }
 }
 
 }  // namespace railhead::agent

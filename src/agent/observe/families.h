@@ -8,6 +8,7 @@
 #include "src/discover/counters.h"
 #include "src/discover/node.h"
 #include "src/discover/twins.h"
+#include "src/discover/vf_traffic.h"
 #include "src/metrics/exposition.h"
 
 #include <vector>
@@ -19,6 +20,10 @@ void writeOffers(metrics::Exposition& out, const std::vector<OfferStatus>& offer
                  const std::vector<GpuResourceStatus>& gpus, const discover::RailSets& rails);
 void writeAttachments(metrics::Exposition& out, const std::vector<attach::Attachment>& attachments);
 void writePfs(metrics::Exposition& out, const discover::Node& node);
+// Of VFs wherever they are, by their PFs.
+void writeVfTraffic(metrics::Exposition& out, const discover::VfTrafficReport& report);
 void writeCounters(metrics::Exposition& out, const discover::CountersReport& report);
+// Whether anything was left out for want of time.
+void writeCut(metrics::Exposition& out, bool cut);
 
 }  // namespace railhead::agent

@@ -51,8 +51,12 @@ void Observer::write(metrics::Exposition& out) const {
   writeAttachments(out, state.attachments);
   counts_.write(out);
   writePfs(out, state.node->node);
-  writeCounters(out,
-                discover::readCounters(files_, paths_, state.node->node, began + kCountersBudget));
+  const auto& node = state.node->node;
+  const auto vfs = discover::readVfTraffic(netlink_, node, began + kCountersBudget);
+  const auto counters = discover::readCounters(files_, paths_, node, began + kCountersBudget);
+  writeVfTraffic(out, vfs);
+  writeCounters(out, counters);
+  writeCut(out, vfs.cut || counters.cut);
   out.family(metrics::Kind::kGauge, "railhead_scrape_duration_seconds",
              "Time the agent took to gather this answer.");
   out.sample({}, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());

@@ -8,6 +8,7 @@
 #include "src/attach/journal.h"
 #include "src/metrics/exposition.h"
 #include "src/metrics/http_endpoint.h"
+#include "src/netlink/client.h"
 #include "src/os/filesystem.h"
 #include "src/os/host_paths.h"
 
@@ -32,9 +33,9 @@ struct ObservedState {
 class Observer {
  public:
   // All of these outlive it.
-  Observer(os::Filesystem& files, const os::HostPaths& paths, const Counts& counts,
-           std::function<ObservedState()> look)
-      : files_(files), paths_(paths), counts_(counts), look_(std::move(look)) {}
+  Observer(os::Filesystem& files, netlink::NetlinkOpener& netlink, const os::HostPaths& paths,
+           const Counts& counts, std::function<ObservedState()> look)
+      : files_(files), netlink_(netlink), paths_(paths), counts_(counts), look_(std::move(look)) {}
 
   // /metrics: docs/reference/metrics.md. /healthz: 503 when a loop of the agent stands still.
   // /readyz: 503 until kubelet has accepted every resource and the CNI socket is served.
@@ -44,6 +45,7 @@ class Observer {
 
  private:
   os::Filesystem& files_;
+  netlink::NetlinkOpener& netlink_;
   const os::HostPaths& paths_;
   const Counts& counts_;
   const std::function<ObservedState()> look_;

@@ -2,6 +2,7 @@
 #include "src/agent/observe/observer.h"
 
 #include "src/discover/discover.h"
+#include "tests/support/fake_kernel.h"
 #include "tests/support/tree.h"
 
 #include <fstream>
@@ -82,7 +83,8 @@ class ObserverTest : public testing::Test {
   os::HostPaths paths_;
   Counts counts_;
   ObservedState state_;
-  Observer observer_{files_, paths_, counts_, [this] { return state_; }};
+  testing_support::FakeKernel kernel_;  // for netlink alone
+  Observer observer_{files_, kernel_, paths_, counts_, [this] { return state_; }};
 };
 
 TEST_F(ObserverTest, TellsOfGpusAndIsNotReadyWithoutThem) {
@@ -127,6 +129,19 @@ TEST_F(ObserverTest, TellsOfLinksAndWhatTheyCarried) {
   EXPECT_THAT(text, HasSubstr("railhead_net_transmit_bytes_total{pf=\"enp1s0f0np0\","
                               "pci=\"0000:01:00.2\",vf=\"0\"} 446\n"));
   EXPECT_THAT(text, HasSubstr("railhead_counters_cut 0\n"));
+}
+
+TEST_F(ObserverTest, TellsWhatVfsInPodsCarriedByTheirPf) {
+  EXPECT_THAT(scrape(), Not(HasSubstr("railhead_vf_receive_bytes_total{")));
+  kernel_.addPf({.pci = "0000:01:00.0", .netdev = "enp1s0f0np0", .mac = "52:54:00:00:01:00"});
+  const std::string numVfs = "/sys/bus/pci/devices/0000:01:00.0/sriov_numvfs";
+  ASSERT_TRUE(kernel_.files().writeFile(numVfs, "2").has_value());
+  kernel_.setVfTraffic("enp1s0f0np0", {.vf = 0, .receiveBytes = 4096});
+  const std::string text = scrape();
+  EXPECT_THAT(text, HasSubstr("railhead_vf_receive_bytes_total{pf=\"enp1s0f0np0\","
+                              "pci=\"0000:01:00.2\",vf=\"0\"} 4096\n"));
+  EXPECT_THAT(text, Not(HasSubstr("railhead_vf_receive_bytes_total{pf=\"enp1s0f0np0\","
+                                  "pci=\"0000:01:00.3\"")));
 }
 
 TEST_F(ObserverTest, CountsRequestsRepairsAndProvisioning) {
