@@ -1,5 +1,6 @@
 #include "apps/railhead-agent/commands.h"
 
+#include "apps/railhead-agent/api_access.h"
 #include "src/agent/agent.h"
 #include "src/agent/config_watch.h"
 #include "src/agent/node_view.h"
@@ -37,6 +38,7 @@ struct Options {
   bool takeOver = false;
   bool debug = false;
   bool dryRun = false;
+  ApiOptions api;
 
   gpu::GpuLibraryOptions gpuLibraries() const {
     gpu::GpuLibraryOptions gpus;
@@ -172,11 +174,12 @@ Result<void> run(const Options& options) {
   const auto start = [&]() -> Result<void> {
     RAILHEAD_TRY_ASSIGN(const auto events, netlink::openNodeEvents());
     gpu::GpuLibrary gpus(options.gpuLibraries(), machine->files.get());
-    RAILHEAD_TRY_ASSIGN(
-        auto agent,
-        agent::Agent::create(std::move(config), options.paths,
-                             {*machine->files, *machine->netlink, *events, machine->netns,
-                              machine->clock, *machine->log, &gpus, std::move(privileges)}));
+    RAILHEAD_TRY_ASSIGN(const auto access, ApiAccess::make(options.api));
+    RAILHEAD_TRY_ASSIGN(auto agent,
+                        agent::Agent::create(std::move(config), options.paths,
+                                             {*machine->files, *machine->netlink, *events,
+                                              machine->netns, machine->clock, *machine->log, &gpus,
+                                              &access->cluster(), std::move(privileges)}));
     RAILHEAD_TRY(agent->start(options.takeOver ? agent::Start::kTakeOver : agent::Start::kAlone));
     RAILHEAD_TRY_ASSIGN(auto watch,
                         agent::ConfigWatch::start(path, text, [&](const std::string& changed) {
@@ -314,6 +317,7 @@ void addCommands(CLI::App& app, ExitCode& code) {
       ->capture_default_str();
   runCommand->add_option("--state", options->paths.state, "Folder for sockets and the journal")
       ->capture_default_str();
+  addApiOptions(*runCommand, options->api);
   auto* discoverCommand = add("discover", "Print the picture of the node; reads only", discoverNode,
                               "railhead-agent discover --root /tmp/recorded-tree --json");
   discoverCommand->add_option("--root", options->root, "Read below this folder")

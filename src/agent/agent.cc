@@ -1,5 +1,7 @@
 #include "src/agent/agent.h"
 
+#include "src/agent/cluster/cluster.h"
+#include "src/agent/cluster/node_facts.h"
 #include "src/agent/gpu_offers.h"
 #include "src/agent/handover.h"
 #include "src/agent/node_keeper.h"
@@ -37,6 +39,7 @@ Result<void> checkReloadable(const AgentConfig& before, const AgentConfig& after
   if (!(before.functions == functions)) return refuse("functions");
   if (!(before.attach.addresses == after.attach.addresses)) return refuse("node");
   if (!(before.metrics == after.metrics)) return refuse("metrics");
+  if (!(before.cluster == after.cluster)) return refuse("kubernetes or node.ordinal");
   if (!(before.cni == after.cni)) return refuse("cni");
   return {};
 }
@@ -51,7 +54,9 @@ class NodeAgent final : public Agent {
         kubelet_(paths_.podResourcesSocket()),
         holders_(kubelet_),
         cdi_(seams_.files, paths_.cdi, {paths_.cdiStatic}),
-        offers_(paths_, seams_.log, cdi_) {
+        offers_(paths_, seams_.log, cdi_),
+        cluster_(config_->cluster, paths_.state,
+                 {seams_.files, seams_.clock, seams_.log, seams_.cluster}) {
     if (seams_.gpus == nullptr) return;
     gpus_ = std::make_unique<GpuOffers>(
         paths_, GpuSeams{*seams_.gpus, seams_.files, seams_.clock, seams_.log, cdi_});
@@ -71,6 +76,7 @@ class NodeAgent final : public Agent {
     handover_.reset();
     stopServing();
     stopOffering();
+    cluster_.stop();
   }
 
   bool handedOver() const override { return handedOver_; }
@@ -147,6 +153,9 @@ class NodeAgent final : public Agent {
     RAILHEAD_TRY_ASSIGN(nodeLock_, lockNode(seams_.files, paths_));
     attach::AttachConfig attach = config()->attach;
     attach.paths = paths_;
+    RAILHEAD_TRY(cluster_.start());
+    RAILHEAD_TRY_ASSIGN(const auto ordinal, cluster_.ordinal(attach.addresses.nodes));
+    if (ordinal) attach.addresses.nodeOrdinal = *ordinal;
     RAILHEAD_TRY_ASSIGN(std::shared_ptr<attach::Attacher> attacher,
                         attach::Attacher::open(attach, {seams_.files, seams_.netns, seams_.netlink,
                                                         seams_.clock, networks_, kubelet_, view_}));
@@ -181,9 +190,9 @@ class NodeAgent final : public Agent {
       attach::CniServerConfig server;
       server.socketPath = paths_.cniSocket();
       server.displace = true;  // the node is ours
-      RAILHEAD_TRY_ASSIGN(
-          cni_, attach::CniServer::start(
-                    server, counts_.timed(attach::makeCniHandler(*attacher_, requestLog()))));
+      RAILHEAD_TRY_ASSIGN(cni_, attach::CniServer::start(
+                                    server, counts_.timed(cluster_.reporting(attach::makeCniHandler(
+                                                *attacher_, requestLog())))));
       sweeper_ = std::make_unique<attach::Sweeper>(
           *attacher_, kSweepInterval,
           [this](const attach::SweepReport& report) { logSweep(report); });
@@ -234,6 +243,7 @@ class NodeAgent final : public Agent {
   // From the keeper's thread.
   void looked(const Result<void>& look, const netlink::NodeNews& news) {
     if (gpus_) gpus_->look();
+    tellCluster();
     const std::lock_guard serving(serving_);
     nodeSeen_ = nodeSeen_ || look.has_value();
     if (!serves_) return;
@@ -241,6 +251,15 @@ class NodeAgent final : public Agent {
     if (!offered.has_value()) seams_.log.error("advertise", offered.error());
     serveMetrics();
     if (sweeper_ && !news.empty()) sweeper_->wake();  // a VF may have come home by itself
+  }
+
+  // From the keeper's thread, after each look.
+  void tellCluster() {
+    if (!config()->cluster.tellsOfDevices()) return;
+    const auto rails = offers_.statuses();
+    const auto gpus = gpus_ ? gpus_->status() : GpuStatus();
+    cluster_.observe(deviceHealth(rails, gpus));
+    cluster_.label(nodeLabels(rails, gpus_ ? gpus_->labels() : Labels()));
   }
 
   // An address that is taken keeps nothing else from serving: tried again with every look. With
@@ -353,6 +372,7 @@ class NodeAgent final : public Agent {
   std::shared_ptr<attach::Attacher> attacher_;
   advertise::CdiFolder cdi_;
   Offers offers_;
+  Cluster cluster_;
   std::unique_ptr<GpuOffers> gpus_;
   std::unique_ptr<attach::CniServer> cni_;
   std::unique_ptr<attach::Sweeper> sweeper_;

@@ -2,6 +2,7 @@
 // journey's (discover, provision, recover attachments, advertise, serve CNI), stop is the reverse.
 #pragma once
 
+#include "src/agent/cluster/cluster.h"
 #include "src/agent/config.h"
 #include "src/agent/privileges.h"
 #include "src/base/result.h"
@@ -28,8 +29,9 @@ struct AgentSeams {
   os::NetnsOpener& netns;
   os::Clock& clock;
   os::Log& log;
-  gpu::GpuLibrary* gpus = nullptr;  // null: an agent that knows nothing of GPUs
-  Privileges privileges = {};       // as they were restricted before the agent was made
+  gpu::GpuLibrary* gpus = nullptr;         // null: an agent that knows nothing of GPUs
+  const ClusterAccess* cluster = nullptr;  // null: an agent without API server
+  Privileges privileges = {};              // as they were restricted before the agent was made
 };
 
 // Held by whoever changes the node: two agents, or an agent and a `provision`, would undo each

@@ -3,6 +3,7 @@
 #include "src/agent/agent.h"
 
 #include "src/agent/status_server.h"
+#include "tests/support/fake_api_server/fake_api_server.h"
 #include "tests/support/fake_kernel.h"
 #include "tests/support/kept_log.h"
 #include "tests/support/manual_clock.h"
@@ -94,6 +95,39 @@ TEST_F(AgentTest, ProvisionsOffersAndTellsItsState) {
   auto again = agent("{vfs: 4}");
   ASSERT_TRUE((*again)->start().has_value());
   EXPECT_THAT(kernel_->log(), testing::IsEmpty());
+}
+
+TEST_F(AgentTest, AsksTheApiServerForWhatIsConfigured) {
+  const auto server = std::move(*testing_support::FakeApiServer::start());
+  const std::string leases = "/apis/coordination.k8s.io/v1";
+  server->addKind(leases, "leases");
+  server->addKind("/api/v1", "nodes");
+  server->put("/api/v1/nodes/node-a", "{}");
+  ClusterAccess access{[&] {
+                         return kube::openApiServer({server->url(), "", ""}, kernel_->files());
+                       },
+                       "node-a", "railhead"};
+  const auto make = [&](const ClusterAccess* known) {
+    auto config = parseConfig(
+        "version: 1\nnode: {ordinal: lease, nodes: 4}\nkubernetes: {labels: true}\n"
+        "provision: {pfs: [{vfs: 4}]}\ntwins: [[enp1s0f0np0, enP2p1s0f0np0]]\n"
+        "resources: [{name: nvidia.com/cx7_qsfp}]\n",
+        "test.yaml");
+    return std::move(*Agent::create(
+        std::move(*config), paths_,
+        {kernel_->files(), *kernel_, events_, *kernel_, clock_, log_, nullptr, known}));
+  };
+  const auto nowhere = make(nullptr)->start();
+  ASSERT_FALSE(nowhere.has_value());
+  EXPECT_EQ(nowhere.error().code, ErrorCode::kEnvironment);
+
+  const auto agent = make(&access);
+  const auto up = agent->start();
+  ASSERT_TRUE(up.has_value()) << up.error().describe();
+  EXPECT_THAT(log_.text(), HasSubstr("this node's ordinal is 0"));
+  EXPECT_TRUE(server->object(leases + "/namespaces/railhead/leases/railhead-ordinal-0"));
+  EXPECT_TRUE(server->waitForRequests("PATCH", "/api/v1/nodes/node-a", 1));
+  agent->stop();
 }
 
 // The whole answer of the agent on this port of the loopback; "" when there is none.

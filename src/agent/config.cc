@@ -214,8 +214,22 @@ Result<attach::NetworkDefinition> readNetwork(
   return network;
 }
 
-Result<void> readNode(const Field& field, attach::AddressPlanConfig& addresses) {
+// A number, or "lease": claimed from the API server when the agent starts.
+Result<void> readOrdinal(const Field& field, AgentConfig& config) {
   if (!field.present()) return {};
+  constexpr const char* kAllowed = "0 to 65535, or lease";
+  RAILHEAD_TRY_ASSIGN(const std::string text, field.text(kAllowed));
+  config.cluster.ordinalByLease = text == "lease";
+  if (config.cluster.ordinalByLease) return {};
+  const auto number = parseUnsigned(text);
+  if (!number || *number > 65535) return field.complainAllowed(kAllowed);
+  config.attach.addresses.nodeOrdinal = static_cast<int>(*number);
+  return {};
+}
+
+Result<void> readNode(const Field& field, AgentConfig& config) {
+  if (!field.present()) return {};
+  attach::AddressPlanConfig& addresses = config.attach.addresses;
   RAILHEAD_TRY(field.checkKeys({"ordinal", "railSetsPerNode", "nodes"}));
   const auto read = [&](std::string_view key, std::uint64_t least, std::uint64_t most,
                         int& into) -> Result<void> {
@@ -225,7 +239,7 @@ Result<void> readNode(const Field& field, attach::AddressPlanConfig& addresses) 
     into = static_cast<int>(value);
     return {};
   };
-  RAILHEAD_TRY(read("ordinal", 0, 65535, addresses.nodeOrdinal));
+  RAILHEAD_TRY(readOrdinal(field.child("ordinal"), config));
   RAILHEAD_TRY(read("railSetsPerNode", 1, 1024, addresses.railSetsPerNode));
   RAILHEAD_TRY(read("nodes", 1, 65536, addresses.nodes));
   if (addresses.nodes > 0 && addresses.nodeOrdinal >= addresses.nodes) {
@@ -266,15 +280,16 @@ Result<AgentConfig> parseConfig(std::string_view text, const std::string& source
     return readDevicePluginConfig(root, list);
   }
   RAILHEAD_TRY(root.checkKeys({"version", "functions", "node", "provision", "twins", "resources",
-                               "gpus", "cni", "networks", "metrics"}));
+                               "gpus", "cni", "networks", "metrics", "kubernetes"}));
   RAILHEAD_TRY_ASSIGN(const Field version, root.required("version", "1"));
   RAILHEAD_TRY(version.number(1, 1));
   AgentConfig config;
   RAILHEAD_TRY(readFunctions(root.child("functions"), config.functions));
-  RAILHEAD_TRY(readNode(root.child("node"), config.attach.addresses));
+  RAILHEAD_TRY(readNode(root.child("node"), config));
   RAILHEAD_TRY(readProvision(root.child("provision"), config.goal));
   RAILHEAD_TRY(readTwins(root.child("twins"), config.twins));
   RAILHEAD_TRY(readMetrics(root.child("metrics"), config.metrics));
+  RAILHEAD_TRY(readCluster(root.child("kubernetes"), config.cluster));
   RAILHEAD_TRY_ASSIGN(config.resources, readResources(root.child("resources")));
   RAILHEAD_TRY_ASSIGN(config.gpus, readGpus(root.child("gpus")));
   RAILHEAD_TRY(checkGpuName(root, config));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "src/advertise/resource.h"
+#include "src/agent/cluster/config.h"
 #include "src/agent/config_cni.h"
 #include "src/agent/config_gpus.h"
 #include "src/attach/config.h"
@@ -36,6 +37,7 @@ struct AgentConfig {
   GpusConfig gpus;
   CniConfig cni;
   attach::AttachConfig attach;  // addresses and networks; paths and waits keep their defaults
+  ClusterConfig cluster;        // what is asked of the Kubernetes API server
   std::optional<metrics::ListenAddress> metrics;  // absent: no /metrics, /healthz, /readyz
 };
 

@@ -64,6 +64,13 @@ TEST(Config, ReadsEveryField) {
   EXPECT_EQ(config->attach.networks[0].rdma, attach::RdmaUse::kSoft);
 }
 
+TEST(Config, AnOrdinalMayBeClaimedAsALease) {
+  const auto config = parseConfig(with("ordinal: 1", "ordinal: lease"), "agent.yaml");
+  ASSERT_TRUE(config.has_value()) << config.error().describe();
+  EXPECT_TRUE(config->cluster.ordinalByLease);
+  EXPECT_FALSE(parseConfig(kFull, "agent.yaml")->cluster.needsApiServer());
+}
+
 TEST(Config, ASwitchTheDriverMayLackIsNotRequired) {
   const auto plain = parseConfig(with("trust: true", "trust: false"), "agent.yaml");
   ASSERT_TRUE(plain.has_value()) << plain.error().describe();
@@ -121,7 +128,7 @@ TEST(Config, EveryRefusalNamesLineFieldValueAndWhatIsAllowed) {
       {with("ordinal: 1", "ordinal: 2"),
        {"agent.yaml:3: node.ordinal is '2'; allowed: 0 to 1, since nodes is 2"}},
       {with("rdma: soft", "rdma: yes"), {"networks[0].rdma is 'yes'", "none, device, soft"}},
-      {with("ordinal: 1", "ordinal: -1"), {"node.ordinal is '-1'"}},
+      {with("ordinal: 1", "ordinal: -1"), {"node.ordinal is '-1'; allowed: 0 to 65535, or lease"}},
       {"version: 1\nmetrics: {listen: localhost:9477}",
        {"agent.yaml:2: metrics.listen is 'localhost:9477'", "127.0.0.1:9477"}},
       {"version: 1\nmetrics: {listen: '127.0.0.1:0'}", {"metrics.listen is '127.0.0.1:0'"}},

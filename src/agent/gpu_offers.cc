@@ -280,8 +280,7 @@ void GpuOffers::writeCdi() {
 void GpuOffers::writeLabels() {
   const std::string& path = config_.labelsFile;
   if (path.empty()) return;
-  const std::string text =
-      labelsText(gpu::gpuLabels(inventory_, {config_.resource.replicas, config_.resource.mig}));
+  const std::string text = labelsText(knownLabels());
   if (seams_.files.readFile(path).value_or("") == text) return;
   const auto write = [&]() -> Result<void> {
     RAILHEAD_TRY(
@@ -289,6 +288,16 @@ void GpuOffers::writeLabels() {
     return seams_.files.replaceFile(path, text);
   };
   logOnce("labels", write().addContext("labels"));
+}
+
+std::map<std::string, std::string> GpuOffers::knownLabels() const {
+  return gpu::gpuLabels(inventory_, {config_.resource.replicas, config_.resource.mig});
+}
+
+std::map<std::string, std::string> GpuOffers::labels() const {
+  const std::lock_guard lock(mutex_);
+  if (offering_ != GpuOffering::kOffered) return {};
+  return knownLabels();
 }
 
 // An error that lasts is told once.

@@ -75,6 +75,8 @@ class GpuOffers {
   void look();
 
   GpuStatus status() const;
+  // Those of gpu-feature-discovery while GPUs are offered.
+  std::map<std::string, std::string> labels() const;
 
  private:
   struct Offer {
@@ -101,6 +103,7 @@ class GpuOffers {
   void tell(Offer& offer);
   void writeCdi();
   void writeLabels();
+  std::map<std::string, std::string> knownLabels() const;
   void logOnce(const std::string& key, const Result<void>& done);
 
   const os::HostPaths paths_;
