@@ -12,6 +12,8 @@
 set -euo pipefail
 export LC_ALL=C
 
+. "$(dirname "${BASH_SOURCE[0]}")/../../cmake/private_apt.sh"
+
 readonly MINIMUM_MAJOR=7
 readonly MAX_CANDIDATES=3
 
@@ -83,78 +85,15 @@ if [ "$refresh" = 0 ] && complete "$cache/current"; then
   exit 0
 fi
 
-# Prints "URI<TAB>suite<TAB>trusted<TAB>signed-by" for each binary source of the system that has 'main'.
-read_sources() {
-  local file
-  for file in "$sources_root"/sources.list.d/*.sources; do
-    [ -r "$file" ] || continue
-    awk '
-      function flush(  u, s, nu, ns, i, j) {
-        if (enabled && types ~ /(^| )deb( |$)/ && components ~ /(^| )main( |$)/) {
-          nu = split(uris, u, " "); ns = split(suites, s, " ")
-          for (i = 1; i <= nu; i++) for (j = 1; j <= ns; j++) print u[i] "\t" s[j] "\t" trusted "\t" signed
-        }
-        types = uris = suites = components = signed = trusted = key = ""; enabled = 1
-      }
-      BEGIN { enabled = 1 }
-      /^[ \t]*$/ { flush(); next }
-      /^#/ { next }
-      /^[ \t]/ { if (key == "signed-by") signed = signed "\\n" $0; next }
-      {
-        key = tolower($0); sub(/:.*/, "", key)
-        value = $0; sub(/^[^:]*:[ \t]*/, "", value)
-        if (key == "types") types = value
-        else if (key == "uris") uris = value
-        else if (key == "suites") suites = value
-        else if (key == "components") components = value
-        else if (key == "signed-by") signed = value
-        else if (key == "trusted") trusted = value
-        else if (key == "enabled" && tolower(value) ~ /^(no|false|0|off)/) enabled = 0
-      }
-      END { flush() }' "$file"
-  done
-  for file in "$sources_root"/sources.list "$sources_root"/sources.list.d/*.list; do
-    [ -r "$file" ] || continue
-    sed -n -E 's/#.*//; s/^[ \t]*deb[ \t]+//p' "$file" | awk '
-      {
-        signed = trusted = ""
-        if ($1 ~ /^\[/) {
-          while ($0 != "") {
-            word = $1; last = word ~ /\]$/
-            gsub(/[][]/, "", word)
-            if (word ~ /^signed-by=/) { signed = word; sub(/^signed-by=/, "", signed) }
-            if (word ~ /^trusted=/) { trusted = word; sub(/^trusted=/, "", trusted) }
-            $1 = ""; sub(/^[ \t]+/, "")
-            if (last) break
-          }
-        }
-        for (i = 3; i <= NF; i++) if ($i == "main") print $1 "\t" $2 "\t" trusted "\t" signed
-      }'
-  done
-}
-
-os_field() { sed -n -E "s/^$1=\"?([^\"]*)\"?$/\1/p" "$os_release" 2>/dev/null | head -1; }
-distribution=$(os_field ID)
-codename=$(os_field VERSION_CODENAME)
-case $distribution in
-  debian | ubuntu) ;;
-  *) case " $(os_field ID_LIKE) " in
-       *" ubuntu "*) distribution=ubuntu; codename=$(os_field UBUNTU_CODENAME) ;;
-       *) distribution=debian ;;
-     esac ;;
-esac
+read_distribution "$os_release"
 
 # The mirror is the one that serves the system's own base suite; failing that, the first with 'main'.
-sources=$(read_sources | awk -F '\t' '$2 !~ /-security/')
+sources=$(read_sources "$sources_root" | awk -F '\t' '$2 !~ /-security/')
 mirror=$(awk -F '\t' -v suite="$codename" '$2 == suite { print; exit }' <<<"$sources")
 [ -n "$mirror" ] || mirror=${sources%%$'\n'*}
 [ -n "$mirror" ] || lacks "no package mirror with component 'main' in $sources_root" \
   "add the distribution's own mirror to $sources_root/sources.list.d"
-# Cut by hand: `read` would take two tabs in a row, an empty field, for one.
-mirror_field() { cut -f "$1" <<<"$mirror"; }
-mirror_uri=$(mirror_field 1)
-mirror_trusted=$(mirror_field 3)
-mirror_key=$(mirror_field 4)
+mirror_uri=$(cut -f 1 <<<"$mirror")
 
 # Suites that may hold a new enough kernel. Those that the mirror lacks drop out by themselves.
 candidate_suites() {
@@ -171,39 +110,8 @@ candidate_suites() {
 }
 
 private=$cache/apt
-rm -rf "$private"
-mkdir -p "$private/none" "$private/lists/partial" "$private/cache/archives/partial" "$private/deb"
-: >"$private/status"
-{
-  printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n' "$mirror_uri" \
-    "$(candidate_suites | grep -v '^$' | sort -u | tr '\n' ' ')"
-  [ -z "$mirror_trusted" ] || printf 'Trusted: %s\n' "$mirror_trusted"
-  [ -z "$mirror_key" ] || printf 'Signed-By: %b\n' "$mirror_key"
-} >"$private/mirror.sources"
-# Of the system's apt settings only those for fetching count (proxies, certificates): its hooks and
-# its extra indexes are for the system.
-{
-  apt-config dump 2>/dev/null | grep -E '^Acquire::' | grep -v -E '^Acquire::(IndexTargets|Languages)' || true
-  cat <<TEXT
-Acquire::Languages "none";
-Acquire::Retries "3";
-APT::Architecture "amd64";
-APT::Architectures { "amd64"; };
-APT::Sandbox::User "$(id -un)";
-Dir::Etc::parts "$private/none";
-Dir::Etc::main "$private/none/apt.conf";
-Dir::Etc::sourcelist "$private/mirror.sources";
-Dir::Etc::sourceparts "-";
-Dir::Etc::preferences "$private/none/preferences";
-Dir::Etc::preferencesparts "$private/none";
-Dir::State "$private";
-Dir::State::lists "$private/lists";
-Dir::State::status "$private/status";
-Dir::Cache "$private/cache";
-Dir::Log "$private";
-TEXT
-} >"$private/apt.conf"
-export APT_CONFIG=$private/apt.conf
+suites=$(candidate_suites | grep -v '^$' | sort -u | tr '\n' ' ')
+private_apt "$private" amd64 <<<"$mirror_uri"$'\t'"$suites"$'\t'"$(cut -f 3- <<<"$mirror")"
 
 echo "fetch-kernel: reading the package lists of $mirror_uri" >&2
 apt-get -q update >"$private/update.log" 2>&1 || true
