@@ -1,6 +1,8 @@
 // What a node relies on: the shim is one small file that needs no other.
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <string>
 #include <vector>
 
 #include <elf.h>
@@ -9,10 +11,16 @@
 namespace railhead {
 namespace {
 
+// The one that was built beside this test, unless another architecture's is to be looked at.
+std::string shimPath() {
+  const char* other = std::getenv("RAILHEAD_CNI_UNDER_TEST");
+  return other != nullptr ? other : RAILHEAD_CNI;
+}
+
 class ShimFile : public testing::Test {
  protected:
   void SetUp() override {
-    std::ifstream file(RAILHEAD_CNI, std::ios::binary);
+    std::ifstream file(shimPath(), std::ios::binary);
     bytes_.assign(std::istreambuf_iterator<char>(file), {});
     ASSERT_GT(bytes_.size(), sizeof(Elf64_Ehdr));
     std::memcpy(&header_, bytes_.data(), sizeof header_);
