@@ -11,6 +11,7 @@
 #include "src/agent/status.h"
 #include "src/agent/status_server.h"
 #include "src/attach/attacher.h"
+#include "src/attach/network_catalog.h"
 #include "src/attach/networks.h"
 #include "src/attach/server.h"
 #include "src/attach/sweeper.h"
@@ -156,9 +157,10 @@ class NodeAgent final : public Agent {
     RAILHEAD_TRY(cluster_.start());
     RAILHEAD_TRY_ASSIGN(const auto ordinal, cluster_.ordinal(attach.addresses.nodes));
     if (ordinal) attach.addresses.nodeOrdinal = *ordinal;
-    RAILHEAD_TRY_ASSIGN(std::shared_ptr<attach::Attacher> attacher,
-                        attach::Attacher::open(attach, {seams_.files, seams_.netns, seams_.netlink,
-                                                        seams_.clock, networks_, kubelet_, view_}));
+    RAILHEAD_TRY_ASSIGN(
+        std::shared_ptr<attach::Attacher> attacher,
+        attach::Attacher::open(attach, {seams_.files, seams_.netns, seams_.netlink, seams_.clock,
+                                        catalog_, kubelet_, view_, plugins_, &cluster_}));
     {
       const std::lock_guard lock(configMutex_);
       attacher_ = attacher;
@@ -373,6 +375,8 @@ class NodeAgent final : public Agent {
   advertise::CdiFolder cdi_;
   Offers offers_;
   Cluster cluster_;
+  attach::LayeredCatalog catalog_{networks_, cluster_.nads(), seams_.files, paths_.cniConfig};
+  os::SystemProcessRunner plugins_;  // CNI plugins of other authors
   std::unique_ptr<GpuOffers> gpus_;
   std::unique_ptr<attach::CniServer> cni_;
   std::unique_ptr<attach::Sweeper> sweeper_;

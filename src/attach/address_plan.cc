@@ -11,6 +11,11 @@ std::string plural(std::uint64_t count, const std::string& noun) {
   return std::to_string(count) + " " + noun + (count == 1 ? "" : noun.ends_with("s") ? "es" : "s");
 }
 
+std::uint64_t addressesOfVfs(const AddressPlanConfig& plan) {
+  const int nodes = plan.nodes > 0 ? plan.nodes : plan.nodeOrdinal + 1;
+  return static_cast<std::uint64_t>(nodes) * static_cast<std::uint64_t>(plan.railSetsPerNode);
+}
+
 }  // namespace
 
 std::uint64_t usableAddresses(const IpPrefix& subnet) {
@@ -44,10 +49,17 @@ Result<IpPrefix> railAddress(const IpPrefix& subnet, const AddressPlanConfig& pl
   return IpPrefix{address, subnet.length};
 }
 
+bool isAssignable(const IpPrefix& subnet, const IpAddress& address, const AddressPlanConfig& plan) {
+  const IpAddress own = subnet.network().address;
+  if (!subnet.contains(address) || address == own) return false;
+  if (!address.v6 && subnet.length < 31 && address == subnet.broadcast()) return false;
+  const auto lastOfVfs = own.plus(addressesOfVfs(plan));
+  return !lastOfVfs.has_value() || address > *lastOfVfs;
+}
+
 Result<void> checkCapacity(const IpPrefix& subnet, const AddressPlanConfig& plan) {
   const int nodes = plan.nodes > 0 ? plan.nodes : plan.nodeOrdinal + 1;
-  const std::uint64_t needed =
-      static_cast<std::uint64_t>(nodes) * static_cast<std::uint64_t>(plan.railSetsPerNode);
+  const std::uint64_t needed = addressesOfVfs(plan);
   if (needed <= usableAddresses(subnet)) return {};
   return Error(ErrorCode::kInvalidArgument,
                subnet.toString() + " has " + plural(usableAddresses(subnet), "usable address") +

@@ -14,6 +14,10 @@ namespace railhead::attach {
 Result<IpPrefix> railAddress(const IpPrefix& subnet, const AddressPlanConfig& plan,
                              int railSetIndex);
 
+// Whether a pod may ask for `address` of `subnet` by itself: it is neither the network's own nor
+// the IPv4 broadcast address, and belongs to no VF of the configured nodes (at least of this one).
+bool isAssignable(const IpPrefix& subnet, const IpAddress& address, const AddressPlanConfig& plan);
+
 // Addresses a plan can use in `subnet`: without the network's own and the IPv4 broadcast address.
 std::uint64_t usableAddresses(const IpPrefix& subnet);
 

@@ -1,29 +1,17 @@
 #include "src/attach/attach_plan.h"
 
 #include "src/attach/address_plan.h"
+#include "src/attach/plugin_config.h"
+#include "src/attach/result.h"
 #include "src/base/text.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace railhead::attach {
 namespace {
 
 constexpr int kMaxAutomaticNames = 1000;
-
-Result<void> refuseUnsupported(const NetworkSelection& selection) {
-  const auto refuse = [](const std::string& field, const std::string& value) {
-    return Error(
-        ErrorCode::kUnsupported,
-        field + " is " + quoted(value) + ": a rail keeps the address that belongs to its VF",
-        "remove " + field + " from the annotation");
-  };
-  if (!selection.ips.empty()) return refuse("ips", join(selection.ips, ","));
-  if (!selection.mac.empty()) return refuse("mac", selection.mac);
-  if (!selection.infinibandGuid.empty()) return refuse("infiniband-guid", selection.infinibandGuid);
-  if (!selection.defaultRoute.empty())
-    return refuse("default-route", join(selection.defaultRoute, ","));
-  return {};
-}
 
 Result<std::vector<NetworkChoice>> chooseForDelegate(const CniRequest& request,
                                                      NetworkCatalog& networks,
@@ -33,19 +21,23 @@ Result<std::vector<NetworkChoice>> chooseForDelegate(const CniRequest& request,
   NetworkSelection selection{.networkNamespace = request.pod.podNamespace,
                              .name = request.networkName,
                              .interface = request.id.ifname};
+  selection.ips = request.inlineNetwork.ips;
   // A configuration that is complete in itself needs no catalogue entry.
   auto known = networks.find(selection.networkNamespace, selection.name);
   if (!known.has_value() && known.error().code != ErrorCode::kNotFound)
     return std::move(known).error();
   NetworkDefinition base;
-  if (known.has_value()) {
-    base = std::move(*known);
+  if (known.has_value() && known->rails) {
+    base = std::move(*known->rails);
   } else {
     base.name = request.networkName;
     base.rdma = RdmaUse::kNone;
   }
+  Network network;
+  network.cniVersion = request.cniVersion;
+  network.rails = request.inlineNetwork.over(std::move(base));
   return std::vector<NetworkChoice>{
-      {std::move(selection), request.inlineNetwork.over(std::move(base)), std::move(rails)}};
+      {std::move(selection), std::move(network), std::move(rails), {}}};
 }
 
 class NameGiver {
@@ -86,49 +78,230 @@ class NameGiver {
   std::vector<std::string> taken_;
 };
 
-Result<std::vector<IpPrefix>> railAddresses(const NetworkChoice& choice, const discover::Rail& rail,
-                                            const AddressPlanConfig& plan) {
-  std::vector<IpPrefix> addresses;
-  const auto& subnets = choice.network.railSubnets;
-  if (subnets.empty()) return addresses;  // a network without addresses
-  if (static_cast<std::size_t>(rail.cage) >= subnets.size()) {
-    return Error(ErrorCode::kInvalidArgument,
-                 "subnets has " + std::to_string(subnets.size()) + " entries: rail " +
-                     std::to_string(rail.cage) + " of the rail set has none",
-                 "give the network one subnet for each rail");
-  }
-  for (const IpPrefix& subnet : subnets[static_cast<std::size_t>(rail.cage)]) {
-    RAILHEAD_TRY_ASSIGN(const IpPrefix address, railAddress(subnet, plan, choice.rails.index));
-    addresses.push_back(address);
-  }
-  return addresses;
-}
+// A network's rails, as records.
+class RailPlanner {
+ public:
+  RailPlanner(const NetworkChoice& choice, const AddressPlanConfig& plan)
+      : choice_(choice), network_(*choice.network.rails), plan_(plan) {}
 
-Result<void> planChoice(const NetworkChoice& choice, const AddressPlanConfig& plan,
-                        NameGiver& giver, std::vector<RailRecord>& records) {
-  RAILHEAD_TRY(refuseUnsupported(choice.selection));
-  const std::size_t rails = choice.rails.rails.size();
-  RAILHEAD_TRY_ASSIGN(const auto names, choice.selection.interface.empty()
-                                            ? giver.automatic(rails)
-                                            : giver.wanted(choice.selection.interface, rails));
-  for (std::size_t i = 0; i < rails; ++i) {
-    const discover::Rail& rail = choice.rails.rails[i];
+  Result<std::vector<RailRecord>> plan(const std::vector<std::string>& names) {
+    RAILHEAD_TRY(validate(network_, plan_));
+    if (!choice_.selection.infinibandGuid.empty())
+      return guidRefused(choice_.selection.infinibandGuid);
+    std::vector<RailRecord> records;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      RAILHEAD_TRY_ASSIGN(RailRecord record, planOne(choice_.rails.rails[i], names[i]));
+      records.push_back(std::move(record));
+    }
+    if (network_.ipamType.empty()) RAILHEAD_TRY(placeIps(records));
+    RAILHEAD_TRY(placeMac(records));
+    return records;
+  }
+
+ private:
+  Result<RailRecord> planOne(const discover::Rail& rail, const std::string& name) {
     RailRecord record;
     record.vf = rail.vf;
     record.pf = rail.pf;
     record.vfIndex = rail.vfIndex;
     record.rail = rail.cage;
-    record.railSet = choice.rails.id;
-    record.network = choice.selection.qualifiedName();
-    record.podName = names[i];
-    record.podMtu = choice.network.mtu;
-    record.rdma = choice.network.rdma;
-    record.vfInPod = choice.network.vf;
-    RAILHEAD_TRY_ASSIGN(record.addresses, railAddresses(choice, rail, plan));
-    records.push_back(std::move(record));
+    record.railSet = choice_.rails.id;
+    record.network = choice_.selection.qualifiedName();
+    record.podName = name;
+    record.podMtu = network_.mtu;
+    record.rdma = network_.rdma;
+    record.vfInPod = network_.vf;
+    const auto& subnets = network_.railSubnets;
+    if (subnets.empty()) return record;  // a network without addresses, or with a plugin's
+    if (static_cast<std::size_t>(rail.cage) >= subnets.size()) {
+      return Error(ErrorCode::kInvalidArgument,
+                   "subnets has " + std::to_string(subnets.size()) + " entries: rail " +
+                       std::to_string(rail.cage) + " of the rail set has none",
+                   "give the network one subnet for each rail");
+    }
+    for (const IpPrefix& subnet : subnets[static_cast<std::size_t>(rail.cage)]) {
+      RAILHEAD_TRY_ASSIGN(const IpPrefix address, railAddress(subnet, plan_, choice_.rails.index));
+      record.addresses.push_back(address);
+    }
+    return record;
+  }
+
+  // An address that the pod asks for takes the place of the VF's own in its subnet.
+  Result<void> placeIps(std::vector<RailRecord>& records) {
+    std::vector<const IpPrefix*> replaced;
+    for (const std::string& text : choice_.selection.ips) {
+      RAILHEAD_TRY_ASSIGN(const IpAddress ip,
+                          IpAddress::parse(text.substr(0, text.find('/'))).addContext("ips"));
+      IpPrefix* own = nullptr;
+      for (RailRecord& record : records) {
+        for (IpPrefix& address : record.addresses) {
+          if (address.contains(ip)) own = &address;
+        }
+      }
+      if (own == nullptr) return ipRefused(text, "it is in no subnet of the network");
+      if (std::find(replaced.begin(), replaced.end(), own) != replaced.end())
+        return ipRefused(text, "its rail has an address of this subnet already");
+      const IpPrefix wanted{ip, own->length};
+      if (text.find('/') != std::string::npos && text != wanted.toString()) {
+        return ipRefused(text, "the subnet's prefix length is " + std::to_string(own->length));
+      }
+      if (wanted != *own) {
+        if (!isAssignable(own->network(), ip, plan_))
+          return ipRefused(text,
+                           "it belongs to another VF, or is the subnet's own or broadcast address");
+        *own = wanted;
+      }
+      replaced.push_back(own);
+    }
+    return {};
+  }
+
+  static Error ipRefused(const std::string& text, const std::string& why) {
+    return Error(ErrorCode::kInvalidArgument, "ips has " + quoted(text) + ": " + why,
+                 "ask for a free address of the rail's subnet, or leave ips out");
+  }
+
+  Result<void> placeMac(std::vector<RailRecord>& records) {
+    const std::string& text = choice_.selection.mac;
+    if (!text.empty()) {
+      RAILHEAD_TRY_ASSIGN(records.front().vfInPod.mac, Mac::parse(text).addContext("mac"));
+    }
+    const auto& mac = records.front().vfInPod.mac;
+    if (!mac || records.size() == 1) return {};
+    return Error(ErrorCode::kInvalidArgument,
+                 "mac is " + quoted(mac->toString()) + ": the rail set has " +
+                     std::to_string(records.size()) + " interfaces, which cannot share one",
+                 "use a network of single rails, or leave mac out");
+  }
+
+  const NetworkChoice& choice_;
+  const NetworkDefinition& network_;
+  const AddressPlanConfig& plan_;
+};
+
+// Moves each default route of a rail to the one of its rail set whose subnet has the gateway.
+Result<void> placeDefaultRoutes(Attachment& attachment) {
+  for (DefaultRouteRecord& route : attachment.defaultRoutes) {
+    const auto named =
+        std::find_if(attachment.rails.begin(), attachment.rails.end(),
+                     [&](const RailRecord& rail) { return rail.podName == route.ifname; });
+    if (named == attachment.rails.end()) continue;  // a plugin's interface
+    const auto reaches = [&](const RailRecord& rail) {
+      return rail.railSet == named->railSet &&
+             std::any_of(rail.addresses.begin(), rail.addresses.end(),
+                         [&](const IpPrefix& own) { return own.contains(route.gateway); });
+    };
+    const auto rail = std::find_if(attachment.rails.begin(), attachment.rails.end(), reaches);
+    if (rail == attachment.rails.end()) {
+      return Error(ErrorCode::kInvalidArgument,
+                   "default-route is " + quoted(route.gateway.toString()) +
+                       ": it is in no subnet of network " + named->network);
+    }
+    route.ifname = rail->podName;
   }
   return {};
 }
+
+class Planner {
+ public:
+  Planner(const CniRequest& request, const AddressPlanConfig& plan, NameGiver giver,
+          Attachment& attachment)
+      : request_(request), plan_(plan), giver_(std::move(giver)), attachment_(attachment) {}
+
+  Result<void> add(const NetworkChoice& choice) {
+    const std::string& wanted = choice.selection.interface;
+    const std::size_t count = choice.network.rails ? choice.rails.rails.size() : 1;
+    RAILHEAD_TRY_ASSIGN(const auto names,
+                        wanted.empty() ? giver_.automatic(count) : giver_.wanted(wanted, count));
+    PluginArguments arguments = argumentsOf(choice.selection);
+    arguments.podAnnotations = request_.podAnnotations;
+    arguments.deviceId = choice.deviceId;
+    RAILHEAD_TRY(choice.network.rails ? addRails(choice, names, std::move(arguments))
+                                      : addPlugins(choice, names.front(), arguments));
+    return addDefaultRoutes(choice, names);
+  }
+
+ private:
+  Result<void> addRails(const NetworkChoice& choice, const std::vector<std::string>& names,
+                        PluginArguments arguments) {
+    RAILHEAD_TRY_ASSIGN(auto records, RailPlanner(choice, plan_).plan(names));
+    if (!choice.network.rails->ipamType.empty()) RAILHEAD_TRY(addIpam(choice, names, arguments));
+    // What the rails themselves took is not asked of the plugins behind them.
+    arguments.ips.clear();
+    arguments.mac.clear();
+    for (std::size_t i = 0; i < names.size() && !choice.network.plugins.empty(); ++i) {
+      ChainRecord chain = chainFor(choice, names[i]);
+      arguments.deviceId = records[i].vf.toString();
+      RAILHEAD_TRY_ASSIGN(chain.plugins, pluginInputs(choice.network.plugins, arguments));
+      chain.behindRail = true;
+      attachment_.delegates.push_back(std::move(chain));
+    }
+    std::move(records.begin(), records.end(), std::back_inserter(attachment_.rails));
+    return {};
+  }
+
+  // One run for each rail; of several addresses, each rail gets the one at its place.
+  Result<void> addIpam(const NetworkChoice& choice, const std::vector<std::string>& names,
+                       const PluginArguments& given) {
+    const NetworkDefinition& rails = *choice.network.rails;
+    const auto& ips = given.ips;
+    if (!ips.empty() && names.size() > 1 && ips.size() != names.size()) {
+      return Error(ErrorCode::kInvalidArgument,
+                   "ips has " + std::to_string(ips.size()) + " entries: the rail set has " +
+                       std::to_string(names.size()) + " rails, each needs one");
+    }
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      PluginArguments arguments;
+      arguments.cniArguments = given.cniArguments;
+      // As a delegate, the runtime has put them in already.
+      if (request_.deviceId.empty() && !ips.empty()) {
+        arguments.ips = names.size() > 1 ? std::vector{ips[i]} : ips;
+      }
+      ChainRecord chain = chainFor(choice, names[i]);
+      RAILHEAD_TRY_ASSIGN(chain.plugins,
+                          pluginInputs({{rails.ipamType, rails.ipamConfig}}, arguments));
+      attachment_.ipam.push_back(std::move(chain));
+    }
+    return {};
+  }
+
+  Result<void> addPlugins(const NetworkChoice& choice, const std::string& name,
+                          const PluginArguments& arguments) {
+    ChainRecord chain = chainFor(choice, name);
+    RAILHEAD_TRY_ASSIGN(chain.plugins, pluginInputs(choice.network.plugins, arguments));
+    attachment_.delegates.push_back(std::move(chain));
+    return {};
+  }
+
+  static ChainRecord chainFor(const NetworkChoice& choice, const std::string& name) {
+    ChainRecord chain;
+    chain.network = choice.selection.qualifiedName();
+    chain.ifname = name;
+    chain.cniVersion = choice.network.cniVersion;
+    return chain;
+  }
+
+  Result<void> addDefaultRoutes(const NetworkChoice& choice,
+                                const std::vector<std::string>& names) {
+    for (const IpAddress& gateway : choice.selection.defaultRoute) {
+      for (const DefaultRouteRecord& other : attachment_.defaultRoutes) {
+        if (other.gateway.v6 != gateway.v6) continue;
+        return Error(ErrorCode::kInvalidArgument,
+                     "default-route is " + quoted(gateway.toString()) +
+                         ": another network of the pod has one of this family already");
+      }
+      attachment_.defaultRoutes.push_back({names.front(), gateway});
+    }
+    // A plugin's addresses are known later.
+    const bool known = choice.network.rails && choice.network.rails->ipamType.empty();
+    return known ? placeDefaultRoutes(attachment_) : Result<void>();
+  }
+
+  const CniRequest& request_;
+  const AddressPlanConfig& plan_;
+  NameGiver giver_;
+  Attachment& attachment_;
+};
 
 }  // namespace
 
@@ -144,8 +317,8 @@ Result<std::vector<NetworkChoice>> chooseNetworks(const CniRequest& request,
   }
   RAILHEAD_TRY_ASSIGN(const auto selections,
                       parseNetworks(request.networksAnnotation, request.pod.podNamespace));
-  return chooseRailSets(selections, {request.pod.podNamespace, request.pod.name}, networks, devices,
-                        catalog);
+  return chooseDevices(selections, {request.pod.podNamespace, request.pod.name}, networks, devices,
+                       catalog);
 }
 
 Result<std::vector<std::string>> railNames(const std::string& first, std::size_t rails) {
@@ -160,19 +333,38 @@ Result<std::vector<std::string>> railNames(const std::string& first, std::size_t
   return names;
 }
 
-Result<std::vector<RailRecord>> planRails(const CniRequest& request,
-                                          const std::vector<NetworkChoice>& choices,
-                                          const AddressPlanConfig& addresses,
-                                          std::vector<std::string> taken) {
+Result<void> planAttachment(const CniRequest& request, const std::vector<NetworkChoice>& choices,
+                            const AddressPlanConfig& addresses, std::vector<std::string> taken,
+                            Attachment& attachment) {
   // A chained plugin's own CNI_IFNAME is the primary interface.
   if (request.deviceId.empty()) taken.push_back(request.id.ifname);
-  NameGiver giver(std::move(taken));
-  std::vector<RailRecord> records;
-  for (const NetworkChoice& choice : choices) {
-    RAILHEAD_TRY(planChoice(choice, addresses, giver, records)
-                     .addContext("network " + choice.selection.qualifiedName()));
+  Planner planner(request, addresses, NameGiver(std::move(taken)), attachment);
+  for (const NetworkChoice& choice : choices)
+    RAILHEAD_TRY(planner.add(choice).addContext("network " + choice.selection.qualifiedName()));
+  return {};
+}
+
+Result<void> takeIpamResults(Attachment& attachment) {
+  for (const ChainRecord& chain : attachment.ipam) {
+    const std::string what = "the result of IPAM plugin " + chain.plugins.front().type;
+    RAILHEAD_TRY_ASSIGN(NetworkResult result, parseResult(chain.result, what));
+    if (result.addresses.empty()) return Error(ErrorCode::kCorrupt, what + " has no address");
+    for (RailRecord& rail : attachment.rails) {
+      if (rail.podName != chain.ifname) continue;
+      rail.addresses.clear();
+      rail.gateways.clear();
+      for (const ResultAddress& given : result.addresses) {
+        rail.addresses.push_back(given.address);
+        const bool first = std::none_of(
+            rail.gateways.begin(), rail.gateways.end(),
+            [&](const IpAddress& known) { return given.gateway && known.v6 == given.gateway->v6; });
+        if (given.gateway && first) rail.gateways.push_back(*given.gateway);
+      }
+      rail.routes = std::move(result.routes);
+      rail.dns = std::move(result.dns);
+    }
   }
-  return records;
+  return placeDefaultRoutes(attachment);
 }
 
 }  // namespace railhead::attach

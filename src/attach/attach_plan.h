@@ -1,5 +1,5 @@
-// From a request to the rails of its attachment: names, addresses, MTU, RDMA. Reads nothing from
-// the node. Pure but for the interfaces it asks.
+// From a request to the records of its attachment: names, addresses, MTU, RDMA, and what plugins
+// are called with. Reads nothing from the node. Pure but for the interfaces it asks.
 #pragma once
 
 #include "src/attach/config.h"
@@ -12,8 +12,8 @@
 
 namespace railhead::attach {
 
-// Which networks the request is for and the rail set of each: the annotation's, or for a delegate
-// the one network with the device it was called with.
+// Which networks the request is for and the device of each: the annotation's, or for a delegate the
+// one network with the device it was called with.
 Result<std::vector<NetworkChoice>> chooseNetworks(const CniRequest& request,
                                                   NetworkCatalog& networks, PodDevices& devices,
                                                   RailCatalog& catalog);
@@ -22,11 +22,16 @@ Result<std::vector<NetworkChoice>> chooseNetworks(const CniRequest& request,
 // roce2. kInvalidArgument when a name gets too long.
 Result<std::vector<std::string>> railNames(const std::string& first, std::size_t rails);
 
-// One record for each rail, without what only the host can tell. `taken`: names that exist in the
-// pod. kAlreadyExists when a wanted name is one of them; unnamed networks take the next free netN.
-Result<std::vector<RailRecord>> planRails(const CniRequest& request,
-                                          const std::vector<NetworkChoice>& choices,
-                                          const AddressPlanConfig& addresses,
-                                          std::vector<std::string> taken);
+// Fills the attachment's rails, ipam, delegates and defaultRoutes, without what only the host or a
+// plugin can tell. `taken`: names that exist in the pod. kAlreadyExists when a wanted name is one
+// of them; unnamed networks take the next free netN.
+Result<void> planAttachment(const CniRequest& request, const std::vector<NetworkChoice>& choices,
+                            const AddressPlanConfig& addresses, std::vector<std::string> taken,
+                            Attachment& attachment);
+
+// After the IPAM plugins ran: their addresses and routes for the rails, and each default route on
+// the rail whose subnet has the gateway. kInvalidArgument when none has; kCorrupt for a result
+// without any address.
+Result<void> takeIpamResults(Attachment& attachment);
 
 }  // namespace railhead::attach

@@ -1,6 +1,7 @@
 #include "src/attach/attacher.h"
 
 #include "src/attach/attach_plan.h"
+#include "src/attach/default_routes.h"
 #include "src/attach/result.h"
 #include "src/base/text.h"
 
@@ -13,24 +14,16 @@ namespace {
 
 constexpr std::chrono::milliseconds kNoWait{0};
 
-std::string placeOf(const RailRecord& rail) {
-  return rail.podName + " (VF " + rail.vf.toString() + ")";
-}
-
 std::string holderText(const Attachment& attachment) {
   const std::string pod = attachment.pod.name.empty() ? "container " + attachment.id.containerId
                                                       : "pod " + attachment.pod.toString();
   return pod + " (sandbox " + attachment.id.containerId.substr(0, 13) + ")";
 }
 
-// The result for the runtime: the previous plugin's with our interfaces behind.
+// The result for the runtime: the previous plugin's with what our networks gave behind.
 Result<std::string> resultFor(const CniRequest& request, const Attachment& attachment) {
-  std::vector<ResultInterface> added;
-  for (const RailRecord& rail : attachment.rails) {
-    added.push_back({rail.podName, rail.mac, rail.podMtu, attachment.netnsPath, rail.vf.toString(),
-                     rail.addresses});
-  }
-  return mergeResult(request.prevResult, added, request.cniVersion);
+  RAILHEAD_TRY_ASSIGN(const auto results, resultsOf(attachment));
+  return mergeResults(request.prevResult, results, request.cniVersion);
 }
 
 // A pod's namespace must not be the host's: its VFs would be configured on the node itself.
@@ -90,47 +83,84 @@ Result<std::string> Attacher::add(const CniRequest& request) {
   RAILHEAD_TRY_ASSIGN(const auto hold, table_.hold(request.id, config_.queueWait));
   RAILHEAD_TRY_ASSIGN(auto standing, answerAgain(request));
   if (standing) return std::move(*standing);
+  RAILHEAD_TRY_ASSIGN(RailMover mover, openMover());
+  RAILHEAD_TRY_ASSIGN(Attachment attachment, plan(request, mover));
+  // Whatever could refuse the result does so before anything is touched.
+  RAILHEAD_TRY(resultFor(request, attachment));
+  if (attachment.empty()) return resultFor(request, attachment);
+  RAILHEAD_TRY(claim(attachment));
+  RAILHEAD_TRY(carryOut(attachment, mover));
+  return finish(request, attachment);
+}
+
+Result<Attachment> Attacher::plan(const CniRequest& request, RailMover& mover) {
   RAILHEAD_TRY_ASSIGN(const auto choices,
                       chooseNetworks(request, seams_.networks, seams_.devices, seams_.rails));
   RAILHEAD_TRY_ASSIGN(const os::Netns pod, openPod(seams_.netns, request.netnsPath));
-  RAILHEAD_TRY_ASSIGN(RailMover mover, openMover());
   RAILHEAD_TRY_ASSIGN(auto taken, takenNames(request, pod, mover));
-  Attachment attachment{request.id,
-                        AttachmentState::kAttaching,
-                        request.networkName,
-                        request.netnsPath,
-                        pod.id,
-                        request.pod,
-                        {}};
-  RAILHEAD_TRY_ASSIGN(attachment.rails,
-                      planRails(request, choices, config_.addresses, std::move(taken)));
-  // Whatever could refuse the result does so before anything is touched.
-  RAILHEAD_TRY(resultFor(request, attachment));
-  if (attachment.rails.empty()) return resultFor(request, attachment);
-  RAILHEAD_TRY(claim(attachment));
-  RAILHEAD_TRY(carryOut(attachment, pod, mover));
-  return resultFor(request, attachment);
+  Attachment attachment;
+  attachment.id = request.id;
+  attachment.networkName = request.networkName;
+  attachment.netnsPath = request.netnsPath;
+  attachment.netns = pod.id;
+  attachment.pod = request.pod;
+  attachment.cniArgs = request.cniArgs;
+  attachment.cniPath = request.cniPath;
+  RAILHEAD_TRY(planAttachment(request, choices, config_.addresses, std::move(taken), attachment));
+  if (!attachment.defaultRoutes.empty()) {
+    RAILHEAD_TRY_ASSIGN(const auto inside, seams_.netlink.openLinks(&pod));
+    RAILHEAD_TRY_ASSIGN(attachment.takenRoutes, routesInTheWay(*inside, attachment.defaultRoutes));
+  }
+  mover.leave();
+  const PluginChains chains(pluginHost(), attachment, attachment.netnsPath);
+  for (const ChainRecord& chain : attachment.ipam) RAILHEAD_TRY(chains.checkInstalled(chain));
+  for (const ChainRecord& chain : attachment.delegates) RAILHEAD_TRY(chains.checkInstalled(chain));
+  return attachment;
+}
+
+Result<std::string> Attacher::finish(const CniRequest& request, const Attachment& attachment) {
+  RAILHEAD_TRY_ASSIGN(std::string result, resultFor(request, attachment));
+  // As a delegate, whoever called us tells the status.
+  if (seams_.status == nullptr || !request.deviceId.empty()) return result;
+  const auto status = networkStatus(request, attachment);
+  if (status.has_value()) {
+    seams_.status->attached(request.pod.podNamespace, request.pod.name, request.pod.uid, *status);
+  } else {
+    note("no network status for " + holderText(attachment) + ": " + status.error().message);
+  }
+  return result;
 }
 
 Result<std::optional<std::string>> Attacher::answerAgain(const CniRequest& request) {
   const auto known = table_.find(request.id);
   if (!known) return std::optional<std::string>();
-  RAILHEAD_TRY_ASSIGN(const auto pod, openSame(*known));
-  if (known->state == AttachmentState::kAttached && pod && known->netnsPath == request.netnsPath) {
-    RAILHEAD_TRY_ASSIGN(RailMover mover, openMover());
-    const bool whole =
-        std::all_of(known->rails.begin(), known->rails.end(),
-                    [&](const RailRecord& rail) { return mover.verify(rail, *pod).has_value(); });
-    if (whole) {
-      RAILHEAD_TRY_ASSIGN(std::string result, resultFor(request, *known));
-      return std::optional<std::string>(std::move(result));
-    }
+  RAILHEAD_TRY_ASSIGN(const bool whole, standsWhole(*known, request));
+  if (whole) {
+    RAILHEAD_TRY_ASSIGN(std::string result, finish(request, *known));
+    return std::optional<std::string>(std::move(result));
   }
   RAILHEAD_TRY_ASSIGN(const Homecoming outcome,
                       takeBack(*known, config_.returnWait).addContext("undo an earlier ADD"));
   if (outcome != Homecoming::kNotYet) return std::optional<std::string>();
   return Error(ErrorCode::kUnavailable,
                "the VFs of an earlier ADD of this container are not back yet");
+}
+
+Result<bool> Attacher::standsWhole(const Attachment& attachment, const CniRequest& request) {
+  RAILHEAD_TRY_ASSIGN(const auto pod, openSame(attachment));
+  if (attachment.state != AttachmentState::kAttached || !pod ||
+      attachment.netnsPath != request.netnsPath) {
+    return false;
+  }
+  RAILHEAD_TRY_ASSIGN(RailMover mover, openMover());
+  RAILHEAD_TRY_ASSIGN(const auto links, mover.podLinks(*pod));
+  const auto present = [&](const ChainRecord& chain) {
+    return std::any_of(links.begin(), links.end(),
+                       [&](const auto& link) { return link.name == chain.ifname; });
+  };
+  return std::all_of(attachment.delegates.begin(), attachment.delegates.end(), present) &&
+         std::all_of(attachment.rails.begin(), attachment.rails.end(),
+                     [&](const RailRecord& rail) { return mover.verify(rail, *pod).has_value(); });
 }
 
 Result<void> Attacher::claim(const Attachment& attachment) {
@@ -161,74 +191,6 @@ Result<void> Attacher::claim(const Attachment& attachment) {
   return Error(ErrorCode::kBusy, "rail set changes hands too often");
 }
 
-Result<void> Attacher::carryOut(Attachment& attachment, const os::Netns& pod, RailMover& mover) {
-  const auto prepare = [&]() -> Result<void> {
-    for (RailRecord& rail : attachment.rails)
-      RAILHEAD_TRY(mover.survey(rail).addContext(placeOf(rail)));
-    return journal_.write(attachment);
-  };
-  if (auto prepared = prepare(); !prepared.has_value()) {
-    table_.forget(attachment.id);  // nothing was touched
-    return prepared;
-  }
-  table_.store(attachment);
-  const auto steps = [&]() -> Result<void> {
-    for (const RailRecord& rail : attachment.rails)
-      RAILHEAD_TRY(mover.attach(rail, pod, config_.gidWait).addContext(placeOf(rail)));
-    Attachment attached = attachment;
-    attached.state = AttachmentState::kAttached;
-    return journal_.write(attached);
-  };
-  auto done = steps();
-  if (done.has_value()) {
-    attachment.state = AttachmentState::kAttached;
-    table_.store(attachment);
-    return done;
-  }
-  const auto undone = takeBack(attachment, &pod, mover, config_.returnWait);
-  if (!undone.has_value())
-    done.error().message += "; undoing it failed too: " + undone.error().message;
-  return done;
-}
-
-Result<Homecoming> Attacher::takeBack(const Attachment& attachment,
-                                      std::chrono::milliseconds wait) {
-  RAILHEAD_TRY_ASSIGN(const auto pod, openSame(attachment));
-  RAILHEAD_TRY_ASSIGN(RailMover mover, openMover());
-  return takeBack(attachment, pod ? &*pod : nullptr, mover, wait);
-}
-
-Result<Homecoming> Attacher::takeBack(Attachment attachment, const os::Netns* pod, RailMover& mover,
-                                      std::chrono::milliseconds wait) {
-  // A half-done ADD is undone after a crash anyway; only a complete one has to be marked.
-  if (attachment.state == AttachmentState::kAttached) {
-    attachment.state = AttachmentState::kDetaching;
-    RAILHEAD_TRY(journal_.write(attachment));
-  }
-  table_.store(attachment);
-  std::optional<Error> failure;
-  bool allBack = true;
-  for (auto rail = attachment.rails.rbegin(); rail != attachment.rails.rend(); ++rail) {
-    auto outcome = mover.bringHome(*rail, pod, wait).addContext(placeOf(*rail));
-    if (outcome.has_value()) {
-      allBack = allBack && *outcome != Homecoming::kNotYet;
-    } else if (!failure) {
-      failure = std::move(outcome).error();
-    } else {
-      failure->message += "; " + outcome.error().message;
-    }
-  }
-  {
-    const std::lock_guard lock(notesMutex_);
-    notes_.insert(notes_.end(), mover.notes().begin(), mover.notes().end());
-  }
-  if (failure) return *failure;
-  if (!allBack) return Homecoming::kNotYet;
-  RAILHEAD_TRY(journal_.erase(attachment.id));
-  table_.forget(attachment.id);
-  return Homecoming::kHome;
-}
-
 Result<void> Attacher::del(const CniRequest& request) {
   RAILHEAD_TRY_ASSIGN(const auto hold, table_.hold(request.id, config_.queueWait));
   const auto known = table_.find(request.id);
@@ -251,13 +213,18 @@ Result<void> Attacher::check(const CniRequest& request) {
                                               ", though it asks for "
                                               "networks");
   }
-  RAILHEAD_TRY_ASSIGN(const auto pod, openSame(*known));
-  if (!pod || known->netnsPath != request.netnsPath) {
-    return Error(ErrorCode::kCheckFailed, "namespace " + quoted(request.netnsPath, 160) +
-                                              " is not the one that was attached");
+  {
+    RAILHEAD_TRY_ASSIGN(const auto pod, openSame(*known));
+    if (!pod || known->netnsPath != request.netnsPath) {
+      return Error(ErrorCode::kCheckFailed, "namespace " + quoted(request.netnsPath, 160) +
+                                                " is not the one that was attached");
+    }
+    RAILHEAD_TRY_ASSIGN(RailMover mover, openMover());
+    for (const RailRecord& rail : known->rails) RAILHEAD_TRY(mover.verify(rail, *pod));
   }
-  RAILHEAD_TRY_ASSIGN(RailMover mover, openMover());
-  for (const RailRecord& rail : known->rails) RAILHEAD_TRY(mover.verify(rail, *pod));
+  const PluginChains chains(pluginHost(), *known, known->netnsPath);
+  for (const ChainRecord& chain : known->ipam) RAILHEAD_TRY(chains.check(chain));
+  for (const ChainRecord& chain : known->delegates) RAILHEAD_TRY(chains.check(chain));
   return {};
 }
 
@@ -296,9 +263,14 @@ SweepReport Attacher::recover() {
 
 SweepReport Attacher::sweep() {
   SweepReport report;
-  for (const Attachment& seen : table_.all()) sweepOne(seen, report);
+  // A plugin may take its time: VFs that need none do not wait for it.
+  auto all = table_.all();
+  std::stable_partition(all.begin(), all.end(),
+                        [](const Attachment& seen) { return !seen.hasPlugins(); });
+  for (const Attachment& seen : all) sweepOne(seen, report);
   sweepStrays(report);
   const std::lock_guard lock(notesMutex_);
+  std::erase_if(pauses_, [&](const auto& pause) { return !table_.find(pause.first); });
   std::move(notes_.begin(), notes_.end(), std::back_inserter(report.done));
   notes_.clear();
   return report;
@@ -308,10 +280,15 @@ void Attacher::sweepOne(const Attachment& seen, SweepReport& report) {
   const auto hold = table_.tryHold(seen.id);
   const auto current = table_.find(seen.id);
   if (!hold || !current) return;  // being worked on, or done meanwhile
-  const auto pod = openSame(*current);
+  auto pod = openSame(*current);
   const bool whole = current->state == AttachmentState::kAttached;
   if (pod.has_value() && *pod && whole) return;
-  auto outcome = pod.has_value() ? takeBack(*current, kNoWait) : Result<Homecoming>(pod.error());
+  if (pod.has_value()) pod->reset();  // plugins may run now
+  const Plugins plugins = pluginsDue(seen.id) ? Plugins::kRun : Plugins::kLeave;
+  auto outcome =
+      pod.has_value() ? takeBack(*current, kNoWait, plugins) : Result<Homecoming>(pod.error());
+  if (plugins == Plugins::kRun && current->hasPlugins())
+    pluginsFailed(seen.id, !outcome.has_value());
   if (!outcome.has_value()) {
     report.failed.push_back(std::move(outcome).error().addContext(holderText(seen)));
   } else if (*outcome != Homecoming::kNotYet) {

@@ -1,14 +1,18 @@
-// Attaches rail sets to pods and takes them back. Each operation is journal -> steps -> read back;
-// a failing step undoes the earlier ones. Repeating an operation is a no-op.
+// Attaches networks to pods and takes them back: rail sets by itself, others by executing their CNI
+// plugins. Each operation is journal -> steps -> read back; a failing step undoes the earlier ones.
+// Repeating an operation is a no-op.
 // Thread-safe: operations of different containers run side by side, those of one container wait for
-// each other. No namespace stays open after an operation.
+// each other. No namespace stays open after an operation, or while a plugin runs.
 #pragma once
 
 #include "src/attach/attachment_table.h"
 #include "src/attach/config.h"
+#include "src/attach/device_info.h"
 #include "src/attach/devices.h"
 #include "src/attach/journal.h"
+#include "src/attach/network_status.h"
 #include "src/attach/networks.h"
+#include "src/attach/plugin_chain.h"
 #include "src/attach/rail_mover.h"
 #include "src/attach/request.h"
 #include "src/base/result.h"
@@ -16,8 +20,10 @@
 #include "src/os/clock.h"
 #include "src/os/filesystem.h"
 #include "src/os/netns.h"
+#include "src/os/process.h"
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -35,6 +41,8 @@ struct AttachSeams {
   NetworkCatalog& networks;
   PodDevices& devices;
   RailCatalog& rails;
+  os::ProcessRunner& plugins;    // executes CNI plugins of other authors
+  StatusSink* status = nullptr;  // hears of every ADD with networks; null: nobody wants to
 };
 
 // What recover(), gc() and sweep() did, for the log.
@@ -81,15 +89,46 @@ class Attacher final {
   Result<std::optional<os::Netns>> openSame(const Attachment& attachment);
   // Answers for an attachment that stands already; nothing when ADD has to be carried out.
   Result<std::optional<std::string>> answerAgain(const CniRequest& request);
+  Result<bool> standsWhole(const Attachment& attachment, const CniRequest& request);
+  // The attachment of a request, nothing of it done.
+  Result<Attachment> plan(const CniRequest& request, RailMover& mover);
   // Enters it into the table; gives VFs back first that a dead or unfinished attachment holds.
   Result<void> claim(const Attachment& attachment);
-  Result<void> carryOut(Attachment& attachment, const os::Netns& pod, RailMover& mover);
-  // Puts every rail back, the last one first, and forgets the attachment. kNotYet: the kernel still
-  // has a VF, sweep() goes on. `pod`: the open namespace, or nullptr when it is gone. An error says
-  // all that was not put back; the attachment stays known then.
-  Result<Homecoming> takeBack(Attachment attachment, const os::Netns* pod, RailMover& mover,
-                              std::chrono::milliseconds wait);
-  Result<Homecoming> takeBack(const Attachment& attachment, std::chrono::milliseconds wait);
+  Result<std::string> finish(const CniRequest& request, const Attachment& attachment);
+
+  // The steps of ADD, in attacher_steps.cc.
+  Result<void> carryOut(Attachment& attachment, RailMover& mover);
+  Result<void> prepare(Attachment& attachment, RailMover& mover);
+  Result<void> runIpam(Attachment& attachment);
+  Result<void> attachRails(const Attachment& attachment, RailMover& mover);
+  Result<void> runDelegates(Attachment& attachment);
+  Result<void> routeDefaults(const Attachment& attachment);
+  void tellDevices(const Attachment& attachment);
+  Result<void> forgetDevices(const Attachment& attachment);
+  PluginHost pluginHost() const;
+
+  enum class Plugins {
+    kRun,
+    kLeave,  // one of them failed a short while ago: sweep() comes again
+  };
+  // Puts back all that the attachment took, the last first, and forgets it. kNotYet: the kernel
+  // still has a VF, or plugins were left; sweep() goes on. An error says all that was not put back;
+  // the attachment stays known then, without the rails if those are home.
+  Result<Homecoming> takeBack(Attachment attachment, RailMover& mover,
+                              std::chrono::milliseconds wait, Plugins plugins = Plugins::kRun);
+  Result<Homecoming> takeBack(const Attachment& attachment, std::chrono::milliseconds wait,
+                              Plugins plugins = Plugins::kRun);
+  Result<bool> isAlive(const Attachment& attachment);
+  Result<void> giveDefaultsBack(const Attachment& attachment);
+  Result<Homecoming> bringRailsHome(const Attachment& attachment, RailMover& mover,
+                                    std::chrono::milliseconds wait);
+  Result<void> release(std::vector<ChainRecord>& list, const PluginChains& chains);
+  void note(std::string text);
+
+  // Whether sweep() may execute plugins for this attachment again, and how that went.
+  bool pluginsDue(const AttachmentId& id);
+  void pluginsFailed(const AttachmentId& id, bool failed);
+
   void sweepOne(const Attachment& seen, SweepReport& report);
   void sweepStrays(SweepReport& report);
   void sweepStray(const discover::Rail& rail, RailMover& mover, SweepReport& report);
@@ -101,6 +140,11 @@ class Attacher final {
   AttachmentTable table_;
   std::mutex notesMutex_;
   std::vector<std::string> notes_;  // for the next sweep's report
+  struct Pause {
+    std::chrono::steady_clock::time_point until;
+    std::chrono::milliseconds length;
+  };
+  std::map<AttachmentId, Pause> pauses_;  // with notesMutex_
 };
 
 }  // namespace railhead::attach

@@ -39,10 +39,81 @@ TEST_F(AttacherRequestTest, RefusalsTouchNothing) {
   EXPECT_THAT(refused("dgx-qsfp@eth0").message, HasSubstr("interface 'eth0' exists in the pod"));
   EXPECT_THAT(refused("dgx-qsfp@lo").message, HasSubstr("interface 'lo' exists in the pod"));
   EXPECT_THAT(refused("dgx-qsfp@abcdefghijklmno").message, HasSubstr("interface is 'abcd"));
-  EXPECT_EQ(refused(R"([{"name":"dgx-qsfp","ips":["10.100.0.9/24"]}])").code,
+  // Addresses of VFs are nobody's to ask for, but for the VF's own: 1 + 2 nodes x 4 rail sets.
+  EXPECT_THAT(refused(R"([{"name":"dgx-qsfp","ips":["10.100.0.8/24"]}])").message,
+              HasSubstr("ips has '10.100.0.8/24': it belongs to another VF"));
+  EXPECT_THAT(refused(R"([{"name":"dgx-qsfp","ips":["10.100.0.255"]}])").message,
+              HasSubstr("broadcast address"));
+  EXPECT_THAT(refused(R"([{"name":"dgx-qsfp","ips":["10.9.0.9"]}])").message,
+              HasSubstr("ips has '10.9.0.9': it is in no subnet of the network"));
+  EXPECT_THAT(refused(R"([{"name":"dgx-qsfp","ips":["10.100.0.9/16"]}])").message,
+              HasSubstr("the subnet's prefix length is 24"));
+  EXPECT_THAT(refused(R"([{"name":"dgx-qsfp","ips":["10.100.0.9","10.100.0.10"]}])").message,
+              HasSubstr("its rail has an address of this subnet already"));
+  EXPECT_THAT(refused(R"([{"name":"dgx-qsfp","mac":"02:00:00:00:00:01"}])").message,
+              HasSubstr("the rail set has 2 interfaces, which cannot share one"));
+  EXPECT_EQ(refused(R"([{"name":"dgx-qsfp","infiniband-guid":"02:00:5e:ff:fe:10:00:01"}])").code,
             ErrorCode::kUnsupported);
-  EXPECT_EQ(refused(R"([{"name":"dgx-qsfp","mac":"02:00:00:00:00:01"}])").code,
-            ErrorCode::kUnsupported);
+  EXPECT_THAT(refused(R"([{"name":"dgx-qsfp","default-route":["10.9.0.1"]}])").message,
+              HasSubstr("default-route is '10.9.0.1': it is in no subnet of network"));
+}
+
+TEST_F(AttacherRequestTest, APodMayAskForFreeAddresses) {
+  start();
+  const auto result =
+      attacher_->add(request(CniCommand::kAdd, "trainer-0",
+                             R"([{"name":"dgx-qsfp","ips":["10.100.1.99/24","10.100.0.77"]}])"));
+  ASSERT_TRUE(result.has_value()) << result.error().describe();
+  EXPECT_EQ(kernel_.link("net1", "trainer-0")->addresses.at(0).toString(), "10.100.0.77/24");
+  EXPECT_EQ(kernel_.link("net2", "trainer-0")->addresses.at(0).toString(), "10.100.1.99/24");
+}
+
+TEST_F(AttacherRequestTest, AMacHoldsForThePodsLife) {
+  start();
+  const std::string before = kernel_.snapshot();
+  auto add = request(CniCommand::kAdd, "trainer-0", "");
+  add.networkName = "sriov-net";
+  add.id.ifname = "net1";
+  add.deviceId = vfAddress(0, 1);
+  add.inlineNetwork.vf.mac = *Mac::parse("02:00:00:00:00:77");
+  const auto result = attacher_->add(add);
+  ASSERT_TRUE(result.has_value()) << result.error().describe();
+  EXPECT_THAT(*result, HasSubstr(R"("mac":"02:00:00:00:00:77")"));
+  EXPECT_EQ(kernel_.link("net1", "trainer-0")->mac.toString(), "02:00:00:00:00:77");
+  EXPECT_EQ(kernel_.vfSettings(kPfNames[0], 1).mac.toString(), "02:00:00:00:00:77");
+  ASSERT_TRUE(attacher_->del(add).has_value());
+  EXPECT_EQ(kernel_.snapshot(), before);
+}
+
+TEST_F(AttacherRequestTest, ADefaultRouteTakesThePlaceOfThePrimarys) {
+  start();
+  const auto eth0 = kernel_.addPodLink(kernel_.netnsPath("trainer-0"), "eth0", "veth",
+                                       {*IpPrefix::parse("10.1.0.7/16")});
+  ASSERT_TRUE(eth0.has_value());
+  const auto pod = kernel_.open(kernel_.netnsPath("trainer-0"));
+  auto inside = std::move(*kernel_.openLinks(&*pod));
+  netlink::Route primary{.destination = *IpPrefix::parse("0.0.0.0/0")};
+  primary.gateway = *IpAddress::parse("10.1.0.1");
+  primary.linkIndex = kernel_.link("eth0", "trainer-0")->index;
+  ASSERT_TRUE(inside->addRoute(primary).has_value());
+  const std::string before = kernel_.snapshot();
+  const auto add = request(CniCommand::kAdd, "trainer-0",
+                           R"([{"name":"dgx-qsfp","default-route":["10.100.1.1"]}])");
+  int n = 1;
+  for (;; ++n) {
+    kernel_.revive();
+    kernel_.failAt(n);
+    if (attacher_->add(add).has_value()) break;
+    EXPECT_EQ(kernel_.snapshot(), before) << "after a fault at operation " << n;
+    ASSERT_LT(n, 100);
+  }
+  kernel_.revive();
+  ASSERT_EQ(kernel_.routes("trainer-0").size(), 1U);
+  EXPECT_EQ(kernel_.routes("trainer-0")[0].gateway->toString(), "10.100.1.1");
+  EXPECT_EQ(kernel_.routes("trainer-0")[0].linkIndex, kernel_.link("net2", "trainer-0")->index);
+  EXPECT_THAT(status_.told.back(), HasSubstr(R"("gateway":["10.100.1.1"])"));
+  ASSERT_TRUE(attacher_->del(request(CniCommand::kDel)).has_value());
+  EXPECT_EQ(kernel_.snapshot(), before);
 }
 
 TEST_F(AttacherRequestTest, TheHostsNamespaceIsNoPod) {

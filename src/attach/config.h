@@ -32,7 +32,12 @@ struct NetworkDefinition {
   std::vector<std::vector<IpPrefix>> railSubnets;
   int mtu = 0;  // bytes; 0: as the VF has it
   RdmaUse rdma = RdmaUse::kDevice;
-  netlink::VfChange vf;  // set through the PF at ADD, put back at DEL; `mac` is not used
+  netlink::VfChange vf;  // set through the PF at ADD, put back at DEL; `mac` also on the netdev
+  // Configuration of the CNI plugin that gives the addresses, run once for each rail: a JSON object
+  // with name, cniVersion and ipam. Empty: addresses belong to VFs, from railSubnets.
+  std::string ipamConfig;
+  std::string ipamType;  // "host-local"; empty exactly when ipamConfig is
+  std::string deviceId;  // a device the network itself names, when resourceName is empty
 };
 
 // Address = network address of the rail's subnet + 1 + nodeOrdinal x railSetsPerNode + index of the
@@ -51,8 +56,11 @@ struct AttachConfig {
   // How long DEL waits for the kernel to give a VF of a dead namespace back. Later ones are
   // finished by sweep().
   std::chrono::milliseconds returnWait{2000};
-  std::chrono::milliseconds gidWait{2000};     // how long ADD waits for the RoCE v2 GID
-  std::chrono::milliseconds queueWait{20000};  // ... for an earlier request of the same container
+  std::chrono::milliseconds gidWait{2000};      // how long ADD waits for the RoCE v2 GID
+  std::chrono::milliseconds queueWait{20000};   // ... for an earlier request of the same container
+  std::chrono::milliseconds pluginWait{60000};  // how long one CNI plugin may run
+  // A DEL that a plugin failed is tried again by sweep() after this long, then twice as long, ...
+  std::chrono::milliseconds pluginPause{15000};
 };
 
 // kInvalidArgument with the field ("networks[0].railSubnets[1]"), its value and what is allowed:

@@ -7,19 +7,42 @@
 namespace railhead::attach {
 namespace {
 
-// The devices of one resource that a pod holds, and how many of them are given away.
-struct Holding {
-  std::vector<std::string> ids;
-  std::size_t used = 0;
+// The devices that a pod holds, and how many of each resource are given away.
+class HoldingBook {
+ public:
+  HoldingBook(const DeviceQuestion& pod, PodDevices& devices) : pod_(pod), devices_(devices) {}
+
+  // The pod's next device of `resource`. Without one: kExhausted when `needed`, else nothing.
+  Result<std::string> take(const std::string& resource, bool needed) {
+    auto found = holdings_.find(resource);
+    if (found == holdings_.end()) {
+      RAILHEAD_TRY_ASSIGN(auto ids, devices_.idsOf(pod_.podNamespace, pod_.pod, resource));
+      found = holdings_.emplace(resource, Holding{std::move(ids), 0}).first;
+    }
+    Holding& holding = found->second;
+    if (holding.used < holding.ids.size()) return holding.ids[holding.used++];
+    if (!needed) return std::string();
+    return Error(ErrorCode::kExhausted,
+                 "pod " + pod_.podNamespace + "/" + pod_.pod + " holds " +
+                     std::to_string(holding.ids.size()) + " of resource " + quoted(resource) +
+                     ", one for each network of it is needed (" + std::to_string(holding.used + 1) +
+                     ")",
+                 "request " + resource + " in the pod's resource limits");
+  }
+
+ private:
+  struct Holding {
+    std::vector<std::string> ids;
+    std::size_t used = 0;
+  };
+  const DeviceQuestion& pod_;
+  PodDevices& devices_;
+  std::map<std::string, Holding> holdings_;
 };
 
-Error tooFew(const NetworkDefinition& network, const DeviceQuestion& pod, const Holding& holding) {
-  return Error(ErrorCode::kExhausted,
-               "pod " + pod.podNamespace + "/" + pod.pod + " holds " +
-                   std::to_string(holding.ids.size()) + " of resource " +
-                   quoted(network.resourceName) + ", one for each network of it is needed (" +
-                   std::to_string(holding.used + 1) + ")",
-               "request " + network.resourceName + " in the pod's resource limits");
+Error withoutResource() {
+  return Error(ErrorCode::kInvalidArgument, "it says neither whose devices it uses nor which one",
+               "annotate the NetworkAttachmentDefinition with k8s.v1.cni.cncf.io/resourceName");
 }
 
 }  // namespace
@@ -41,29 +64,36 @@ Result<discover::RailSet> findRailSet(RailCatalog& catalog, const std::string& i
                                          std::to_string(sets.size()));
 }
 
-Result<std::vector<NetworkChoice>> chooseRailSets(const std::vector<NetworkSelection>& selections,
-                                                  const DeviceQuestion& pod,
-                                                  NetworkCatalog& networks, PodDevices& devices,
-                                                  RailCatalog& catalog) {
-  std::map<std::string, Holding> holdings;
+std::string deviceForPlugin(const std::string& id) {
+  const std::string first = id.substr(0, id.find('+'));
+  return PciAddress::parse(first).has_value() ? first : id;
+}
+
+Result<std::vector<NetworkChoice>> chooseDevices(const std::vector<NetworkSelection>& selections,
+                                                 const DeviceQuestion& pod,
+                                                 NetworkCatalog& networks, PodDevices& devices,
+                                                 RailCatalog& catalog) {
+  HoldingBook book(pod, devices);
   std::vector<NetworkChoice> choices;
   for (const NetworkSelection& selection : selections) {
-    RAILHEAD_TRY_ASSIGN(NetworkDefinition network,
-                        networks.find(selection.networkNamespace, selection.name));
+    NetworkChoice choice{selection, {}, {}, {}};
+    RAILHEAD_TRY_ASSIGN(choice.network, networks.find(selection.networkNamespace, selection.name));
     const std::string where = "network " + selection.qualifiedName();
-    auto found = holdings.find(network.resourceName);
-    if (found == holdings.end()) {
+    const auto& rails = choice.network.rails;
+    std::string id;
+    if (!choice.network.resourceName.empty()) {
       RAILHEAD_TRY_ASSIGN(
-          auto ids,
-          devices.idsOf(pod.podNamespace, pod.pod, network.resourceName).addContext(where));
-      found = holdings.emplace(network.resourceName, Holding{std::move(ids), 0}).first;
+          id, book.take(choice.network.resourceName, rails.has_value()).addContext(where));
+    } else if (rails) {
+      id = rails->deviceId;
+      if (id.empty()) return withoutResource().addContext(where);
     }
-    Holding& holding = found->second;
-    if (holding.used >= holding.ids.size()) return tooFew(network, pod, holding).addContext(where);
-    RAILHEAD_TRY_ASSIGN(discover::RailSet set,
-                        findRailSet(catalog, holding.ids[holding.used]).addContext(where));
-    ++holding.used;
-    choices.push_back({selection, std::move(network), std::move(set)});
+    if (rails) {
+      RAILHEAD_TRY_ASSIGN(choice.rails, findRailSet(catalog, id).addContext(where));
+    } else {
+      choice.deviceId = deviceForPlugin(id);
+    }
+    choices.push_back(std::move(choice));
   }
   return choices;
 }

@@ -33,11 +33,12 @@ class RailCatalog {
 // of another device plugin). kNotFound names the id.
 Result<discover::RailSet> findRailSet(RailCatalog& catalog, const std::string& id);
 
-// One network with the rail set it got.
+// One network with the device it got.
 struct NetworkChoice {
   NetworkSelection selection;
-  NetworkDefinition network;
-  discover::RailSet rails;
+  Network network;
+  discover::RailSet rails;  // when the network has rails
+  std::string deviceId;  // else: the device for its plugins; empty when the pod holds none for it
 };
 
 struct DeviceQuestion {
@@ -45,11 +46,16 @@ struct DeviceQuestion {
   std::string pod;
 };
 
-// Looks every selection up and gives each one a rail set of its own: the k-th network of a resource
-// takes the pod's k-th device. kExhausted when the pod holds fewer devices than it names networks.
-Result<std::vector<NetworkChoice>> chooseRailSets(const std::vector<NetworkSelection>& selections,
-                                                  const DeviceQuestion& pod,
-                                                  NetworkCatalog& networks, PodDevices& devices,
-                                                  RailCatalog& catalog);
+// What a plugin that is not ours is told of a device: the PCI address of a rail set's first VF, any
+// other id as it is.
+std::string deviceForPlugin(const std::string& id);
+
+// Looks every selection up and gives each one a device of its own: the k-th network of a resource
+// takes the pod's k-th device. kExhausted when the pod holds fewer devices than it names networks
+// with rails; a plugin that is not ours may do without.
+Result<std::vector<NetworkChoice>> chooseDevices(const std::vector<NetworkSelection>& selections,
+                                                 const DeviceQuestion& pod,
+                                                 NetworkCatalog& networks, PodDevices& devices,
+                                                 RailCatalog& catalog);
 
 }  // namespace railhead::attach

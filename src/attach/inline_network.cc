@@ -1,5 +1,6 @@
 #include "src/attach/inline_network.h"
 
+#include "src/attach/plugin_config.h"
 #include "src/base/text.h"
 #include "src/cni/json_input.h"
 
@@ -12,6 +13,8 @@ namespace {
 
 constexpr std::size_t kMaxRails = 8;
 constexpr long long kMaxRate = 400'000;  // Mb/s
+constexpr std::size_t kMaxDeviceId = 512;
+constexpr std::size_t kMaxIps = 16;
 
 Error invalid(std::string_view key, const cni::Json& value, std::string_view allowed) {
   return Error(ErrorCode::kInvalidArgument,
@@ -41,8 +44,9 @@ Result<void> readWord(const cni::Json& config, std::string_view key,
   const cni::Json* value = cni::member(config, key);
   if (value == nullptr) return {};
   std::vector<std::string> allowed;
+  const std::string given = value->is_string() ? toLower(value->get<std::string>()) : "";
   for (const auto& [word, meaning] : words) {
-    if (*value == word) {
+    if (given == word) {
       field = meaning;
       return {};
     }
@@ -105,15 +109,77 @@ Result<void> readVfSettings(const cni::Json& config, netlink::VfChange& vf) {
                                vf.linkState);
 }
 
+Result<void> readMac(const cni::Json& object, std::string_view key, std::optional<Mac>& mac) {
+  RAILHEAD_TRY_ASSIGN(const std::string text, cni::textMember(object, key, 64));
+  if (text.empty()) return {};
+  RAILHEAD_TRY_ASSIGN(const Mac parsed, Mac::parse(text).addContext(key));
+  if (parsed.isZero() || parsed.isMulticast())
+    return invalid(key, text, "an address of one interface is needed");
+  mac = parsed;
+  return {};
+}
+
+Result<void> readIpam(const cni::Json& config, InlineNetwork& network) {
+  const cni::Json* ipam = cni::member(config, "ipam");
+  if (ipam == nullptr || ipam->empty()) return {};
+  if (!ipam->is_object()) return invalid("ipam", *ipam, "an object with a type is needed");
+  RAILHEAD_TRY_ASSIGN(std::string type, cni::textMember(*ipam, "type", kMaxDeviceId));
+  if (type == kOwnType) return {};
+  RAILHEAD_TRY(checkPluginType(type, "ipam.type"));
+  if (!network.railSubnets.empty()) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "subnets and ipam of type " + railhead::quoted(type) +
+                     " are both given: addresses either belong to VFs or come from a plugin",
+                 "remove one of the two");
+  }
+  cni::Json own = config;
+  own.erase("prevResult");
+  network.ipamConfig = cni::dumpJson(own);
+  network.ipamType = std::move(type);
+  return {};
+}
+
+// What the runtime adds for declared capabilities, when it is Multus that calls us.
+Result<void> readRuntime(const cni::Json& config, InlineNetwork& network) {
+  const cni::Json* runtime = cni::member(config, "runtimeConfig");
+  if (runtime == nullptr) return {};
+  RAILHEAD_TRY(readMac(*runtime, "mac", network.vf.mac));
+  RAILHEAD_TRY_ASSIGN(const std::string guid, cni::textMember(*runtime, "infinibandGUID", 64));
+  if (!guid.empty()) return guidRefused(guid);
+  const cni::Json* ips = cni::member(*runtime, "ips");
+  if (ips == nullptr) return {};
+  if (!ips->is_array() || ips->size() > kMaxIps)
+    return invalid("runtimeConfig.ips", *ips, "a list of at most 16 strings is allowed");
+  for (const cni::Json& ip : *ips) {
+    if (!ip.is_string() || ip.get_ref<const std::string&>().size() > 64)
+      return invalid("runtimeConfig.ips", ip, "expected text like 10.100.0.9/24");
+    network.ips.push_back(ip.get<std::string>());
+  }
+  return {};
+}
+
 }  // namespace
+
+Error guidRefused(const std::string& guid) {
+  return Error(ErrorCode::kUnsupported,
+               "infiniband-guid is " + railhead::quoted(guid) +
+                   ": a rail is on Ethernet (RoCE), where the GUID follows from the MAC",
+               "remove infiniband-guid; mac sets both");
+}
 
 NetworkDefinition InlineNetwork::over(NetworkDefinition base) const {
   if (!railSubnets.empty()) base.railSubnets = railSubnets;
   if (mtu != 0) base.mtu = mtu;
   if (rdma) base.rdma = *rdma;
+  if (!ipamType.empty()) {
+    base.ipamType = ipamType;
+    base.ipamConfig = ipamConfig;
+    base.railSubnets.clear();
+  }
   const auto take = [](auto& to, const auto& from) {
     if (from) to = from;
   };
+  take(base.vf.mac, vf.mac);
   take(base.vf.vlan, vf.vlan);
   take(base.vf.vlanQos, vf.vlanQos);
   take(base.vf.vlanProtocol, vf.vlanProtocol);
@@ -132,17 +198,10 @@ Result<InlineNetwork> parseInlineNetwork(std::string_view text) {
   RAILHEAD_TRY(readNumber(config, "mtu", 0, 65520, network.mtu));
   RAILHEAD_TRY(readRdma(config, network));
   RAILHEAD_TRY(readVfSettings(config, network.vf));
-  if (const cni::Json* ipam = cni::member(config, "ipam"); ipam != nullptr && !ipam->empty()) {
-    return Error(
-        ErrorCode::kUnsupported,
-        "ipam is " + cni::shown(*ipam) + ": addresses belong to VFs, none can be allocated",
-        "remove ipam and list one subnet for each rail in subnets");
-  }
-  if (const cni::Json* mac = cni::member(config, "mac"); mac != nullptr) {
-    return Error(ErrorCode::kUnsupported,
-                 "mac is " + cni::shown(*mac) + ": a VF keeps the address it was provisioned with",
-                 "remove mac");
-  }
+  RAILHEAD_TRY(readMac(config, "mac", network.vf.mac));
+  RAILHEAD_TRY_ASSIGN(network.deviceId, cni::textMember(config, "deviceID", kMaxDeviceId));
+  RAILHEAD_TRY(readIpam(config, network));
+  RAILHEAD_TRY(readRuntime(config, network));
   return network;
 }
 

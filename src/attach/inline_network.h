@@ -1,5 +1,6 @@
-// The parts of a network that a delegate's own configuration (a NetworkAttachmentDefinition of type
-// "railhead" or "sriov") may hold: "subnets", "mtu", "rdma", and sriov-cni's VF settings.
+// The parts of a network that a configuration of type "railhead" or "sriov" may hold, in a
+// NetworkAttachmentDefinition or handed to us as a delegate: "subnets", "mtu", "rdma", "ipam", and
+// sriov-cni's VF settings. Other keys (logLevel, logFile, ...) are accepted and mean nothing here.
 #pragma once
 
 #include "src/attach/config.h"
@@ -16,14 +17,21 @@ struct InlineNetwork {
   std::vector<std::vector<IpPrefix>> railSubnets;  // empty: as the catalog says
   int mtu = 0;                                     // 0: as the catalog says
   std::optional<RdmaUse> rdma;
-  netlink::VfChange vf;
+  netlink::VfChange vf;    // with `mac`: the configuration's, or the runtime's in its place
+  std::string ipamConfig;  // the whole configuration, for the IPAM plugin; empty: VF-bound
+  std::string ipamType;
+  std::string deviceId;          // "deviceID"
+  std::vector<std::string> ips;  // the runtime's (runtimeConfig.ips), as in an annotation
 
   // `base` with what is set here.
   NetworkDefinition over(NetworkDefinition base) const;
 };
 
-// From the delegate's configuration, a JSON object. kInvalidArgument names the key, its value and
-// what is allowed; kUnsupported for an "ipam", as addresses belong to VFs here.
+// From a configuration, a JSON object. kInvalidArgument names the key, its value and what is
+// allowed; kUnsupported for an InfiniBand GUID, which a rail on Ethernet derives from its MAC.
 Result<InlineNetwork> parseInlineNetwork(std::string_view config);
+
+// The refusal of a GUID, which only InfiniBand has.
+Error guidRefused(const std::string& guid);
 
 }  // namespace railhead::attach

@@ -3,9 +3,12 @@
 #pragma once
 
 #include "src/attach/config.h"
+#include "src/attach/networks.h"
 #include "src/attach/request.h"
+#include "src/attach/result.h"
 #include "src/base/mac.h"
 #include "src/base/pci_address.h"
+#include "src/netlink/types.h"
 #include "src/os/filesystem.h"
 #include "src/os/netns.h"
 
@@ -32,9 +35,32 @@ struct RailRecord {
   std::string podName;  // "net1"
   int podMtu = 0;
   std::vector<IpPrefix> addresses;
+  std::vector<IpAddress> gateways;  // told in the result; at most one of each family
+  std::vector<ResultRoute> routes;  // added once the link is up; they go with the link
+  ResultDns dns;
   RdmaUse rdma = RdmaUse::kNone;
-  std::string rdmaDevice;  // soft-RoCE: ours; otherwise the VF's own; empty without RDMA
-  netlink::VfChange vfInPod;
+  std::string rdmaDevice;     // soft-RoCE: ours; otherwise the VF's own; empty without RDMA
+  netlink::VfChange vfInPod;  // its `mac` is the netdev's in the pod, too
+
+  const Mac& podMac() const { return vfInPod.mac ? *vfInPod.mac : mac; }
+};
+
+// CNI plugins executed one after the other for one interface, with all that their DEL needs: a
+// network that is changed or deleted meanwhile does not matter.
+struct ChainRecord {
+  std::string network;  // "namespace/name"
+  std::string ifname;   // CNI_IFNAME
+  std::string cniVersion;
+  std::vector<PluginConfig> plugins;  // stdin of each, without prevResult
+  bool behindRail = false;  // chained to the rail of this name; its result stands for both
+  std::size_t begun = 0;    // for how many of them ADD was called
+  std::string result;       // of the last that succeeded
+};
+
+// A gateway that the pod's default route goes through.
+struct DefaultRouteRecord {
+  std::string ifname;
+  IpAddress gateway;
 };
 
 enum class AttachmentState {
@@ -51,6 +77,16 @@ struct Attachment {
   os::NetnsId netns;
   PodId pod;
   std::vector<RailRecord> rails;
+  std::vector<ChainRecord> ipam;       // one for each rail whose network has an IPAM plugin
+  std::vector<ChainRecord> delegates;  // networks of other types, and what is chained to rails
+  std::vector<DefaultRouteRecord> defaultRoutes;
+  std::vector<netlink::Route> takenRoutes;  // default routes that those replaced
+  // As the runtime called us, for plugins.
+  std::string cniArgs;
+  std::string cniPath;
+
+  bool hasPlugins() const { return !ipam.empty() || !delegates.empty(); }
+  bool empty() const { return rails.empty() && !hasPlugins() && defaultRoutes.empty(); }
 };
 
 // Thread-safe as its Filesystem is, for different attachments.
@@ -59,6 +95,7 @@ class Journal {
   // Makes the directory.
   static Result<Journal> open(os::Filesystem& files, const os::HostPaths& paths);
 
+  // kExhausted when the record would be too large to be read back.
   Result<void> write(const Attachment& attachment);
   Result<void> erase(const AttachmentId& id);
 
@@ -77,6 +114,8 @@ class Journal {
   os::Filesystem* files_;
   std::string directory_;
 };
+
+inline constexpr std::size_t kMaxRecord = 8 << 20;  // bytes
 
 std::string encodeAttachment(const Attachment& attachment);
 Result<Attachment> decodeAttachment(std::string_view text);

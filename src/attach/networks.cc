@@ -19,6 +19,7 @@ constexpr std::array<std::string_view, 11> kElementKeys{
     "mac",      "infiniband-guid", "bandwidth",           "portMappings",
     "cni-args", "default-route",   "ipam-claim-reference"};
 constexpr std::size_t kMaxAddresses = 16;  // of one element
+constexpr std::size_t kMaxPortMappings = 64;
 
 Error invalid(const std::string& field, const std::string& value, const std::string& allowed) {
   return Error(ErrorCode::kInvalidArgument, field + " is " + value + ": " + allowed);
@@ -93,11 +94,85 @@ Result<void> checkDetails(const NetworkSelection& selection) {
       RAILHEAD_TRY(IpAddress::parse(ip).addContext("ips"));
     }
   }
-  for (const std::string& gateway : selection.defaultRoute)
-    RAILHEAD_TRY(IpAddress::parse(gateway).addContext("default-route"));
-  if (!selection.mac.empty()) RAILHEAD_TRY(Mac::parse(selection.mac).addContext("mac"));
+  if (!selection.mac.empty()) {
+    RAILHEAD_TRY_ASSIGN(const Mac mac, Mac::parse(selection.mac).addContext("mac"));
+    if (mac.isZero() || mac.isMulticast())
+      return invalid("mac", railhead::quoted(selection.mac),
+                     "an address of one interface is needed");
+  }
   if (!selection.infinibandGuid.empty())
     RAILHEAD_TRY(Guid::parse(selection.infinibandGuid).addContext("infiniband-guid"));
+  return {};
+}
+
+Result<void> readGateways(const cni::Json& element, NetworkSelection& selection) {
+  RAILHEAD_TRY_ASSIGN(const auto texts, textList(element, "default-route"));
+  for (const std::string& text : texts) {
+    RAILHEAD_TRY_ASSIGN(const IpAddress gateway,
+                        IpAddress::parse(text).addContext("default-route"));
+    for (const IpAddress& other : selection.defaultRoute) {
+      if (other.v6 == gateway.v6) {
+        return invalid("default-route", railhead::quoted(join(texts, ",")),
+                       "at most one IPv4 and one IPv6 gateway are allowed");
+      }
+    }
+    selection.defaultRoute.push_back(gateway);
+  }
+  return {};
+}
+
+Result<void> checkNumbers(const cni::Json& object, const std::string& field,
+                          const std::vector<std::string>& keys, std::uint64_t limit) {
+  for (const std::string& key : keys) {
+    const cni::Json* value = cni::member(object, key);
+    if (value == nullptr) continue;
+    if (!value->is_number_unsigned() || value->get<std::uint64_t>() > limit) {
+      return invalid(field + "." + key, cni::shown(*value),
+                     "0 to " + std::to_string(limit) + " are allowed");
+    }
+  }
+  return {};
+}
+
+Result<void> readBandwidth(const cni::Json& element, NetworkSelection& selection) {
+  const cni::Json* value = cni::member(element, "bandwidth");
+  if (value == nullptr) return {};
+  if (!value->is_object()) return invalid("bandwidth", cni::shown(*value), "an object is needed");
+  RAILHEAD_TRY(checkNumbers(*value, "bandwidth",
+                            {"ingressRate", "ingressBurst", "egressRate", "egressBurst"},
+                            std::uint64_t{INT64_MAX}));
+  selection.bandwidth = cni::dumpJson(*value);
+  return {};
+}
+
+Result<void> readPortMappings(const cni::Json& element, NetworkSelection& selection) {
+  const cni::Json* list = cni::member(element, "portMappings");
+  if (list == nullptr) return {};
+  if (!list->is_array() || list->size() > kMaxPortMappings) {
+    return invalid("portMappings", cni::shown(*list),
+                   "a list of at most " + std::to_string(kMaxPortMappings) + " objects is allowed");
+  }
+  for (const cni::Json& item : *list) {
+    if (!item.is_object()) return invalid("portMappings", cni::shown(item), "an object is needed");
+    RAILHEAD_TRY(checkNumbers(item, "portMappings", {"hostPort", "containerPort"}, 65535));
+    RAILHEAD_TRY_ASSIGN(const auto protocol, cni::textMember(item, "protocol", 8));
+    RAILHEAD_TRY_ASSIGN(const auto hostIp, cni::textMember(item, "hostIP", 64));
+    if (!hostIp.empty()) RAILHEAD_TRY(IpAddress::parse(hostIp).addContext("portMappings.hostIP"));
+  }
+  selection.portMappings = cni::dumpJson(*list);
+  return {};
+}
+
+Result<void> readForPlugins(const cni::Json& element, NetworkSelection& selection) {
+  RAILHEAD_TRY(readBandwidth(element, selection));
+  RAILHEAD_TRY(readPortMappings(element, selection));
+  // Accepted as Multus does, which passes it on to no plugin either.
+  RAILHEAD_TRY(cni::textMember(element, "ipam-claim-reference", 253));
+  const cni::Json* arguments = cni::member(element, "cni-args");
+  if (arguments == nullptr) return {};
+  if (!arguments->is_object())
+    return invalid("cni-args", cni::shown(*arguments), "an object is needed");
+  selection.cniArguments = cni::dumpJson(*arguments);
   return {};
 }
 
@@ -121,8 +196,8 @@ Result<NetworkSelection> parseElement(const cni::Json& element, const std::strin
   RAILHEAD_TRY_ASSIGN(selection.mac, cni::textMember(element, "mac", 64));
   RAILHEAD_TRY_ASSIGN(selection.infinibandGuid, cni::textMember(element, "infiniband-guid", 64));
   RAILHEAD_TRY_ASSIGN(selection.ips, textList(element, "ips"));
-  RAILHEAD_TRY_ASSIGN(selection.defaultRoute, textList(element, "default-route"));
-  selection.hasCniArguments = cni::member(element, "cni-args") != nullptr;
+  RAILHEAD_TRY(readGateways(element, selection));
+  RAILHEAD_TRY(readForPlugins(element, selection));
   RAILHEAD_TRY(checkDetails(selection));
   return selection;
 }
@@ -188,22 +263,25 @@ void ConfiguredNetworks::replace(std::vector<NetworkDefinition> networks) {
   networks_ = std::move(networks);
 }
 
-Result<NetworkDefinition> ConfiguredNetworks::find(const std::string& networkNamespace,
-                                                   const std::string& name) {
+std::optional<NetworkDefinition> ConfiguredNetworks::find(const std::string& networkNamespace,
+                                                          const std::string& name) const {
   const std::lock_guard lock(mutex_);
   const NetworkDefinition* everywhere = nullptr;
-  std::vector<std::string> known;
   for (const NetworkDefinition& network : networks_) {
     if (network.name == name && network.podNamespace == networkNamespace) return network;
     if (network.name == name && network.podNamespace.empty()) everywhere = &network;
-    known.push_back((network.podNamespace.empty() ? "*" : network.podNamespace) + "/" +
+  }
+  return everywhere != nullptr ? std::optional(*everywhere) : std::nullopt;
+}
+
+std::vector<std::string> ConfiguredNetworks::names() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> names;
+  for (const NetworkDefinition& network : networks_) {
+    names.push_back((network.podNamespace.empty() ? "*" : network.podNamespace) + "/" +
                     network.name);
   }
-  if (everywhere != nullptr) return *everywhere;
-  return Error(ErrorCode::kNotFound,
-               "network " + railhead::quoted(networkNamespace + "/" + name) + " does not exist: " +
-                   (known.empty() ? "no network is configured" : "there is " + join(known, ", ")),
-               "name a configured network, or add it to the agent's configuration");
+  return names;
 }
 
 }  // namespace railhead::attach

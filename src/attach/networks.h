@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,12 +20,15 @@ struct NetworkSelection {
   std::string networkNamespace;  // the pod's own when the annotation names none
   std::string name;
   std::string interface;  // wanted name of the first rail; empty: the next free netN
-  // Parsed and checked; a VF-bound network refuses those it cannot honour.
-  std::vector<std::string> ips;
+  // All below: checked, empty when the annotation has none.
+  std::vector<std::string> ips;  // addresses, with or without a prefix length
   std::string mac;
   std::string infinibandGuid;
-  std::vector<std::string> defaultRoute;
-  bool hasCniArguments = false;
+  std::vector<IpAddress> defaultRoute;  // gateways; at most one of each family
+  // JSON text for plugins, as the annotation has it.
+  std::string bandwidth;
+  std::string portMappings;
+  std::string cniArguments;
 
   std::string qualifiedName() const { return networkNamespace + "/" + name; }
 };
@@ -34,26 +38,42 @@ struct NetworkSelection {
 Result<std::vector<NetworkSelection>> parseNetworks(std::string_view annotation,
                                                     const std::string& podNamespace);
 
+// One CNI plugin as a network's author configured it.
+struct PluginConfig {
+  std::string type;    // name of the executable
+  std::string config;  // JSON object with name, cniVersion and type
+};
+
+// What a name stands for: rails of ours, CNI plugins that are executed, or rails with plugins
+// chained behind them.
+struct Network {
+  std::optional<NetworkDefinition> rails;
+  std::string cniVersion;             // the plugins'
+  std::string resourceName;           // whose devices it uses; empty: none
+  std::vector<PluginConfig> plugins;  // in the order of ADD
+};
+
 // Looks networks up by name. Implementations are thread-safe.
 class NetworkCatalog {
  public:
   virtual ~NetworkCatalog() = default;
   // kNotFound names the network and what there is.
-  virtual Result<NetworkDefinition> find(const std::string& networkNamespace,
-                                         const std::string& name) = 0;
+  virtual Result<Network> find(const std::string& networkNamespace, const std::string& name) = 0;
 };
 
-// The networks written in the agent's configuration.
-class ConfiguredNetworks final : public NetworkCatalog {
+// The networks written in the agent's configuration. Thread-safe.
+class ConfiguredNetworks final {
  public:
   explicit ConfiguredNetworks(std::vector<NetworkDefinition> networks)
       : networks_(std::move(networks)) {}
   void replace(std::vector<NetworkDefinition> networks);  // requests under way keep the old ones
-  Result<NetworkDefinition> find(const std::string& networkNamespace,
-                                 const std::string& name) override;
+  // The one for this namespace, else the one for every namespace.
+  std::optional<NetworkDefinition> find(const std::string& networkNamespace,
+                                        const std::string& name) const;
+  std::vector<std::string> names() const;  // "namespace/name", "*/name" for every namespace
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::vector<NetworkDefinition> networks_;
 };
 

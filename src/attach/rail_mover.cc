@@ -1,5 +1,6 @@
 #include "src/attach/rail_mover.h"
 
+#include "src/attach/failures.h"
 #include "src/attach/vf_settings.h"
 #include "src/base/text.h"
 
@@ -12,6 +13,7 @@ using netlink::Link;
 
 constexpr std::size_t kMaxInterfaceName = 15;
 constexpr std::chrono::milliseconds kReturnPoll{10};
+constexpr std::uint32_t kScopeLink = 253;  // RT_SCOPE_LINK, as a result's route may say
 
 std::optional<Link> linkOf(const std::vector<Link>& links, const PciAddress& device) {
   const std::string wanted = device.toString();
@@ -24,23 +26,6 @@ std::optional<Link> linkOf(const std::vector<Link>& links, const PciAddress& dev
 bool isNumbered(std::string_view name, std::string_view prefix) {
   return name.starts_with(prefix) && parseUnsigned(name.substr(prefix.size())).has_value();
 }
-
-// Keeps the first failure and adds what else went wrong, so that no message is lost.
-class Failures {
- public:
-  void add(Result<void> result) {
-    if (result.has_value()) return;
-    if (!first_) {
-      first_ = std::move(result).error();
-    } else {
-      first_->message += "; " + result.error().message;
-    }
-  }
-  Result<void> outcome() const { return first_ ? Result<void>(*first_) : Result<void>(); }
-
- private:
-  std::optional<Error> first_;
-};
 
 }  // namespace
 
@@ -152,6 +137,10 @@ Result<void> RailMover::attach(const RailRecord& rail, const os::Netns& pod,
   RAILHEAD_TRY_ASSIGN(const auto found, findOnHost(rail.vf));
   if (!found) return Error(ErrorCode::kUnavailable, "its netdev left the host meanwhile");
   if (found->up) RAILHEAD_TRY(host_->change(found->index, {.up = false}));
+  if (found->mac != rail.podMac()) {
+    RAILHEAD_TRY(host_->change(found->index, {.mac = rail.podMac()})
+                     .addContext("set MAC " + rail.podMac().toString()));
+  }
   if (found->mtu != rail.podMtu) {
     RAILHEAD_TRY(host_->change(found->index, {.mtu = rail.podMtu})
                      .addContext("set MTU " + std::to_string(rail.podMtu)));
@@ -164,8 +153,26 @@ Result<void> RailMover::attach(const RailRecord& rail, const os::Netns& pod,
   for (const IpPrefix& address : rail.addresses)
     RAILHEAD_TRY(inside->addAddress(arrived->index, address));
   RAILHEAD_TRY(inside->change(arrived->index, {.up = true}));
+  RAILHEAD_TRY(addRoutes(rail, arrived->index));
   RAILHEAD_TRY(moveRdmaIn(rail, pod));
   return waitForGid(rail, gidWait);
+}
+
+Result<void> RailMover::addRoutes(const RailRecord& rail, int linkIndex) {
+  for (const ResultRoute& wanted : rail.routes) {
+    netlink::Route route{.destination = wanted.destination, .gateway = wanted.gateway};
+    const bool onLink = wanted.scope && *wanted.scope == kScopeLink;
+    for (const IpAddress& gateway : rail.gateways) {
+      if (!route.gateway && !onLink && gateway.v6 == route.destination.address.v6)
+        route.gateway = gateway;
+    }
+    route.linkIndex = linkIndex;
+    route.table = wanted.table.value_or(netlink::Route::kMainTable);
+    route.priority = wanted.priority.value_or(0);
+    auto added = inside_->addRoute(route);
+    if (!added.has_value() && added.error().code != ErrorCode::kAlreadyExists) return added;
+  }
+  return {};
 }
 
 Result<Homecoming> RailMover::bringHome(const RailRecord& rail, const os::Netns* pod,
@@ -259,6 +266,9 @@ Result<void> RailMover::verify(const RailRecord& rail, const os::Netns& pod) {
   if (!link) return differs("it is not in the pod");
   if (link->name != rail.podName) return differs("it is named " + link->name);
   if (!link->up) return differs("it is down");
+  if (link->mac != rail.podMac()) {
+    return differs("its MAC is " + link->mac.toString() + ", not " + rail.podMac().toString());
+  }
   if (link->mtu != rail.podMtu) {
     return differs("its MTU is " + std::to_string(link->mtu) + ", not " +
                    std::to_string(rail.podMtu));

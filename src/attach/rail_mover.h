@@ -44,8 +44,8 @@ class RailMover {
   // becomes the VF's own. kUnavailable when the VF has no netdev on the host.
   Result<void> survey(RailRecord& rail);
 
-  // Steps: VF settings, down, MTU, move, addresses, up, RDMA, GID. Stops at the first that fails;
-  // bringHome() undoes what was done.
+  // Steps: VF settings, down, MAC, MTU, move, addresses, up, routes, RDMA, GID. Stops at the first
+  // that fails; bringHome() undoes what was done. A route that is there already stays.
   Result<void> attach(const RailRecord& rail, const os::Netns& pod,
                       std::chrono::milliseconds gidWait);
 
@@ -59,6 +59,8 @@ class RailMover {
 
   Result<std::vector<netlink::Link>> hostLinks() { return host_->links(); }
   Result<std::vector<netlink::Link>> podLinks(const os::Netns& pod);
+  // Closes what is open of the pod's namespace; it is opened again when it is needed.
+  void leave() { inside_.reset(); }
   struct Renamed {
     std::string from;
     std::string to;
@@ -87,6 +89,7 @@ class RailMover {
   Result<void> settleAtHome(const RailRecord& rail, const netlink::Link& link);
   Result<std::optional<netlink::Link>> awaitReturn(const RailRecord& rail,
                                                    std::chrono::milliseconds wait);
+  Result<void> addRoutes(const RailRecord& rail, int linkIndex);
   bool hasGid(const RailRecord& rail);
   Result<void> moveRdmaHome(const RailRecord& rail, const os::Netns& pod);
   std::string freeHostName(const RailRecord& rail);

@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t kMaxContainerId = 128;
 constexpr std::size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1
 constexpr std::size_t kMaxPath = 4096;
+constexpr std::size_t kMaxFolders = 16;
 constexpr std::size_t kMaxValidAttachments = 16384;
 constexpr std::array kCommands{CniCommand::kAdd, CniCommand::kDel, CniCommand::kCheck,
                                CniCommand::kGc, CniCommand::kStatus};
@@ -27,18 +28,6 @@ Error invalid(std::string_view field, std::string_view value, std::string_view a
 
 bool isAlphanumeric(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-// The specification's rule for container ids and network names. It also keeps them safe as parts
-// of a file name.
-Result<void> checkSpecName(std::string_view name, std::string_view field) {
-  const bool good =
-      !name.empty() && name.size() <= kMaxContainerId && isAlphanumeric(name.front()) &&
-      std::all_of(name.begin(), name.end(),
-                  [](char c) { return isAlphanumeric(c) || c == '_' || c == '.' || c == '-'; });
-  if (good) return {};
-  return invalid(field, name,
-                 "1 to 128 letters, digits, '_', '.', '-', beginning with a letter or digit");
 }
 
 // Which part of the call is wrong decides the CNI code.
@@ -75,6 +64,20 @@ Result<void> parseArguments(const std::string& text, PodId& pod) {
   return {};
 }
 
+// Folders of plugins, joined by ':'. A relative one would mean something else for the agent.
+Result<void> checkSearchPath(const std::string& path) {
+  if (path.empty()) return {};
+  const auto folders = split(path, ':');
+  const bool absolute = std::all_of(folders.begin(), folders.end(), [](std::string_view folder) {
+    return folder.empty() || folder.front() == '/';
+  });
+  if (absolute && folders.size() <= kMaxFolders && path.size() <= kMaxPath &&
+      path.find('\0') == std::string::npos) {
+    return {};
+  }
+  return invalid("CNI_PATH", path, "at most 16 absolute paths joined by ':' are allowed");
+}
+
 Result<void> parseEnvironment(const cni::Call& call, CniRequest& request) {
   if (request.command == CniCommand::kGc || request.command == CniCommand::kStatus) return {};
   request.id = {variable(call, "CNI_CONTAINERID"), variable(call, "CNI_IFNAME")};
@@ -87,7 +90,10 @@ Result<void> parseEnvironment(const cni::Call& call, CniRequest& request) {
   const bool good =
       path.starts_with('/') && path.size() <= kMaxPath && path.find('\0') == std::string::npos;
   if (!good && !optional) return invalid("CNI_NETNS", path, "an absolute path is needed");
-  return parseArguments(variable(call, "CNI_ARGS"), request.pod);
+  request.cniArgs = variable(call, "CNI_ARGS");
+  request.cniPath = variable(call, "CNI_PATH");
+  RAILHEAD_TRY(checkSearchPath(request.cniPath));
+  return parseArguments(request.cniArgs, request.pod);
 }
 
 Result<void> readAnnotation(const cni::Json& config, CniRequest& request) {
@@ -98,6 +104,7 @@ Result<void> readAnnotation(const cni::Json& config, CniRequest& request) {
   RAILHEAD_TRY_ASSIGN(request.networksAnnotation,
                       cni::textMember(*annotations, cni::kNetworksAnnotation, kMaxAnnotation));
   if (trim(request.networksAnnotation).empty()) request.networksAnnotation.clear();
+  if (!request.networksAnnotation.empty()) request.podAnnotations = cni::dumpJson(*annotations);
   return {};
 }
 
@@ -155,6 +162,16 @@ std::string_view cniCommandName(CniCommand command) {
   return "";
 }
 
+Result<void> checkSpecName(std::string_view name, std::string_view field) {
+  const bool good =
+      !name.empty() && name.size() <= kMaxContainerId && isAlphanumeric(name.front()) &&
+      std::all_of(name.begin(), name.end(),
+                  [](char c) { return isAlphanumeric(c) || c == '_' || c == '.' || c == '-'; });
+  if (good) return {};
+  return invalid(field, name,
+                 "1 to 128 letters, digits, '_', '.', '-', beginning with a letter or digit");
+}
+
 Result<void> checkInterfaceName(std::string_view name, std::string_view field) {
   const bool characters = std::all_of(name.begin(), name.end(), [](char c) {
     return c > ' ' && c != 0x7f && c != '/' && c != ':' && c != '%';
@@ -171,18 +188,20 @@ tl::expected<CniRequest, CniRefusal> parseRequest(const cni::Call& call) {
   const auto refuse = [&](int code, Error error) {
     return tl::make_unexpected(CniRefusal{refusal(code, std::move(error)), request.cniVersion});
   };
+  const auto config = cni::parseJsonObject(call.input, "stdin");
+  const auto version = config.has_value() ? cni::textMember(*config, "cniVersion", 32)
+                                          : Result<std::string>(config.error());
+  // Whatever is refused is answered in the version of the call, if that is known.
+  if (version.has_value() && cni::isSupportedVersion(*version)) request.cniVersion = *version;
   const auto command = parseCommand(call.command);
   if (!command.has_value()) return refuse(cni::kInvalidEnvironment, command.error());
   request.command = *command;
-  const auto config = cni::parseJsonObject(call.input, "stdin");
   if (!config.has_value()) return refuse(cni::kDecode, config.error());
-  const auto version = cni::textMember(*config, "cniVersion", 32);
   if (!version.has_value()) return refuse(cni::kDecode, version.error());
   if (!cni::isSupportedVersion(*version)) {
     return refuse(cni::kIncompatibleVersion,
                   invalid("cniVersion", *version, "0.3.1, 0.4.0, 1.0.0 and 1.1.0 are supported"));
   }
-  request.cniVersion = *version;
   if (auto read = parseEnvironment(call, request); !read.has_value())
     return refuse(cni::kInvalidEnvironment, read.error());
   if (auto read = readConfig(*config, call.input, request); !read.has_value())

@@ -37,6 +37,11 @@ struct CniRequest {
   std::string netnsPath;    // may be empty for DEL
   PodId pod;                // empty when the runtime says nothing about pods
   std::string prevResult;   // JSON text, as it came; empty when there is none
+  // For plugins that are executed: CNI_ARGS and CNI_PATH as they came, and the pod's annotations as
+  // a JSON object when the runtime gives them.
+  std::string cniArgs;
+  std::string cniPath;
+  std::string podAnnotations;
   // Chained: what the annotation asks for, not yet parsed. Empty when nothing is asked for.
   std::string networksAnnotation;
   // Delegate (called by Multus): the device chosen for us. Empty when chained.
@@ -52,6 +57,10 @@ struct CniRefusal {
 
 // A refused call comes back as the CNI error to print.
 tl::expected<CniRequest, CniRefusal> parseRequest(const cni::Call& call);
+
+// The specification's rule for container ids and network names; kInvalidArgument. It also keeps
+// them safe as parts of a file name.
+Result<void> checkSpecName(std::string_view name, std::string_view field);
 
 // IFNAMSIZ and the kernel's rules; kInvalidArgument. `field` is how the error calls the value.
 Result<void> checkInterfaceName(std::string_view name, std::string_view field);

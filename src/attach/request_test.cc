@@ -103,9 +103,19 @@ INSTANTIATE_TEST_SUITE_P(
                 "not valid JSON"},
         BadCall{nullptr, "", configWith(R"("deviceID":"0000:01:10.0","subnets":["10.0.0.0"])"), 7,
                 "subnets: subnet '10.0.0.0'"},
+        BadCall{nullptr, "", configWith(R"("deviceID":"0000:01:10.0","ipam":{"type":"../sh"})"), 7,
+                "ipam.type is '../sh': the name of a CNI plugin is needed"},
+        BadCall{nullptr, "", configWith(R"("deviceID":"0000:01:10.0","ipam":[1])"), 7,
+                "ipam is '[1]': an object with a type is needed"},
         BadCall{nullptr, "",
-                configWith(R"("deviceID":"0000:01:10.0","ipam":{"type":"host-local"})"), 2,
-                "ipam is"},
+                configWith(R"("deviceID":"0000:01:10.0","subnets":["10.0.0.0/24"],)"
+                           R"("ipam":{"type":"host-local"})"),
+                7, "subnets and ipam of type 'host-local' are both given"},
+        BadCall{nullptr, "", configWith(R"("deviceID":"0000:01:10.0","mac":"x")"), 7, "mac: "},
+        BadCall{nullptr, "",
+                configWith(R"("deviceID":"0000:01:10.0","runtimeConfig":{"infinibandGUID":"1"})"),
+                2, "infiniband-guid is '1': a rail is on Ethernet"},
+        BadCall{"CNI_PATH", "opt/cni/bin", "", 4, "CNI_PATH is 'opt/cni/bin': at most 16 absolute"},
         BadCall{nullptr, "",
                 configWith(R"("runtimeConfig":{"io.kubernetes.cri.pod-annotations":)"
                            R"({"k8s.v1.cni.cncf.io/networks":["a"]}})"),
@@ -142,6 +152,24 @@ TEST(Request, ReadsADelegatesOwnNetwork) {
   EXPECT_EQ(network.vf.maxTxRate, 100);
   ASSERT_THAT(network.railSubnets, SizeIs(2));
   EXPECT_THAT(network.railSubnets[1], SizeIs(2));
+}
+
+TEST(Request, ReadsWhatMultusAddsForADelegate) {
+  auto call = addCall(configWith(
+      R"("type":"sriov","deviceID":"0000:01:10.0","mac":"02:00:00:00:00:01","vlanProto":"802.1Q",)"
+      R"("logLevel":"debug","logFile":"/x","ipam":{"type":"static"},"prevResult":{"a":1},)"
+      R"("runtimeConfig":{"mac":"02:00:00:00:00:02","ips":["10.0.0.9/24"]})"));
+  call.environment["CNI_ARGS"] = "IgnoreUnknown=1;K8S_POD_NAME=a";
+  call.environment["CNI_PATH"] = "/opt/cni/bin:/usr/lib/cni";
+  const auto request = parseRequest(call);
+  ASSERT_TRUE(request.has_value()) << request.error().error.message;
+  EXPECT_EQ(request->cniArgs, "IgnoreUnknown=1;K8S_POD_NAME=a");
+  EXPECT_EQ(request->cniPath, "/opt/cni/bin:/usr/lib/cni");
+  const InlineNetwork& network = request->inlineNetwork;
+  EXPECT_EQ(network.vf.mac->toString(), "02:00:00:00:00:02");
+  EXPECT_EQ(network.ips, std::vector<std::string>{"10.0.0.9/24"});
+  EXPECT_EQ(network.ipamType, "static");
+  EXPECT_EQ(network.ipamConfig.find("prevResult"), std::string::npos);
 }
 
 TEST(Request, ReadsGcUnderBothNames) {

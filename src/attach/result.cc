@@ -1,7 +1,10 @@
 #include "src/attach/result.h"
 
+#include "src/base/text.h"
 #include "src/cni/json_input.h"
 #include "src/cni/protocol.h"
+
+#include <algorithm>
 
 #include <nlohmann/json.hpp>
 
@@ -9,11 +12,12 @@ namespace railhead::attach {
 namespace {
 
 constexpr std::size_t kMaxEntries = 1024;
+constexpr std::size_t kMaxText = 4096;
 
 Result<cni::Json> parsePrevious(std::string_view prevResult) {
   if (prevResult.empty()) return cni::Json(cni::Json::object());
   RAILHEAD_TRY_ASSIGN(cni::Json previous, cni::parseJsonObject(prevResult, "prevResult"));
-  for (const char* key : {"interfaces", "ips"}) {
+  for (const char* key : {"interfaces", "ips", "routes"}) {
     const cni::Json* list = cni::member(previous, key);
     if (list == nullptr) continue;
     if (!list->is_array() || list->size() > kMaxEntries) {
@@ -31,36 +35,255 @@ cni::Json listIn(const cni::Json& object, const char* key) {
   return list != nullptr ? *list : cni::Json::array();
 }
 
-}  // namespace
+bool hasInterfaceDetails(std::string_view version) { return version == "1.1.0"; }
+bool hasIpVersion(std::string_view version) { return version.starts_with("0."); }
 
-Result<std::string> mergeResult(std::string_view prevResult,
-                                const std::vector<ResultInterface>& added,
-                                std::string_view version) {
-  RAILHEAD_TRY_ASSIGN(cni::Json result, parsePrevious(prevResult));
-  const bool hasMtuAndPci = version == "1.1.0";
-  const bool hasIpVersion = version == "0.3.1" || version == "0.4.0";
-  result["cniVersion"] = version;
+cni::Json encode(const ResultInterface& interface, std::string_view version) {
+  cni::Json entry;
+  entry["name"] = interface.name;
+  if (!interface.mac.empty()) entry["mac"] = interface.mac;
+  const bool details = hasInterfaceDetails(version);
+  if (details && interface.mtu > 0) entry["mtu"] = interface.mtu;
+  if (!interface.sandbox.empty()) entry["sandbox"] = interface.sandbox;
+  if (details && !interface.socketPath.empty()) entry["socketPath"] = interface.socketPath;
+  if (details && !interface.pci.empty()) entry["pciID"] = interface.pci;
+  return entry;
+}
+
+// `first`: index of the result's own first interface.
+cni::Json encode(const ResultAddress& address, std::size_t first, std::string_view version) {
+  cni::Json entry;
+  if (hasIpVersion(version)) entry["version"] = address.address.address.v6 ? "6" : "4";
+  if (address.interface) entry["interface"] = first + *address.interface;
+  entry["address"] = address.address.toString();
+  if (address.gateway) entry["gateway"] = address.gateway->toString();
+  return entry;
+}
+
+cni::Json encode(const ResultRoute& route, std::string_view version) {
+  cni::Json entry;
+  entry["dst"] = route.destination.toString();
+  if (route.gateway) entry["gw"] = route.gateway->toString();
+  if (!hasInterfaceDetails(version)) return entry;
+  const auto put = [&](const char* key, const std::optional<std::uint32_t>& value) {
+    if (value) entry[key] = *value;
+  };
+  put("mtu", route.mtu);
+  put("advmss", route.advmss);
+  put("priority", route.priority);
+  put("table", route.table);
+  put("scope", route.scope);
+  return entry;
+}
+
+// Adds what is not in the list under `key` yet.
+void addTexts(cni::Json& object, const char* key, const std::vector<std::string>& texts) {
+  if (texts.empty()) return;
+  cni::Json list = listIn(object, key);
+  if (!list.is_array()) list = cni::Json::array();
+  for (const std::string& text : texts) {
+    if (std::find(list.begin(), list.end(), text) == list.end()) list.push_back(text);
+  }
+  object[key] = std::move(list);
+}
+
+// The previous plugin's DNS comes first, and its domain stays.
+void addDns(cni::Json& result, const ResultDns& dns) {
+  if (dns.empty()) return;
+  const cni::Json* given = cni::member(result, "dns");
+  cni::Json all = given != nullptr && given->is_object() ? *given : cni::Json::object();
+  addTexts(all, "nameservers", dns.nameservers);
+  if (!dns.domain.empty() && cni::member(all, "domain") == nullptr) all["domain"] = dns.domain;
+  addTexts(all, "search", dns.search);
+  addTexts(all, "options", dns.options);
+  result["dns"] = std::move(all);
+}
+
+// The lists of a result, in the order the specification shows them.
+void add(cni::Json& result, const NetworkResult& added, std::string_view version) {
   cni::Json interfaces = listIn(result, "interfaces");
   cni::Json ips = listIn(result, "ips");
-  for (const ResultInterface& interface : added) {
-    const std::size_t index = interfaces.size();
-    cni::Json entry;
-    entry["name"] = interface.name;
-    entry["mac"] = interface.mac.toString();
-    if (hasMtuAndPci) entry["mtu"] = interface.mtu;
-    entry["sandbox"] = interface.sandbox;
-    if (hasMtuAndPci) entry["pciID"] = interface.pci;
-    interfaces.push_back(std::move(entry));
-    for (const IpPrefix& address : interface.addresses) {
-      cni::Json ip;
-      if (hasIpVersion) ip["version"] = address.address.v6 ? "6" : "4";
-      ip["interface"] = index;
-      ip["address"] = address.toString();
-      ips.push_back(std::move(ip));
-    }
-  }
+  cni::Json routes = listIn(result, "routes");
+  const std::size_t first = interfaces.size();
+  for (const ResultInterface& interface : added.interfaces)
+    interfaces.push_back(encode(interface, version));
+  for (const ResultAddress& address : added.addresses)
+    ips.push_back(encode(address, first, version));
+  for (const ResultRoute& route : added.routes) routes.push_back(encode(route, version));
   result["interfaces"] = std::move(interfaces);
   result["ips"] = std::move(ips);
+  if (!routes.empty()) result["routes"] = std::move(routes);
+  addDns(result, added.dns);
+}
+
+// Reading. Every failure says where in the result it is.
+Error wrong(const std::string& field, const cni::Json& value, const std::string& expected) {
+  return Error(ErrorCode::kCorrupt, field + " is " + cni::shown(value) + ": expected " + expected);
+}
+
+Result<std::string> textIn(const cni::Json& object, const std::string& field, const char* key) {
+  auto text = cni::textMember(object, key, kMaxText);
+  if (text.has_value()) return text;
+  Error error = std::move(text).error();
+  error.code = ErrorCode::kCorrupt;
+  return std::move(error).addContext(field);
+}
+
+Result<std::optional<IpAddress>> addressIn(const cni::Json& object, const std::string& field,
+                                           const char* key) {
+  RAILHEAD_TRY_ASSIGN(const std::string text, textIn(object, field, key));
+  if (text.empty()) return std::optional<IpAddress>();
+  const auto parsed = IpAddress::parse(text);
+  if (!parsed.has_value()) return wrong(field + "." + key, text, "an IP address");
+  return std::optional(*parsed);
+}
+
+Result<IpPrefix> prefixIn(const cni::Json& object, const std::string& field, const char* key) {
+  RAILHEAD_TRY_ASSIGN(const std::string text, textIn(object, field, key));
+  const auto parsed = IpPrefix::parse(text);
+  if (!parsed.has_value()) return wrong(field + "." + key, text, "address/length");
+  return *parsed;
+}
+
+Result<std::optional<std::uint32_t>> numberIn(const cni::Json& object, const std::string& field,
+                                              const char* key) {
+  const cni::Json* value = cni::member(object, key);
+  if (value == nullptr) return std::optional<std::uint32_t>();
+  if (!value->is_number_unsigned() || value->get<std::uint64_t>() > INT32_MAX)
+    return wrong(field + "." + key, *value, "a number");
+  return std::optional(value->get<std::uint32_t>());
+}
+
+// Calls `read` with each object of the list under `key` and how errors name it.
+template <typename Read>
+Result<void> readList(const cni::Json& result, const char* key, const Read& read) {
+  const cni::Json* list = cni::member(result, key);
+  if (list == nullptr) return {};
+  if (!list->is_array() || list->size() > kMaxEntries)
+    return wrong(key, *list, "a list of at most " + std::to_string(kMaxEntries) + " objects");
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    const std::string field = std::string(key) + "[" + std::to_string(i) + "]";
+    if (!(*list)[i].is_object()) return wrong(field, (*list)[i], "an object");
+    RAILHEAD_TRY(read((*list)[i], field));
+  }
+  return {};
+}
+
+Result<void> readInterface(const cni::Json& entry, const std::string& field,
+                           NetworkResult& result) {
+  ResultInterface interface;
+  RAILHEAD_TRY_ASSIGN(interface.name, textIn(entry, field, "name"));
+  RAILHEAD_TRY_ASSIGN(interface.mac, textIn(entry, field, "mac"));
+  RAILHEAD_TRY_ASSIGN(interface.sandbox, textIn(entry, field, "sandbox"));
+  RAILHEAD_TRY_ASSIGN(interface.pci, textIn(entry, field, "pciID"));
+  RAILHEAD_TRY_ASSIGN(interface.socketPath, textIn(entry, field, "socketPath"));
+  RAILHEAD_TRY_ASSIGN(const auto mtu, numberIn(entry, field, "mtu"));
+  interface.mtu = static_cast<int>(mtu.value_or(0));
+  result.interfaces.push_back(std::move(interface));
+  return {};
+}
+
+Result<void> readAddress(const cni::Json& entry, const std::string& field, NetworkResult& result) {
+  ResultAddress address;
+  RAILHEAD_TRY_ASSIGN(address.address, prefixIn(entry, field, "address"));
+  RAILHEAD_TRY_ASSIGN(address.gateway, addressIn(entry, field, "gateway"));
+  RAILHEAD_TRY_ASSIGN(const auto interface, numberIn(entry, field, "interface"));
+  if (interface && *interface >= result.interfaces.size())
+    return wrong(field + ".interface", *interface, "the index of an interface");
+  if (interface) address.interface = *interface;
+  result.addresses.push_back(address);
+  return {};
+}
+
+Result<void> readRoute(const cni::Json& entry, const std::string& field, NetworkResult& result) {
+  ResultRoute route;
+  RAILHEAD_TRY_ASSIGN(route.destination, prefixIn(entry, field, "dst"));
+  RAILHEAD_TRY_ASSIGN(route.gateway, addressIn(entry, field, "gw"));
+  RAILHEAD_TRY_ASSIGN(route.mtu, numberIn(entry, field, "mtu"));
+  RAILHEAD_TRY_ASSIGN(route.advmss, numberIn(entry, field, "advmss"));
+  RAILHEAD_TRY_ASSIGN(route.priority, numberIn(entry, field, "priority"));
+  RAILHEAD_TRY_ASSIGN(route.table, numberIn(entry, field, "table"));
+  RAILHEAD_TRY_ASSIGN(route.scope, numberIn(entry, field, "scope"));
+  result.routes.push_back(route);
+  return {};
+}
+
+Result<void> readTexts(const cni::Json& dns, const char* key, std::vector<std::string>& into) {
+  const cni::Json* list = cni::member(dns, key);
+  if (list == nullptr) return {};
+  const auto isText = [](const cni::Json& item) {
+    return item.is_string() && item.get_ref<const std::string&>().size() <= kMaxText;
+  };
+  if (!list->is_array() || list->size() > kMaxEntries ||
+      !std::all_of(list->begin(), list->end(), isText)) {
+    return wrong(std::string("dns.") + key, *list, "a list of strings");
+  }
+  for (const cni::Json& item : *list) into.push_back(item.get<std::string>());
+  return {};
+}
+
+Result<void> readDns(const cni::Json& result, ResultDns& dns) {
+  const cni::Json* given = cni::member(result, "dns");
+  if (given == nullptr) return {};
+  if (!given->is_object()) return wrong("dns", *given, "an object");
+  RAILHEAD_TRY_ASSIGN(dns.domain, textIn(*given, "dns", "domain"));
+  RAILHEAD_TRY(readTexts(*given, "nameservers", dns.nameservers));
+  RAILHEAD_TRY(readTexts(*given, "search", dns.search));
+  return readTexts(*given, "options", dns.options);
+}
+
+Result<NetworkResult> readResult(std::string_view text) {
+  if (text.size() > kMaxResult) {
+    return Error(ErrorCode::kCorrupt, "it has " + std::to_string(text.size()) + " bytes, at most " +
+                                          std::to_string(kMaxResult) + " are allowed");
+  }
+  auto parsed = cni::parseJsonObject(text, "it");
+  if (!parsed.has_value()) {
+    parsed.error().code = ErrorCode::kCorrupt;
+    return std::move(parsed).error();
+  }
+  NetworkResult result;
+  RAILHEAD_TRY(readList(*parsed, "interfaces", [&](const cni::Json& entry, const std::string& at) {
+    return readInterface(entry, at, result);
+  }));
+  RAILHEAD_TRY(readList(*parsed, "ips", [&](const cni::Json& entry, const std::string& at) {
+    return readAddress(entry, at, result);
+  }));
+  RAILHEAD_TRY(readList(*parsed, "routes", [&](const cni::Json& entry, const std::string& at) {
+    return readRoute(entry, at, result);
+  }));
+  RAILHEAD_TRY(readDns(*parsed, result.dns));
+  return result;
+}
+
+}  // namespace
+
+Result<NetworkResult> parseResult(std::string_view text, std::string_view what) {
+  return readResult(text).addContext(what);
+}
+
+Result<std::string> resultIn(std::string_view version, std::string_view text,
+                             std::string_view what) {
+  RAILHEAD_TRY_ASSIGN(const NetworkResult parsed, parseResult(text, what));
+  const auto object = cni::parseJsonObject(text, what);
+  const cni::Json* said = object.has_value() ? cni::member(*object, "cniVersion") : nullptr;
+  return said != nullptr && *said == version ? std::string(text) : encodeResult(parsed, version);
+}
+
+std::string encodeResult(const NetworkResult& result, std::string_view version) {
+  cni::Json out;
+  out["cniVersion"] = version;
+  add(out, result, version);
+  return cni::dumpJson(out);
+}
+
+Result<std::string> mergeResults(std::string_view prevResult,
+                                 const std::vector<NetworkResult>& added,
+                                 std::string_view version) {
+  RAILHEAD_TRY_ASSIGN(cni::Json result, parsePrevious(prevResult));
+  result["cniVersion"] = version;
+  add(result, {}, version);
+  for (const NetworkResult& one : added) add(result, one, version);
   return cni::dumpJson(result);
 }
 

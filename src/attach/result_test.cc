@@ -9,13 +9,12 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::vector<ResultInterface> net1() {
-  return {{"net1",
-           *Mac::parse("02:00:00:00:00:01"),
-           9000,
-           "/ns",
-           "0000:01:10.0",
-           {*IpPrefix::parse("10.0.0.1/24"), *IpPrefix::parse("fd00::1/64")}}};
+std::vector<NetworkResult> net1() {
+  NetworkResult result;
+  result.interfaces = {{"net1", "02:00:00:00:00:01", 9000, "/ns", "0000:01:10.0", ""}};
+  result.addresses = {{*IpPrefix::parse("10.0.0.1/24"), {}, 0},
+                      {*IpPrefix::parse("fd00::1/64"), {}, 0}};
+  return {result};
 }
 
 struct Case {
@@ -26,7 +25,7 @@ struct Case {
 class MergedResult : public testing::TestWithParam<Case> {};
 
 TEST_P(MergedResult, HasTheFormOfItsVersion) {
-  const auto merged = mergeResult("", net1(), GetParam().version);
+  const auto merged = mergeResults("", net1(), GetParam().version);
   ASSERT_TRUE(merged.has_value());
   EXPECT_EQ(*merged, GetParam().result);
 }
@@ -53,7 +52,7 @@ INSTANTIATE_TEST_SUITE_P(
              R"({"interface":0,"address":"fd00::1/64"}]})"}));
 
 TEST(Result, KeepsWhatThePreviousPluginSaid) {
-  const auto merged = mergeResult(
+  const auto merged = mergeResults(
       R"({"cniVersion":"1.0.0","interfaces":[{"name":"br0"},{"name":"eth0","sandbox":"/ns"}],)"
       R"("ips":[{"interface":1,"address":"10.1.0.2/16","gateway":"10.1.0.1"}],)"
       R"("routes":[{"dst":"0.0.0.0/0"}],"dns":{"nameservers":["10.96.0.10"]}})",
@@ -72,7 +71,7 @@ TEST(Result, NamesInterfacesOfThePod) {
 
 TEST(Result, RefusesAPreviousResultOfAnotherForm) {
   for (const char* bad : {"[]", "x", R"({"interfaces":5})", R"({"ips":{}})"}) {
-    const auto merged = mergeResult(bad, net1(), "1.1.0");
+    const auto merged = mergeResults(bad, net1(), "1.1.0");
     ASSERT_FALSE(merged.has_value()) << bad;
     EXPECT_EQ(merged.error().code, ErrorCode::kInvalidArgument);
     EXPECT_THAT(merged.error().message, HasSubstr("prevResult"));

@@ -31,6 +31,7 @@ netlink::VfChange withWholeGroups(netlink::VfChange change) {
 
 netlink::VfChange selected(const netlink::VfSettings& current, const netlink::VfChange& mask) {
   netlink::VfChange out;
+  if (mask.mac) out.mac = current.mac;
   if (mask.vlan) out.vlan = current.vlan;
   if (mask.vlanQos) out.vlanQos = current.vlanQos;
   if (mask.vlanProtocol) out.vlanProtocol = current.vlanProtocol;
@@ -56,6 +57,7 @@ netlink::VfChange missing(const netlink::VfSettings& current, const netlink::VfC
     out.minTxRate.reset();
     out.maxTxRate.reset();
   }
+  if (!differs(wanted.mac, current.mac)) out.mac.reset();
   if (!differs(wanted.spoofCheck, current.spoofCheck)) out.spoofCheck.reset();
   if (!differs(wanted.trust, current.trust)) out.trust.reset();
   if (!differs(wanted.linkState, current.linkState)) out.linkState.reset();

@@ -21,6 +21,7 @@ struct HostPaths {
   std::string cniConfig = "/etc/cni/net.d";
   // Our shim as it is shipped; a copy of it in cniBin is what the runtime starts.
   std::string cniShim = "/usr/lib/railhead/railhead-cni";
+  std::string deviceInfo = "/var/run/k8s.cni.cncf.io/devinfo";  // what a pod's devices are
   std::string cdi = "/var/run/cdi";  // where we write, too; runtimes prefer it to the next
   std::string cdiStatic = "/etc/cdi";
 

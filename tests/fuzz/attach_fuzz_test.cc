@@ -1,7 +1,9 @@
 // Throws mutated input at every parser of the attach path. Same seed, same inputs: a failure
 // repeats. Most useful under the sanitizers.
 #include "src/attach/journal.h"
+#include "src/attach/nad_config.h"
 #include "src/attach/networks.h"
+#include "src/attach/plugin_config.h"
 #include "src/attach/request.h"
 #include "src/attach/result.h"
 #include "src/cni/json_input.h"
@@ -35,7 +37,9 @@ const char* const kResult =
 TEST(AttachFuzz, Annotation) {
   fuzz({"ns/name@if0, other",
         R"([{"name":"a","namespace":"b","interface":"c","ips":["10.0.0.1/24"],)"
-        R"("mac":"02:00:00:00:00:01","cni-args":{"a":[1]}}])"},
+        R"("mac":"02:00:00:00:00:01","cni-args":{"a":[1]},"default-route":["10.0.0.1","fd00::1"],)"
+        R"("bandwidth":{"ingressRate":5},"portMappings":[{"hostPort":80,"protocol":"tcp"}],)"
+        R"("infiniband-guid":"02:00:5e:ff:fe:10:00:01","ipam-claim-reference":"x"}])"},
        [](const std::string& text) {
          const auto parsed = parseNetworks(text, "default");
          expectShort(parsed);
@@ -46,6 +50,58 @@ TEST(AttachFuzz, Annotation) {
            EXPECT_LE(selection.interface.size(), 15U);
          }
        });
+}
+
+TEST(AttachFuzz, Nad) {
+  const PluginArguments arguments{.ips = {"10.0.0.9/24"},
+                                  .mac = "",
+                                  .infinibandGuid = "",
+                                  .bandwidth = "",
+                                  .portMappings = "[]",
+                                  .podAnnotations = "{}",
+                                  .cniArguments = R"({"a":1})",
+                                  .deviceId = "0000:01:10.0"};
+  fuzz(
+      {R"({"cniVersion":"0.3.1","type":"sriov","name":"x","rdma":true,"vlan":5,"vlanQoS":3,)"
+       R"("vlanProto":"802.1ad","mac":"02:00:00:00:00:01","spoofchk":"off","trust":"on",)"
+       R"("link_state":"enable","min_tx_rate":1,"max_tx_rate":2,"mtu":9000,"deviceID":"a",)"
+       R"("ipam":{"type":"host-local","subnet":"10.0.0.0/24"}})",
+       R"({"cniVersion":"1.0.0","name":"x","plugins":[{"type":"macvlan","args":{"cni":{}},)"
+       R"("capabilities":{"ips":true,"portMappings":true},"runtimeConfig":{}},{"type":"tuning"}]})"},
+      [&](const std::string& text) {
+        static_cast<void>(configurationName(text));
+        const auto network = networkFrom({"ns", "x", "r/x", ""}, text);
+        expectShort(network);
+        if (!network.has_value()) return;
+        EXPECT_LE(network->plugins.size(), kMaxPlugins);
+        const auto inputs = pluginInputs(network->plugins, arguments);
+        expectShort(inputs);
+        if (!inputs.has_value()) return;
+        for (const auto& input : *inputs) {
+          EXPECT_TRUE(checkPluginType(input.type, "type").has_value());
+          EXPECT_TRUE(cni::parseJsonObject(input.config, "config").has_value());
+          expectShort(withPrevious(input.config, kResult));
+        }
+      });
+}
+
+TEST(AttachFuzz, PluginResult) {
+  const std::string seed =
+      R"({"cniVersion":"1.1.0","interfaces":[{"name":"net1","mac":"x","mtu":9,"sandbox":"/x",)"
+      R"("pciID":"a","socketPath":"b"}],"ips":[{"interface":0,"address":"10.1.0.7/16",)"
+      R"("gateway":"10.1.0.1"}],"routes":[{"dst":"0.0.0.0/0","gw":"10.1.0.1","mtu":1,"table":7}],)"
+      R"("dns":{"nameservers":["a"],"domain":"d","search":["s"],"options":["o"]}})";
+  fuzz({seed}, [](const std::string& text) {
+    const auto parsed = parseResult(text, "result");
+    expectShort(parsed);
+    for (const char* version : {"0.3.1", "1.0.0", "1.1.0"}) {
+      const auto rewritten = resultIn(version, text, "result");
+      EXPECT_EQ(rewritten.has_value(), parsed.has_value());
+      if (rewritten.has_value()) {
+        EXPECT_TRUE(parseResult(*rewritten, "rewritten").has_value()) << *rewritten;
+      }
+    }
+  });
 }
 
 TEST(AttachFuzz, Request) {
@@ -85,10 +141,11 @@ TEST(AttachFuzz, Arguments) {
 }
 
 TEST(AttachFuzz, PreviousResult) {
-  const ResultInterface added{"net1", {}, 9000, "/x", "0000:01:10.0", {}};
+  NetworkResult added;
+  added.interfaces = {{"net1", "", 9000, "/x", "0000:01:10.0", ""}};
   fuzz({kResult}, [&](const std::string& text) {
     expectShort(interfaceNames(text));
-    const auto merged = mergeResult(text, {added}, "1.1.0");
+    const auto merged = mergeResults(text, {added}, "1.1.0");
     expectShort(merged);
     if (merged.has_value()) {
       EXPECT_TRUE(cni::parseJsonObject(*merged, "result").has_value());
@@ -105,7 +162,19 @@ TEST(AttachFuzz, Record) {
   rail.podName = "net1";
   rail.vfInPod.vlan = 3;
   rail.addresses = {*IpPrefix::parse("10.0.0.1/24")};
+  rail.gateways = {*IpAddress::parse("10.0.0.254")};
+  rail.routes = {{*IpPrefix::parse("10.2.0.0/16"), {}, 1400, {}, {}, {}, {}}};
+  rail.dns.nameservers = {"10.0.0.53"};
+  rail.vfInPod.mac = *Mac::parse("02:00:00:00:00:01");
   attachment.rails = {rail, rail};
+  ChainRecord chain{"ns/x", "net2", "1.0.0", {{"macvlan", "{}"}}, false, 1, "{}"};
+  attachment.ipam = {chain};
+  attachment.delegates = {chain, chain};
+  attachment.defaultRoutes = {{"net1", *IpAddress::parse("10.0.0.254")}};
+  attachment.takenRoutes = {
+      {.destination = *IpPrefix::parse("0.0.0.0/0"), .gateway = *IpAddress::parse("10.1.0.1")}};
+  attachment.cniArgs = "a=b";
+  attachment.cniPath = "/opt/cni/bin";
   const std::string seed = encodeAttachment(attachment);
   ASSERT_TRUE(decodeAttachment(seed).has_value());
   EXPECT_EQ(encodeAttachment(*decodeAttachment(seed)), seed);

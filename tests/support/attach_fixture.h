@@ -3,7 +3,9 @@
 #pragma once
 
 #include "src/attach/attacher.h"
+#include "src/attach/network_catalog.h"
 #include "tests/support/fake_kernel.h"
+#include "tests/support/fake_plugins.h"
 #include "tests/support/manual_clock.h"
 
 #include <map>
@@ -29,6 +31,31 @@ class FixedDevices final : public PodDevices {
                                          const std::string& resource) override {
     if (resource != "nvidia.com/cx7_qsfp") return std::vector<std::string>();
     return ids[podNamespace + "/" + pod];
+  }
+};
+
+class FixedNads final : public NadSource {
+ public:
+  std::vector<Nad> nads;
+  std::optional<Nad> find(const std::string& podNamespace, const std::string& name) override {
+    for (const Nad& nad : nads) {
+      if (nad.podNamespace == podNamespace && nad.name == name) return nad;
+    }
+    return std::nullopt;
+  }
+  std::vector<std::string> names() override {
+    std::vector<std::string> all;
+    for (const Nad& nad : nads) all.push_back(nad.podNamespace + "/" + nad.name);
+    return all;
+  }
+};
+
+class KeptStatus final : public StatusSink {
+ public:
+  std::vector<std::string> told;  // "namespace/pod uid status"
+  void attached(const std::string& podNamespace, const std::string& pod, const std::string& uid,
+                const std::string& status) override {
+    told.push_back(podNamespace + "/" + pod + " " + uid + " " + status);
   }
 };
 
@@ -86,8 +113,10 @@ class AttachFixture : public testing::Test {
   void start() {
     config_.networks = {network_};
     networks_ = std::make_unique<ConfiguredNetworks>(config_.networks);
-    auto opened = Attacher::open(
-        config_, {kernel_.files(), kernel_, kernel_, clock_, *networks_, devices_, rails_});
+    catalog_ = std::make_unique<LayeredCatalog>(*networks_, &nads_, kernel_.files(),
+                                                kernel_.paths().cniConfig);
+    auto opened = Attacher::open(config_, {kernel_.files(), kernel_, kernel_, clock_, *catalog_,
+                                           devices_, rails_, plugins_, &status_});
     ASSERT_TRUE(opened.has_value()) << opened.error().describe();
     attacher_ = std::move(*opened);
   }
@@ -120,7 +149,11 @@ class AttachFixture : public testing::Test {
   FixedDevices devices_;
   NetworkDefinition network_;
   AttachConfig config_;
+  FixedNads nads_;
+  KeptStatus status_;
+  testing_support::FakePlugins plugins_{kernel_};
   std::unique_ptr<ConfiguredNetworks> networks_;
+  std::unique_ptr<LayeredCatalog> catalog_;
   std::unique_ptr<Attacher> attacher_;
 };
 

@@ -121,6 +121,37 @@ void FakeKernel::addNetns(const std::string& name) {
   files_.put(netnsPath(name), "");
 }
 
+Result<void> FakeKernel::act(const std::string& what) {
+  const std::lock_guard lock(mutex_);
+  return change(what);
+}
+
+Result<void> FakeKernel::addPodLink(const std::string& path, const std::string& name,
+                                    const std::string& kind, std::vector<IpPrefix> addresses) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [id, space] : spaces_) {
+    if (id == kHost || netnsPath(space.name) != path) continue;
+    if (freeName(space, name) != name) return Error::fromErrno(EEXIST, "add link " + name);
+    const int index = nextLink_++;
+    space.links[index] =
+        FakeLink{index, name, bornMac(name), 1500, true, true, kind, "", std::move(addresses)};
+    return {};
+  }
+  return Error::fromErrno(ENOENT, "open network namespace " + path);
+}
+
+void FakeKernel::removePodLink(const std::string& path, const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [id, space] : spaces_) {
+    if (id == kHost || netnsPath(space.name) != path) continue;
+    for (const auto& [index, link] : space.links) {
+      if (link.name != name) continue;
+      removeLink(index);
+      return;
+    }
+  }
+}
+
 void FakeKernel::killNetns(const std::string& name) {
   const std::lock_guard lock(mutex_);
   for (auto it = spaces_.begin(); it != spaces_.end(); ++it) {

@@ -102,6 +102,14 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   void setVfTraffic(const std::string& pfNetdev, const netlink::VfTraffic& traffic);
   void addHostLink(const std::string& name, const std::string& kind);
 
+  // A change that something outside makes (a plugin that was executed): counted, and failing by
+  // injection as every other.
+  Result<void> act(const std::string& what);
+  // A software link in the namespace at `netnsPath`, up, with these addresses; ENOENT without it.
+  Result<void> addPodLink(const std::string& netnsPath, const std::string& name,
+                          const std::string& kind, std::vector<IpPrefix> addresses = {});
+  void removePodLink(const std::string& netnsPath, const std::string& name);
+
   // Faults.
   void failAt(int operation, int errnoValue = 5);
   void crashAt(int operation);

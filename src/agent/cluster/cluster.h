@@ -10,6 +10,7 @@
 #include "src/agent/cluster/node_labels.h"
 #include "src/agent/cluster/pod_status.h"
 #include "src/attach/nad.h"
+#include "src/attach/network_status.h"
 #include "src/attach/server.h"
 #include "src/base/result.h"
 #include "src/kube/api/nad_sources.h"
@@ -41,10 +42,10 @@ struct ClusterSeams {
   const ClusterAccess* access;
 };
 
-class Cluster {
+class Cluster final : public attach::StatusSink {
  public:
   Cluster(ClusterConfig config, std::string stateFolder, ClusterSeams seams);
-  ~Cluster();  // stops
+  ~Cluster() override;  // stops
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
 
@@ -63,7 +64,7 @@ class Cluster {
   attach::CniHandler reporting(attach::CniHandler handler);
   // What a pod's networks have become (pod_status.h). Nothing happens unless configured.
   void attached(const std::string& podNamespace, const std::string& pod, const std::string& podUid,
-                const std::string& status);
+                const std::string& status) override;
   // How all devices are now: differences become events.
   void observe(const std::vector<DeviceHealth>& devices);
   void label(Labels labels);

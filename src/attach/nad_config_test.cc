@@ -1,0 +1,186 @@
+#include "src/attach/nad_config.h"
+
+#include "src/attach/network_catalog.h"
+#include "src/attach/plugin_config.h"
+#include "tests/support/memory_filesystem.h"
+
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace railhead::attach {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+Nad nad(std::string config = "") {
+  return {"ml", "fast", "nvidia.com/cx7_qsfp", std::move(config)};
+}
+
+std::vector<std::string> typesOf(const Network& network) {
+  std::vector<std::string> types;
+  for (const auto& plugin : network.plugins) types.push_back(plugin.type);
+  return types;
+}
+
+// The reference cluster's.
+constexpr const char* kReference =
+    R"({"cniVersion":"0.3.1","type":"sriov","name":"dgx-qsfp","rdma":true,"link_state":"enable",)"
+    R"("logLevel":"info","ipam":{"type":"host-local","subnet":"10.100.0.0/24"}})";
+
+TEST(NadConfig, ReadsTheReferenceClustersNetwork) {
+  const auto network = networkFrom(nad(), kReference);
+  ASSERT_TRUE(network.has_value()) << network.error().describe();
+  ASSERT_TRUE(network->rails.has_value());
+  EXPECT_EQ(network->cniVersion, "0.3.1");
+  EXPECT_EQ(network->rails->resourceName, "nvidia.com/cx7_qsfp");
+  EXPECT_EQ(network->rails->rdma, RdmaUse::kDevice);
+  EXPECT_EQ(network->rails->vf.linkState, netlink::VfLinkState::kEnable);
+  EXPECT_EQ(network->rails->ipamType, "host-local");
+  EXPECT_THAT(network->rails->ipamConfig, HasSubstr(R"("subnet":"10.100.0.0/24")"));
+  EXPECT_THAT(network->plugins, IsEmpty());
+}
+
+TEST(NadConfig, ChainsWhatFollowsRailsButForTheRdmaMove) {
+  const auto network = networkFrom(
+      nad(), R"({"cniVersion":"1.0.0","name":"x","plugins":[{"type":"sriov"},{"type":"rdma"},)"
+             R"({"type":"tuning","mtu":1400},{"type":"sbr"}]})");
+  ASSERT_TRUE(network.has_value()) << network.error().describe();
+  EXPECT_EQ(network->rails->rdma, RdmaUse::kDevice);
+  EXPECT_THAT(typesOf(*network), ElementsAre("tuning", "sbr"));
+  EXPECT_EQ(network->plugins[0].config,
+            R"({"type":"tuning","mtu":1400,"name":"x","cniVersion":"1.0.0"})");
+}
+
+TEST(NadConfig, LeavesOtherTypesToTheirPlugins) {
+  const auto network =
+      networkFrom(nad(), R"({"type":"macvlan","master":"eth0","prevResult":1,"runtimeConfig":2})");
+  ASSERT_TRUE(network.has_value()) << network.error().describe();
+  EXPECT_FALSE(network->rails.has_value());
+  EXPECT_EQ(network->cniVersion, "0.3.1");
+  EXPECT_EQ(network->resourceName, "nvidia.com/cx7_qsfp");
+  EXPECT_EQ(network->plugins[0].config,
+            R"({"type":"macvlan","master":"eth0","name":"fast","cniVersion":"0.3.1"})");
+}
+
+struct Bad {
+  std::string config;
+  const char* says;
+};
+
+class BadNad : public testing::TestWithParam<Bad> {};
+
+TEST_P(BadNad, IsToldWhatIsAllowed) {
+  const auto network = networkFrom(nad(), GetParam().config);
+  ASSERT_FALSE(network.has_value());
+  EXPECT_EQ(network.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_THAT(network.error().message, HasSubstr(GetParam().says));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Config, BadNad,
+    testing::Values(
+        Bad{"x", "config is not valid JSON"}, Bad{"[]", "config is '[]': expected a JSON object"},
+        Bad{"{}", "type is '': the name of a CNI plugin is needed"},
+        Bad{R"({"type":"../bin/sh"})", "type is '../bin/sh'"},
+        Bad{R"({"type":".x"})", "not beginning with '.'"},
+        Bad{R"({"type":"a/b"})", "type is 'a/b'"},
+        Bad{R"({"type":"a","name":"x/y"})", "name is 'x/y': 1 to 128 letters"},
+        Bad{R"({"type":"a","cniVersion":"0.2.0"})",
+            "cniVersion is '0.2.0': 0.3.1, 0.4.0, 1.0.0 and 1.1.0 are supported"},
+        Bad{R"({"type":"a","cniVersion":1})", "cniVersion is '1': expected a string"},
+        Bad{R"({"plugins":[]})", "plugins is '[]': a list of 1 to 16 objects is needed"},
+        Bad{R"({"plugins":["a"]})", "plugins[0]: it is '\"a\"': expected an object"},
+        Bad{R"({"plugins":[{"type":"a"},{"type":"sriov"}]})",
+            "type 'sriov' is not the first of the list"},
+        Bad{R"({"plugins":[{"type":"railhead"},{"type":"sriov"}]})", "is not the first"},
+        Bad{R"({"type":"sriov","vlan":4095})", "vlan is '4095': 0 to 4094 are allowed"},
+        Bad{R"({"type":"sriov","trust":"yes"})", "trust is '\"yes\"': allowed are on, off"},
+        Bad{R"({"type":"sriov","link_state":"up"})", "allowed are auto, enable, disable"},
+        Bad{R"({"type":"sriov","mac":"01:00:00:00:00:00"})", "an address of one interface"},
+        Bad{R"({"type":"railhead","subnets":["10.0.0.0/24"],"ipam":{"type":"static"}})",
+            "are both given"},
+        Bad{"{\"type\":\"a\",\"x\":\"" + std::string(kMaxNadConfig, 'x') + "\"}",
+            "at most 65536 are allowed"}));
+
+class OneNad final : public NadSource {
+ public:
+  Nad only;
+  std::optional<Nad> find(const std::string& space, const std::string& name) override {
+    if (space == only.podNamespace && name == only.name) return only;
+    return std::nullopt;
+  }
+  std::vector<std::string> names() override { return {only.podNamespace + "/" + only.name}; }
+};
+
+TEST(LayeredCatalog, TakesTheAgentsConfigurationFirst) {
+  const ConfiguredNetworks configured({NetworkDefinition{.name = "fast", .resourceName = "r/all"}});
+  OneNad nads;
+  nads.only = nad(kReference);
+  testing_support::MemoryFilesystem files;
+  LayeredCatalog both(configured, &nads, files, "/etc/cni/net.d");
+  EXPECT_EQ(both.find("ml", "fast")->resourceName, "r/all");
+  const auto missing = both.find("ml", "slow");
+  EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
+  EXPECT_THAT(missing.error().message,
+              HasSubstr("network 'ml/slow' does not exist: there is */fast, ml/fast"));
+}
+
+TEST(LayeredCatalog, ReadsAFileForAnEmptyConfig) {
+  const ConfiguredNetworks configured({});
+  OneNad nads;
+  nads.only = nad();
+  testing_support::MemoryFilesystem files;
+  files.put("/etc/cni/net.d/10-other.conf", R"({"name":"other","type":"bridge"})");
+  files.put("/etc/cni/net.d/20-broken.conf", "{");
+  LayeredCatalog catalog(configured, &nads, files, "/etc/cni/net.d");
+  EXPECT_THAT(catalog.find("ml", "fast").error().message,
+              HasSubstr("NetworkAttachmentDefinition ml/fast: spec.config is empty, and no file in "
+                        "/etc/cni/net.d has the name 'fast'"));
+  files.put("/etc/cni/net.d/30-fast.conflist",
+            R"({"name":"fast","cniVersion":"1.0.0","plugins":[{"type":"bridge"}]})");
+  EXPECT_THAT(typesOf(*catalog.find("ml", "fast")), ElementsAre("bridge"));
+}
+
+TEST(PluginInputs, GiveEachPluginWhatItDeclares) {
+  PluginArguments arguments;
+  arguments.ips = {"10.0.0.9/24"};
+  arguments.mac = "02:00:00:00:00:01";
+  arguments.cniArguments = R"({"a":1})";
+  arguments.podAnnotations = R"({"k":"v"})";
+  arguments.deviceId = "0000:01:10.0";
+  const auto inputs = pluginInputs(
+      {{"a", R"({"type":"a","capabilities":{"ips":true,"mac":false,"deviceID":true},)"
+             R"("args":{"cni":{"b":2}}})"},
+       {"b",
+        R"({"type":"b","capabilities":{"mac":true,"io.kubernetes.cri.pod-annotations":true}})"}},
+      arguments);
+  ASSERT_TRUE(inputs.has_value()) << inputs.error().describe();
+  ASSERT_THAT(*inputs, SizeIs(2));
+  EXPECT_THAT((*inputs)[0].config,
+              HasSubstr(R"("runtimeConfig":{"ips":["10.0.0.9/24"],"deviceID":"0000:01:10.0"})"));
+  EXPECT_THAT((*inputs)[0].config, HasSubstr(R"("args":{"cni":{"b":2,"a":1}})"));
+  EXPECT_THAT((*inputs)[0].config,
+              HasSubstr(R"("deviceID":"0000:01:10.0","pciBusID":"0000:01:10.0")"));
+  EXPECT_THAT((*inputs)[1].config, HasSubstr(R"("mac":"02:00:00:00:00:01",)"
+                                             R"("io.kubernetes.cri.pod-annotations":{"k":"v"})"));
+  EXPECT_EQ((*inputs)[1].config.find("pciBusID"), std::string::npos);
+}
+
+TEST(PluginInputs, RefuseWhatNobodyWouldHear) {
+  PluginArguments arguments;
+  arguments.mac = "02:00:00:00:00:01";
+  const auto inputs = pluginInputs({{"a", R"({"type":"a"})"}}, arguments);
+  ASSERT_FALSE(inputs.has_value());
+  EXPECT_EQ(inputs.error().code, ErrorCode::kUnsupported);
+  EXPECT_THAT(inputs.error().message, HasSubstr("mac is '\"02:00:00:00:00:01\"': no plugin"));
+  EXPECT_THAT(inputs.error().remedy, HasSubstr(R"("capabilities": {"mac": true})"));
+}
+
+}  // namespace
+}  // namespace railhead::attach

@@ -1,0 +1,67 @@
+#include "src/attach/network_catalog.h"
+
+#include "src/attach/nad_config.h"
+#include "src/base/text.h"
+
+#include <algorithm>
+
+namespace railhead::attach {
+namespace {
+
+constexpr std::size_t kMaxFiles = 256;  // looked at in the CNI folder
+constexpr std::size_t kMaxNamesShown = 32;
+
+bool isConfiguration(const std::string& file) {
+  return file.ends_with(".conf") || file.ends_with(".conflist") || file.ends_with(".json");
+}
+
+}  // namespace
+
+Result<Network> LayeredCatalog::find(const std::string& networkNamespace, const std::string& name) {
+  if (auto own = configured_.find(networkNamespace, name)) {
+    Network network;
+    network.resourceName = own->resourceName;
+    network.rails = std::move(own);
+    return network;
+  }
+  const auto nad = nads_ != nullptr ? nads_->find(networkNamespace, name) : std::nullopt;
+  if (!nad) return unknown(networkNamespace, name);
+  const std::string where = "NetworkAttachmentDefinition " + nad->podNamespace + "/" + nad->name;
+  if (!trim(nad->config).empty()) return networkFrom(*nad, nad->config).addContext(where);
+  RAILHEAD_TRY_ASSIGN(const std::string text, fileFor(name).addContext(where));
+  return networkFrom(*nad, text).addContext(where);
+}
+
+Result<std::string> LayeredCatalog::fileFor(const std::string& name) {
+  RAILHEAD_TRY_ASSIGN(const auto names, files_.listDirectory(folder_));
+  std::size_t looked = 0;
+  for (const std::string& file : names) {
+    if (!isConfiguration(file) || ++looked > kMaxFiles) continue;
+    auto text = files_.readFile(folder_ + "/" + file, kMaxNadConfig);
+    if (text.has_value() && configurationName(*text) == name) return text;
+  }
+  return Error(
+      ErrorCode::kNotFound,
+      "spec.config is empty, and no file in " + folder_ + " has the name " + railhead::quoted(name),
+      "write spec.config, or put the configuration there");
+}
+
+Error LayeredCatalog::unknown(const std::string& networkNamespace, const std::string& name) {
+  std::vector<std::string> known = configured_.names();
+  if (nads_ != nullptr) {
+    for (std::string& nad : nads_->names()) known.push_back(std::move(nad));
+  }
+  std::sort(known.begin(), known.end());
+  known.erase(std::unique(known.begin(), known.end()), known.end());
+  const std::size_t more = known.size() > kMaxNamesShown ? known.size() - kMaxNamesShown : 0;
+  known.resize(known.size() - more);
+  std::string there = known.empty() ? "no network is configured" : "there is " + join(known, ", ");
+  if (more > 0) there += " and " + std::to_string(more) + " more";
+  return Error(
+      ErrorCode::kNotFound,
+      "network " + railhead::quoted(networkNamespace + "/" + name) + " does not exist: " + there,
+      nads_ != nullptr ? "name one of these, or create a NetworkAttachmentDefinition"
+                       : "name a configured network, or add it to the agent's configuration");
+}
+
+}  // namespace railhead::attach

@@ -1,0 +1,146 @@
+#include "src/attach/plugin_chain.h"
+
+#include "src/attach/failures.h"
+#include "src/attach/plugin_config.h"
+#include "src/attach/result.h"
+#include "src/base/text.h"
+#include "src/cni/json_input.h"
+#include "src/cni/protocol.h"
+
+#include <map>
+
+#include <nlohmann/json.hpp>
+
+namespace railhead::attach {
+namespace {
+
+// For plugins that call other programs; the agent's own environment is none of their business.
+constexpr const char* kProgramPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr std::size_t kMaxShown = 400;  // bytes of a plugin's own words in an error
+
+ErrorCode classOf(long long code) {
+  switch (code) {
+    case cni::kIncompatibleVersion:
+    case cni::kUnsupportedField:
+      return ErrorCode::kUnsupported;
+    case cni::kInvalidEnvironment:
+    case cni::kDecode:
+    case cni::kInvalidConfig:
+      return ErrorCode::kInvalidArgument;
+    case cni::kTryAgain:
+    case cni::kNotAvailable:
+      return ErrorCode::kUnavailable;
+    default:
+      return ErrorCode::kIo;
+  }
+}
+
+// What a plugin that failed says: the error object on stdout, else what it printed.
+Error failureOf(const os::ProcessResult& result) {
+  const auto object = cni::parseJsonObject(result.output, "stdout");
+  const auto text = [&](const char* key) {
+    auto value = object.has_value() ? cni::textMember(*object, key, kMaxResult)
+                                    : Result<std::string>(std::string());
+    return value.has_value() ? std::string(trim(*value)) : std::string();
+  };
+  const std::string message = text("msg");
+  const std::string details = text("details");
+  if (message.empty() && details.empty()) {
+    const std::string_view said =
+        trim(result.errorOutput.empty() ? result.output : result.errorOutput);
+    return Error(ErrorCode::kIo, "it ended with " + std::to_string(result.exitCode) +
+                                     (said.empty() ? std::string(" and said nothing")
+                                                   : ": " + railhead::quoted(said, kMaxShown)));
+  }
+  const cni::Json* code = cni::member(*object, "code");
+  const bool number = code != nullptr && code->is_number_integer();
+  std::string all = railhead::quoted(message.empty() ? details : message, kMaxShown);
+  if (!message.empty() && !details.empty()) all += ": " + railhead::quoted(details, kMaxShown);
+  return Error(classOf(number ? code->get<long long>() : 0), all);
+}
+
+}  // namespace
+
+PluginChains::PluginChains(PluginHost host, const Attachment& attachment, std::string netns)
+    : host_(std::move(host)),
+      containerId_(attachment.id.containerId),
+      netns_(std::move(netns)),
+      arguments_(attachment.cniArgs),
+      path_(attachment.cniPath.empty() ? host_.folder : attachment.cniPath) {}
+
+Result<std::string> PluginChains::find(const std::string& type) const {
+  std::vector<std::string> folders;
+  const std::string all = path_ + ":" + host_.folder;
+  for (const std::string_view folder : split(all, ':')) {
+    if (folder.empty()) continue;
+    const std::string path = std::string(folder) + "/" + type;
+    const auto status = host_.files.status(path);
+    if (status.has_value() && status->kind == os::FileKind::kFile) return path;
+    if (folders.empty() || folders.back() != folder) folders.emplace_back(folder);
+  }
+  return Error(ErrorCode::kEnvironment, "it is not in " + join(folders, ", "),
+               "install the CNI plugin " + type + " there, or correct the network's type");
+}
+
+Result<std::string> PluginChains::execute(const char* command, const ChainRecord& chain,
+                                          const PluginConfig& plugin,
+                                          std::string_view previous) const {
+  const auto run = [&]() -> Result<std::string> {
+    RAILHEAD_TRY_ASSIGN(const std::string path, find(plugin.type));
+    os::ProcessSpec spec;
+    spec.argv = {path};
+    spec.environment = std::map<std::string, std::string>{
+        {"CNI_COMMAND", command},     {"CNI_CONTAINERID", containerId_}, {"CNI_NETNS", netns_},
+        {"CNI_IFNAME", chain.ifname}, {"CNI_ARGS", arguments_},          {"CNI_PATH", path_},
+        {"PATH", kProgramPath}};
+    RAILHEAD_TRY_ASSIGN(spec.input, withPrevious(plugin.config, std::string(previous)));
+    spec.deadline = host_.wait;
+    spec.maxOutput = kMaxResult;
+    RAILHEAD_TRY_ASSIGN(os::ProcessResult result, host_.processes.run(spec));
+    if (result.exitCode != 0) return failureOf(result);
+    return std::move(result.output);
+  };
+  return run().addContext("CNI plugin " + plugin.type + ", " + command + " " + chain.ifname);
+}
+
+Result<void> PluginChains::checkInstalled(const ChainRecord& chain) const {
+  for (const PluginConfig& plugin : chain.plugins) {
+    RAILHEAD_TRY(
+        find(plugin.type).addContext("network " + chain.network + ": CNI plugin " + plugin.type));
+  }
+  return {};
+}
+
+Result<void> PluginChains::add(ChainRecord& chain, std::string_view previous,
+                               const std::function<Result<void>()>& beforeEach) const {
+  std::string result(previous);
+  for (std::size_t i = 0; i < chain.plugins.size(); ++i) {
+    chain.begun = i + 1;
+    RAILHEAD_TRY(beforeEach());
+    RAILHEAD_TRY_ASSIGN(result, execute("ADD", chain, chain.plugins[i], result));
+    RAILHEAD_TRY_ASSIGN(result, resultIn(chain.cniVersion, result,
+                                         "the result of CNI plugin " + chain.plugins[i].type));
+    chain.result = result;
+  }
+  return {};
+}
+
+Result<void> PluginChains::del(const ChainRecord& chain) const {
+  Failures failures;
+  // Since 0.4.0 a DEL gets what ADD gave.
+  const std::string previous = chain.cniVersion == "0.3.1" ? std::string() : chain.result;
+  for (std::size_t i = chain.begun; i > 0; --i) {
+    const auto done = execute("DEL", chain, chain.plugins[i - 1], previous);
+    failures.add(done.has_value() ? Result<void>() : Result<void>(done.error()));
+  }
+  return failures.outcome();
+}
+
+Result<void> PluginChains::check(const ChainRecord& chain) const {
+  if (chain.cniVersion == "0.3.1") return {};
+  for (const PluginConfig& plugin : chain.plugins)
+    RAILHEAD_TRY(execute("CHECK", chain, plugin, chain.result));
+  return {};
+}
+
+}  // namespace railhead::attach

@@ -1,0 +1,135 @@
+#include "src/attach/plugin_config.h"
+
+#include "src/base/text.h"
+#include "src/cni/json_input.h"
+#include "src/cni/protocol.h"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+namespace railhead::attach {
+namespace {
+
+constexpr std::size_t kMaxType = 64;
+
+// One thing a pod asks for, and the capability a plugin must declare to get it.
+struct Asked {
+  std::string capability;
+  cni::Json value;
+  bool required = true;  // unheard, the pod would not be as it asked to be
+  bool heard = false;
+};
+
+Result<std::vector<Asked>> askedFor(const PluginArguments& arguments) {
+  std::vector<Asked> asked;
+  if (!arguments.ips.empty()) asked.push_back({"ips", arguments.ips});
+  if (!arguments.mac.empty()) asked.push_back({"mac", arguments.mac});
+  if (!arguments.infinibandGuid.empty())
+    asked.push_back({"infinibandGUID", arguments.infinibandGuid});
+  const auto parsed = [&](const char* capability, const std::string& text,
+                          bool required) -> Result<void> {
+    if (text.empty()) return {};
+    RAILHEAD_TRY_ASSIGN(cni::Json value, cni::parseJson(text, capability));
+    asked.push_back({capability, std::move(value), required});
+    return {};
+  };
+  RAILHEAD_TRY(parsed("bandwidth", arguments.bandwidth, true));
+  RAILHEAD_TRY(parsed("portMappings", arguments.portMappings, true));
+  RAILHEAD_TRY(
+      parsed(std::string(cni::kPodAnnotationsCapability).c_str(), arguments.podAnnotations, false));
+  if (!arguments.deviceId.empty()) asked.push_back({"deviceID", arguments.deviceId, false});
+  return asked;
+}
+
+void hear(cni::Json& config, std::vector<Asked>& asked) {
+  const cni::Json* capabilities = cni::member(config, "capabilities");
+  if (capabilities == nullptr) return;
+  cni::Json runtime = cni::Json::object();
+  for (Asked& one : asked) {
+    const cni::Json* declared = cni::member(*capabilities, one.capability);
+    if (declared == nullptr || *declared != true) continue;
+    runtime[one.capability] = one.value;
+    one.heard = true;
+  }
+  if (!runtime.empty()) config["runtimeConfig"].update(runtime);
+}
+
+Result<void> addCniArguments(cni::Json& config, const std::string& text) {
+  if (text.empty()) return {};
+  RAILHEAD_TRY_ASSIGN(const cni::Json arguments, cni::parseJsonObject(text, "cni-args"));
+  cni::Json args = cni::Json::object();
+  if (const cni::Json* given = cni::member(config, "args"); given != nullptr && given->is_object())
+    args = *given;
+  if (cni::member(args, "cni") == nullptr || !args["cni"].is_object())
+    args["cni"] = cni::Json::object();
+  args["cni"].update(arguments);
+  config["args"] = std::move(args);
+  return {};
+}
+
+}  // namespace
+
+Result<void> checkPluginType(std::string_view type, std::string_view field) {
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
+  };
+  if (!type.empty() && type.size() <= kMaxType && type.front() != '.' &&
+      std::all_of(type.begin(), type.end(), plain)) {
+    return {};
+  }
+  return Error(ErrorCode::kInvalidArgument,
+               std::string(field) + " is " + railhead::quoted(type) +
+                   ": the name of a CNI plugin is needed, 1 to 64 letters, digits, '-', '_', '.', "
+                   "not beginning with '.'");
+}
+
+PluginArguments argumentsOf(const NetworkSelection& selection) {
+  PluginArguments arguments;
+  arguments.ips = selection.ips;
+  arguments.mac = selection.mac;
+  arguments.infinibandGuid = selection.infinibandGuid;
+  arguments.bandwidth = selection.bandwidth;
+  arguments.portMappings = selection.portMappings;
+  arguments.cniArguments = selection.cniArguments;
+  return arguments;
+}
+
+Result<std::vector<PluginConfig>> pluginInputs(const std::vector<PluginConfig>& plugins,
+                                               const PluginArguments& arguments) {
+  RAILHEAD_TRY_ASSIGN(auto asked, askedFor(arguments));
+  std::vector<PluginConfig> inputs;
+  for (const PluginConfig& plugin : plugins) {
+    RAILHEAD_TRY_ASSIGN(cni::Json config, cni::parseJsonObject(plugin.config, plugin.type));
+    if (const auto runtime = config.find("runtimeConfig");
+        runtime != config.end() && !runtime->is_object()) {
+      config.erase(runtime);
+    }
+    hear(config, asked);
+    RAILHEAD_TRY(addCniArguments(config, arguments.cniArguments));
+    if (inputs.empty() && !arguments.deviceId.empty()) {
+      config["deviceID"] = arguments.deviceId;
+      config["pciBusID"] = arguments.deviceId;
+    }
+    inputs.push_back({plugin.type, cni::dumpJson(config)});
+  }
+  for (const Asked& one : asked) {
+    if (one.heard || !one.required || inputs.empty()) continue;
+    return Error(ErrorCode::kUnsupported,
+                 one.capability + " is " + cni::shown(one.value) +
+                     ": no plugin of the network has the capability for it",
+                 "add \"capabilities\": {\"" + one.capability +
+                     "\": true} to the network, or remove it from the annotation");
+  }
+  return inputs;
+}
+
+Result<std::string> withPrevious(const std::string& config, const std::string& previous) {
+  if (previous.empty()) return config;
+  RAILHEAD_TRY_ASSIGN(cni::Json object, cni::parseJsonObject(config, "configuration"));
+  RAILHEAD_TRY_ASSIGN(object["prevResult"], cni::parseJsonObject(previous, "prevResult"));
+  return cni::dumpJson(object);
+}
+
+}  // namespace railhead::attach

@@ -1,0 +1,43 @@
+// The configuration that a CNI plugin gets on stdin: what a network's author wrote, with what one
+// pod adds to it. Pure functions; thread-safe.
+#pragma once
+
+#include "src/attach/networks.h"
+#include "src/base/result.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace railhead::attach {
+
+// The type of our own networks and IPAM.
+inline constexpr std::string_view kOwnType = "railhead";
+
+// The name of an executable: letters, digits, '-', '_', '.', not beginning with '.'.
+Result<void> checkPluginType(std::string_view type, std::string_view field);
+
+// What a pod's request adds; each part only reaches plugins that declare its capability, but for
+// cniArguments (args.cni) and the device of a network's first plugin.
+struct PluginArguments {
+  std::vector<std::string> ips;
+  std::string mac;
+  std::string infinibandGuid;
+  // JSON text, empty when there is none.
+  std::string bandwidth;
+  std::string portMappings;
+  std::string podAnnotations;  // an object: all annotations of the pod
+  std::string cniArguments;
+  std::string deviceId;  // set as deviceID and pciBusID in the first plugin's configuration
+};
+PluginArguments argumentsOf(const NetworkSelection& selection);
+
+// One JSON object for each plugin, without prevResult. kUnsupported, naming it, for something that
+// the pod asks for and no plugin has the capability for.
+Result<std::vector<PluginConfig>> pluginInputs(const std::vector<PluginConfig>& plugins,
+                                               const PluginArguments& arguments);
+
+// `config` with prevResult set to the result `previous`; with an empty one it is returned as it is.
+Result<std::string> withPrevious(const std::string& config, const std::string& previous);
+
+}  // namespace railhead::attach

@@ -1,0 +1,60 @@
+// CNI plugins as an os::ProcessRunner that executes nothing: interface plugins make a link in the
+// pod, IPAM plugins hand out addresses, chained ones pass their prevResult on. They act on a
+// FakeKernel, whose faults they share: a call that is made to fail does nothing and prints a CNI
+// error. As real ones, they take a DEL of what they do not know. Thread-safe.
+#pragma once
+
+#include "src/os/process.h"
+#include "tests/support/fake_kernel.h"
+
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace railhead::testing_support {
+
+struct PluginRun {
+  std::string type;
+  std::string command;
+  std::map<std::string, std::string> environment;
+  std::string input;
+};
+
+class FakePlugins final : public os::ProcessRunner {
+ public:
+  enum class Kind { kInterface, kIpam, kChained };
+
+  // `kernel` outlives this.
+  explicit FakePlugins(FakeKernel& kernel) : kernel_(kernel) {}
+
+  // Puts the executable where `folder` is.
+  void install(const std::string& type, Kind kind, const std::string& folder = "/opt/cni/bin");
+  // What the type's ADD prints from now on, instead of what it would.
+  void answer(const std::string& type, const std::string& output);
+  // Every call of this type with this command exits 1 with this output; an empty one heals it.
+  void fail(const std::string& type, const std::string& command, const std::string& output);
+
+  std::vector<PluginRun> runs() const;  // of all calls that were made, failing ones too
+  void forgetRuns();
+  // What plugins hold now, one line each: must be empty after DEL.
+  std::string snapshot() const;
+
+  Result<os::ProcessResult> run(const os::ProcessSpec& spec) override;
+
+ private:
+  std::string add(const PluginRun& run, Kind kind);  // with mutex_ held; the output
+  std::string address(const std::string& holder);
+
+  FakeKernel& kernel_;
+  mutable std::mutex mutex_;
+  std::map<std::string, Kind> kinds_;
+  std::map<std::string, std::string> answers_;
+  std::map<std::string, std::string> failures_;  // by "type command"
+  std::set<std::string> held_;                   // "type container/ifname"
+  std::map<std::string, int> addresses_;         // by holder
+  std::vector<PluginRun> runs_;
+};
+
+}  // namespace railhead::testing_support
