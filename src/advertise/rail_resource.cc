@@ -121,8 +121,11 @@ CdiSpec RailResource::cdiSpec() const {
 
 Result<kube::AllocateAnswer> RailResource::allocate(const std::vector<std::string>& ids) {
   const std::lock_guard lock(mutex_);
+  // kubelet hands ids over in any order. The pod's networks take its devices in this one.
+  std::vector<std::string> ordered = ids;
+  std::sort(ordered.begin(), ordered.end());
   std::vector<const InventorySet*> sets;
-  for (const auto& id : ids) {
+  for (const auto& id : ordered) {
     const InventorySet* set = inventory_.find(id);
     if (set == nullptr) {
       return Error(ErrorCode::kNotFound,

@@ -87,6 +87,17 @@ TEST(RailResource, OneDeviceCarriesBothTwins) {
                                  "/dev/infiniband/uverbs21"));
 }
 
+TEST(RailResource, TellsDevicesInTheOrderThatNetworksTakeThem) {
+  const auto node = spark(4);
+  RailResource resource({.name = "nvidia.com/cx7_qsfp"}, "/dev");
+  resource.update(inventoryOf(node, setsOf(node)));
+  const auto devices = resource.devices();
+  const auto answer = resource.allocate({devices[2].id, devices[0].id});
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->env, resource.allocate({devices[0].id, devices[2].id})->env);
+  EXPECT_THAT(answer->env.at("PCIDEVICE_NVIDIA_COM_CX7_QSFP"), testing::StartsWith("0000:01:00.2"));
+}
+
 TEST(RailResource, RefusesAnUnknownIdByName) {
   RailResource resource({.name = "nvidia.com/cx7_qsfp"}, "/dev");
   const auto answer = resource.allocate({"bogus"});

@@ -2,6 +2,9 @@
 
 #include "src/base/text.h"
 
+#include <algorithm>
+#include <set>
+
 namespace railhead::agent {
 namespace {
 
@@ -15,9 +18,18 @@ Result<std::vector<std::string>> KubeletPodDevices::idsOf(const std::string& pod
                                                           const std::string& pod,
                                                           const std::string& resource) {
   RAILHEAD_TRY_ASSIGN(const auto devices, client_.get(podNamespace, pod, deadline()));
+  // Container by container, and within one in the order of its PCIDEVICE_ variable: kubelet may
+  // tell the devices of one in several entries, and in any order.
   std::vector<std::string> ids;
-  for (const auto& entry : devices) {
-    if (entry.resource == resource) ids.insert(ids.end(), entry.ids.begin(), entry.ids.end());
+  std::set<std::string> done;
+  for (const auto& first : devices) {
+    if (first.resource != resource || !done.insert(first.container).second) continue;
+    const auto begin = static_cast<std::ptrdiff_t>(ids.size());
+    for (const auto& entry : devices) {
+      if (entry.resource == resource && entry.container == first.container)
+        ids.insert(ids.end(), entry.ids.begin(), entry.ids.end());
+    }
+    std::sort(ids.begin() + begin, ids.end());
   }
   return ids;
 }
