@@ -43,8 +43,9 @@ function(railhead_started_as out target)
   if(CMAKE_CROSSCOMPILING_EMULATOR)
     set(path ${CMAKE_CURRENT_BINARY_DIR}/${target}-emulated)
     list(JOIN CMAKE_CROSSCOMPILING_EMULATOR "' '" emulator)
-    file(GENERATE OUTPUT ${path} FILE_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE
-      CONTENT "#!/bin/sh\nexec '${emulator}' '$<TARGET_FILE:${target}>' \"$@\"\n")
+    file(GENERATE OUTPUT ${path}
+      CONTENT "#!/bin/sh\nexec '${emulator}' '$<TARGET_FILE:${target}>' \"$@\"\n"
+      FILE_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
   endif()
   set(${out} ${path} PARENT_SCOPE)
 endfunction()
