@@ -138,12 +138,14 @@ Result<kube::AllocateAnswer> RailResource::allocate(const std::vector<std::strin
   std::vector<std::string> addresses;
   Json info = Json::object();
   std::set<std::string> nodes;
+  bool folder = false;
   for (const auto* set : sets) {
     for (const auto& rail : set->rails) {
       addresses.push_back(rail.rail.vf.toString());
       info[addresses.back()] = infoOf(rail, devDirectory_);
     }
     const auto own = rdmaNodes(*set, devDirectory_);
+    folder = folder || (config_.softRoce && own.empty());
     if (config_.cdi && !own.empty()) {
       answer.cdiDevices.push_back(config_.name + "=" + cdiDeviceName(set->id));
     } else {
@@ -151,6 +153,9 @@ Result<kube::AllocateAnswer> RailResource::allocate(const std::vector<std::strin
     }
   }
   if (!nodes.empty()) nodes.insert(devDirectory_ + "/infiniband/rdma_cm");
+  // A soft-RoCE device has no node yet. Runtimes take a folder for what is in it when they make the
+  // container, which is after the attachment.
+  if (folder) nodes = {devDirectory_ + "/infiniband"};
   const std::string variable = pciDeviceVariable(config_.name);
   answer.env[variable] = join(addresses, ",");
   answer.env[variable + "_INFO"] = info.dump();

@@ -30,7 +30,8 @@ class RailResource final : public kube::ResourceHandler {
 
   // The environment of sriov-network-device-plugin (PCIDEVICE_<RESOURCE> and _INFO) and NCCL_IB_HCA
   // for exactly these rails; device nodes of their RDMA devices, or the CDI names that stand for
-  // them. kNotFound names an unknown id.
+  // them. With soft-RoCE the folder of all device nodes: the pod's own come to be later. kNotFound
+  // names an unknown id.
   Result<kube::AllocateAnswer> allocate(const std::vector<std::string>& ids) override;
 
   // Spreads over cages, then takes the lowest index.

@@ -98,6 +98,20 @@ TEST(RailResource, TellsDevicesInTheOrderThatNetworksTakeThem) {
   EXPECT_THAT(answer->env.at("PCIDEVICE_NVIDIA_COM_CX7_QSFP"), testing::StartsWith("0000:01:00.2"));
 }
 
+// The device nodes of a soft-RoCE device come to be after Allocate.
+TEST(RailResource, SoftRoceGetsTheFolderOfDeviceNodes) {
+  auto node = spark(1);
+  RailResource resource({.name = "nvidia.com/cx7_qsfp", .softRoce = true}, "/dev");
+  auto inventory = inventoryOf(node, setsOf(node));
+  for (auto& rail : inventory.sets.at(0).rails) rail.rdma.clear();
+  const std::string id = inventory.sets.at(0).id;
+  resource.update(std::move(inventory));
+  const auto answer = resource.allocate({id});
+  ASSERT_TRUE(answer.has_value());
+  ASSERT_EQ(answer->deviceNodes.size(), 1U);
+  EXPECT_EQ(answer->deviceNodes[0], (kube::DeviceNode{"/dev/infiniband", "/dev/infiniband", "rw"}));
+}
+
 TEST(RailResource, RefusesAnUnknownIdByName) {
   RailResource resource({.name = "nvidia.com/cx7_qsfp"}, "/dev");
   const auto answer = resource.allocate({"bogus"});
