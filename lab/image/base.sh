@@ -23,6 +23,14 @@ done
 for name in poweroff reboot halt; do ln -s busybox "$root/usr/bin/$name"; done
 ln -s ../bin/busybox "$root/usr/sbin/modprobe" # where the kernel looks for it
 
+# --- the container runtime and the reference CNI plugins ---
+if [ -n "$runtime" ]; then
+  for file in "$runtime"/bin/*; do
+    put_program "$file" "$root" /usr/bin || lacks "cannot take '$file'" "install the library it names"
+  done
+  for file in "$runtime"/cni/*; do put_program "$file" "$root" /usr/lib/cni || lacks "cannot take '$file'" "install the library it names"; done
+fi
+
 # --- RDMA providers: loaded by dlopen, so ldd does not name them ---
 for provider in rxe mlx5; do
   config=/etc/libibverbs.d/$provider.driver

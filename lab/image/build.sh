@@ -8,15 +8,18 @@ PATH=$PATH:/usr/sbin:/sbin
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/tree.sh"
 . "$here/modules.sh"
+. "$here/oci.sh"
 
 usage() {
   cat <<'TEXT'
-usage: build.sh --kernel CACHE_DIR --out OUTDIR [--optional] --program FILE[:FOLDER]...
+usage: build.sh --kernel CACHE_DIR --out OUTDIR [--runtime CACHE_DIR] [--optional]
+                --program FILE[:FOLDER]...
 
 Writes OUTDIR/{kernel,initramfs.cpio,root.erofs,image.json}; at once when the inputs are unchanged.
   --kernel DIR            what fetch-kernel.sh made
   --program FILE[:DIR]    a program for the image, into DIR (default /usr/bin); railhead-lab-guest,
                           which becomes PID 1, must be among them
+  --runtime DIR           what fetch-runtime.sh made; when it is absent, the image has no containerd
   --optional              without a kernel or a needed tool: say so and succeed, building nothing
 
 example: lab/image/build.sh --kernel .cache/kernel --out build/dev/lab/image \
@@ -36,11 +39,12 @@ wrong_usage() {
   exit 2
 }
 
-kernel_cache='' out='' programs=()
+kernel_cache='' runtime_cache='' out='' programs=()
 while [ $# -gt 0 ]; do
   case $1 in
-    --kernel | --out | --program) [ $# -ge 2 ] && [ -n "$2" ] || wrong_usage "$1 needs a value" ;;&
+    --kernel | --runtime | --out | --program) [ $# -ge 2 ] && [ -n "$2" ] || wrong_usage "$1 needs a value" ;;&
     --kernel) kernel_cache=$2; shift ;;
+    --runtime) runtime_cache=$2; shift ;;
     --out) out=$2; shift ;;
     --program) programs+=("$2"); shift ;;
     --optional) without=0 ;;
@@ -52,11 +56,14 @@ done
 [ -n "$kernel_cache" ] || wrong_usage "--kernel is missing"
 [ -n "$out" ] || wrong_usage "--out is missing"
 
-guest=''
+guest='' pause=''
 for entry in "${programs[@]}"; do
   file=${entry%%:*}
   [ -f "$file" ] && [ -x "$file" ] || wrong_usage "--program '$file' is no executable file"
-  [ "$(basename "$file")" != railhead-lab-guest ] || guest=$file
+  case $(basename "$file") in
+    railhead-lab-guest) guest=$file ;;
+    railhead-lab-pause) pause=$file ;;
+  esac
 done
 [ -n "$guest" ] || wrong_usage "--program .../railhead-lab-guest is missing: it is the image's PID 1"
 
@@ -64,6 +71,9 @@ kernel=$kernel_cache/current
 [ -s "$kernel/vmlinuz" ] && [ -f "$kernel/modules/modules.dep" ] && [ -s "$kernel/release" ] ||
   lacks "no kernel in '$kernel_cache'" "lab/image/fetch-kernel.sh $kernel_cache"
 release=$(cat "$kernel/release")
+
+runtime=$runtime_cache/current
+[ -s "$runtime/versions" ] && [ -n "$pause" ] || runtime=''
 
 # Tools of the image: name, package that brings it; '-' in front: left out when it is not installed.
 tools='dash dash
@@ -110,10 +120,11 @@ system_files() {
   while read -r program _; do command -v "${program#-}" || true; done <<<"$tools"
   echo "$busybox"
   ls -d /usr/lib/*/libibverbs/*.so 2>/dev/null || true
+  [ -z "$runtime" ] || ls -d "$runtime"/*/*
 }
 base_inputs=$(
   {
-    cat "$here"/*.sh "$here/modules.list" "$here"/etc/{passwd,group,nsswitch.conf,os-release}
+    cat "$here"/*.sh "$here/modules.list" "$here"/etc/{passwd,group,nsswitch.conf,os-release,containerd/config.toml}
     echo "$release"
     stat -L -c '%s %Y' "$kernel/vmlinuz"
     mapfile -t files < <(system_files)
@@ -159,12 +170,17 @@ cp -al "$base/root" "$root"
 cp -al "$base/initramfs" "$early"
 for entry in "${programs[@]}"; do
   file=${entry%%:*}
-  [ "$file" != "$guest" ] || continue
+  [ "$file" != "$guest" ] && [ "$file" != "$pause" ] || continue
   folder=/usr/bin
   case $entry in *:*) folder=${entry#*:} ;; esac
   rm -f "$root$folder/$(basename "$file")"
   put_program "$file" "$root" "$folder" || lacks "cannot take '$file'" "install the library it names"
 done
+if [ -n "$runtime" ]; then
+  cp "$pause" "$work/pause"
+  strip --strip-all "$work/pause"
+  pod_image "$work/pause" "$root/usr/share/railhead-lab/node.oci.tar" "$work/image"
+fi
 rm -f "$root/etc/ld.so.cache"
 ldconfig -r "$root" 2>/dev/null || true
 rm -rf "$root/var/cache" "$root/etc/ld.so.cache~"
@@ -187,6 +203,7 @@ cat >"$work/image.json" <<TEXT
   "direct_start": $(cat "$base/direct_start"),
   "bytes": {"kernel": $(size kernel), "initramfs.cpio": $(size initramfs.cpio), "root.erofs": $(size root.erofs)},
   "programs": [${names%, }],
+  "container_runtime": "$([ -z "$runtime" ] || paste -sd ',' "$runtime/versions")",
   "inputs": "$inputs"
 }
 TEXT

@@ -159,6 +159,16 @@ expect "fetch: Ubuntu's package names" 0 "Linux 7.4.0-9-generic is in" \
   "$here/fetch-kernel.sh" --os-release "$temporary/ubuntu" --sources "$temporary/list" "$temporary/c5"
 expect "fetch: Ubuntu's extra modules too" 0 "" test -s "$temporary/c5/current/modules/kernel/extra.txt"
 
+# --- fetch-runtime.sh ---
+runtime() { "$here/fetch-runtime.sh" --os-release "$temporary/ubuntu" --sources "$temporary/list" "$@"; }
+expect "runtime: no folder" 2 "CACHE_DIR is missing" runtime
+expect "runtime: unknown option" 2 "unknown option '--pin'" runtime --pin 1 "$temporary/r"
+expect "runtime: help" 0 "example: " "$here/fetch-runtime.sh" --help
+expect "runtime: no source" 4 "no package mirror" "$here/fetch-runtime.sh" --sources "$temporary/none" "$temporary/r"
+expect "runtime: a mirror without it" 4 "no containerd at copy:$temporary/mirror" runtime "$temporary/r"
+mkdir -p "$temporary/r/current" && echo "containerd 1" >"$temporary/r/current/versions"
+expect "runtime: there already" 0 "" "$here/fetch-runtime.sh" --sources "$temporary/none" "$temporary/r"
+
 # --- build.sh: usage and environment ---
 build() { "$here/build.sh" "$@"; }
 mkdir "$temporary/programs"
@@ -199,6 +209,11 @@ expect "modules: built in" 0 "" module_chain "$temporary/modules" virtio_pci
 expect "modules: absent" 1 "" module_chain "$temporary/modules" mlx5_core
 head -c 2000 /dev/zero >"$temporary/zeros"
 expect "kernel: no bzImage" 1 "" plain_kernel "$temporary/zeros" "$temporary/plain"
+. "$here/oci.sh"
+pod_image "$(type -P true)" "$temporary/one.tar" "$temporary/oci1"
+pod_image "$(type -P true)" "$temporary/two.tar" "$temporary/oci2"
+expect "pod image: the same input, the same bytes" 0 "" cmp "$temporary/one.tar" "$temporary/two.tar"
+expect "pod image: named for the runtime" 0 "lab.railhead/node:1" tar -xOf "$temporary/one.tar" index.json
 expect "tree: merged /usr" 0 "/usr/lib64/ld.so" merged_path /lib64/ld.so
 expect "tree: libraries follow their program" 0 "" put_program "$(command -v dash)" "$temporary/tree" /usr/bin
 expect "tree: the C library is there" 0 "" bash -c "ls '$temporary'/tree/usr/lib/*/libc.so.6"

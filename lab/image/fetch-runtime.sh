@@ -1,0 +1,138 @@
+#!/bin/bash
+# Fetches containerd, runc and the reference CNI plugins for the lab's nodes into a cache folder, the
+# newest of each that the machine's own package mirror has in any suite and that runs with this
+# machine's C library, which is the nodes' one too. Nothing is installed: a container runtime on the
+# machine itself would be in the way of the one that it may have.
+#
+# Afterwards CACHE_DIR/current holds
+#   bin/         containerd containerd-shim-runc-v2 ctr runc
+#   cni/         bridge host-local loopback
+#   versions     "PACKAGE VERSION", one a line
+set -euo pipefail
+export LC_ALL=C
+
+. "$(dirname "${BASH_SOURCE[0]}")/../../cmake/private_apt.sh"
+
+# What a runtime hands the pods' annotations to its CNI plugins by; older ones do not know it.
+readonly CAPABILITY=io.kubernetes.cri.pod-annotations
+
+usage() {
+  cat <<'TEXT'
+usage: fetch-runtime.sh [--refresh] [--sources DIR] [--os-release FILE] CACHE_DIR
+
+Puts containerd, runc and CNI plugins of the machine's own package mirror into CACHE_DIR.
+  --refresh           look for newer ones although some are there already
+  --sources DIR       read the mirror's address below DIR instead of /etc/apt
+  --os-release FILE   read the distribution's name from FILE instead of /etc/os-release
+
+example: lab/image/fetch-runtime.sh .cache/runtime
+TEXT
+}
+
+lacks() {
+  echo "fetch-runtime: $1 (remedy: $2)" >&2
+  exit 4
+}
+
+wrong_usage() {
+  echo "fetch-runtime: $1" >&2
+  usage >&2
+  exit 2
+}
+
+sources_root=/etc/apt
+os_release=/etc/os-release
+refresh=0
+cache=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --sources) [ $# -ge 2 ] || wrong_usage "--sources needs a folder"; sources_root=$2; shift ;;
+    --os-release) [ $# -ge 2 ] || wrong_usage "--os-release needs a file"; os_release=$2; shift ;;
+    --refresh) refresh=1 ;;
+    -h | --help) usage; exit 0 ;;
+    -*) wrong_usage "unknown option '$1'" ;;
+    *) [ -z "$cache" ] || wrong_usage "one CACHE_DIR only, '$1' is a second"; cache=$1 ;;
+  esac
+  shift
+done
+[ -n "$cache" ] || wrong_usage "CACHE_DIR is missing"
+[ "$refresh" = 1 ] || [ ! -s "$cache/current/versions" ] || exit 0
+
+[ "$(uname -m)" = x86_64 ] || lacks "the emulated nodes are x86-64 and this machine is $(uname -m)" \
+  "build and run the lab on an x86-64 machine"
+for tool in apt-get apt-cache apt-config dpkg awk sort sed grep flock ldd; do
+  command -v "$tool" >/dev/null || lacks "the program '$tool' is missing" \
+    "install it; this script needs a Debian or Ubuntu machine"
+done
+mkdir -p "$cache" || lacks "cannot create '$cache'" "name a folder that you may write"
+cache=$(cd "$cache" && pwd)
+exec 9>"$cache/.lock"
+flock -w 900 9 || lacks "another fetch holds $cache/.lock for 15 minutes" "end it and try again"
+[ "$refresh" = 1 ] || [ ! -s "$cache/current/versions" ] || exit 0
+
+read_distribution "$os_release"
+# The mirror is the one that serves the system's own base suite; failing that, the first with 'main'.
+sources=$(read_sources "$sources_root" | awk -F '\t' '$2 !~ /-security/')
+mirror=$(awk -F '\t' -v suite="$codename" '$2 == suite { print; exit }' <<<"$sources")
+[ -n "$mirror" ] || mirror=${sources%%$'\n'*}
+[ -n "$mirror" ] || lacks "no package mirror with component 'main' in $sources_root" \
+  "add the distribution's own mirror to $sources_root/sources.list.d"
+mirror_uri=$(cut -f 1 <<<"$mirror")
+
+candidate_suites() {
+  echo "$codename"
+  if [ "$distribution" = ubuntu ]; then
+    echo "$codename-updates"; echo devel
+  else
+    local release
+    for release in trixie forky duke; do echo "$release"; done
+    [ -z "$codename" ] || echo "$codename-backports"
+    echo unstable
+  fi
+}
+private=$cache/apt
+suites=$(candidate_suites | grep -v '^$' | sort -u | tr '\n' ' ')
+private_apt "$private" amd64 <<<"$mirror_uri"$'\t'"$suites"$'\t'"$(cut -f 3- <<<"$mirror")"
+# Ubuntu keeps the CNI plugins there.
+[ "$distribution" != ubuntu ] || sed -i 's/^Components: main$/Components: main universe/' "$private/mirror.sources"
+echo "fetch-runtime: reading the package lists of $mirror_uri" >&2
+apt-get -q update >"$private/update.log" 2>&1 || true
+
+new=$private/new
+mkdir -p "$new/bin" "$new/cni"
+
+# runs FILE: it finds its libraries on this machine, in versions that it can use.
+runs() { [ -f "$1" ] && ! ldd "$1" 2>&1 | grep -q 'not found'; }
+
+# take PACKAGE FOLDER PATH...: the programs at PATH of its newest version that runs here.
+take() {
+  local package=$1 folder=$2 version path tree=$private/tree usable
+  shift 2
+  # `sort -u` would lose the order; apt names a version once for each suite that has it.
+  for version in $(apt-cache madison "$package" | awk '{ print $3 }' | awk '!seen[$0]++'); do
+    rm -rf "$tree"
+    (cd "$private/deb" && rm -f ./*.deb && apt-get -q download "$package=$version") \
+      >"$private/download.log" 2>&1 || continue
+    dpkg -x "$private"/deb/*.deb "$tree" || continue
+    usable=1
+    for path in "$@"; do runs "$tree$path" || usable=0; done
+    [ "$package" != containerd ] || grep -q -a -F "$CAPABILITY" "$tree/usr/bin/containerd" || usable=0
+    [ "$usable" = 1 ] || continue
+    for path in "$@"; do cp "$tree$path" "$new/$folder/"; done
+    echo "$package $version" >>"$new/versions"
+    return 0
+  done
+  local cause
+  cause=$(grep -h -E '^(E|Err)' "$private/update.log" "$private/download.log" 2>/dev/null | head -1 || true)
+  lacks "no $package at $mirror_uri that runs on this machine${cause:+; apt says: $cause}" \
+    "check the network, or use a mirror that carries the whole distribution"
+}
+
+take containerd bin /usr/bin/containerd /usr/bin/containerd-shim-runc-v2 /usr/bin/ctr
+take runc bin /usr/sbin/runc
+take containernetworking-plugins cni /usr/lib/cni/bridge /usr/lib/cni/host-local /usr/lib/cni/loopback
+
+rm -rf "$cache/current"
+mv "$new" "$cache/current"
+rm -rf "$private"
+echo "fetch-runtime: $(paste -sd ',' "$cache/current/versions" | sed 's/,/, /g') in $cache/current" >&2
