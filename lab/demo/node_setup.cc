@@ -6,19 +6,46 @@ namespace railhead::lab {
 namespace {
 
 constexpr const char* kAgentConfig = "/run/railhead-lab/agent.yaml";
+constexpr const char* kConflist = "/etc/cni/net.d/00-railhead.conflist";
+constexpr const char* kContainerdSocket = "/run/containerd/containerd.sock";
 
 }  // namespace
 
 Result<void> installFiles(const NodeShell& node, const Topology& topology, std::size_t index) {
   RAILHEAD_TRY(node.writeFile(kAgentConfig, agentConfig(topology, index)));
-  RAILHEAD_TRY(node.writeFile("/etc/cni/net.d/00-railhead.conflist", cniConflist()));
+  RAILHEAD_TRY(node.writeFile(kConflist, cniConflist()));
   RAILHEAD_TRY(node.run(
       {"sh", "-c", "mkdir -p /opt/cni/bin && cp /usr/lib/railhead/railhead-cni /opt/cni/bin/"}));
   return {};
 }
 
-Result<void> startKubelet(const NodeShell& node) {
-  return node.startDaemon("kubelet", {"railhead-lab-kubelet", "serve"});
+Result<void> startKubelet(const NodeShell& node, Runtime runtime) {
+  std::vector<std::string> serve{"railhead-lab-kubelet", "serve"};
+  if (runtime == Runtime::kContainerd) serve.insert(serve.end(), {"--runtime", kContainerdSocket});
+  return node.startDaemon("kubelet", serve);
+}
+
+Result<void> startContainerd(const NodeShell& node, std::size_t index) {
+  const auto there = node.run({"test", "-x", "/usr/bin/containerd"});
+  if (!there.has_value()) {
+    return Error(ErrorCode::kEnvironment, node.node() + ": the nodes' image has no containerd",
+                 "lab/image/fetch-runtime.sh .cache/runtime, then ./dev build");
+  }
+  RAILHEAD_TRY(node.writeFile(kConflist, cniConflist(Primary::kBridge, index)));
+  RAILHEAD_TRY(node.run({"sh", "-c",
+                         "mkdir -p /opt/cni/bin && ln -sf /usr/lib/cni/bridge "
+                         "/usr/lib/cni/host-local /usr/lib/cni/loopback /opt/cni/bin/"}));
+  return node.startDaemon("containerd", {"containerd"});
+}
+
+Result<void> awaitContainerd(const NodeShell& node) {
+  constexpr const char* kScript =
+      "for i in $(seq 1 300); do [ -S $1 ] && grep -q 'successfully booted' $2 && break; "
+      "pidof containerd >/dev/null || { tail -n 2 $2 >&2; exit 1; }; sleep 0.1; done; "
+      "ctr -n k8s.io images import /usr/share/railhead-lab/node.oci.tar >/dev/null";
+  RAILHEAD_TRY(
+      node.run({"sh", "-c", kScript, "sh", kContainerdSocket, "/run/railhead-lab/containerd.log"}));
+  return {};
 }
 
 Result<void> startAgent(const NodeShell& node) {

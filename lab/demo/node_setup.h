@@ -12,7 +12,14 @@ namespace railhead::lab {
 
 // The agent's configuration, the CNI configuration and the shim where the runtime looks for it.
 Result<void> installFiles(const NodeShell& node, const Topology& topology, std::size_t index);
-Result<void> startKubelet(const NodeShell& node);
+// How pods are made: by the kubelet stand-in itself, or by containerd, which it then asks.
+enum class Runtime { kDirect, kContainerd };
+Result<void> startKubelet(const NodeShell& node, Runtime runtime = Runtime::kDirect);
+// containerd with a primary network: the bridge plugin, with our shim chained behind it. Returns at
+// once; awaitContainerd() when it answers and has the pods' image. kEnvironment when the image of
+// the nodes was built without it.
+Result<void> startContainerd(const NodeShell& node, std::size_t index);
+Result<void> awaitContainerd(const NodeShell& node);
 // Returns when the agent says that it is ready; an agent that ends instead is an Error with its
 // last words.
 Result<void> startAgent(const NodeShell& node);

@@ -78,14 +78,24 @@ std::string agentConfig(const Topology& topology, std::size_t node) {
   return out.str();
 }
 
-std::string cniConflist() {
-  // No primary network in the emulated nodes: the rails are all that the demo's pods need.
-  const nlohmann::ordered_json list{
-      {"cniVersion", "1.1.0"},
-      {"name", "railhead"},
-      {"plugins",
-       {{{"type", "railhead-cni"},
-         {"capabilities", {{"io.kubernetes.cri.pod-annotations", true}}}}}}};
+std::string cniConflist(Primary primary, std::size_t node) {
+  using Json = nlohmann::ordered_json;
+  Json list{{"cniVersion", "1.1.0"}, {"name", "railhead"}, {"plugins", Json::array()}};
+  if (primary == Primary::kBridge) {
+    // No masquerading: nothing is behind the node, and it would need iptables.
+    const std::string subnet = "10.244." + std::to_string(node) + ".0/24";
+    list["cniVersion"] = "1.0.0";  // what every containerd that hands annotations on understands
+    list["name"] = "lab";
+    const Json range{{"subnet", subnet}};
+    list["plugins"].push_back(Json{
+        {"type", "bridge"},
+        {"bridge", "cni0"},
+        {"isGateway", true},
+        {"ipMasq", false},
+        {"ipam", Json{{"type", "host-local"}, {"ranges", Json::array({Json::array({range})})}}}});
+  }
+  list["plugins"].push_back(Json{{"type", "railhead-cni"},
+                                 {"capabilities", {{"io.kubernetes.cri.pod-annotations", true}}}});
   return list.dump(2) + "\n";
 }
 

@@ -30,8 +30,10 @@ struct NodePair {
 std::vector<NodePair> measuredPairs(const Topology& topology);
 
 std::string agentConfig(const Topology& topology, std::size_t node);  // YAML
-std::string cniConflist();                                            // JSON
-std::string podName(std::size_t node);                                // "trainer-0"
+// The nodes have no primary network, unless one is asked for: a bridge of each node for itself.
+enum class Primary { kNone, kBridge };
+std::string cniConflist(Primary primary = Primary::kNone, std::size_t node = 0);  // JSON
+std::string podName(std::size_t node);                                            // "trainer-0"
 std::string podSpec(std::size_t node);  // JSON, for the kubelet stand-in
 
 }  // namespace railhead::lab

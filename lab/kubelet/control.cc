@@ -85,8 +85,10 @@ Result<json> doEnter(Kubelet& kubelet, const json& request) {
   RAILHEAD_TRY_ASSIGN(const PodName name, parsePodName(word));
   RAILHEAD_TRY_ASSIGN(const Pod pod, kubelet.findPod(name));
   return json{{"netns", pod.netns},
+              {"process", kubelet.runtime().process(pod)},
               {"environment", podEnvironment(pod)},
-              {"logFile", kubelet.logFile(name)}};
+              {"logFile", kubelet.logFile(name)},
+              {"marked", kubelet.runtime().marksLogLines()}};
 }
 
 Result<json> perform(Kubelet& kubelet, const json& request) {
@@ -101,6 +103,10 @@ Result<json> perform(Kubelet& kubelet, const json& request) {
   if (what == "status") return json(statusToJson(kubelet.status()));
   if (what == "wait") return doWait(kubelet, request);
   if (what == "enter") return doEnter(kubelet, request);
+  if (what == "clean-up") {
+    RAILHEAD_TRY(kubelet.cleanUp());
+    return json();
+  }
   if (what == "restart") {
     RAILHEAD_TRY(kubelet.restart());
     return json();
@@ -207,6 +213,11 @@ Result<void> ControlClient::deletePod(const std::string& pod, DeleteMode mode) c
   return {};
 }
 
+Result<void> ControlClient::cleanUp() const {
+  RAILHEAD_TRY(ask(socketPath_, {{"do", "clean-up"}}, kAnswerDeadline));
+  return {};
+}
+
 Result<std::string> ControlClient::status() const {
   RAILHEAD_TRY_ASSIGN(const json answer, ask(socketPath_, {{"do", "status"}}, kAnswerDeadline));
   return answer.get<std::string>();
@@ -228,7 +239,8 @@ Result<void> ControlClient::waitAllocatable(const std::string& resource, int cou
 Result<ControlClient::Door> ControlClient::enter(const std::string& pod) const {
   RAILHEAD_TRY_ASSIGN(const json answer,
                       ask(socketPath_, {{"do", "enter"}, {"pod", pod}}, kAnswerDeadline));
-  return Door{answer.at("netns"), answer.at("environment"), answer.at("logFile")};
+  return Door{answer.at("netns"), answer.at("process"), answer.at("environment"),
+              answer.at("logFile"), answer.at("marked")};
 }
 
 }  // namespace railhead::lab

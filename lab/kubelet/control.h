@@ -42,6 +42,7 @@ class ControlClient {
 
   Result<std::string> runPod(const std::string& specJson) const;  // the pod as JSON
   Result<void> deletePod(const std::string& pod, DeleteMode mode) const;
+  Result<void> cleanUp() const;
   Result<std::string> status() const;  // JSON
   Result<void> restart() const;
   // Until at least `count` devices of `resource` are allocatable.
@@ -49,8 +50,10 @@ class ControlClient {
                                std::chrono::seconds wait) const;
   struct Door {
     std::string netns;
+    int process = 0;  // has all of the container's namespaces; 0: only the network's is its own
     std::map<std::string, std::string> environment;
     std::string logFile;
+    bool marked = false;  // the log's lines have CRI's prefix
   };
   Result<Door> enter(const std::string& pod) const;  // what exec and logs need
 

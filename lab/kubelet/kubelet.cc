@@ -9,6 +9,7 @@
 #include <chrono>
 #include <filesystem>
 #include <random>
+#include <set>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -49,17 +50,6 @@ bool isSocket(const std::string& path) {
   return ::lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode);
 }
 
-CniRequest requestFor(const Pod& pod) {
-  CniRequest request;
-  request.containerId = pod.sandboxId;
-  request.netns = pod.netns;
-  request.podNamespace = pod.spec.name.podNamespace;
-  request.podName = pod.spec.name.name;
-  request.podUid = pod.uid;
-  request.annotations = pod.spec.annotations;
-  return request;
-}
-
 void merge(const kube::AllocateAnswer& from, kube::AllocateAnswer& into) {
   into.env.insert(from.env.begin(), from.env.end());
   into.annotations.insert(from.annotations.begin(), from.annotations.end());
@@ -70,11 +60,8 @@ void merge(const kube::AllocateAnswer& from, kube::AllocateAnswer& into) {
 
 }  // namespace
 
-Kubelet::Kubelet(KubeletOptions options, CniRuntime& cni, SandboxMaker& sandboxes)
-    : options_(std::move(options)),
-      cni_(cni),
-      sandboxes_(sandboxes),
-      refuseWith_(options_.refuseWith) {}
+Kubelet::Kubelet(KubeletOptions options, PodRuntime& runtime)
+    : options_(std::move(options)), runtime_(runtime), refuseWith_(options_.refuseWith) {}
 
 Kubelet::~Kubelet() { stop(); }
 
@@ -214,9 +201,9 @@ void Kubelet::linkEnded(const std::string& resource, const PluginLink* from) {
 std::vector<HeldDevice> Kubelet::heldDevices() {
   const std::lock_guard lock(mutex_);
   std::vector<HeldDevice> lines;
-  for (const auto& [name, running] : pods_) {
-    if (running.pod.devices.empty()) lines.push_back({name.podNamespace, name.name, "", {}});
-    for (const auto& [resource, ids] : running.pod.devices) {
+  for (const auto& [name, pod] : pods_) {
+    if (pod.devices.empty()) lines.push_back({name.podNamespace, name.name, "", {}});
+    for (const auto& [resource, ids] : pod.devices) {
       for (const auto& id : ids) {
         lines.push_back({name.podNamespace, name.name, resource,
                          ledger_.find(resource, id).value_or(kube::Device{id, false, {}})});
@@ -238,23 +225,14 @@ Result<Pod> Kubelet::runPod(const PodSpec& spec) {
   Pod pod;
   pod.spec = spec;
   pod.uid = randomUuid();
-  pod.sandboxId = randomHex(64);
   RAILHEAD_TRY(admit(pod));
-  auto ready = setUp(pod);
-  if (ready.has_value()) ready = startCommand(pod);
-  if (!ready.has_value()) {
-    Error error = std::move(ready).error().addContext("pod " + spec.name.text());
-    // What containerd does with a sandbox whose network failed: DEL for all, then away with it.
-    if (!pod.netns.empty()) {
-      const auto undone = cni_.remove(requestFor(pod), pod.cniResult);
-      if (!undone.has_value()) error.message += "; clean-up: " + undone.error().message;
-      const auto gone = sandboxes_.remove(pod.netns);
-      if (!gone.has_value()) error.message += "; clean-up: " + gone.error().message;
-    }
-    forget(spec.name);
-    return error;
-  }
-  return pod;
+  auto ready = bringUp(pod);
+  if (ready.has_value()) return pod;
+  Error error = std::move(ready).error().addContext("pod " + spec.name.text());
+  const std::string failed = runtime_.discard(pod);
+  if (!failed.empty()) error.message += "; clean-up: " + failed;
+  forget(spec.name);
+  return error;
 }
 
 // Devices for every resource, or none: then nothing is held.
@@ -276,7 +254,7 @@ Result<void> Kubelet::admit(Pod& pod) {
     }
   }
   const std::lock_guard lock(mutex_);
-  pods_[name].pod = pod;
+  pods_[name] = pod;
   changed_.notify_all();
   return {};
 }
@@ -308,93 +286,82 @@ Result<void> Kubelet::allocate(Pod& pod, const std::string& resource, int count)
   return {};
 }
 
-Result<void> Kubelet::setUp(Pod& pod) {
-  RAILHEAD_TRY_ASSIGN(pod.netns, sandboxes_.make("cni-" + pod.uid));
-  RAILHEAD_TRY_ASSIGN(pod.cniResult, cni_.add(requestFor(pod)));
-  const std::lock_guard lock(mutex_);
-  pods_[pod.spec.name].pod = pod;
-  changed_.notify_all();
-  return {};
+ContainerPlan Kubelet::planFor(const PodName& name) const {
+  return {options_.logFolder, name.podNamespace + "_" + name.name + ".log", options_.environment};
 }
 
-Result<void> Kubelet::startCommand(const Pod& pod) {
-  if (pod.spec.command.empty()) return {};
-  Container::Plan plan{pod.spec.command, podEnvironment(pod), pod.netns, logFile(pod.spec.name)};
-  plan.environment.insert(options_.environment.begin(), options_.environment.end());
+Result<void> Kubelet::bringUp(Pod& pod) {
+  const ContainerPlan plan = planFor(pod.spec.name);
   std::error_code failed;
-  std::filesystem::create_directories(options_.logFolder, failed);
-  if (failed) return Error::fromErrno(failed.value(), "make " + options_.logFolder);
-  RAILHEAD_TRY_ASSIGN(auto container, Container::start(plan));
+  std::filesystem::create_directories(plan.logFolder, failed);
+  if (failed) return Error::fromErrno(failed.value(), "make " + plan.logFolder);
+  const double begun = secondsSinceBoot();
+  RAILHEAD_TRY(runtime_.setUp(pod, plan));
+  const double up = secondsSinceBoot();
+  if (pod.setUpSeconds == 0) pod.setUpSeconds = up - begun;  // the runtime may know better
+  RAILHEAD_TRY(runtime_.start(pod, plan));
+  pod.startSeconds = secondsSinceBoot() - up;
   const std::lock_guard lock(mutex_);
-  pods_[pod.spec.name].container = std::move(container);
+  pods_[pod.spec.name] = pod;
+  changed_.notify_all();
   return {};
 }
 
 void Kubelet::forget(const PodName& name) {
-  std::unique_ptr<Container> container;
   const std::lock_guard lock(mutex_);
   ledger_.release(name);
-  const auto found = pods_.find(name);
-  if (found != pods_.end()) {
-    container = std::move(found->second.container);
-    pods_.erase(found);
-  }
+  pods_.erase(name);
   changed_.notify_all();
 }
 
 Result<void> Kubelet::deletePod(const PodName& name, DeleteMode mode) {
-  std::unique_ptr<Container> container;
   RAILHEAD_TRY_ASSIGN(const Pod pod, findPod(name));
   if (pod.cniResult.empty()) {
     return Error(ErrorCode::kBusy, "pod " + name.text() + " is still being made");
   }
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = pods_.find(name);
-    if (found != pods_.end()) container = std::move(found->second.container);
-  }
-  container.reset();  // its processes would keep the namespace alive
-  CniRequest request = requestFor(pod);
-  if (mode != DeleteMode::kProperly) {
-    RAILHEAD_TRY(sandboxes_.remove(pod.netns).addContext("pod " + name.text()));
-    request.netns.clear();
-  }
-  if (mode != DeleteMode::kWithoutDel) {
-    // A refusal leaves the pod and its devices where they are: kubelet would try again.
-    RAILHEAD_TRY(cni_.remove(request, pod.cniResult).addContext("pod " + name.text()));
-  }
-  if (mode == DeleteMode::kProperly) {
-    RAILHEAD_TRY(sandboxes_.remove(pod.netns).addContext("pod " + name.text()));
-  }
+  // A refusal leaves the pod and its devices where they are: kubelet would try again.
+  RAILHEAD_TRY(runtime_.takeDown(pod, mode).addContext("pod " + name.text()));
   forget(name);
   return {};
+}
+
+Result<void> Kubelet::cleanUp() {
+  std::set<std::string> kept;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, pod] : pods_) kept.insert(pod.uid);
+  }
+  return runtime_.cleanUp(kept);
 }
 
 Result<Pod> Kubelet::findPod(const PodName& name) const {
   const std::lock_guard lock(mutex_);
   const auto found = pods_.find(name);
-  if (found != pods_.end()) return found->second.pod;
+  if (found != pods_.end()) return found->second;
   std::vector<std::string> known;
-  for (const auto& [other, running] : pods_) known.push_back(other.text());
+  for (const auto& [other, pod] : pods_) known.push_back(other.text());
   return Error(ErrorCode::kNotFound, "pod " + name.text() + " does not exist; there are: " +
                                          (known.empty() ? "none" : join(known, ", ")));
 }
 
 std::string Kubelet::logFile(const PodName& name) const {
-  return options_.logFolder + "/" + name.podNamespace + "_" + name.name + ".log";
+  const ContainerPlan plan = planFor(name);
+  return plan.logFolder + "/" + plan.logName;
 }
 
 KubeletStatus Kubelet::status() const {
-  const std::lock_guard lock(mutex_);
-  return statusLocked();
+  KubeletStatus status;
+  {
+    const std::lock_guard lock(mutex_);
+    status = statusLocked();
+  }
+  for (auto& one : status.pods) one.exitCode = runtime_.exitCode(one.pod);
+  return status;
 }
 
 KubeletStatus Kubelet::statusLocked() const {
   KubeletStatus status{ledger_.status(), {}, registrations_};
-  for (const auto& [name, running] : pods_) {
-    status.pods.push_back(
-        {running.pod, running.container ? running.container->exitCode() : std::nullopt});
-  }
+  for (const auto& [name, pod] : pods_) status.pods.push_back({pod, std::nullopt});
   return status;
 }
 

@@ -1,17 +1,15 @@
-// A stand-in for kubelet and the container runtime beneath it, for tests and for the emulated
-// nodes: the real protocols, the real order of calls, no images and no API server.
+// A stand-in for kubelet, for tests and for the emulated nodes: the real protocols, the real order
+// of calls, no API server. The container runtime beneath it is a PodRuntime.
 //
 // It takes registrations on <plugins folder>/kubelet.sock, dials the plugins, follows their lists,
 // serves pod-resources, and runs pods: prefer, allocate, network namespace, CNI. Like the real one
 // it frees what a failed pod held and calls CNI DEL for it. Pods outlive restart().
 #pragma once
 
-#include "lab/kubelet/cni_runtime.h"
-#include "lab/kubelet/container.h"
 #include "lab/kubelet/device_ledger.h"
 #include "lab/kubelet/plugin_link.h"
 #include "lab/kubelet/pod.h"
-#include "lab/kubelet/sandbox.h"
+#include "lab/kubelet/pod_runtime.h"
 #include "lab/kubelet/services.h"
 #include "src/base/result.h"
 #include "src/os/unix_socket.h"
@@ -48,18 +46,12 @@ struct KubeletStatus {
 };
 std::string statusToJson(const KubeletStatus& status);
 
-enum class DeleteMode {
-  kProperly,    // CNI DEL, then the namespace goes
-  kWithoutDel,  // the namespace goes and nobody is told
-  kNetnsFirst,  // the namespace is gone before CNI DEL, which then gets an empty CNI_NETNS
-};
-
 // Thread-safe.
 class Kubelet final : private Desk {
  public:
-  // All three outlive it.
-  Kubelet(KubeletOptions options, CniRuntime& cni, SandboxMaker& sandboxes);
-  ~Kubelet() override;  // stops; commands of pods are killed, namespaces stay
+  // `runtime` outlives it.
+  Kubelet(KubeletOptions options, PodRuntime& runtime);
+  ~Kubelet() override;  // stops; pods stay with the runtime
 
   // Removes every socket in the plugins folder, as kubelet does, then listens.
   Result<void> start();
@@ -72,21 +64,20 @@ class Kubelet final : private Desk {
   // kExhausted: too few devices free, "pod default/e waits: ..."; kAlreadyExists; CNI's refusal.
   Result<Pod> runPod(const PodSpec& spec);
   Result<void> deletePod(const PodName& name, DeleteMode mode);
+  // Tells the runtime to drop the sandboxes of pods that are gone, as kubelet does once a minute.
+  Result<void> cleanUp();
   Result<Pod> findPod(const PodName& name) const;
 
   KubeletStatus status() const;
-  // Until `wanted(status)` or the deadline; true when it came.
+  // Until `wanted(status)` or the deadline; true when it came. Without exit codes: commands end
+  // unnoticed.
   bool waitFor(const std::function<bool(const KubeletStatus&)>& wanted,
                os::Deadline deadline) const;
   // Log file of a pod's command, whether it has one or not.
   std::string logFile(const PodName& name) const;
+  PodRuntime& runtime() const { return runtime_; }
 
  private:
-  struct Running {
-    Pod pod;
-    std::unique_ptr<Container> container;
-  };
-
   Result<void> onRegister(const RegistrationRequest& request) override;
   std::vector<HeldDevice> heldDevices() override;
   std::vector<HeldDevice> allDevices() override;
@@ -98,14 +89,13 @@ class Kubelet final : private Desk {
   void linkEnded(const std::string& resource, const PluginLink* from);
   Result<void> admit(Pod& pod);
   Result<void> allocate(Pod& pod, const std::string& resource, int count);
-  Result<void> setUp(Pod& pod);
-  Result<void> startCommand(const Pod& pod);
+  Result<void> bringUp(Pod& pod);
+  ContainerPlan planFor(const PodName& name) const;
   void forget(const PodName& name);
   KubeletStatus statusLocked() const;
 
   const KubeletOptions options_;
-  CniRuntime& cni_;
-  SandboxMaker& sandboxes_;
+  PodRuntime& runtime_;
 
   std::mutex lifecycle_;
   std::unique_ptr<Services> services_;
@@ -116,7 +106,7 @@ class Kubelet final : private Desk {
   mutable std::condition_variable changed_;
   DeviceLedger ledger_;
   std::map<std::string, std::shared_ptr<PluginLink>> links_;
-  std::map<PodName, Running> pods_;
+  std::map<PodName, Pod> pods_;
   std::string refuseWith_;
   std::uint64_t registrations_ = 0;
 };

@@ -1,9 +1,11 @@
 // railhead-lab-kubelet: the kubelet stand-in as a program of the emulated node.
 #include "lab/kubelet/control.h"
+#include "lab/kubelet/cri_runtime.h"
+#include "lab/kubelet/direct_runtime.h"
+#include "lab/kubelet/enter_pod.h"
 #include "lab/kubelet/kubelet.h"
 #include "src/base/text.h"
 #include "src/os/host_paths.h"
-#include "src/os/netns.h"
 
 #include <csignal>
 #include <cstdio>
@@ -13,7 +15,6 @@
 #include <sstream>
 
 #include <CLI/CLI.hpp>
-#include <sched.h>
 #include <unistd.h>
 
 namespace railhead::lab {
@@ -23,6 +24,8 @@ struct Arguments {
   os::HostPaths paths;
   std::string state = "/run/railhead-lab-kubelet";
   std::string binFolders;
+  std::string runtimeSocket;
+  std::string image = "lab.railhead/node:1";
   bool withoutGet = false;
   std::string file;
   std::string pod;
@@ -51,6 +54,16 @@ std::map<std::string, std::string> ownEnvironment() {
   return all;
 }
 
+// A node's programs are its root image's, so containers get them from there.
+CriRuntime::Places criPlaces(const Arguments& arguments) {
+  CriRuntime::Places places;
+  places.socket = arguments.runtimeSocket;
+  places.image = arguments.image;
+  places.programs = {{"/usr", "/usr", true}, {"/etc/libibverbs.d", "/etc/libibverbs.d", true}};
+  places.cniResults = "/var/lib/cni/results";
+  return places;
+}
+
 Result<void> serve(const Arguments& arguments) {
   sigset_t wanted;
   sigemptyset(&wanted);
@@ -66,13 +79,16 @@ Result<void> serve(const Arguments& arguments) {
   for (const auto folder : split(arguments.binFolders, ':')) places.binFolders.emplace_back(folder);
   CniRuntime cni(places, *files, processes, clock);
   NetnsSandboxMaker sandboxes(arguments.paths);
+  DirectRuntime direct(cni, sandboxes);
+  CriRuntime cri(criPlaces(arguments));
   KubeletOptions options;
   options.pluginsFolder = arguments.paths.kubeletPlugins;
   options.podResourcesFolder = arguments.paths.podResources;
   options.logFolder = arguments.state + "/logs";
   options.offersGet = !arguments.withoutGet;
   options.environment = ownEnvironment();
-  Kubelet kubelet(options, cni, sandboxes);
+  PodRuntime& runtime = arguments.runtimeSocket.empty() ? static_cast<PodRuntime&>(direct) : cri;
+  Kubelet kubelet(options, runtime);
   RAILHEAD_TRY_ASSIGN(const auto control, ControlServer::start(arguments.controlSocket(), kubelet));
   RAILHEAD_TRY(kubelet.start());
   std::cout << "serving on " << options.pluginsFolder << "/" << os::kKubeletSocket << std::endl;
@@ -99,11 +115,7 @@ Result<void> runPod(const Arguments& arguments) {
 Result<void> exec(const Arguments& arguments) {
   RAILHEAD_TRY_ASSIGN(const auto door,
                       ControlClient(arguments.controlSocket()).enter(arguments.pod));
-  os::SystemNetnsOpener opener;
-  RAILHEAD_TRY_ASSIGN(const os::Netns netns, opener.open(door.netns));
-  if (::setns(netns.fd.get(), CLONE_NEWNET) != 0) {
-    return Error::fromErrno(errno, "enter " + door.netns);
-  }
+  RAILHEAD_TRY(enterPod(door));
   for (const auto& [name, value] : door.environment) ::setenv(name.c_str(), value.c_str(), 1);
   std::vector<char*> argv;
   for (const auto& word : arguments.command) argv.push_back(const_cast<char*>(word.c_str()));
@@ -119,7 +131,9 @@ Result<void> printLog(const Arguments& arguments) {
   if (!file) {
     return Error(ErrorCode::kNotFound, "pod " + arguments.pod + " has no log: it has no command");
   }
-  std::cout << file.rdbuf();
+  std::stringstream text;
+  text << file.rdbuf();
+  std::cout << (door.marked ? withoutMarks(text.str()) : text.str());
   return {};
 }
 
@@ -135,6 +149,11 @@ void addServe(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   command->add_option("--netns-dir", arguments.paths.netnsDirectory, "Network namespaces of pods")
       ->capture_default_str();
+  command->add_option("--runtime", arguments.runtimeSocket,
+                      "Socket of a container runtime (containerd) that makes the pods through CRI; "
+                      "without it they are network namespaces, and CNI is called from here");
+  command->add_option("--image", arguments.image, "Image of the pods' containers, with --runtime")
+      ->capture_default_str();
   command->add_flag("--without-get", arguments.withoutGet,
                     "Serve pod-resources without Get, as kubelets before 1.27");
 }
@@ -143,7 +162,7 @@ void addPodCommands(CLI::App& app, Arguments& arguments) {
   auto* run = app.add_subcommand(
       "run-pod",
       "Run a pod: {\"name\", \"namespace\", \"annotations\", \"resources\", \"env\", "
-      "\"command\"} or a Kubernetes Pod; prints it with its CNI result");
+      "\"command\", \"capabilities\"} or a Kubernetes Pod; prints it with its CNI result");
   run->add_option("file", arguments.file, "JSON file, '-' for standard input")->required();
 
   auto* remove = app.add_subcommand("delete-pod", "Delete a pod: CNI DEL, then its namespace");
@@ -157,7 +176,7 @@ void addPodCommands(CLI::App& app, Arguments& arguments) {
           "The namespace vanishes before CNI DEL")
       ->excludes(without);
 
-  auto* exec = app.add_subcommand("exec", "Run a command in a pod's network namespace");
+  auto* exec = app.add_subcommand("exec", "Run a command in a pod");
   exec->add_option("pod", arguments.pod, "NAME or NAMESPACE/NAME")->required();
   exec->add_option("command", arguments.command, "-- CMD ARGS...")->required();
 
@@ -168,6 +187,7 @@ void addPodCommands(CLI::App& app, Arguments& arguments) {
 void addNodeCommands(CLI::App& app, Arguments& arguments, bool& json) {
   auto* status = app.add_subcommand("status", "Allocatable devices and pods");
   status->add_flag("--json", json, "As JSON, the only form there is");
+  app.add_subcommand("clean-up", "Drop the runtime's sandboxes of pods that are gone");
   app.add_subcommand("restart", "Restart kubelet: its sockets folder is emptied, pods stay");
   auto* wait = app.add_subcommand("wait", "Wait until devices are allocatable");
   wait->add_option("resource", arguments.resource, "For instance nvidia.com/cx7_qsfp")->required();
@@ -183,6 +203,7 @@ Result<void> perform(const std::string& command, const Arguments& arguments) {
   if (command == "exec") return exec(arguments);
   if (command == "logs") return printLog(arguments);
   if (command == "restart") return client.restart();
+  if (command == "clean-up") return client.cleanUp();
   if (command == "wait") {
     return client.waitAllocatable(arguments.resource, arguments.count,
                                   std::chrono::seconds(arguments.seconds));
@@ -200,8 +221,7 @@ int main(int argc, char** argv) {
   Arguments arguments;
   arguments.binFolders = arguments.paths.cniBin;
   bool json = false;
-  CLI::App app("A stand-in for kubelet and its container runtime, for emulated nodes",
-               "railhead-lab-kubelet");
+  CLI::App app("A stand-in for kubelet, for emulated nodes", "railhead-lab-kubelet");
   app.footer(
       "Example:\n  railhead-lab-kubelet serve &\n"
       "  echo '{\"name\": \"a\", \"resources\": {\"nvidia.com/cx7_qsfp\": 1}}' | "

@@ -94,13 +94,13 @@ Result<std::map<std::string, int>> readResources(const json& from, std::string_v
 }
 
 Result<PodSpec> readShortForm(const json& from) {
-  static const std::set<std::string> kKnown = {"name",      "namespace", "annotations",
-                                               "resources", "env",       "command"};
+  static const std::set<std::string> kKnown = {"name", "namespace", "annotations", "resources",
+                                               "env",  "command",   "capabilities"};
   PodSpec spec;
   for (const auto& [key, value] : from.items()) {
     if (!kKnown.contains(key)) {
       return wrong(railhead::quoted(key), "unknown field",
-                   "name, namespace, annotations, resources, env, command");
+                   "name, namespace, annotations, resources, env, command, capabilities");
     }
   }
   if (!from.contains("name")) return wrong("name", "missing", "a pod needs one");
@@ -119,6 +119,9 @@ Result<PodSpec> readShortForm(const json& from) {
   }
   if (from.contains("command")) {
     RAILHEAD_TRY_ASSIGN(spec.command, readList(from["command"], "command"));
+  }
+  if (from.contains("capabilities")) {
+    RAILHEAD_TRY_ASSIGN(spec.capabilities, readList(from["capabilities"], "capabilities"));
   }
   return spec;
 }
@@ -149,6 +152,11 @@ Result<void> readContainer(const json& container, PodSpec& spec) {
     if (!container.contains(part)) continue;
     RAILHEAD_TRY_ASSIGN(const auto words, readList(container[part], part));
     spec.command.insert(spec.command.end(), words.begin(), words.end());
+  }
+  const json& added = member(member(member(container, "securityContext"), "capabilities"), "add");
+  if (!added.empty()) {
+    RAILHEAD_TRY_ASSIGN(spec.capabilities,
+                        readList(added, "spec.containers[0].securityContext.capabilities.add"));
   }
   return {};
 }
@@ -227,7 +235,8 @@ json podAsJson(const Pod& pod) {
           {"deviceNodes", std::move(nodes)},
           {"annotations", pod.allocation.annotations},
           {"cdiDevices", pod.allocation.cdiDevices},
-          {"cni", pod.cniResult.empty() ? json() : json::parse(pod.cniResult, nullptr, false)}};
+          {"cni", pod.cniResult.empty() ? json() : json::parse(pod.cniResult, nullptr, false)},
+          {"seconds", {{"set_up", pod.setUpSeconds}, {"start", pod.startSeconds}}}};
 }
 
 std::string podToJson(const Pod& pod) {

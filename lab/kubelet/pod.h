@@ -24,12 +24,13 @@ struct PodSpec {
   std::map<std::string, std::string> annotations;
   std::map<std::string, int> resources;    // extended resource -> how many
   std::map<std::string, std::string> env;  // wins over what the allocation gives
-  std::vector<std::string> command;        // optional: runs inside the pod's network namespace
+  std::vector<std::string> command;        // optional: runs inside the pod
+  std::vector<std::string> capabilities;   // to add, "IPC_LOCK"; only a real runtime heeds them
 };
 
-// Accepts our short form {"name", "namespace", "annotations", "resources", "env", "command"} and a
-// Kubernetes Pod with one container ("kind": "Pod"), of which the same parts are read. Unknown keys
-// of the short form are refused. kInvalidArgument names the field.
+// Accepts our short form {"name", "namespace", "annotations", "resources", "env", "command",
+// "capabilities"} and a Kubernetes Pod with one container ("kind": "Pod"), of which the same parts
+// are read. Unknown keys of the short form are refused. kInvalidArgument names the field.
 Result<PodSpec> parsePodSpec(std::string_view json);
 
 // "name" or "namespace/name".
@@ -44,12 +45,14 @@ struct Pod {
   std::map<std::string, std::vector<std::string>> devices;  // resource -> IDs
   kube::AllocateAnswer allocation;                          // of all resources together
   std::string cniResult;                                    // JSON of the last plugin; empty before
+  double setUpSeconds = 0;                                  // what its sandbox with network took
+  double startSeconds = 0;                                  // and its container after that
 };
 
 std::map<std::string, std::string> podEnvironment(const Pod& pod);
 
 // {"namespace", "name", "uid", "sandbox", "netns", "devices", "env", "mounts", "deviceNodes",
-//  "annotations", "cdiDevices", "cni"}
+//  "annotations", "cdiDevices", "cni", "seconds": {"set_up", "start"}}
 std::string podToJson(const Pod& pod);
 
 }  // namespace railhead::lab

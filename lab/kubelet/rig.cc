@@ -38,7 +38,8 @@ Result<std::unique_ptr<KubeletRig>> KubeletRig::make(KubeletOptions options) {
   CniRuntime::Places places{rig->cniConfigFolder(), {rig->cniBinFolder()}, {}};
   if (const char* path = std::getenv("PATH")) places.environment["PATH"] = path;
   rig->cni_ = std::make_unique<CniRuntime>(places, *rig->files_, rig->processes_, rig->clock_);
-  rig->kubelet_ = std::make_unique<Kubelet>(options, *rig->cni_, rig->sandboxes_);
+  rig->runtime_ = std::make_unique<DirectRuntime>(*rig->cni_, rig->sandboxes_);
+  rig->kubelet_ = std::make_unique<Kubelet>(options, *rig->runtime_);
   return rig;
 }
 

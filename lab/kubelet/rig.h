@@ -3,6 +3,7 @@
 // programs that the test puts in place.
 #pragma once
 
+#include "lab/kubelet/direct_runtime.h"
 #include "lab/kubelet/kubelet.h"
 #include "src/os/clock.h"
 #include "src/os/filesystem.h"
@@ -53,6 +54,7 @@ class KubeletRig {
   os::SystemClock clock_;
   FileSandboxes sandboxes_;
   std::unique_ptr<CniRuntime> cni_;
+  std::unique_ptr<DirectRuntime> runtime_;
   std::unique_ptr<Kubelet> kubelet_;
 };
 

@@ -1,5 +1,6 @@
 #include "lab/kubelet/sandbox.h"
 
+#include "lab/kubelet/process_hunt.h"
 #include "src/os/unique_fd.h"
 
 #include <cerrno>
@@ -76,14 +77,6 @@ Result<std::string> NetnsSandboxMaker::make(const std::string& name) {
   return path;
 }
 
-Result<void> NetnsSandboxMaker::remove(const std::string& path) {
-  if (::umount2(path.c_str(), MNT_DETACH) != 0 && errno != EINVAL && errno != ENOENT) {
-    return Error::fromErrno(errno, "unmount " + path);
-  }
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
-    return Error::fromErrno(errno, "remove " + path);
-  }
-  return {};
-}
+Result<void> NetnsSandboxMaker::remove(const std::string& path) { return releaseNamespace(path); }
 
 }  // namespace railhead::lab

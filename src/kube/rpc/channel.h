@@ -1,4 +1,4 @@
-// Inside src/kube and lab/kubelet only: a gRPC channel over one connected unix socket.
+// Inside src/kube, lab/kubelet and lab/cri only: a gRPC channel over one connected unix socket.
 //
 // We connect ourselves and hand the descriptor over, so an absent peer is an errno at once and not
 // a channel that retries in the background; the channel dies with its connection and is made anew.

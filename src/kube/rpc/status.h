@@ -1,4 +1,5 @@
-// Inside src/kube and lab/kubelet only: the one table between our error classes and gRPC's.
+// Inside src/kube, lab/kubelet and lab/cri only: the one table between our error classes and
+// gRPC's.
 #pragma once
 
 #include "src/base/error.h"
