@@ -72,6 +72,13 @@ Reply passOn(const cni::Call& call, const Config& config, const std::string& def
   if (reply.has_value()) return std::move(*reply);
   // An agent that is away must not make the node unready for pods that do not need it.
   if (call.command == "STATUS" && config.chained) return {0, ""};
+  // Without a prevResult no ADD of this chain came to its end; what the agent may have half done it
+  // undoes itself. To fail here would keep the primary plugin from freeing what it gave, and
+  // containerd does not ask twice. (Before 0.4.0 a runtime never passes one.)
+  if (call.command == "DEL" && config.chained && config.previous.empty() &&
+      config.version != "0.3.1") {
+    return {0, ""};
+  }
   const int code = call.command == "STATUS" ? cni::kNotAvailable : cni::kTryAgain;
   return failure(
       code,

@@ -93,6 +93,19 @@ TEST(Shim, NeverAPodWithoutItsNetwork) {
   }
 }
 
+// An ADD that failed here leaves no prevResult; its DEL has to reach the plugins before us.
+TEST(Shim, DelOfAnAddThatFailedNeedsNoAgent) {
+  const std::string asking = R"("runtimeConfig":{"io.kubernetes.cri.pod-annotations":{)"
+                             R"("k8s.v1.cni.cncf.io/networks":"dgx-qsfp"}})";
+  Agent agent{.away = true};
+  EXPECT_EQ(run(agent, "DEL", config(asking)).exitCode, 0);
+  EXPECT_EQ(agent.asked, 1) << "an agent that is there is asked";
+  EXPECT_EQ(run(agent, "CHECK", config(asking)).exitCode, 1);
+  EXPECT_EQ(run(agent, "DEL", config(asking, "0.3.1")).exitCode, 1)
+      << "that version has no prevResult";
+  EXPECT_EQ(run(agent, "DEL", config(R"("deviceID":"0000:01:10.0")")).exitCode, 1);
+}
+
 TEST(Shim, AnAbsentAgentDoesNotMakeTheNodeUnready) {
   Agent agent{.away = true};
   const Reply chained =
