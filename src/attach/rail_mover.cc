@@ -1,6 +1,7 @@
 #include "src/attach/rail_mover.h"
 
 #include "src/attach/failures.h"
+#include "src/attach/rail_routing.h"
 #include "src/attach/vf_settings.h"
 #include "src/base/text.h"
 
@@ -154,6 +155,7 @@ Result<void> RailMover::attach(const RailRecord& rail, const os::Netns& pod,
     RAILHEAD_TRY(inside->addAddress(arrived->index, address));
   RAILHEAD_TRY(inside->change(arrived->index, {.up = true}));
   RAILHEAD_TRY(addRoutes(rail, arrived->index));
+  RAILHEAD_TRY(keepApart(*inside, {arrived->index, rail.addresses, rail.gateways}));
   RAILHEAD_TRY(moveRdmaIn(rail, pod));
   return waitForGid(rail, gidWait);
 }
@@ -179,6 +181,7 @@ Result<Homecoming> RailMover::bringHome(const RailRecord& rail, const os::Netns*
                                         std::chrono::milliseconds wait) {
   Failures failures;
   failures.add(removeSoftRoce(rail, pod));
+  if (pod != nullptr) failures.add(forgetRules(rail, *pod));
   RAILHEAD_TRY_ASSIGN(auto link, findOnHost(rail.vf));
   if (!link && pod != nullptr) {
     RAILHEAD_TRY_ASSIGN(const auto inside, findInPod(rail.vf, *pod));
@@ -203,6 +206,11 @@ Result<Homecoming> RailMover::bringHome(const RailRecord& rail, const os::Netns*
   failures.add(setVf(rail, rail.vfBefore));
   RAILHEAD_TRY(failures.outcome());
   return Homecoming::kHome;
+}
+
+Result<void> RailMover::forgetRules(const RailRecord& rail, const os::Netns& pod) {
+  RAILHEAD_TRY_ASSIGN(netlink::LinkClient * inside, insideOf(pod));
+  return forget(*inside, rail.addresses);
 }
 
 Result<void> RailMover::leavePod(const RailRecord& rail, const Link& link, const os::Netns& pod) {
@@ -279,6 +287,10 @@ Result<void> RailMover::verify(const RailRecord& rail, const os::Netns& pod) {
     const bool found = std::any_of(present.begin(), present.end(),
                                    [&](const auto& have) { return have.prefix == address; });
     if (!found) return differs("address " + address.toString() + " is missing");
+  }
+  if (const auto apart = checkApart(*inside, {link->index, rail.addresses, rail.gateways});
+      !apart.has_value()) {
+    return differs(apart.error().message);
   }
   if (rail.rdmaDevice.empty()) return {};
   RAILHEAD_TRY_ASSIGN(const auto rdma, netlink_->openRdma(&pod));

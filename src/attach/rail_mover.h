@@ -44,7 +44,7 @@ class RailMover {
   // becomes the VF's own. kUnavailable when the VF has no netdev on the host.
   Result<void> survey(RailRecord& rail);
 
-  // Steps: VF settings, down, MAC, MTU, move, addresses, up, routes, RDMA, GID. Stops at the first
+  // Steps: VF settings, down, MAC, MTU, move, addresses, up, routes and rules, RDMA, GID. Stops at the first
   // that fails; bringHome() undoes what was done. A route that is there already stays.
   Result<void> attach(const RailRecord& rail, const os::Netns& pod,
                       std::chrono::milliseconds gidWait);
@@ -85,6 +85,7 @@ class RailMover {
   Result<void> moveRdmaIn(const RailRecord& rail, const os::Netns& pod);
   Result<void> waitForGid(const RailRecord& rail, std::chrono::milliseconds wait);
   Result<void> removeSoftRoce(const RailRecord& rail, const os::Netns* pod);
+  Result<void> forgetRules(const RailRecord& rail, const os::Netns& pod);
   Result<void> leavePod(const RailRecord& rail, const netlink::Link& link, const os::Netns& pod);
   Result<void> settleAtHome(const RailRecord& rail, const netlink::Link& link);
   Result<std::optional<netlink::Link>> awaitReturn(const RailRecord& rail,
