@@ -28,7 +28,6 @@ std::vector<Privilege> neededPrivileges(const AgentConfig& config) {
   if (config.functions.cni) {
     need(Capability::kNetAdmin, "move VFs into pods and address them");
     need(Capability::kSysAdmin, "enter pods' network namespaces");
-    need(Capability::kNetRaw, "let the CNI plugins it executes announce addresses");
   }
   const bool mig = config.functions.gpus && config.gpus.resource.mig != gpu::MigStrategy::kNone;
   if (mig) need(Capability::kSysAdmin, "list MIG devices");

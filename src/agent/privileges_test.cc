@@ -25,8 +25,7 @@ std::vector<Capability> neededFor(const std::string& rest) {
 
 TEST(Privileges, FollowWhatTheAgentDoes) {
   const std::string resources = "resources: [{name: nvidia.com/x}]\n";
-  EXPECT_THAT(neededFor(resources),
-              ElementsAre(Capability::kNetAdmin, Capability::kNetRaw, Capability::kSysAdmin));
+  EXPECT_THAT(neededFor(resources), ElementsAre(Capability::kNetAdmin, Capability::kSysAdmin));
   EXPECT_THAT(neededFor("functions: {cni: false}\n" + resources),
               ElementsAre(Capability::kNetAdmin));
   EXPECT_THAT(neededFor("functions: {cni: false, provision: false}\n" + resources), IsEmpty());
@@ -52,7 +51,7 @@ TEST(Privileges, MigDevicesTakeOneUnlessGpusAreOff) {
 TEST(Privileges, ANewConfigurationCannotNeedWhatWasGivenUp) {
   const auto config = configOf("gpus: {mig: single}\n");
   EXPECT_TRUE(checkPrivileges({}, config).has_value()) << "nothing was given up";
-  const Privileges few{true, {{Capability::kNetAdmin, ""}, {Capability::kNetRaw, ""}}, {}};
+  const Privileges few{true, {{Capability::kNetAdmin, ""}}, {}};
   const auto refused = checkPrivileges(few, config);
   ASSERT_FALSE(refused.has_value());
   EXPECT_THAT(refused.error().message, HasSubstr("list MIG devices takes CAP_SYS_ADMIN"));

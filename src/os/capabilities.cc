@@ -69,8 +69,6 @@ std::string_view capabilityName(Capability capability) {
       return "CAP_NET_BIND_SERVICE";
     case Capability::kNetAdmin:
       return "CAP_NET_ADMIN";
-    case Capability::kNetRaw:
-      return "CAP_NET_RAW";
     case Capability::kSysAdmin:
       return "CAP_SYS_ADMIN";
   }

@@ -12,7 +12,6 @@ namespace railhead::os {
 enum class Capability : int {
   kNetBindService = 10,
   kNetAdmin = 12,
-  kNetRaw = 13,
   kSysAdmin = 21,
 };
 std::string_view capabilityName(Capability capability);  // "CAP_NET_ADMIN"

@@ -24,7 +24,6 @@ using std::chrono::steady_clock;
 
 constexpr const char* kResource = "nvidia.com/cx7_qsfp";
 constexpr std::uint64_t kNetAdmin = std::uint64_t{1} << 12;
-constexpr std::uint64_t kNetRaw = std::uint64_t{1} << 13;
 constexpr std::uint64_t kSysAdmin = std::uint64_t{1} << 21;
 
 // The Cap... and NoNewPrivs lines of one thread.
@@ -119,10 +118,10 @@ TEST_F(AgentProcessTest, KeepsInEveryThreadWhatAttachingTakes) {
   const auto agent = start("provision: false");
   ASSERT_TRUE(agent.has_value()) << agent.error().describe();
   const auto told = status();
-  expectEverywhere(*agent, kNetAdmin | kNetRaw | kSysAdmin);
+  expectEverywhere(*agent, kNetAdmin | kSysAdmin);
   ASSERT_TRUE(told["privileges"].is_object());
   EXPECT_EQ(told["privileges"]["restricted"], true);
-  EXPECT_EQ(told["privileges"]["kept"].size() + told["privileges"]["missing"].size(), 3U);
+  EXPECT_EQ(told["privileges"]["kept"].size() + told["privileges"]["missing"].size(), 2U);
   EXPECT_NE(log().find("CAP_NET_ADMIN"), std::string::npos) << log();
 }
 
