@@ -140,10 +140,10 @@ class KernelEvents final : public NodeEvents {
 
 std::optional<std::string> tellLink(bool gone, Bytes payload) {
   const auto link = parseLink(payload);
-  // Hardware has no kind. The loopback has none either.
-  if (!link.has_value() || !link->kind.empty() || link->name.empty() || link->name == "lo") {
-    return std::nullopt;
-  }
+  // Hardware has no kind; IPoIB, whose carrier follows its InfiniBand port's state, has its own.
+  // The loopback has none either.
+  if (!link.has_value() || link->name.empty() || link->name == "lo") return std::nullopt;
+  if (!link->kind.empty() && link->kind != "ipoib") return std::nullopt;
   std::string told = "link " + link->name + ": ";
   if (gone) return told + "gone";
   told += link->up ? "up" : "down";

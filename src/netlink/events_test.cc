@@ -70,6 +70,9 @@ TEST(NodeEvents, HardwareLinksAreToldWithTheirState) {
 
 TEST(NodeEvents, VirtualLinksAndTheLoopbackAreNot) {
   EXPECT_FALSE(tellLink(false, LinkMessage(IFF_UP).name("veth12").kind("veth").bytes()));
+  // An InfiniBand port has no other messenger.
+  EXPECT_EQ(tellLink(false, LinkMessage(IFF_UP).name("ib0").kind("ipoib").carrier(false).bytes()),
+            "link ib0: up, no carrier");
   EXPECT_FALSE(tellLink(false, LinkMessage(IFF_UP).name("lo").bytes()));
   EXPECT_FALSE(tellLink(false, {}));
 }
