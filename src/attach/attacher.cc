@@ -269,11 +269,22 @@ SweepReport Attacher::sweep() {
                         [](const Attachment& seen) { return !seen.hasPlugins(); });
   for (const Attachment& seen : all) sweepOne(seen, report);
   sweepStrays(report);
+  takeNotes(report);
+  return report;
+}
+
+SweepReport Attacher::sweepAttachments() {
+  SweepReport report;
+  for (const Attachment& seen : table_.all()) sweepOne(seen, report);
+  takeNotes(report);
+  return report;
+}
+
+void Attacher::takeNotes(SweepReport& report) {
   const std::lock_guard lock(notesMutex_);
   std::erase_if(pauses_, [&](const auto& pause) { return !table_.find(pause.first); });
   std::move(notes_.begin(), notes_.end(), std::back_inserter(report.done));
   notes_.clear();
-  return report;
 }
 
 void Attacher::sweepOne(const Attachment& seen, SweepReport& report) {

@@ -74,9 +74,12 @@ class Attacher final {
   // At start: undoes half-done ADDs, finishes half-done DELs, gives VFs of dead namespaces back and
   // renames strays of a lost journal.
   SweepReport recover();
-  // Call every second, or on link events: VFs whose namespace died without DEL come back under
-  // their own name, and undo that failed is tried again. Costs one open() for each attachment.
+  // Call on link events: VFs whose namespace died without DEL come back under their own name, undo
+  // that failed is tried again, and strays are renamed. Lists the host's links.
   SweepReport sweep();
+  // The same without the strays. Call every second, should an event get lost: costs one open() for
+  // each attachment, and nothing without any.
+  SweepReport sweepAttachments();
 
   // What pods hold now.
   std::vector<Attachment> attachments() const;
@@ -130,6 +133,7 @@ class Attacher final {
   void pluginsFailed(const AttachmentId& id, bool failed);
 
   void sweepOne(const Attachment& seen, SweepReport& report);
+  void takeNotes(SweepReport& report);
   void sweepStrays(SweepReport& report);
   void sweepStray(const discover::Rail& rail, RailMover& mover, SweepReport& report);
 

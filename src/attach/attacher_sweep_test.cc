@@ -254,6 +254,20 @@ TEST_F(AttacherSweepTest, StatusAnswersFromTheKernel) {
   EXPECT_FALSE(attacher_->status().has_value());
 }
 
+TEST_F(AttacherSweepTest, AttachmentsAreSweptWithoutListingTheHostsLinks) {
+  start();
+  bool listed = false;
+  kernel_.atHostListing(1, [&] { listed = true; });
+  EXPECT_THAT(attacher_->sweepAttachments().done, IsEmpty());
+  add("trainer-0");
+  listed = false;
+  kernel_.atHostListing(1, [&] { listed = true; });
+  EXPECT_THAT(attacher_->sweepAttachments().done, IsEmpty());
+  EXPECT_FALSE(listed);
+  kernel_.killNetns("trainer-0");
+  EXPECT_THAT(attacher_->sweepAttachments().done, SizeIs(1));
+}
+
 TEST_F(AttacherSweepTest, SweeperRunsWhenWoken) {
   start();
   add("trainer-0");

@@ -27,12 +27,16 @@ void Sweeper::wake() {
 
 void Sweeper::run() {
   std::unique_lock lock(mutex_);
+  auto fullDue = std::chrono::steady_clock::now();
   for (;;) {
     changed_.wait_for(lock, interval_, [&] { return stopping_ || woken_; });
     if (stopping_) return;
+    const auto now = std::chrono::steady_clock::now();
+    const bool full = woken_ || now >= fullDue;
     woken_ = false;
     lock.unlock();
-    const SweepReport report = attacher_.sweep();
+    if (full) fullDue = now + kFullSweep;
+    const SweepReport report = full ? attacher_.sweep() : attacher_.sweepAttachments();
     if (isNews(report) && listener_) listener_(report);
     lock.lock();
   }

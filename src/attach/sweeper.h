@@ -1,4 +1,5 @@
-// Runs Attacher::sweep() at an interval, so that VFs of pods that died without DEL come back soon.
+// Runs Attacher::sweep() when woken and once a minute, and sweepAttachments() at an interval, so
+// that VFs of pods that died without DEL come back soon and a node without pods costs nothing.
 #pragma once
 
 #include "src/attach/attacher.h"
@@ -29,6 +30,7 @@ class Sweeper final {
   bool isNews(const SweepReport& report);
 
   Attacher& attacher_;
+  static constexpr std::chrono::minutes kFullSweep{1};
   const std::chrono::milliseconds interval_;
   const Listener listener_;
   std::mutex mutex_;
