@@ -13,6 +13,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kOurs = "railhead-";
 constexpr std::size_t kMaxForeignFiles = 64;
+constexpr std::size_t kMaxNodes = 64;  // of one device
 
 bool isLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool isAlphanumeric(char c) { return isLetter(c) || (c >= '0' && c <= '9'); }
@@ -30,26 +31,53 @@ Json nodesJson(const std::vector<std::string>& nodes) {
   return {{"deviceNodes", std::move(list)}};
 }
 
+// The entries under `devices` when the specification is of this kind.
+std::vector<config::Field> devicesIn(const std::string& text, const std::string& path,
+                                     const std::string& kind) {
+  const auto root = config::Field::parse(text, path);
+  if (!root || !root->isMap()) return {};
+  const auto given = root->child("kind");
+  const auto devices = root->child("devices");
+  if (!given.present() || !devices.isList() || given.text("a CDI kind").value_or("") != kind)
+    return {};
+  return devices.list(0, config::kMaxValues).value_or(std::vector<config::Field>());
+}
+
 // The names in one specification, JSON or YAML, when it is of this kind.
 std::vector<std::string> namesIn(const std::string& text, const std::string& path,
                                  const std::string& kind) {
   std::vector<std::string> names;
-  const auto root = config::Field::parse(text, path);
-  if (!root || !root->isMap()) return names;
-  const auto given = root->child("kind");
-  const auto devices = root->child("devices");
-  if (!given.present() || !devices.isList() || given.text("a CDI kind").value_or("") != kind)
-    return names;
-  const auto entries = devices.list(0, config::kMaxValues);
-  if (!entries) return names;
-  for (const auto& entry : *entries) {
+  for (const auto& entry : devicesIn(text, path, kind)) {
     if (!entry.isMap() || !entry.child("name").present()) continue;
     if (auto name = entry.child("name").text("a device's name")) names.push_back(std::move(*name));
   }
   return names;
 }
 
+std::vector<std::string> nodesOf(const config::Field& device) {
+  std::vector<std::string> nodes;
+  const auto list = device.nearest("containerEdits.deviceNodes");
+  if (!list.isList()) return nodes;
+  const auto entries = list.list(0, kMaxNodes);
+  if (!entries) return nodes;
+  for (const auto& entry : *entries) {
+    if (!entry.isMap() || !entry.child("path").present()) continue;
+    if (auto path = entry.child("path").text("a device node")) nodes.push_back(std::move(*path));
+  }
+  return nodes;
+}
+
 }  // namespace
+
+CdiNodes decodeCdiNodes(const std::string& text, const std::string& path, const std::string& kind) {
+  CdiNodes found;
+  for (const auto& entry : devicesIn(text, path, kind)) {
+    if (!entry.isMap() || !entry.child("name").present()) continue;
+    const auto name = entry.child("name").text("a device's name");
+    if (name) found[*name] = nodesOf(entry);
+  }
+  return found;
+}
 
 std::string encodeCdiSpec(const CdiSpec& spec) {
   Json out{{"cdiVersion", "0.5.0"}, {"kind", spec.kind}, {"devices", Json::array()}};
@@ -95,6 +123,12 @@ Result<void> CdiFolder::put(const std::string& name, const std::string& text) {
   }
   written_[name] = text;
   return {};
+}
+
+CdiNodes CdiFolder::ourNodes(const std::string& name, const std::string& kind) const {
+  const std::string path = folder_ + "/" + name;
+  const auto text = files_.readFile(path, config::kMaxBytes);
+  return text ? decodeCdiNodes(*text, path, kind) : CdiNodes();
 }
 
 Result<void> CdiFolder::removeOthers(const std::string& prefix, const std::set<std::string>& keep) {

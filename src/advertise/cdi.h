@@ -29,6 +29,11 @@ struct CdiSpec {
 // The JSON text; empty when there is no device to write.
 std::string encodeCdiSpec(const CdiSpec& spec);
 
+// The device nodes by device, of a specification of `kind` as encodeCdiSpec() writes it; empty for
+// anything else. `path` is for nobody but the parser's complaints.
+using CdiNodes = std::map<std::string, std::vector<std::string>>;
+CdiNodes decodeCdiNodes(const std::string& text, const std::string& path, const std::string& kind);
+
 // Whether runtimes accept it as kind: a domain and a class that both begin with a letter.
 bool isCdiKind(std::string_view kind);
 // What stands for `id` as a device's name: '+' and other foreign characters become '_'.
@@ -44,6 +49,8 @@ class CdiFolder {
   // Writes `name` atomically when the text is not what is there; an empty text removes the file.
   // The folder is made when it is missing.
   Result<void> put(const std::string& name, const std::string& text);
+  // What our file `name` says, whoever of us wrote it; empty without one.
+  CdiNodes ourNodes(const std::string& name, const std::string& kind) const;
   // Removes our files that begin with `prefix` and are not among `keep`: what an earlier
   // configuration left.
   Result<void> removeOthers(const std::string& prefix, const std::set<std::string>& keep);

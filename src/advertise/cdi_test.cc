@@ -29,6 +29,25 @@ TEST(Cdi, ADeviceThatChangesNothingIsLeftOut) {
   EXPECT_NE(text.find("/dev/y"), std::string::npos);
 }
 
+TEST(Cdi, ReadsItsOwnSpecificationsAndNothingElse) {
+  MemoryFilesystem files;
+  CdiFolder folder(files, "/run/cdi", {});
+  const std::string name = "railhead-a.json";
+  EXPECT_THAT(folder.ourNodes(name, "a.io/b"), IsEmpty());
+  const std::string text = encodeCdiSpec({"a.io/b", {{"one", {"/dev/x", "/dev/y"}}}, {"/dev/z"}});
+  ASSERT_TRUE(folder.put(name, text).has_value());
+  EXPECT_THAT(folder.ourNodes(name, "a.io/b"),
+              ElementsAre(Pair("one", ElementsAre("/dev/x", "/dev/y"))));
+  EXPECT_THAT(folder.ourNodes(name, "a.io/other"), IsEmpty());
+  for (const char* wrong :
+       {"", "{", "[]", R"({"kind": "a.io/b"})", R"({"kind": "a.io/b", "devices": [3, {}]})"}) {
+    EXPECT_THAT(decodeCdiNodes(wrong, "x", "a.io/b"), IsEmpty()) << wrong;
+  }
+  const std::string odd =
+      R"({"kind": "a.io/b", "devices": [{"name": "one", "containerEdits": {"deviceNodes": [{}, 7]}}]})";
+  EXPECT_THAT(decodeCdiNodes(odd, "x", "a.io/b"), ElementsAre(Pair("one", IsEmpty())));
+}
+
 TEST(Cdi, WritesWhatIsDifferentAndRemovesWhatIsGone) {
   int writes = 0;
   MemoryFilesystem files([&](const std::string& what) -> Result<void> {

@@ -46,6 +46,21 @@ std::vector<std::string> rdmaNodes(const InventorySet& set, const std::string& d
   return nodes;
 }
 
+// "/dev/infiniband/uverbs7"
+bool isUverbs(std::string_view node, const std::string& devDirectory) {
+  const std::string prefix = devDirectory + "/infiniband/uverbs";
+  constexpr std::size_t kMostDigits = 6;
+  if (!node.starts_with(prefix)) return false;
+  const auto digits = node.substr(prefix.size());
+  return !digits.empty() && digits.size() <= kMostDigits &&
+         digits.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+bool misses(const InventorySet& set) {
+  return std::any_of(set.rails.begin(), set.rails.end(),
+                     [](const auto& rail) { return rail.away && rail.rdma.empty(); });
+}
+
 // Which cage a set belongs to: its first rail's PF.
 PciAddress cageOf(const InventorySet& set) {
   return set.rails.empty() ? PciAddress{} : set.rails.front().rail.pf;
@@ -114,9 +129,27 @@ CdiSpec RailResource::cdiSpec() const {
   const std::lock_guard lock(mutex_);
   CdiSpec spec{config_.name, {}, {devDirectory_ + "/infiniband/rdma_cm"}};
   if (!config_.cdi) return spec;
-  for (const auto& set : inventory_.sets)
-    spec.devices.push_back({cdiDeviceName(set.id), rdmaNodes(set, devDirectory_)});
+  for (const auto& set : inventory_.sets) {
+    CdiDevice device{cdiDeviceName(set.id), rdmaNodes(set, devDirectory_)};
+    const auto earlier = remembered_.find(device.name);
+    if (misses(set) && earlier != remembered_.end()) {
+      std::set<std::string> nodes(device.deviceNodes.begin(), device.deviceNodes.end());
+      nodes.insert(earlier->second.begin(), earlier->second.end());
+      device.deviceNodes.assign(nodes.begin(), nodes.end());
+    }
+    spec.devices.push_back(std::move(device));
+  }
   return spec;
+}
+
+void RailResource::remember(const CdiNodes& nodes) {
+  const std::lock_guard lock(mutex_);
+  remembered_.clear();
+  for (const auto& [name, given] : nodes) {
+    for (const auto& node : given) {
+      if (isUverbs(node, devDirectory_)) remembered_[name].push_back(node);
+    }
+  }
 }
 
 Result<kube::AllocateAnswer> RailResource::allocate(const std::vector<std::string>& ids) {

@@ -27,6 +27,9 @@ class RailResource final : public kube::ResourceHandler {
   // Of the devices as they are now, under the resource's name as kind: an id with '_' for '+', the
   // device nodes of its RDMA devices. No devices unless the configuration asks for CDI.
   CdiSpec cdiSpec() const;
+  // What an earlier agent specified: holds for a device while an RDMA device of it is away in a pod
+  // and was not seen by this agent. Nodes that are no RDMA device's are passed over.
+  void remember(const CdiNodes& nodes);
 
   // The environment of sriov-network-device-plugin (PCIDEVICE_<RESOURCE> and _INFO) and NCCL_IB_HCA
   // for exactly these rails; device nodes of their RDMA devices, or the CDI names that stand for
@@ -44,6 +47,7 @@ class RailResource final : public kube::ResourceHandler {
   mutable std::mutex mutex_;
   RailResourceConfig config_;
   Inventory inventory_;
+  CdiNodes remembered_;  // by CDI name
 };
 
 // "nvidia.com/cx7_qsfp" -> "PCIDEVICE_NVIDIA_COM_CX7_QSFP".

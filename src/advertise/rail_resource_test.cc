@@ -112,6 +112,37 @@ TEST(RailResource, SoftRoceGetsTheFolderOfDeviceNodes) {
   EXPECT_EQ(answer->deviceNodes[0], (kube::DeviceNode{"/dev/infiniband", "/dev/infiniband", "rw"}));
 }
 
+TEST(RailResource, KeepsWhatAnEarlierAgentSpecifiedForAVfInAPod) {
+  RailResourceConfig config{.name = "nvidia.com/cx7_qsfp"};
+  config.cdi = true;
+  auto node = spark(2);
+  const auto sets = setsOf(node);
+  RailResource earlier(config, "/dev");
+  earlier.update(inventoryOf(node, sets));
+  const auto whole = earlier.cdiSpec();
+  CdiNodes written;
+  for (const auto& device : whole.devices) written[device.name] = device.deviceNodes;
+  written[whole.devices[0].name].emplace_back("/dev/sda");
+
+  auto inventory = inventoryOf(node, sets);
+  for (auto& rail : inventory.sets[0].rails) {
+    rail.away = true;
+    rail.rdma.clear();
+  }
+  RailResource later(config, "/dev");
+  later.update(inventory);
+  EXPECT_THAT(later.cdiSpec().devices[0].deviceNodes, testing::IsEmpty());
+  later.remember(written);
+  EXPECT_THAT(later.cdiSpec().devices[0].deviceNodes,
+              ElementsAre("/dev/infiniband/uverbs0", "/dev/infiniband/uverbs20"))
+      << "and no disk";
+  // It is back under another number: what was remembered is worth nothing.
+  node.pfs[0].vfs[0].rdma[0].uverbs = "uverbs7";
+  later.update(inventoryOf(node, sets));
+  EXPECT_THAT(later.cdiSpec().devices[0].deviceNodes,
+              ElementsAre("/dev/infiniband/uverbs7", "/dev/infiniband/uverbs20"));
+}
+
 TEST(RailResource, RefusesAnUnknownIdByName) {
   RailResource resource({.name = "nvidia.com/cx7_qsfp"}, "/dev");
   const auto answer = resource.allocate({"bogus"});
