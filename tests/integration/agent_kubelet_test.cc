@@ -2,6 +2,7 @@
 // The agent is a process of its own on a fake kernel, kubelet is the stand-in.
 #include "lab/kubelet/rig.h"
 #include "src/agent/status_server.h"
+#include "src/os/unique_fd.h"
 
 #include <atomic>
 #include <cstdio>
@@ -10,6 +11,7 @@
 #include <set>
 #include <thread>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -164,6 +166,50 @@ TEST_F(AgentKubeletTest, KubeletRestartedTwentyTimesWithDevicesHeld) {
   std::printf("kubelet restarted %d times: registered again after at most %.0f ms\n", kRounds,
               slowest * 1e3);
 }
+
+#ifdef RAILHEAD_STEPPED_CLOCK
+// Steps the wall clock of the programs that are started while it lives.
+class WallClock {
+ public:
+  explicit WallClock(const std::string& path) {
+    fd_ = os::UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    step(seconds(0));
+    ::setenv("RAILHEAD_WALL_CLOCK_STEP", path.c_str(), 1);
+    ::setenv("LD_PRELOAD", RAILHEAD_STEPPED_CLOCK, 1);
+  }
+  ~WallClock() {
+    ::unsetenv("LD_PRELOAD");
+    ::unsetenv("RAILHEAD_WALL_CLOCK_STEP");
+  }
+  void step(seconds by) {
+    const std::int64_t value = by.count();
+    EXPECT_EQ(::pwrite(fd_.get(), &value, sizeof value, 0), ssize_t{sizeof value});
+  }
+
+ private:
+  os::UniqueFd fd_;
+};
+
+TEST_F(AgentKubeletTest, AJumpOfTheWallClockChangesNothing) {
+  WallClock clock(state_ + "/step");
+  const AgentProcess agent(state_, *rig_);
+  ASSERT_TRUE(allocatable(4));
+  const auto before = ids();
+  runPods(2);
+  const auto held = holders();
+  constexpr seconds kDay{86400};
+  for (const auto jump : {kDay, -kDay, 400 * kDay, -400 * kDay, seconds(0)}) {
+    clock.step(jump);
+    EXPECT_TRUE(allocatable(4)) << jump.count();
+    EXPECT_EQ(rig_->kubelet().status().resources[kResource].free, 2U);
+    // What waits, waits by the other clock: kubelet's return is seen as ever.
+    ASSERT_TRUE(rig_->kubelet().restart().has_value());
+    ASSERT_TRUE(allocatable(4)) << "after a jump of " << jump.count() << " s";
+    EXPECT_EQ(ids(), before);
+    EXPECT_EQ(holders(), held);
+  }
+}
+#endif
 
 TEST_F(AgentKubeletTest, ASecondAgentIsRefused) {
   const AgentProcess agent(state_, *rig_);
