@@ -149,16 +149,16 @@ class StopSignal {
   std::thread thread_;
 };
 
-// A file that cannot be taken over is refused with its line, and the old configuration stays.
-void takeOver(agent::Agent& agent, os::Log& log, const std::string& path, const std::string& text) {
-  const auto taken = [&]() -> Result<void> {
+// A file that is not valid is refused with its line, and the old configuration stays.
+void reload(agent::Agent& agent, os::Log& log, const std::string& path, const std::string& text) {
+  const auto reloaded = [&]() -> Result<void> {
     RAILHEAD_TRY_ASSIGN(auto config, agent::parseConfig(text, path));
     return agent.reconfigure(std::move(config));
   }();
-  if (taken.has_value()) {
-    log.info("agent", path + ": taken over");
+  if (reloaded.has_value()) {
+    log.info("agent", path + ": in force");
   } else {
-    log.error("agent", "the old configuration stays: " + taken.error().describe());
+    log.error("agent", "the old configuration stays: " + reloaded.error().describe());
   }
 }
 
@@ -183,7 +183,7 @@ Result<void> run(const Options& options) {
     RAILHEAD_TRY(agent->start(options.takeOver ? agent::Start::kTakeOver : agent::Start::kAlone));
     RAILHEAD_TRY_ASSIGN(auto watch,
                         agent::ConfigWatch::start(path, text, [&](const std::string& changed) {
-                          takeOver(*agent, *machine->log, path, changed);
+                          reload(*agent, *machine->log, path, changed);
                         }));
     machine->log->info("agent", "ready");
     signal.started();
@@ -326,6 +326,11 @@ void addCommands(CLI::App& app, ExitCode& code) {
   auto* provisionCommand =
       add("provision", "Bring the VFs to the configured state, once", provisionNode,
           "railhead-agent provision --dry-run --config agent.yaml");
+  provisionCommand
+      ->add_option("--pod-resources", options->paths.podResources, "kubelet's pod-resources folder")
+      ->capture_default_str();
+  provisionCommand->add_option("--state", options->paths.state, "The agent's state folder")
+      ->capture_default_str();
   provisionCommand->add_flag("--dry-run", options->dryRun, "Print the steps; change nothing");
   add("labels", "Print the node labels that the GPUs make", printLabels,
       "railhead-agent labels --json")

@@ -55,12 +55,12 @@ class NodeAgent final : public Agent {
         kubelet_(paths_.podResourcesSocket()),
         holders_(kubelet_),
         cdi_(seams_.files, paths_.cdi, {paths_.cdiStatic}),
-        offers_(paths_, seams_.log, cdi_),
+        offers_(paths_, seams_.log, cdi_, threads_),
         cluster_(config_->cluster, paths_.state,
                  {seams_.files, seams_.clock, seams_.log, seams_.cluster}) {
     if (seams_.gpus == nullptr) return;
     gpus_ = std::make_unique<GpuOffers>(
-        paths_, GpuSeams{*seams_.gpus, seams_.files, seams_.clock, seams_.log, cdi_});
+        paths_, GpuSeams{*seams_.gpus, seams_.files, seams_.clock, seams_.log, cdi_, &threads_});
     gpus_->configure(config_->functions.gpus, config_->gpus);
   }
   ~NodeAgent() override { stop(); }
@@ -192,6 +192,7 @@ class NodeAgent final : public Agent {
       attach::CniServerConfig server;
       server.socketPath = paths_.cniSocket();
       server.displace = true;  // the node is ours
+      server.mark = threads_.named("a CNI request");
       RAILHEAD_TRY_ASSIGN(cni_, attach::CniServer::start(
                                     server, counts_.timed(cluster_.reporting(attach::makeCniHandler(
                                                 *attacher_, requestLog())))));
@@ -372,6 +373,7 @@ class NodeAgent final : public Agent {
   NodeVfHolders holders_;
   os::UniqueFd nodeLock_;
   std::shared_ptr<attach::Attacher> attacher_;
+  WatchedThreads threads_;
   advertise::CdiFolder cdi_;
   Offers offers_;
   Cluster cluster_;
@@ -383,7 +385,8 @@ class NodeAgent final : public Agent {
   std::shared_ptr<conflist::ConflistFollower> follower_;
   std::unique_ptr<StatusServer> status_;
   Counts counts_;
-  Observer observer_{seams_.files, seams_.netlink, paths_, counts_, [this] { return observed(); }};
+  Observer observer_{seams_.files, seams_.netlink, paths_,
+                     counts_,      threads_,       [this] { return observed(); }};
   std::unique_ptr<metrics::HttpEndpoint> endpoint_;
   std::unique_ptr<HandoverServer> handover_;
   std::atomic<bool> handedOver_ = false;

@@ -246,7 +246,7 @@ GpuOffers::Offer* GpuOffers::offerOf(const std::string& resource) {
     if (offer->resource.name() == resource) return offer.get();
   }
   auto offer = std::make_shared<Offer>(resource, paths_.dev);
-  auto server = makePluginServer(paths_, seams_.log, resource, offer->resource);
+  auto server = makePluginServer(paths_, seams_.log, resource, offer->resource, seams_.threads);
   logOnce(resource, server.has_value() ? Result<void>() : Result<void>(server.error()));
   if (!server.has_value()) return nullptr;
   offer->server = std::move(*server);

@@ -6,6 +6,7 @@
 #include "src/advertise/cdi.h"
 #include "src/advertise/gpu_resource.h"
 #include "src/agent/config_gpus.h"
+#include "src/agent/observe/threads.h"
 #include "src/gpu/gpu.h"
 #include "src/gpu/gpu_events.h"
 #include "src/kube/device_plugin_server.h"
@@ -54,6 +55,7 @@ struct GpuSeams {
   os::Clock& clock;
   os::Log& log;
   advertise::CdiFolder& cdi;
+  WatchedThreads* threads = nullptr;
 };
 
 class GpuOffers {

@@ -3,6 +3,7 @@
 #include "src/agent/plugin_server.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace railhead::agent {
 namespace {
@@ -20,7 +21,8 @@ std::string cdiFile(std::string resource) {
 Result<std::shared_ptr<Offers::Offer>> Offers::makeOffer(
     const advertise::RailResourceConfig& config) {
   auto offer = std::make_shared<Offer>(config, paths_.dev);
-  RAILHEAD_TRY_ASSIGN(offer->server, makePluginServer(paths_, log_, config.name, offer->resource));
+  RAILHEAD_TRY_ASSIGN(offer->server,
+                      makePluginServer(paths_, log_, config.name, offer->resource, &threads_));
   return offer;
 }
 
@@ -100,6 +102,10 @@ Result<void> Offers::update(const discover::Node& node,
   };
   for (const auto& offer : offers_) {
     offer->resource.update(advertise::takeInventory(node, sets, offer->resource.config(), taken));
+    if (!std::exchange(offer->remembers, true)) {
+      const auto& kind = offer->resource.config().name;
+      offer->resource.remember(cdi_.ourNodes(cdiFile(kind), kind));
+    }
     const auto spec = offer->resource.cdiSpec();
     files.insert(cdiFile(spec.kind));
     note(cdi_.put(cdiFile(spec.kind), advertise::encodeCdiSpec(spec)));

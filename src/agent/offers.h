@@ -4,6 +4,7 @@
 #include "src/advertise/cdi.h"
 #include "src/advertise/rail_resource.h"
 #include "src/advertise/resource.h"
+#include "src/agent/observe/threads.h"
 #include "src/discover/node.h"
 #include "src/kube/device_plugin_server.h"
 #include "src/os/host_paths.h"
@@ -25,8 +26,8 @@ struct OfferStatus {
 class Offers {
  public:
   // All outlive it.
-  Offers(os::HostPaths paths, os::Log& log, advertise::CdiFolder& cdi)
-      : paths_(std::move(paths)), log_(log), cdi_(cdi) {}
+  Offers(os::HostPaths paths, os::Log& log, advertise::CdiFolder& cdi, WatchedThreads& threads)
+      : paths_(std::move(paths)), log_(log), cdi_(cdi), threads_(threads) {}
   ~Offers() { stop(); }
 
   // Makes the servers for these resources: one that was there keeps serving, one that is no longer
@@ -47,6 +48,7 @@ class Offers {
     advertise::RailResource resource;
     std::unique_ptr<kube::DevicePluginServer> server;
     std::vector<kube::Device> told;  // what kubelet knows
+    bool remembers = false;          // what an earlier agent specified was read
 
     Offer(advertise::RailResourceConfig config, const std::string& dev)
         : resource(std::move(config), dev) {}
@@ -56,6 +58,7 @@ class Offers {
   const os::HostPaths paths_;
   os::Log& log_;
   advertise::CdiFolder& cdi_;
+  WatchedThreads& threads_;
   std::mutex configuring_;  // start, stop and configure against each other; taken first
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<Offer>> offers_;

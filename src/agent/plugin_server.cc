@@ -5,11 +5,13 @@ namespace railhead::agent {
 Result<std::unique_ptr<kube::DevicePluginServer>> makePluginServer(const os::HostPaths& paths,
                                                                    os::Log& log,
                                                                    const std::string& resource,
-                                                                   kube::ResourceHandler& handler) {
+                                                                   kube::ResourceHandler& handler,
+                                                                   WatchedThreads* threads) {
   kube::DevicePluginOptions options;
   options.folder = paths.kubeletPlugins;
   options.socket = "railhead-" + resource.substr(resource.find('/') + 1) + ".sock";
   options.resource = resource;
+  if (threads != nullptr) options.mark = threads->named("serving kubelet " + resource);
   options.onState = [&log, resource](const kube::PluginState& state) {
     log.info("advertise", resource + ": " + std::string(kube::pluginPhaseName(state.phase)) +
                               (state.detail.empty() ? "" : ": " + state.detail));

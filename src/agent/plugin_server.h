@@ -1,6 +1,7 @@
 // One device-plugin server of the agent, whatever it offers.
 #pragma once
 
+#include "src/agent/observe/threads.h"
 #include "src/base/result.h"
 #include "src/kube/device_plugin_server.h"
 #include "src/os/host_paths.h"
@@ -13,11 +14,12 @@ namespace railhead::agent {
 
 // Its socket is "railhead-<name after the slash>.sock", short since kubelet's folder is long
 // already; the configuration keeps these names apart. Changes of its state are logged. All outlive
-// it.
+// it; `threads` may be null.
 Result<std::unique_ptr<kube::DevicePluginServer>> makePluginServer(const os::HostPaths& paths,
                                                                    os::Log& log,
                                                                    const std::string& resource,
-                                                                   kube::ResourceHandler& handler);
+                                                                   kube::ResourceHandler& handler,
+                                                                   WatchedThreads* threads);
 
 // The file of the GPUs' CDI specification.
 std::string gpuCdiFile();

@@ -91,6 +91,7 @@ void CniServer::accept() {
 void CniServer::work() {
   // Shown by `ps -L`, debuggers and tracers: which of the agent's threads carries out a request.
   ::pthread_setname_np(::pthread_self(), kWorkerName);
+  const auto mark = os::makeWorkMark(config_.mark);
   for (;;) {
     os::UniqueFd connection;
     {
@@ -101,6 +102,7 @@ void CniServer::work() {
       connection = std::move(waiting_.front());
       waiting_.pop_front();
     }
+    const os::AtWork work(mark.get());
     serve(std::move(connection));
   }
 }

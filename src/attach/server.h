@@ -5,6 +5,7 @@
 #include "src/cni/protocol.h"
 #include "src/os/unique_fd.h"
 #include "src/os/unix_listener.h"
+#include "src/os/work_mark.h"
 
 #include <chrono>
 #include <condition_variable>
@@ -37,6 +38,7 @@ struct CniServerConfig {
   int maxWaiting = 256;  // more are told to try again
   std::chrono::milliseconds receiveDeadline{5000};
   std::chrono::milliseconds sendDeadline{5000};
+  os::MakeWorkMark mark;  // one for each worker: at work from a request to its answer
 };
 
 // Accepts peers that are root or this process's own user; others are disconnected.

@@ -1,9 +1,9 @@
 #include "src/kube/device_plugin_server.h"
 
 #include "src/base/text.h"
-#include "src/os/folder_watch.h"
 #include "src/kube/resource_name.h"
 #include "src/kube/rpc/plugin_service.h"
+#include "src/os/folder_watch.h"
 #include "src/os/host_paths.h"
 #include "src/os/unix_listener.h"
 
@@ -138,7 +138,8 @@ class DevicePluginServer::Keeper {
         service_(handler_, {[this](int open) { watchersChanged(open); },
                             [this](std::uint64_t id, Result<void> result) {
                               registrationEnded(id, std::move(result));
-                            }}) {}
+                            },
+                            options_.mark}) {}
   ~Keeper() { stop(); }
 
   Result<void> start();
@@ -181,6 +182,7 @@ class DevicePluginServer::Keeper {
   os::UniqueFd wake_;
 
   // The thread's own.
+  std::shared_ptr<os::WorkMark> mark_;
   std::optional<os::FolderWatch> watch_;
   const std::string socketPath_;
   os::UnixListener socket_;
@@ -250,9 +252,12 @@ void DevicePluginServer::Keeper::stop() {
 }
 
 void DevicePluginServer::Keeper::run() {
+  mark_ = os::makeWorkMark(options_.mark);
   do {
+    const os::AtWork work(mark_.get());
     if (isReachable()) registerIfDue();
   } while (waitForEvents());
+  mark_.reset();
 }
 
 // Makes it so, but fails once a second at most: each attempt leaves traces in the folder, too, and
@@ -341,6 +346,7 @@ bool DevicePluginServer::Keeper::waitForEvents() {
                              {watch_ ? watch_->fd() : -1, POLLIN, 0},
                              {mayAccept ? socket_.fd() : -1, POLLIN, 0}}};
   ::poll(fds.data(), fds.size(), static_cast<int>(timeToNextDuty().count()));
+  const os::AtWork work(mark_.get());
   eventfd_t ignored = 0;
   ::eventfd_read(wake_.get(), &ignored);
   {

@@ -9,6 +9,7 @@
 #include "src/base/result.h"
 #include "src/kube/device.h"
 #include "src/os/unix_socket.h"
+#include "src/os/work_mark.h"
 
 #include <chrono>
 #include <cstdint>
@@ -45,6 +46,7 @@ struct DevicePluginOptions {
   // Told after every change of the state but `allocations`, from the server's threads, with no lock
   // held. Must not call stop().
   std::function<void(const PluginState&)> onState;
+  os::MakeWorkMark mark;  // one for each of the two threads
   // Pace of new attempts; kubelet's socket appearing starts one at once in any case.
   std::chrono::milliseconds firstRetry{50};
   std::chrono::milliseconds lastRetry{1000};

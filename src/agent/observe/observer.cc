@@ -33,7 +33,11 @@ std::string notReady(const ObservedState& state) {
 }  // namespace
 
 metrics::HttpAnswer Observer::answer(std::string_view path) const {
-  if (path == "/healthz") return verdict(counts_.stalled(std::chrono::steady_clock::now()));
+  if (path == "/healthz") {
+    const auto now = std::chrono::steady_clock::now();
+    const auto stalled = counts_.stalled(now);
+    return verdict(stalled.empty() ? threads_.stuck(now) : stalled);
+  }
   if (path == "/readyz") return verdict(notReady(look_()));
   if (path != "/metrics") {
     return {404, "railhead-agent answers /metrics, /healthz and /readyz\n"};

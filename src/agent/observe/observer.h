@@ -4,6 +4,7 @@
 #include "src/agent/gpu_offers.h"
 #include "src/agent/node_view.h"
 #include "src/agent/observe/counts.h"
+#include "src/agent/observe/threads.h"
 #include "src/agent/offers.h"
 #include "src/attach/journal.h"
 #include "src/metrics/exposition.h"
@@ -34,10 +35,16 @@ class Observer {
  public:
   // All of these outlive it.
   Observer(os::Filesystem& files, netlink::NetlinkOpener& netlink, const os::HostPaths& paths,
-           const Counts& counts, std::function<ObservedState()> look)
-      : files_(files), netlink_(netlink), paths_(paths), counts_(counts), look_(std::move(look)) {}
+           const Counts& counts, const WatchedThreads& threads, std::function<ObservedState()> look)
+      : files_(files),
+        netlink_(netlink),
+        paths_(paths),
+        counts_(counts),
+        threads_(threads),
+        look_(std::move(look)) {}
 
-  // /metrics: docs/reference/metrics.md. /healthz: 503 when a loop of the agent stands still.
+  // /metrics: docs/reference/metrics.md. /healthz: 503 when a loop of the agent stands still or a
+  // thread of it hangs.
   // /readyz: 503 until kubelet has accepted every resource and the CNI socket is served.
   metrics::HttpAnswer answer(std::string_view path) const;
 
@@ -48,6 +55,7 @@ class Observer {
   netlink::NetlinkOpener& netlink_;
   const os::HostPaths& paths_;
   const Counts& counts_;
+  const WatchedThreads& threads_;
   const std::function<ObservedState()> look_;
 };
 

@@ -84,7 +84,8 @@ class ObserverTest : public testing::Test {
   Counts counts_;
   ObservedState state_;
   testing_support::FakeKernel kernel_;  // for netlink alone
-  Observer observer_{files_, kernel_, paths_, counts_, [this] { return state_; }};
+  WatchedThreads threads_;
+  Observer observer_{files_, kernel_, paths_, counts_, threads_, [this] { return state_; }};
 };
 
 TEST_F(ObserverTest, TellsOfGpusAndIsNotReadyWithoutThem) {
@@ -194,6 +195,12 @@ TEST_F(ObserverTest, IsHealthyWhileItsLoopTurns) {
   EXPECT_EQ(counts_.stalled(now + Counts::kStalledAfter), "");
   EXPECT_EQ(counts_.stalled(now + Counts::kStalledAfter + seconds(5)),
             "the agent has not looked at its node for 185 s");
+  EXPECT_EQ(observer_.answer("/healthz").status, 200);
+  const auto mark = threads_.named("a CNI request")();
+  mark->begin(now - WatchedThreads::kStuckAfter - seconds(60));
+  EXPECT_EQ(observer_.answer("/healthz").status, 503);
+  EXPECT_THAT(observer_.answer("/healthz").body, HasSubstr("a CNI request has been under way"));
+  mark->end();
   EXPECT_EQ(observer_.answer("/healthz").status, 200);
   counts_.turned(now - Counts::kStalledAfter - seconds(60));
   EXPECT_EQ(observer_.answer("/healthz").status, 503);

@@ -324,7 +324,9 @@ Result<void> PluginService::Core::start() {
 void PluginService::Core::serve() {
   void* tag = nullptr;
   bool ok = false;
+  const auto mark = os::makeWorkMark(hooks_.mark);
   while (queue_->Next(&tag, &ok)) {
+    const os::AtWork work(mark.get());
     if (tag == this) {  // woken by publish()
       {
         const std::lock_guard lock(mutex_);

@@ -10,6 +10,7 @@
 #include "src/kube/device.h"
 #include "src/os/unique_fd.h"
 #include "src/os/unix_socket.h"
+#include "src/os/work_mark.h"
 
 #include <cstdint>
 #include <functional>
@@ -33,6 +34,7 @@ class PluginService {
   struct Hooks {
     std::function<void(int)> watchers;  // open ListAndWatch streams, after a change
     std::function<void(std::uint64_t id, Result<void>)> registrationEnded;
+    os::MakeWorkMark mark;
   };
 
   static constexpr int kMaxWatchers = 4;
