@@ -135,7 +135,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"NotYaml", "name: [", {"bad.yaml:", "not YAML"}},
         BadCase{"Empty", "", {"a map of name, twins"}},
         BadCase{"List", "- a", {"bad.yaml:1: the document is a list; allowed: a map of name"}},
-        BadCase{"TwoDocuments", "name: a\n---\nname: b", {"bad.yaml:3: ", "second document"}},
+        BadCase{"TwoDocuments", "name: a\n---\nname: b", {"bad.yaml:2: ", "second document"}},
         BadCase{"NoName", "nodes: [{name: a}]", {"bad.yaml:1: name is missing"}},
         BadCase{"BadName", "name: 'a b'\nnodes: []", {"name is 'a b'", "allowed: 1 to 32"}},
         BadCase{"NoNodes", "name: t", {"nodes is missing"}},

@@ -210,7 +210,8 @@ Result<Homecoming> RailMover::bringHome(const RailRecord& rail, const os::Netns*
 
 Result<void> RailMover::forgetRules(const RailRecord& rail, const os::Netns& pod) {
   RAILHEAD_TRY_ASSIGN(netlink::LinkClient * inside, insideOf(pod));
-  return forget(*inside, rail.addresses);
+  RAILHEAD_TRY_ASSIGN(const auto link, findInPod(rail.vf, pod));
+  return forget(*inside, link ? link->index : 0, rail.addresses);
 }
 
 Result<void> RailMover::leavePod(const RailRecord& rail, const Link& link, const os::Netns& pod) {

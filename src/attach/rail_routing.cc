@@ -40,14 +40,16 @@ Result<void> keepApart(netlink::LinkClient& pod, const RailRouting& rail) {
   return {};
 }
 
-Result<void> forget(netlink::LinkClient& pod, const std::vector<IpPrefix>& addresses) {
+Result<void> forget(netlink::LinkClient& pod, int linkIndex,
+                    const std::vector<IpPrefix>& addresses) {
   RAILHEAD_TRY_ASSIGN(const auto rules, pod.rules());
   for (const netlink::Rule& rule : rules) {
-    const bool ours = rule.priority == kRailRulePriority &&
-                      std::any_of(addresses.begin(), addresses.end(), [&](const auto& address) {
-                        return address.address == rule.source;
-                      });
-    if (!ours) continue;
+    if (rule.priority != kRailRulePriority) continue;
+    const bool ofLink = linkIndex != 0 && rule.table == tableOf(linkIndex);
+    const bool ofAddress =
+        std::any_of(addresses.begin(), addresses.end(),
+                    [&](const IpPrefix& address) { return address.address == rule.source; });
+    if (!ofLink && !ofAddress) continue;
     auto removed = pod.removeRule(rule);
     if (!removed.has_value() && removed.error().code != ErrorCode::kNotFound) return removed;
   }

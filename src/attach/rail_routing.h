@@ -16,17 +16,19 @@ namespace railhead::attach {
 inline constexpr std::uint32_t kRailRulePriority = 5200;
 
 struct RailRouting {
-  int linkIndex = 0;                 // in the pod
-  std::vector<IpPrefix> addresses;   // that the link has
-  std::vector<IpAddress> gateways;   // at most one of each family
+  int linkIndex = 0;                // in the pod
+  std::vector<IpPrefix> addresses;  // that the link has
+  std::vector<IpAddress> gateways;  // at most one of each family
 };
 
 // With the link up. What is there already stays.
 Result<void> keepApart(netlink::LinkClient& pod, const RailRouting& rail);
 
-// Takes the rules of these addresses away; the routes go with the link. Rules that are not there
-// are fine.
-Result<void> forget(netlink::LinkClient& pod, const std::vector<IpPrefix>& addresses);
+// Takes our rules of this link and of these addresses away; the routes go with the link. Rules that
+// are not there are fine. `linkIndex` 0: the link is not in the pod any more. The index matters
+// after a crash, when nobody knows yet which addresses an IPAM plugin gave.
+Result<void> forget(netlink::LinkClient& pod, int linkIndex,
+                    const std::vector<IpPrefix>& addresses);
 
 // kCheckFailed says what is missing.
 Result<void> checkApart(netlink::LinkClient& pod, const RailRouting& rail);

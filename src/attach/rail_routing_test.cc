@@ -61,12 +61,12 @@ TEST_F(RailRoutingTest, TwiceIsOnceAndForgettingIsComplete) {
   ASSERT_TRUE(keepApart(*links_, one).has_value());
   ASSERT_TRUE(keepApart(*links_, other).has_value());
   EXPECT_THAT(kernel_.rules(""), SizeIs(2));
-  ASSERT_TRUE(forget(*links_, one.addresses).has_value());
+  ASSERT_TRUE(forget(*links_, 0, one.addresses).has_value());
   EXPECT_THAT(kernel_.rules(""), SizeIs(1));
   EXPECT_EQ(checkApart(*links_, one).error().code, ErrorCode::kCheckFailed);
   EXPECT_TRUE(checkApart(*links_, other).has_value());
-  ASSERT_TRUE(forget(*links_, one.addresses).has_value());
-  ASSERT_TRUE(forget(*links_, other.addresses).has_value());
+  ASSERT_TRUE(forget(*links_, 0, one.addresses).has_value());
+  ASSERT_TRUE(forget(*links_, other.linkIndex, {}).has_value());
   EXPECT_THAT(kernel_.rules(""), IsEmpty());
 }
 
@@ -75,7 +75,7 @@ TEST_F(RailRoutingTest, LeavesRulesOfOthersAlone) {
   ASSERT_TRUE(links_->addRule(theirs).has_value());
   const RailRouting one = rail("net1", "10.100.0.5/24");
   ASSERT_TRUE(keepApart(*links_, one).has_value());
-  ASSERT_TRUE(forget(*links_, one.addresses).has_value());
+  ASSERT_TRUE(forget(*links_, 0, one.addresses).has_value());
   EXPECT_THAT(kernel_.rules(""), SizeIs(1));
 }
 
