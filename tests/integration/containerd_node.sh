@@ -27,9 +27,8 @@ picture() {
   # A namespace lives by a process or by a mount.
   for one in /proc/[0-9]*/ns/net; do readlink "$one"; done 2>/dev/null | sort -u | wc -l | sed 's/^/namespaces /'
   sed -n -E 's/^[^ ]+ ([^ ]+) ([^ ]+) .*/mount \2 \1/p' /proc/mounts
-  find /run /etc/cni /opt/cni /var/lib/cni /var/lib/kubelet /tmp -not -path '/run/railhead-lab/*' -not -path '*/railhead-lab-kubelet/logs/*' 2>/dev/null | sort | sed 's/^/file /'
+  find /run /etc/cni /opt/cni /var/lib/cni /var/lib/kubelet /tmp -not -path '/run/railhead-lab/*' \( -not -path '/run/k8s.cni.cncf.io*' -o -type f \) -not -path '*/railhead-lab-kubelet/logs/*' 2>/dev/null | sort | sed 's/^/file /'
   find /sys/fs/cgroup -type d | sort | sed 's/^/cgroup /'
-  ls /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots | wc -l | sed 's/^/snapshots /'
   for name in containerd-shim-runc-v2 runc railhead-lab-pause pause sleep; do
     echo "processes $name $(pidof $name | wc -w)"
   done

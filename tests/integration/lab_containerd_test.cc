@@ -157,14 +157,15 @@ class LabContainerd : public testing::Test {
 
   static std::string picture(std::size_t node) { return ask(node, {"sh", kScript, "picture"}); }
 
-  // Lines that came and went since SetUp(). The runtime drops snapshots and reaps shims a little
-  // later than it answers, so it is looked at for up to 15 s.
+  // Lines that came and went since SetUp(). The runtime reaps shims a little later than it answers,
+  // so it is looked at for up to 60 s. Its snapshots, which it collects when it likes, are not
+  // ours.
   std::string difference(std::size_t node) const {
     const auto begun = std::chrono::steady_clock::now();
     for (;;) {
       const std::string now = picture(node);
       if (now == before_[node]) return {};
-      if (since(begun) < 15) continue;
+      if (since(begun) < 60) continue;
       const auto lines = [](const std::string& text) {
         std::multiset<std::string> all;
         for (const auto line : split(text, '\n')) all.emplace(line);
