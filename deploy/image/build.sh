@@ -73,6 +73,9 @@ sources=()
 # --- the tree ---
 mkdir -p "$root/etc" "$root/usr/lib" "$root$(dirname "$loader")"
 ln -s usr/lib "$root/lib"
+mkdir -p "$root/var"
+ln -s ../run "$root/var/run"  # runtimes name namespaces and CDI files below either
+mkdir -p "$root/run"
 [ "$(dirname "$loader")" = /usr/lib ] || ln -s "${loader:1:9}" "$root/lib64"
 echo 'root:x:0:0:root:/:/usr/bin/false' >"$root/etc/passwd"
 put_program "$build/bin/railhead-agent" /usr/bin
