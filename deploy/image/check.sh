@@ -90,7 +90,7 @@ check_entries() { # LAYER
     (substr(mode, 4, 1) substr(mode, 7, 1)) ~ /[sS]/ { print path " is setuid or setgid (" mode ")" }
     mode !~ /^l/ && (substr(mode, 6, 1) substr(mode, 9, 1)) ~ /w/ { print path " is writable by others than root (" mode ")" }
     mode !~ /^[-dl]/ { print path " is neither file, folder nor link (" mode ")" }
-    path !~ /^\.\/($|lib(64)?$|etc\/($|passwd$|libibverbs\.d\/)|usr\/($|bin\/|lib\/|lib64\/|share\/($|doc\/|common-licenses\/)))/ {
+    path !~ /^\.\/($|lib(64)?$|run\/$|var\/$|var\/run$|etc\/($|passwd$|libibverbs\.d\/)|usr\/($|bin\/|lib\/|lib64\/|share\/($|doc\/|common-licenses\/)))/ {
       print path " is unexpected" }' >"$work/found"
   while read -r line; do fail "$line"; done <"$work/found"
 }

@@ -1,7 +1,6 @@
 #include "lab/kubelet/rig.h"
 
 #include <cerrno>
-#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 
@@ -25,8 +24,6 @@ Result<void> FileSandboxes::remove(const std::string& path) {
 }
 
 Result<std::unique_ptr<KubeletRig>> KubeletRig::make(KubeletOptions options) {
-  // A plugin may end before it has read its input; the programs that run plugins ignore it, too.
-  ::signal(SIGPIPE, SIG_IGN);
   std::string folder = std::filesystem::temp_directory_path().string() + "/rh-kubelet-XXXXXX";
   if (::mkdtemp(folder.data()) == nullptr) return Error::fromErrno(errno, "make " + folder);
   auto rig = std::unique_ptr<KubeletRig>(new KubeletRig(folder));

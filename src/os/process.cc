@@ -26,6 +26,29 @@ Result<Pipe> makePipe() {
   return Pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
+// Holds SIGPIPE back in this thread and takes it when it came: whoever runs programs need not know
+// that one may end before it has read its input.
+class BrokenPipesHeld {
+ public:
+  BrokenPipesHeld() {
+    ::sigemptyset(&broken_);
+    ::sigaddset(&broken_, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &broken_, &before_);
+  }
+  ~BrokenPipesHeld() {
+    const timespec now{};
+    // One that was blocked before is the caller's.
+    if (::sigismember(&before_, SIGPIPE) == 0) ::sigtimedwait(&broken_, nullptr, &now);
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  BrokenPipesHeld(const BrokenPipesHeld&) = delete;
+  BrokenPipesHeld& operator=(const BrokenPipesHeld&) = delete;
+
+ private:
+  sigset_t broken_;
+  sigset_t before_;
+};
+
 // Everything the child needs, made before fork: after it only async-signal-safe calls are allowed.
 struct ChildPlan {
   std::vector<std::string> environmentText;
@@ -103,6 +126,7 @@ class Conversation {
 
  private:
   void feed(std::string_view& left) {
+    const BrokenPipesHeld held;
     const ssize_t written = ::write(input_.get(), left.data(), left.size());
     if (written > 0) left.remove_prefix(static_cast<std::size_t>(written));
     if (written < 0 && errno != EAGAIN && errno != EINTR)

@@ -47,5 +47,13 @@ TEST(Process, RefusesEndlessOutputAndReportsSignals) {
   EXPECT_EQ(runner.run({.argv = {"sh", "-c", "kill -9 $$"}})->exitCode, 137);
 }
 
+// With SIGPIPE as it is by default, which would end this test.
+TEST(Process, AProgramThatReadsNoInputIsNoSignal) {
+  os::SystemProcessRunner runner;
+  const auto result = runner.run({.argv = {"true"}, .input = std::string(1 << 20, 'x')});
+  ASSERT_TRUE(result.has_value()) << result.error().message;
+  EXPECT_EQ(result->exitCode, 0);
+}
+
 }  // namespace
 }  // namespace railhead::os
