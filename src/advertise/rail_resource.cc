@@ -46,7 +46,7 @@ std::vector<std::string> rdmaNodes(const InventorySet& set, const std::string& d
   return nodes;
 }
 
-// "/dev/infiniband/uverbs7"
+// A file uverbsN in the folder of RDMA device nodes.
 bool isUverbs(std::string_view node, const std::string& devDirectory) {
   const std::string prefix = devDirectory + "/infiniband/uverbs";
   constexpr std::size_t kMostDigits = 6;

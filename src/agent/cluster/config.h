@@ -4,6 +4,7 @@
 
 #include "src/base/result.h"
 #include "src/config/field.h"
+#include "src/os/host_paths.h"
 
 #include <string>
 
@@ -13,7 +14,7 @@ enum class NadOrigin { kOff, kApi, kFiles };
 
 struct ClusterConfig {
   NadOrigin nads = NadOrigin::kOff;
-  std::string nadFolder = "/etc/railhead/nads";  // with kFiles
+  std::string nadFolder = os::HostPaths().nads;  // with kFiles
   bool events = false;
   bool networkStatus = false;
   bool labels = false;

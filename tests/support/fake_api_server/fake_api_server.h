@@ -92,6 +92,7 @@ class FakeApiServer {
     std::string podNamespace;
     std::string name;
     std::string subresource;
+    std::string key() const { return kind + "|" + podNamespace + "|" + name; }
   };
   struct Change {
     std::uint64_t version;
