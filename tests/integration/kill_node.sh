@@ -211,7 +211,7 @@ open() {
   run_pod || wrong "run-pod: $(cat $work/error)"
   find_sandbox
   cat >$work/cni.json <<'TEXT'
-{"cniVersion": "1.1.0", "name": "railhead", "type": "railhead-cni", "runtimeConfig": {"io.kubernetes.cri.pod-annotations": {"k8s.v1.cni.cncf.io/networks": "dgx-qsfp"}}}
+{"cniVersion": "1.1.0", "name": "railhead", "type": "railhead-cni", "prevResult": {"cniVersion": "1.1.0"}, "runtimeConfig": {"io.kubernetes.cri.pod-annotations": {"k8s.v1.cni.cncf.io/networks": "dgx-qsfp"}}}
 TEXT
   cni DEL || wrong "DEL: $(cat $work/error)"
   check_clean "before"
