@@ -4,11 +4,11 @@
 #include "src/base/text.h"
 #include "src/bench/environment.h"
 #include "src/bench/rail_choice.h"
-#include "src/bench/tcp.h"
 #include "src/bench/verbs_session.h"
 #include "src/os/clock.h"
 #include "src/os/filesystem.h"
 #include "src/os/host_paths.h"
+#include "src/os/tcp.h"
 #include "src/report/terminal/step_printer.h"
 #include "src/verbs/system_verbs.h"
 
@@ -96,7 +96,7 @@ Result<bench::VerbsReport> run(const BenchVerbsSettings& settings, verbs::Verbs&
                                Progress& progress) {
   const bool listens = !settings.listen.empty();
   RAILHEAD_TRY_ASSIGN(const auto endpoint,
-                      bench::Endpoint::parse(listens ? settings.listen : settings.connect));
+                      os::Endpoint::parse(listens ? settings.listen : settings.connect));
   bench::VerbsTargets targets;
   targets.plan = settings.plan;
   RAILHEAD_TRY(targets.plan.check());
@@ -121,7 +121,7 @@ Result<bench::VerbsReport> run(const BenchVerbsSettings& settings, verbs::Verbs&
           std::chrono::duration_cast<std::chrono::steady_clock::duration>(wait),
       [&](std::string_view step) { progress.begin(step); }};
   if (!listens) return bench::runVerbs(session, endpoint, targets);
-  RAILHEAD_TRY_ASSIGN(const os::UniqueFd listener, bench::listenTcp(endpoint));
+  RAILHEAD_TRY_ASSIGN(const os::UniqueFd listener, os::listenTcp(endpoint));
   return bench::serveVerbs(session, listener.get());
 }
 

@@ -1,6 +1,6 @@
 #include "apps/railhead/bench_command.h"
 
-#include "src/bench/tcp.h"
+#include "src/os/tcp.h"
 #include "tests/support/fake_verbs.h"
 
 #include <chrono>
@@ -43,8 +43,8 @@ Outcome command(const BenchVerbsSettings& settings, verbs::Verbs& verbs) {
 
 // A port that was free a moment ago.
 std::string freeEndpoint() {
-  const auto listener = bench::listenTcp(bench::Endpoint::parse("127.0.0.1:0").value()).value();
-  return bench::boundEndpoint(listener.get()).value().toString();
+  const auto listener = os::listenTcp(os::Endpoint::parse("127.0.0.1:0").value()).value();
+  return os::boundEndpoint(listener.get()).value().toString();
 }
 
 class BenchVerbs : public testing::Test {

@@ -36,7 +36,7 @@ struct TurnedAway {
 };
 
 Error nobodyCame(int listener, const TurnedAway& turnedAway) {
-  const auto bound = boundEndpoint(listener);
+  const auto bound = os::boundEndpoint(listener);
   std::string message =
       "no peer came to " + (bound.has_value() ? bound->toString() : std::string("the listener"));
   if (turnedAway.count > 0) {
@@ -64,7 +64,7 @@ Result<std::string> Channel::receive(Deadline deadline) {
 Result<Channel> meetAsListener(int listener, const Introduction& own, Deadline deadline) {
   TurnedAway turnedAway;
   for (;;) {
-    auto accepted = acceptTcp(listener, deadline);
+    auto accepted = os::acceptTcp(listener, deadline);
     if (!accepted.has_value()) {
       if (accepted.error().code != ErrorCode::kDeadlineExceeded) return accepted.error();
       return nobodyCame(listener, turnedAway);
@@ -89,7 +89,7 @@ Result<Channel> meetAsConnector(const Endpoint& endpoint, const Introduction& ow
   const std::string remedy =
       "start the same command with --listen on the other node, and check that " +
       endpoint.toString() + " is reachable from here";
-  auto fd = connectTcp(endpoint, deadline);
+  auto fd = os::connectTcp(endpoint, deadline);
   if (!fd.has_value()) {
     return Error(ErrorCode::kEnvironment, "no peer: " + fd.error().message, remedy);
   }

@@ -3,12 +3,15 @@
 // exchange bounded text frames with deadlines.
 #pragma once
 
-#include "src/bench/tcp.h"
+#include "src/os/tcp.h"
 
 #include <string>
 #include <string_view>
 
 namespace railhead::bench {
+
+using os::Deadline;
+using os::Endpoint;
 
 // One end of the conversation. Not thread-safe.
 class Channel {

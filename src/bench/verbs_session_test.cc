@@ -36,8 +36,8 @@ struct Outcome {
 class VerbsSessionTest : public testing::Test {
  protected:
   void SetUp() override {
-    listener_ = listenTcp(Endpoint::parse("127.0.0.1:0").value()).value();
-    endpoint_ = boundEndpoint(listener_.get()).value();
+    listener_ = os::listenTcp(Endpoint::parse("127.0.0.1:0").value()).value();
+    endpoint_ = os::boundEndpoint(listener_.get()).value();
     targets_.plan.messageBytes = 4096;
     targets_.plan.outstanding = 4;
     targets_.plan.seconds = 0.05;

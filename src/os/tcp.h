@@ -1,5 +1,4 @@
-// TCP connections with deadlines, for the control channel between two ends. Numeric addresses only:
-// a name lookup has no deadline.
+// TCP connections with deadlines, for control channels between processes.
 #pragma once
 
 #include "src/base/ip.h"
@@ -11,9 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace railhead::bench {
-
-using os::Deadline;
+namespace railhead::os {
 
 struct Endpoint {
   IpAddress address;
@@ -25,16 +22,21 @@ struct Endpoint {
 };
 
 // Port 0 takes a free one; boundEndpoint tells which.
-Result<os::UniqueFd> listenTcp(const Endpoint& endpoint);
+Result<UniqueFd> listenTcp(const Endpoint& endpoint);
 Result<Endpoint> boundEndpoint(int fd);
 
 struct Accepted {
-  os::UniqueFd fd;
+  UniqueFd fd;
   std::string peer;  // "10.0.0.2:40112"
 };
 Result<Accepted> acceptTcp(int listener, Deadline deadline);
 
 // Tries again until the deadline while nobody listens there yet.
-Result<os::UniqueFd> connectTcp(const Endpoint& endpoint, Deadline deadline);
+Result<UniqueFd> connectTcp(const Endpoint& endpoint, Deadline deadline);
 
-}  // namespace railhead::bench
+// An address of a host name or of a numeric address. A name that is not known is asked for again
+// until the deadline: the record of a pod that is starting appears late. kEnvironment then, naming
+// the host.
+Result<IpAddress> resolveHost(const std::string& host, Deadline deadline);
+
+}  // namespace railhead::os

@@ -1,19 +1,21 @@
-#include "src/bench/tcp.h"
+#include "src/os/tcp.h"
 
 #include "src/base/text.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
-namespace railhead::bench {
+namespace railhead::os {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -70,9 +72,9 @@ bool waitFor(int fd, short events, Deadline deadline) {
   }
 }
 
-Result<os::UniqueFd> openSocket(const Endpoint& endpoint) {
-  os::UniqueFd fd(::socket(endpoint.address.v6 ? AF_INET6 : AF_INET,
-                           SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+Result<UniqueFd> openSocket(const Endpoint& endpoint) {
+  UniqueFd fd(::socket(endpoint.address.v6 ? AF_INET6 : AF_INET,
+                       SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return Error::fromErrno(errno, "make a TCP socket");
   return fd;
 }
@@ -92,6 +94,41 @@ int tryConnect(int fd, const SocketAddress& address, Deadline deadline) {
   socklen_t size = sizeof failure;
   if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size) != 0) return errno;
   return failure;
+}
+
+IpAddress fromRaw(const sockaddr* raw) {
+  SocketAddress out;
+  std::memcpy(&out.storage, raw,
+              raw->sa_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in));
+  return fromSocketAddress(out).address;
+}
+
+// One question to the system's resolver, which has no deadline of its own: asked beside us, and
+// given up when time is over. 0 with an address, or the resolver's code (EAI_...).
+int askResolver(const std::string& host, Deadline deadline, IpAddress& out) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_ADDRCONFIG;
+  gaicb request{};
+  request.ar_name = host.c_str();
+  request.ar_request = &hints;
+  gaicb* list[] = {&request};
+  if (const int code = ::getaddrinfo_a(GAI_NOWAIT, list, 1, nullptr); code != 0) return code;
+  int code = EAI_INPROGRESS;
+  while (code == EAI_INPROGRESS) {
+    const auto left = std::max(Clock::duration::zero(), deadline - Clock::now());
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
+    const timespec wait{seconds.count(), std::chrono::nanoseconds(left - seconds).count()};
+    ::gai_suspend(list, 1, &wait);
+    code = ::gai_error(&request);
+    // The request stands on this stack: it may only be left when the resolver has let go of it.
+    if (code == EAI_INPROGRESS && left == Clock::duration::zero()) ::gai_cancel(&request);
+  }
+  if (code != 0) return code;
+  if (request.ar_result == nullptr) return EAI_NONAME;
+  out = fromRaw(request.ar_result->ai_addr);
+  ::freeaddrinfo(request.ar_result);
+  return 0;
 }
 
 bool mayPass(int failure) {
@@ -127,8 +164,8 @@ std::string Endpoint::toString() const {
   return host + ":" + std::to_string(port);
 }
 
-Result<os::UniqueFd> listenTcp(const Endpoint& endpoint) {
-  RAILHEAD_TRY_ASSIGN(os::UniqueFd fd, openSocket(endpoint));
+Result<UniqueFd> listenTcp(const Endpoint& endpoint) {
+  RAILHEAD_TRY_ASSIGN(UniqueFd fd, openSocket(endpoint));
   const int on = 1;
   ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   const SocketAddress address = toSocketAddress(endpoint);
@@ -151,7 +188,7 @@ Result<Accepted> acceptTcp(int listener, Deadline deadline) {
   for (;;) {
     SocketAddress peer;
     peer.length = sizeof peer.storage;
-    os::UniqueFd fd(::accept4(listener, peer.raw(), &peer.length, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    UniqueFd fd(::accept4(listener, peer.raw(), &peer.length, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (fd) {
       tune(fd.get());
       return Accepted{std::move(fd), fromSocketAddress(peer).toString()};
@@ -166,10 +203,10 @@ Result<Accepted> acceptTcp(int listener, Deadline deadline) {
   }
 }
 
-Result<os::UniqueFd> connectTcp(const Endpoint& endpoint, Deadline deadline) {
+Result<UniqueFd> connectTcp(const Endpoint& endpoint, Deadline deadline) {
   const SocketAddress address = toSocketAddress(endpoint);
   for (;;) {
-    RAILHEAD_TRY_ASSIGN(os::UniqueFd fd, openSocket(endpoint));
+    RAILHEAD_TRY_ASSIGN(UniqueFd fd, openSocket(endpoint));
     const int failure = tryConnect(fd.get(), address, deadline);
     if (failure == 0) {
       tune(fd.get());
@@ -184,4 +221,28 @@ Result<os::UniqueFd> connectTcp(const Endpoint& endpoint, Deadline deadline) {
   }
 }
 
-}  // namespace railhead::bench
+Result<IpAddress> resolveHost(const std::string& host, Deadline deadline) {
+  const bool plain = std::all_of(host.begin(), host.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_' || c == ':';
+  });
+  if (host.empty() || host.size() > 253 || !plain) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "host " + quoted(host) + ": expected a host name or a numeric address");
+  }
+  if (const auto numeric = IpAddress::parse(host); numeric.has_value()) return *numeric;
+  constexpr auto kAskAgain = std::chrono::milliseconds(500);
+  for (;;) {
+    IpAddress address;
+    const int code = askResolver(host, deadline, address);
+    if (code == 0) return address;
+    if (Clock::now() + kAskAgain >= deadline) {
+      return Error(ErrorCode::kEnvironment,
+                   "host " + host + " has no address: " + ::gai_strerror(code),
+                   "check the name, and that its record exists (a headless Service publishes a pod "
+                   "once it runs)");
+    }
+    waitFor(-1, 0, Clock::now() + kAskAgain);
+  }
+}
+
+}  // namespace railhead::os
