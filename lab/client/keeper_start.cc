@@ -2,9 +2,9 @@
 
 #include "lab/keeper/keeper_messages.h"
 #include "lab/keeper/lab_socket.h"
-#include "lab/node/bound_process.h"
 #include "lab/node/host_check.h"
 #include "lab/node/lab_image.h"
+#include "src/os/bound_process.h"
 #include "src/os/filesystem.h"
 #include "src/os/process.h"
 #include "src/os/unix_socket.h"
@@ -83,13 +83,14 @@ Result<RunningKeeper> startKeeper(const Topology& topology, const LabOptions& op
   }
   RunningKeeper running{os::UniqueFd(fds[0]), -1};
   os::UniqueFd keeperSide(fds[1]);
-  BoundProcessSpec spec;
+  os::BoundProcessSpec spec;
   spec.argv = options.keeper;
   spec.argv.push_back(std::to_string(keeperSide.get()));
   spec.inherited = {keeperSide.get()};
   spec.diesWithParent = false;  // it watches the socket, which also tells it of a parent's death
   spec.ownSession = true;
-  RAILHEAD_TRY_ASSIGN(BoundProcess process, BoundProcess::start(spec, options.paths.dev + "/null"));
+  RAILHEAD_TRY_ASSIGN(os::BoundProcess process,
+                      os::BoundProcess::start(spec, options.paths.dev + "/null"));
   keeperSide.reset();
   running.pid = process.pid();
   process.release();

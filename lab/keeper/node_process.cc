@@ -61,7 +61,7 @@ Result<void> NodeProcess::open(const LabImage& image, const QemuSettings& settin
   RAILHEAD_TRY_ASSIGN(SocketPair control, makeSocketPair());
   RAILHEAD_TRY_ASSIGN(SocketPair output, makeSocketPair());
   NodeSockets sockets{qmp.node.get(), console.node.get(), control.node.get(), {}};
-  BoundProcessSpec spec;
+  os::BoundProcessSpec spec;
   spec.inherited = {sockets.qmp, sockets.console, sockets.control};
   for (const auto& fd : pfSockets) {
     sockets.pfs.push_back(fd.get());
@@ -69,7 +69,7 @@ Result<void> NodeProcess::open(const LabImage& image, const QemuSettings& settin
   }
   spec.argv = qemuCommand(spec_, image, settings, sockets);
   spec.output = output.node.get();
-  RAILHEAD_TRY_ASSIGN(process_, BoundProcess::start(spec, nullDevice));
+  RAILHEAD_TRY_ASSIGN(process_, os::BoundProcess::start(spec, nullDevice));
 
   RAILHEAD_TRY_ASSIGN(qmp_, Qmp::open(loop_, std::move(qmp.keeper)));
   RAILHEAD_TRY_ASSIGN(consoleChannel_, listenTo(std::move(console.keeper), console_));

@@ -6,13 +6,13 @@
 #include "lab/keeper/lab_status.h"
 #include "lab/keeper/qmp.h"
 #include "lab/keeper/stream_channel.h"
-#include "lab/node/bound_process.h"
 #include "lab/node/lab_image.h"
 #include "lab/node/qemu_command.h"
 #include "lab/protocol/frame.h"
 #include "lab/protocol/messages.h"
 #include "lab/topology/topology.h"
 #include "src/base/result.h"
+#include "src/os/bound_process.h"
 #include "src/os/unique_fd.h"
 
 #include <chrono>
@@ -83,7 +83,7 @@ class NodeProcess {
   std::string lab_;
   const NodeSpec& spec_;
   Events events_;
-  std::optional<BoundProcess> process_;
+  std::optional<os::BoundProcess> process_;
   EventLoop::Id processWatch_ = 0;
   std::unique_ptr<Qmp> qmp_;
   std::unique_ptr<StreamChannel> consoleChannel_;

@@ -1,8 +1,8 @@
 // Boots the real lab through the real command: two emulated nodes, their cables, and the end.
 #include "lab/client/lab_client.h"
-#include "lab/node/bound_process.h"
 #include "src/base/text.h"
 #include "src/base/units.h"
+#include "src/os/bound_process.h"
 #include "src/os/process.h"
 
 #include <csignal>
@@ -213,7 +213,7 @@ TEST_F(LabBootTest, RateOfALinkIsACeiling) {
 }
 
 TEST_F(LabBootTest, CtrlCDuringUpLeavesNothing) {
-  auto up = BoundProcess::start({{RAILHEAD_PROGRAM, "lab", "up", "--lab", name_}}, "/dev/null");
+  auto up = os::BoundProcess::start({{RAILHEAD_PROGRAM, "lab", "up", "--lab", name_}}, "/dev/null");
   ASSERT_TRUE(up) << up.error().describe();
   std::vector<pid_t> pids;
   const auto deadline = Clock::now() + seconds(30);

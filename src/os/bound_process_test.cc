@@ -1,4 +1,4 @@
-#include "lab/node/bound_process.h"
+#include "src/os/bound_process.h"
 
 #include <array>
 #include <cerrno>
@@ -10,15 +10,15 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-namespace railhead::lab {
+namespace railhead::os {
 namespace {
 
 constexpr char kNull[] = "/dev/null";
 
-std::pair<os::UniqueFd, os::UniqueFd> socketPair() {
+std::pair<UniqueFd, UniqueFd> socketPair() {
   std::array<int, 2> fds{};
   EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()), 0);
-  return {os::UniqueFd(fds[0]), os::UniqueFd(fds[1])};
+  return {UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
 std::string readToEnd(int fd) {
@@ -101,4 +101,4 @@ TEST(BoundProcess, DiesWithItsParent) {
 }
 
 }  // namespace
-}  // namespace railhead::lab
+}  // namespace railhead::os

@@ -5,25 +5,29 @@
 #include "src/base/result.h"
 #include "src/os/unique_fd.h"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include <sys/types.h>
 
-namespace railhead::lab {
+namespace railhead::os {
 
 struct BoundProcessSpec {
   std::vector<std::string> argv;  // argv[0] is looked up in PATH unless it has a '/'
   std::vector<int> inherited;     // kept open under the same numbers; all others are closed
   int output = -1;                // becomes its standard output and error; -1: nowhere
-  bool diesWithParent = true;     // false: only for a keeper, which watches a socket instead
-  bool ownSession = false;        // no terminal's Ctrl-C reaches it
+  int errors = -1;                // becomes its standard error; -1: where its output goes
+  int input = -1;                 // becomes its standard input; -1: empty
+  std::optional<std::map<std::string, std::string>> environment;  // whole; inherited when absent
+  bool diesWithParent = true;  // false: only for a keeper, which watches a socket instead
+  bool ownSession = false;     // no terminal's Ctrl-C reaches it; signals reach its children too
 };
 
 class BoundProcess {
  public:
-  // kNotFound when there is no such program. Standard input is empty.
+  // kNotFound when there is no such program.
   static Result<BoundProcess> start(const BoundProcessSpec& spec, const std::string& nullDevice);
 
   BoundProcess(BoundProcess&& other) noexcept;
@@ -34,15 +38,21 @@ class BoundProcess {
   int pidFd() const { return pidFd_.get(); }  // readable once it has ended
   // How it ended ("exit code 1", "signal 9"), once it has.
   std::optional<std::string> ended();
-  void kill();     // SIGKILL and reap; nothing when it has ended
-  void release();  // leaves it running; forgets it
+  // Its exit code, or 128 + signal, once it has ended.
+  std::optional<int> exitCode() const { return exitCode_; }
+  void signal(int number);  // to it, or to its whole session; nothing when it has ended
+  void kill();              // SIGKILL and reap; nothing when it has ended
+  void release();           // leaves it running; forgets it
 
  private:
-  BoundProcess(pid_t pid, os::UniqueFd pidFd) : pid_(pid), pidFd_(std::move(pidFd)) {}
+  BoundProcess(pid_t pid, UniqueFd pidFd, bool ownSession)
+      : pid_(pid), pidFd_(std::move(pidFd)), ownSession_(ownSession) {}
 
   pid_t pid_ = -1;
-  os::UniqueFd pidFd_;
+  UniqueFd pidFd_;
+  bool ownSession_ = false;
   std::optional<std::string> ended_;
+  std::optional<int> exitCode_;
 };
 
-}  // namespace railhead::lab
+}  // namespace railhead::os

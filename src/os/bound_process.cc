@@ -1,4 +1,4 @@
-#include "lab/node/bound_process.h"
+#include "src/os/bound_process.h"
 
 #include <array>
 #include <cerrno>
@@ -11,15 +11,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace railhead::lab {
+namespace railhead::os {
 namespace {
 
 // Made before fork: afterwards the child may only make async-signal-safe calls.
 struct ChildPlan {
   std::vector<char*> argv;
+  std::vector<std::string> environmentText;
+  std::vector<char*> environment;  // empty: inherited
   std::vector<int> inherited;
   int input = -1;
   int output = -1;
+  int errors = -1;
   int failure = -1;
   pid_t parent = 0;
   bool diesWithParent = true;
@@ -40,7 +43,7 @@ struct ChildPlan {
   }
   ::dup2(plan.input, STDIN_FILENO);
   ::dup2(plan.output, STDOUT_FILENO);
-  ::dup2(plan.output, STDERR_FILENO);
+  ::dup2(plan.errors, STDERR_FILENO);
   // Everything above standard error goes at exec, whoever forgot to say so, but for what is named.
   ::syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
   for (const int fd : plan.inherited) {
@@ -50,7 +53,11 @@ struct ChildPlan {
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
-  ::execvp(plan.argv[0], plan.argv.data());
+  if (plan.environment.empty()) {
+    ::execvp(plan.argv[0], plan.argv.data());
+  } else {
+    ::execvpe(plan.argv[0], plan.argv.data(), plan.environment.data());
+  }
   giveUp(plan);
 }
 
@@ -58,19 +65,26 @@ struct ChildPlan {
 
 Result<BoundProcess> BoundProcess::start(const BoundProcessSpec& spec,
                                          const std::string& nullDevice) {
-  const os::UniqueFd nowhere(::open(nullDevice.c_str(), O_RDWR | O_CLOEXEC));
+  const UniqueFd nowhere(::open(nullDevice.c_str(), O_RDWR | O_CLOEXEC));
   if (!nowhere) return Error::fromErrno(errno, "open " + nullDevice);
   std::array<int, 2> failure{};
   if (::pipe2(failure.data(), O_CLOEXEC) != 0) return Error::fromErrno(errno, "make a pipe");
-  const os::UniqueFd failureRead(failure[0]);
-  os::UniqueFd failureWrite(failure[1]);
+  const UniqueFd failureRead(failure[0]);
+  UniqueFd failureWrite(failure[1]);
 
   ChildPlan plan;
   for (const auto& text : spec.argv) plan.argv.push_back(const_cast<char*>(text.c_str()));
   plan.argv.push_back(nullptr);
   plan.inherited = spec.inherited;
-  plan.input = nowhere.get();
+  if (spec.environment) {
+    for (const auto& [name, value] : *spec.environment)
+      plan.environmentText.push_back(name + "=" + value);
+    for (auto& text : plan.environmentText) plan.environment.push_back(text.data());
+    plan.environment.push_back(nullptr);
+  }
+  plan.input = spec.input >= 0 ? spec.input : nowhere.get();
   plan.output = spec.output >= 0 ? spec.output : nowhere.get();
+  plan.errors = spec.errors >= 0 ? spec.errors : plan.output;
   plan.failure = failureWrite.get();
   plan.parent = ::getpid();
   plan.diesWithParent = spec.diesWithParent;
@@ -80,7 +94,8 @@ Result<BoundProcess> BoundProcess::start(const BoundProcessSpec& spec,
   if (pid < 0) return Error::fromErrno(errno, "start " + spec.argv[0]);
   if (pid == 0) becomeChild(plan);
   failureWrite.reset();
-  BoundProcess process(pid, os::UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0U))));
+  BoundProcess process(pid, UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0U))),
+                       spec.ownSession);
   int why = 0;
   ssize_t got = 0;
   do {
@@ -94,14 +109,18 @@ Result<BoundProcess> BoundProcess::start(const BoundProcessSpec& spec,
 BoundProcess::BoundProcess(BoundProcess&& other) noexcept
     : pid_(std::exchange(other.pid_, -1)),
       pidFd_(std::move(other.pidFd_)),
-      ended_(std::move(other.ended_)) {}
+      ownSession_(other.ownSession_),
+      ended_(std::move(other.ended_)),
+      exitCode_(other.exitCode_) {}
 
 BoundProcess& BoundProcess::operator=(BoundProcess&& other) noexcept {
   if (this != &other) {
     kill();
     pid_ = std::exchange(other.pid_, -1);
     pidFd_ = std::move(other.pidFd_);
+    ownSession_ = other.ownSession_;
     ended_ = std::move(other.ended_);
+    exitCode_ = other.exitCode_;
   }
   return *this;
 }
@@ -120,19 +139,27 @@ std::optional<std::string> BoundProcess::ended() {
     ended_ = "an unknown end";
   } else if (WIFSIGNALED(status)) {
     ended_ = "signal " + std::to_string(WTERMSIG(status));
+    exitCode_ = 128 + WTERMSIG(status);
   } else {
     ended_ = "exit code " + std::to_string(WEXITSTATUS(status));
+    exitCode_ = WEXITSTATUS(status);
   }
   return ended_;
 }
 
 void BoundProcess::kill() {
   if (pid_ < 0 || ended_) return;
-  ::kill(pid_, SIGKILL);
+  signal(SIGKILL);
   int status = 0;
   while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }
   ended_ = "signal 9";
+  exitCode_ = 128 + SIGKILL;
+}
+
+void BoundProcess::signal(int number) {
+  if (pid_ < 0 || ended_) return;
+  ::kill(ownSession_ ? -pid_ : pid_, number);
 }
 
 void BoundProcess::release() {
@@ -140,4 +167,4 @@ void BoundProcess::release() {
   pidFd_.reset();
 }
 
-}  // namespace railhead::lab
+}  // namespace railhead::os

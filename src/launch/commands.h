@@ -1,0 +1,35 @@
+// The commands that become the ranks of a gang, for the places this machine reaches by itself or by
+// ssh. Pure; the environment is the usual one (src/collective/world.h reads it).
+#pragma once
+
+#include "src/launch/gang.h"
+#include "src/launch/placement.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace railhead::launch {
+
+struct RankProgram {
+  std::vector<std::string> argv;                   // the same for every rank
+  std::map<std::string, std::string> environment;  // beside RANK and its kin
+  std::string masterAddress;  // empty: the first host's name, or 127.0.0.1 for local ranks
+  std::uint16_t masterPort = 0;
+  std::string token;
+};
+
+std::vector<RankCommand> localCommands(int ranks, const RankProgram& program);
+
+// One rank on each host, by `ssh -o BatchMode=yes`. The far program is started with
+// --until-stdin-ends, so that it ends when ssh, or this machine, is gone.
+std::vector<RankCommand> sshCommands(const std::vector<std::string>& hosts,
+                                     const RankProgram& program);
+
+// The word as a POSIX shell reads it back.
+std::string shellQuoted(const std::string& word);
+
+// A token that nobody else has.
+std::string newToken();
+
+}  // namespace railhead::launch

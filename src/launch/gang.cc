@@ -1,0 +1,240 @@
+#include "src/launch/gang.h"
+
+#include "src/os/bound_process.h"
+#include "src/os/unique_fd.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <deque>
+#include <optional>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+namespace railhead::launch {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::size_t kMaxOutput = 16 << 20;
+constexpr std::size_t kMaxLine = 4 << 10;
+constexpr std::size_t kLastLines = 20;
+// How often an interruption is looked for.
+constexpr std::chrono::milliseconds kTick{50};
+
+std::string rankName(int rank, const std::string& node) {
+  return "rank " + std::to_string(rank) + (node.empty() ? "" : " (node " + node + ")");
+}
+
+struct Pipe {
+  os::UniqueFd read;
+  os::UniqueFd write;
+};
+Result<Pipe> makePipe() {
+  std::array<int, 2> fds{};
+  if (::pipe2(fds.data(), O_CLOEXEC) != 0) return Error::fromErrno(errno, "make a pipe");
+  ::fcntl(fds[0], F_SETFL, O_NONBLOCK);
+  return Pipe{os::UniqueFd(fds[0]), os::UniqueFd(fds[1])};
+}
+
+// One rank while it runs.
+class RunningRank {
+ public:
+  static Result<RunningRank> start(const RankCommand& command, const std::string& nullDevice) {
+    RAILHEAD_TRY_ASSIGN(Pipe output, makePipe());
+    RAILHEAD_TRY_ASSIGN(Pipe errors, makePipe());
+    // Its standard input stays open as long as this process lives and no longer: a remote command
+    // that watches it ends with us.
+    std::array<int, 2> input{};
+    if (::pipe2(input.data(), O_CLOEXEC) != 0) return Error::fromErrno(errno, "make a pipe");
+    const os::UniqueFd inputRead(input[0]);
+    os::UniqueFd inputWrite(input[1]);
+    os::BoundProcessSpec spec;
+    spec.argv = command.argv;
+    spec.input = inputRead.get();
+    spec.output = output.write.get();
+    spec.errors = errors.write.get();
+    spec.ownSession = true;
+    spec.environment = withOwn(command.environment);
+    auto process = os::BoundProcess::start(spec, nullDevice);
+    if (!process.has_value()) {
+      return std::move(process.error()).addContext(rankName(command.rank, command.node));
+    }
+    return RunningRank(command, std::move(*process), std::move(inputWrite), std::move(output.read),
+                       std::move(errors.read));
+  }
+
+  void addTo(std::vector<pollfd>& waiting) const {
+    if (output_) waiting.push_back({output_.get(), POLLIN, 0});
+    if (errors_) waiting.push_back({errors_.get(), POLLIN, 0});
+    if (!process_.exitCode()) waiting.push_back({process_.pidFd(), POLLIN, 0});
+  }
+  void drain(const GangSettings& settings) {
+    readInto(output_, [&](std::string_view text) {
+      end_.output.append(text.substr(0, kMaxOutput - std::min(kMaxOutput, end_.output.size())));
+    });
+    readInto(errors_, [&](std::string_view text) { takeLines(text, settings); });
+  }
+  // The exit code, once it has ended.
+  std::optional<int> poll() {
+    (void)process_.ended();  // reaps
+    return process_.exitCode();
+  }
+  // Its children may hold the pipes after it has gone: they are not waited for.
+  bool over() { return poll().has_value(); }
+  void signal(int number) { process_.signal(number); }
+  void finish(const GangSettings& settings) {
+    process_.kill();
+    drain(settings);
+    if (!line_.empty()) takeLines("\n", settings);
+    end_.exitCode = process_.exitCode().value_or(128 + SIGKILL);
+  }
+  RankEnd takeEnd() { return std::move(end_); }
+  int rank() const { return end_.rank; }
+
+ private:
+  RunningRank(const RankCommand& command, os::BoundProcess process, os::UniqueFd input,
+              os::UniqueFd output, os::UniqueFd errors)
+      : process_(std::move(process)),
+        input_(std::move(input)),
+        output_(std::move(output)),
+        errors_(std::move(errors)) {
+    end_.rank = command.rank;
+    end_.node = command.node;
+  }
+
+  static std::map<std::string, std::string> withOwn(std::map<std::string, std::string> extra) {
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+      const std::string_view text(*entry);
+      const auto equals = text.find('=');
+      if (equals == std::string_view::npos) continue;
+      extra.try_emplace(std::string(text.substr(0, equals)), text.substr(equals + 1));
+    }
+    return extra;
+  }
+
+  template <typename Take>
+  static void readInto(os::UniqueFd& fd, Take take) {
+    std::array<char, 16384> chunk{};
+    while (fd) {
+      const ssize_t got = ::read(fd.get(), chunk.data(), chunk.size());
+      if (got > 0) {
+        take(std::string_view(chunk.data(), static_cast<std::size_t>(got)));
+      } else if (got == 0) {
+        fd.reset();
+      } else if (errno != EINTR) {
+        return;
+      }
+    }
+  }
+
+  void takeLines(std::string_view text, const GangSettings& settings) {
+    for (const char c : text) {
+      if (c != '\n') {
+        if (line_.size() < kMaxLine) line_ += c;
+        continue;
+      }
+      if (settings.onLine) settings.onLine(end_.rank, line_);
+      end_.lastLines.push_back(std::move(line_));
+      line_.clear();
+      if (end_.lastLines.size() > kLastLines) end_.lastLines.erase(end_.lastLines.begin());
+    }
+  }
+
+  os::BoundProcess process_;
+  os::UniqueFd input_;
+  os::UniqueFd output_;
+  os::UniqueFd errors_;
+  std::string line_;
+  RankEnd end_;
+};
+
+class Gang {
+ public:
+  explicit Gang(const GangSettings& settings) : settings_(settings), start_(Clock::now()) {}
+
+  Result<void> start(const std::vector<RankCommand>& commands, const std::string& nullDevice) {
+    for (const auto& command : commands) {
+      RAILHEAD_TRY_ASSIGN(auto rank, RunningRank::start(command, nullDevice));
+      ranks_.push_back(std::move(rank));
+    }
+    return {};
+  }
+
+  GangEnd run() {
+    while (end_.ok() && !allOver()) {
+      wait();
+      look();
+    }
+    if (!end_.ok()) stop();
+    for (auto& rank : ranks_) {
+      rank.finish(settings_);
+      end_.ranks.push_back(rank.takeEnd());
+    }
+    return std::move(end_);
+  }
+
+ private:
+  bool allOver() {
+    return std::all_of(ranks_.begin(), ranks_.end(), [](auto& rank) { return rank.over(); });
+  }
+  void wait() {
+    std::vector<pollfd> waiting;
+    for (const auto& rank : ranks_) rank.addTo(waiting);
+    ::poll(waiting.data(), waiting.size(), static_cast<int>(kTick.count()));
+    for (auto& rank : ranks_) rank.drain(settings_);
+  }
+  void look() {
+    // A rank that another's death ends says so and exits; of several at once the killed one began
+    // it.
+    int worst = 0;
+    for (auto& rank : ranks_) {
+      const int code = rank.poll().value_or(0);
+      if (code == 0 || (worst != 0 && (worst > 128 || code <= 128))) continue;
+      worst = code;
+      end_.failed = rank.rank();
+    }
+    end_.interrupted = settings_.interrupted != nullptr && settings_.interrupted->load();
+    end_.outOfTime = settings_.timeLimit.count() > 0 &&
+                     Clock::now() - start_ > settings_.timeLimit && !allOver();
+  }
+  void stop() {
+    for (auto& rank : ranks_) rank.signal(SIGTERM);
+    const auto limit = Clock::now() + settings_.grace;
+    while (Clock::now() < limit && !allOver()) wait();
+  }
+
+  const GangSettings& settings_;
+  Clock::time_point start_;
+  std::vector<RunningRank> ranks_;
+  GangEnd end_;
+};
+
+}  // namespace
+
+std::string GangEnd::reason() const {
+  if (interrupted) return "interrupted";
+  if (failed < 0) return outOfTime ? "the ranks did not end in time" : "";
+  for (const auto& rank : ranks) {
+    if (rank.rank != failed) continue;
+    std::string out = rankName(rank.rank, rank.node) + " ended with ";
+    out += rank.exitCode > 128 ? "signal " + std::to_string(rank.exitCode - 128)
+                               : "exit code " + std::to_string(rank.exitCode);
+    for (auto line = rank.lastLines.rbegin(); line != rank.lastLines.rend(); ++line) {
+      if (!line->empty()) return out + ": " + *line;
+    }
+    return out + " without a word";
+  }
+  return "a rank failed";
+}
+
+Result<GangEnd> runGang(const std::vector<RankCommand>& ranks, const GangSettings& settings,
+                        const std::string& nullDevice) {
+  Gang gang(settings);
+  RAILHEAD_TRY(gang.start(ranks, nullDevice));
+  return gang.run();
+}
+
+}  // namespace railhead::launch

@@ -1,0 +1,62 @@
+// Starts the ranks of a gang and stops them together: when one fails, all end within seconds, and
+// the reason names the rank, its node and its last lines.
+//
+// A rank is a process of this machine: the rank itself, or what stands for it here (an ssh, a
+// `lab exec`, a `kubectl logs`). No rank outlives the call, however it ends: the kernel kills what
+// this process started when it dies.
+#pragma once
+
+#include "src/base/result.h"
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace railhead::launch {
+
+struct RankCommand {
+  int rank = 0;
+  std::string node;  // for messages
+  std::vector<std::string> argv;
+  std::map<std::string, std::string> environment;  // beside what this process has
+};
+
+struct GangSettings {
+  // In all; a gang that is not done then has failed. Zero: without an end.
+  std::chrono::milliseconds timeLimit{0};
+  std::chrono::milliseconds grace{3000};  // between SIGTERM and SIGKILL
+  // Each line of a rank's standard error, without its end; may be empty. Lines over 4 KiB are cut.
+  std::function<void(int rank, std::string_view line)> onLine;
+  // Set by a signal handler: stop everything and return kUnavailable "interrupted".
+  const std::atomic<bool>* interrupted = nullptr;
+};
+
+struct RankEnd {
+  int rank = 0;
+  std::string node;
+  int exitCode = 0;                    // 128 + signal
+  std::string output;                  // its standard output, at most 16 MiB
+  std::vector<std::string> lastLines;  // of its standard error
+};
+
+struct GangEnd {
+  std::vector<RankEnd> ranks;  // in the order given
+  // The rank that ended the gang: the first that failed. -1: all ended well.
+  int failed = -1;
+  bool outOfTime = false;
+  bool interrupted = false;
+
+  bool ok() const { return failed < 0 && !outOfTime && !interrupted; }
+  // "rank 1 (node spark-b) ended with exit code 3: its last line", or why else it did not end well.
+  std::string reason() const;
+};
+
+// Errors are those of starting; afterwards nothing is left running. `nullDevice` is /dev/null.
+Result<GangEnd> runGang(const std::vector<RankCommand>& ranks, const GangSettings& settings,
+                        const std::string& nullDevice);
+
+}  // namespace railhead::launch

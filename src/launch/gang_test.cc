@@ -1,0 +1,119 @@
+#include "src/launch/gang.h"
+
+#include <csignal>
+#include <fstream>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace railhead::launch {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr char kNull[] = "/dev/null";
+
+RankCommand shell(int rank, const std::string& script) {
+  return {rank, "node-" + std::to_string(rank), {"sh", "-c", script}, {}};
+}
+
+bool runsNow(pid_t pid) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/stat");
+  std::string word;
+  char state = 'X';
+  status >> word >> word >> state;
+  return status.good() && state != 'Z' && state != 'X';
+}
+
+// The kernel takes a killed process away in its own time.
+bool runs(pid_t pid) {
+  const auto limit = std::chrono::steady_clock::now() + 20s;
+  while (runsNow(pid) && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+  return runsNow(pid);
+}
+
+TEST(Gang, GathersOutputsAndLinesOfRanksThatEndWell) {
+  std::vector<std::string> lines;
+  GangSettings settings;
+  settings.onLine = [&](int rank, std::string_view line) {
+    lines.push_back(std::to_string(rank) + " " + std::string(line));
+  };
+  RankCommand second = shell(1, "echo \"$GREETING\" >&2; printf two");
+  second.environment = {{"GREETING", "hello"}};
+  const auto end = runGang({shell(0, "printf one"), second}, settings, kNull).value();
+  EXPECT_TRUE(end.ok()) << end.reason();
+  EXPECT_EQ(end.ranks[0].output, "one");
+  EXPECT_EQ(end.ranks[1].output, "two");
+  EXPECT_THAT(lines, ElementsAre("1 hello"));
+}
+
+TEST(Gang, OneFailureEndsAllAndIsNamedWithItsLastLine) {
+  GangSettings settings;
+  settings.grace = 2s;
+  const auto begin = std::chrono::steady_clock::now();
+  const auto end = runGang({shell(0, "sleep 60"), shell(1, "echo 'no memory' >&2; exit 4"),
+                            shell(2, "sleep 60")},
+                           settings, kNull)
+                       .value();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 20s);
+  EXPECT_FALSE(end.ok());
+  EXPECT_EQ(end.failed, 1);
+  EXPECT_EQ(end.reason(), "rank 1 (node node-1) ended with exit code 4: no memory");
+  EXPECT_EQ(end.ranks[0].exitCode, 128 + SIGTERM);
+}
+
+TEST(Gang, ARankThatIgnoresSigtermIsKilledWithItsChildren) {
+  GangSettings settings;
+  settings.grace = 200ms;
+  const auto end = runGang({shell(0, "trap '' TERM; sleep 60 & echo $! ; wait; sleep 60"),
+                            shell(1, "sleep 0.2; kill -9 $$")},
+                           settings, kNull)
+                       .value();
+  EXPECT_EQ(end.failed, 1);
+  EXPECT_THAT(end.reason(), HasSubstr("rank 1 (node node-1) ended with signal 9 without a word"));
+  EXPECT_EQ(end.ranks[0].exitCode, 128 + SIGKILL);
+  EXPECT_FALSE(runs(std::stoi(end.ranks[0].output)));
+}
+
+TEST(Gang, EndsAtItsTimeLimitAndWhenInterrupted) {
+  GangSettings settings;
+  settings.timeLimit = 200ms;
+  const auto late = runGang({shell(0, "sleep 60")}, settings, kNull).value();
+  EXPECT_TRUE(late.outOfTime);
+  EXPECT_EQ(late.reason(), "the ranks did not end in time");
+
+  std::atomic<bool> interrupted{false};
+  GangSettings stopped;
+  stopped.interrupted = &interrupted;
+  stopped.onLine = [&](int, std::string_view) { interrupted = true; };
+  const auto end = runGang({shell(0, "echo started >&2; sleep 60")}, stopped, kNull).value();
+  EXPECT_TRUE(end.interrupted);
+  EXPECT_EQ(end.reason(), "interrupted");
+}
+
+TEST(Gang, AProgramThatIsNotThereLeavesNothingRunning) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto end = runGang({shell(0, "sleep 60"), {1, "n", {"/no/such/program"}, {}}}, {}, kNull);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 20s);
+  ASSERT_FALSE(end.has_value());
+  EXPECT_EQ(end.error().code, ErrorCode::kNotFound);
+  EXPECT_THAT(end.error().message, HasSubstr("rank 1 (node n)"));
+}
+
+TEST(Gang, KeepsBoundedLinesOnly) {
+  const auto end =
+      runGang({shell(0,
+                     "i=0; while [ $i -lt 100 ]; do echo line $i >&2; i=$((i+1)); done; "
+                     "head -c 100000 /dev/zero | tr '\\0' x >&2")},
+              {}, kNull)
+          .value();
+  EXPECT_EQ(end.ranks[0].lastLines.size(), 20U);
+  EXPECT_EQ(end.ranks[0].lastLines[18], "line 99");
+  EXPECT_EQ(end.ranks[0].lastLines[19].size(), 4096U);
+}
+
+}  // namespace
+}  // namespace railhead::launch
