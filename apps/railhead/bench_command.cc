@@ -1,5 +1,6 @@
 #include "apps/railhead/bench_command.h"
 
+#include "apps/railhead/bench_collectives_command.h"
 #include "apps/railhead/bench_output.h"
 #include "src/base/text.h"
 #include "src/bench/environment.h"
@@ -196,10 +197,14 @@ void runBenchVerbs(const BenchVerbsSettings& settings, verbs::Verbs& verbs, Cont
 void addBenchCommand(CLI::App& app, Context& context) {
   auto* bench = app.add_subcommand("bench", "Measure a path, with every byte verified");
   bench->footer(
-      "Example:\n  railhead bench verbs --listen :7471              on one node\n"
-      "  railhead bench verbs --connect 10.0.0.1:7471     on the other");
+      "Examples:\n  railhead bench verbs --listen :7471              on one node\n"
+      "  railhead bench verbs --connect 10.0.0.1:7471     on the other\n"
+      "  railhead bench collectives --on local:2          two ranks here\n"
+      "  railhead bench compare before.json after.json");
   bench->require_subcommand(0, 1);
   addVerbs(bench, context);
+  addBenchCollectives(bench, context);
+  addBenchCompare(bench, context);
 }
 
 }  // namespace railhead::app

@@ -2,6 +2,7 @@
 
 #include "apps/railhead/image_path.h"
 #include "apps/railhead/lab_output.h"
+#include "apps/usage/signal_fd.h"
 #include "lab/client/lab_client.h"
 #include "lab/keeper/keeper.h"
 #include "lab/keeper/keeper_messages.h"
@@ -13,7 +14,6 @@
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 namespace railhead::app {
@@ -23,38 +23,6 @@ namespace {
 struct Common {
   std::string name = lab::kDefaultLab;
   bool json = false;
-};
-
-// Signals of these kinds arrive at a descriptor as long as this lives, not at a handler.
-class SignalFd {
- public:
-  SignalFd() {
-    sigset_t wanted;
-    sigemptyset(&wanted);
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&wanted, signal);
-    pthread_sigmask(SIG_BLOCK, &wanted, &before_);
-    fd_.reset(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
-  }
-  ~SignalFd() {
-    // What came was acted upon; left pending it would end the process now, without its exit code.
-    while (take() != 0) {
-    }
-    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-  SignalFd(const SignalFd&) = delete;
-  SignalFd& operator=(const SignalFd&) = delete;
-  int get() const { return fd_.get(); }
-  // The first that came, taken; 0 when none did.
-  int take() const {
-    signalfd_siginfo taken{};
-    return ::read(fd_.get(), &taken, sizeof taken) == sizeof taken
-               ? static_cast<int>(taken.ssi_signo)
-               : 0;
-  }
-
- private:
-  sigset_t before_{};
-  os::UniqueFd fd_;
 };
 
 CLI::App* addPart(CLI::App* command, const std::string& name, const std::string& what,
@@ -87,7 +55,7 @@ void runUp(const UpSettings& settings, const Common& common, Context& context) {
   options.readyDeadline = std::chrono::seconds(settings.deadline);
   options.keeper = {context.program, "lab", "keeper"};
   options.imageDirectory = imagePath(settings.lab.imageDirectory, context.program);
-  const SignalFd interrupt;
+  const usage::SignalFd interrupt;
   options.cancelFd = interrupt.get();
   const auto up = lab::LabClient::up(*topology, options, [&](const lab::BootEvent& event) {
     if (context.terminal) context.err << bootLine(event) << '\n' << std::flush;
@@ -191,7 +159,7 @@ void runExec(const ExecSettings& settings, const Common& common, Context& contex
   const auto client = lab::LabClient::connect(common.name);
   if (!client) return failLab(context, client.error());
   if (common.json) return execForJson(*client, settings, std::move(*env), context);
-  const SignalFd signals;
+  const usage::SignalFd signals;
   lab::ExecStreams streams;
   streams.env = std::move(*env);
   streams.output = [&](std::string_view bytes) {

@@ -2,15 +2,14 @@
 
 #include "lab/demo/host_picture.h"
 #include "lab/demo/measure.h"
-#include "lab/demo/node_setup.h"
 #include "lab/demo/node_shell.h"
 #include "lab/demo/picture.h"
 #include "lab/demo/scenario.h"
+#include "lab/demo/stage.h"
 #include "src/base/text.h"
 #include "src/report/model/verdict.h"
 
 #include <algorithm>
-#include <future>
 #include <optional>
 
 namespace railhead::lab {
@@ -83,21 +82,6 @@ class Demo {
 
   NodeShell shell(const std::string& node) const { return {lab_->client(), node}; }
 
-  // One call for each node, all at once; the first failure is told.
-  template <typename Function>
-  Result<void> onEveryNode(const Function& function) {
-    std::vector<std::future<Result<void>>> running;
-    for (std::size_t i = 0; i < topology_.nodes.size(); ++i) {
-      running.push_back(std::async(std::launch::async, [&function, i] { return function(i); }));
-    }
-    Result<void> all;
-    for (auto& one : running) {
-      auto done = one.get();
-      if (!done.has_value() && all.has_value()) all = std::move(done);
-    }
-    return all;
-  }
-
   Result<std::string> boot() {
     std::string kernel;
     auto started = BoundLab::start(topology_, options_.lab, [&](const BootEvent& event) {
@@ -109,52 +93,26 @@ class Demo {
     return "Linux " + kernel + ", " + std::to_string(topology_.links.size()) + " links";
   }
 
+  Stage stage() const { return {lab_->client(), topology_}; }
+
   Result<std::string> provision() {
-    RAILHEAD_TRY(onEveryNode([this](std::size_t i) -> Result<void> {
-      const NodeShell node = shell(topology_.nodes[i].name);
-      RAILHEAD_TRY(installFiles(node, topology_, i));
-      RAILHEAD_TRY(startKubelet(node));
-      return startAgent(node);
-    }));
+    RAILHEAD_TRY(stage().startAgents());
     return "VFs stand, twins are paired";
   }
 
   Result<std::string> advertise() {
-    RAILHEAD_TRY(onEveryNode([this](std::size_t i) {
-      return awaitAllocatable(shell(topology_.nodes[i].name), topology_.nodes[i].pfs.front().vfs);
-    }));
+    RAILHEAD_TRY(stage().awaitRailSets());
     return std::to_string(topology_.nodes.front().pfs.front().vfs) + " × " + kDemoResource +
            " on each node";
   }
 
   Result<std::string> attach() {
-    std::vector<std::string> made(topology_.nodes.size());
-    RAILHEAD_TRY(onEveryNode([this, &made](std::size_t i) -> Result<void> {
-      auto pod =
-          shell(topology_.nodes[i].name).run({"railhead-lab-kubelet", "run-pod", "-"}, podSpec(i));
-      if (!pod.has_value()) return std::move(pod).error();
-      made[i] = std::move(*pod);
-      return {};
-    }));
+    RAILHEAD_TRY_ASSIGN(auto staged, stage().attachPods());
     std::vector<std::string> addresses;
-    for (std::size_t i = 0; i < topology_.nodes.size(); ++i) {
-      const std::string& name = topology_.nodes[i].name;
-      RAILHEAD_TRY_ASSIGN(const std::string agent, shell(name).run({"railhead-agent", "status"}));
-      RAILHEAD_TRY_ASSIGN(const std::string kubelet,
-                          shell(name).run({"railhead-lab-kubelet", "status"}));
-      RAILHEAD_TRY_ASSIGN(report::Node node, nodePicture(name, agent, kubelet));
-      RAILHEAD_TRY_ASSIGN(report::Pod pod,
-                          podPicture(name, kDemoNamespace, podName(i), agent, made[i]));
-      if (pod.interfaces.size() != railsPerSet(topology_)) {
-        return Error(ErrorCode::kCheckFailed, name + ": pod " + pod.fullName() + " has " +
-                                                  std::to_string(pod.interfaces.size()) +
-                                                  " rails, expected " +
-                                                  std::to_string(railsPerSet(topology_)));
-      }
-      for (const auto& interface : pod.interfaces) addresses.push_back(interface.address);
-      placePod(node, pod);
-      report_.nodes.push_back(std::move(node));
-      report_.pods.push_back(std::move(pod));
+    for (auto& each : staged) {
+      for (const auto& interface : each.pod.interfaces) addresses.push_back(interface.address);
+      report_.nodes.push_back(std::move(each.node));
+      report_.pods.push_back(std::move(each.pod));
     }
     return join(addresses, ", ");
   }

@@ -21,7 +21,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kMaxOutput = 16 << 20;
 constexpr std::size_t kMaxLine = 4 << 10;
 constexpr std::size_t kLastLines = 20;
-// How often an interruption is looked for.
+// How often the time limit is looked at.
 constexpr std::chrono::milliseconds kTick{50};
 
 std::string rankName(int rank, const std::string& node) {
@@ -183,7 +183,13 @@ class Gang {
   void wait() {
     std::vector<pollfd> waiting;
     for (const auto& rank : ranks_) rank.addTo(waiting);
+    if (settings_.interruptFd >= 0 && !end_.interrupted) {
+      waiting.push_back({settings_.interruptFd, POLLIN, 0});
+    }
     ::poll(waiting.data(), waiting.size(), static_cast<int>(kTick.count()));
+    if (settings_.interruptFd >= 0 && waiting.back().fd == settings_.interruptFd) {
+      end_.interrupted = waiting.back().revents != 0;
+    }
     for (auto& rank : ranks_) rank.drain(settings_);
   }
   void look() {
@@ -196,7 +202,6 @@ class Gang {
       worst = code;
       end_.failed = rank.rank();
     }
-    end_.interrupted = settings_.interrupted != nullptr && settings_.interrupted->load();
     end_.outOfTime = settings_.timeLimit.count() > 0 &&
                      Clock::now() - start_ > settings_.timeLimit && !allOver();
   }

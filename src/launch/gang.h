@@ -8,7 +8,6 @@
 
 #include "src/base/result.h"
 
-#include <atomic>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -31,8 +30,8 @@ struct GangSettings {
   std::chrono::milliseconds grace{3000};  // between SIGTERM and SIGKILL
   // Each line of a rank's standard error, without its end; may be empty. Lines over 4 KiB are cut.
   std::function<void(int rank, std::string_view line)> onLine;
-  // Set by a signal handler: stop everything and return kUnavailable "interrupted".
-  const std::atomic<bool>* interrupted = nullptr;
+  // Once readable (a signalfd), everything is stopped; -1: never.
+  int interruptFd = -1;
 };
 
 struct RankEnd {

@@ -1,11 +1,14 @@
 #include "src/launch/gang.h"
 
+#include "src/os/unique_fd.h"
+
 #include <csignal>
 #include <fstream>
 #include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
 
 namespace railhead::launch {
 namespace {
@@ -85,10 +88,10 @@ TEST(Gang, EndsAtItsTimeLimitAndWhenInterrupted) {
   EXPECT_TRUE(late.outOfTime);
   EXPECT_EQ(late.reason(), "the ranks did not end in time");
 
-  std::atomic<bool> interrupted{false};
+  const os::UniqueFd interrupt(::eventfd(0, EFD_CLOEXEC));
   GangSettings stopped;
-  stopped.interrupted = &interrupted;
-  stopped.onLine = [&](int, std::string_view) { interrupted = true; };
+  stopped.interruptFd = interrupt.get();
+  stopped.onLine = [&](int, std::string_view) { ::eventfd_write(interrupt.get(), 1); };
   const auto end = runGang({shell(0, "echo started >&2; sleep 60")}, stopped, kNull).value();
   EXPECT_TRUE(end.interrupted);
   EXPECT_EQ(end.reason(), "interrupted");

@@ -245,4 +245,15 @@ Result<IpAddress> resolveHost(const std::string& host, Deadline deadline) {
   }
 }
 
+Result<IpAddress> ownAddressTowards(const IpAddress& peer) {
+  const UniqueFd fd(::socket(peer.v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) return Error::fromErrno(errno, "make a UDP socket");
+  const SocketAddress to = toSocketAddress({peer, 9});  // any port: nothing is sent
+  if (::connect(fd.get(), to.raw(), to.length) != 0) {
+    return Error::fromErrno(errno, "find the way to " + peer.toString());
+  }
+  RAILHEAD_TRY_ASSIGN(const Endpoint own, boundEndpoint(fd.get()));
+  return own.address;
+}
+
 }  // namespace railhead::os

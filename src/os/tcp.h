@@ -39,4 +39,7 @@ Result<UniqueFd> connectTcp(const Endpoint& endpoint, Deadline deadline);
 // the host.
 Result<IpAddress> resolveHost(const std::string& host, Deadline deadline);
 
+// The address that this machine would use towards another; no packet is sent.
+Result<IpAddress> ownAddressTowards(const IpAddress& peer);
+
 }  // namespace railhead::os

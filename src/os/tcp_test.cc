@@ -40,5 +40,9 @@ TEST(ResolveHost, NamesTheHostThatHasNoAddress) {
   EXPECT_EQ(resolveHost("two words", in(1s)).error().code, ErrorCode::kInvalidArgument);
 }
 
+TEST(OwnAddressTowards, IsTheLoopbackOneForOneself) {
+  EXPECT_EQ(ownAddressTowards(IpAddress::parse("127.0.0.5").value())->toString(), "127.0.0.1");
+}
+
 }  // namespace
 }  // namespace railhead::os

@@ -54,8 +54,8 @@ TEST_P(RecordTest, AFixtureRecordedIsTheFixture) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, RecordTest,
-                         testing::Values("h100-recorded", "h100-one", "h100-eight", "mig-h100",
-                                         "gb10-spark"),
+                         testing::Values("h100-recorded", "h200-recorded", "h100-one", "h100-eight",
+                                         "mig-h100", "gb10-spark"),
                          [](const auto& each) {
                            std::string name = each.param;
                            std::erase(name, '-');
@@ -63,9 +63,10 @@ INSTANTIATE_TEST_SUITE_P(Fixtures, RecordTest,
                          });
 
 // What the program said of the real machine it says of the recording, too.
-TEST(RecordedH100, GivesTheLabelsThatTheMachineGave) {
-  NvmlFixture fixture("h100-recorded");
-  std::ifstream in("tests/fixtures/nvml/h100-recorded.json");
+class RecordedMachine : public testing::TestWithParam<const char*> {};
+TEST_P(RecordedMachine, GivesTheLabelsThatTheMachineGave) {
+  NvmlFixture fixture(GetParam());
+  std::ifstream in(std::string("tests/fixtures/nvml/") + GetParam() + ".json");
   const Json recorded = Json::parse(in, nullptr, false)["recorded"];
   MemoryFilesystem files;
   files.put("/sys/bus/pci/devices/0000:00:06.0/class", "0x030200\n");
@@ -76,6 +77,10 @@ TEST(RecordedH100, GivesTheLabelsThatTheMachineGave) {
   const Json labels = gpu::gpuLabels(*inventory, {});
   EXPECT_EQ(nlohmann::json(labels), nlohmann::json(recorded["labels"]));
 }
+
+INSTANTIATE_TEST_SUITE_P(Recordings, RecordedMachine,
+                         testing::Values("h100-recorded", "h200-recorded"),
+                         [](const auto& each) { return std::string(each.param).substr(0, 4); });
 
 }  // namespace
 }  // namespace railhead::testing_support

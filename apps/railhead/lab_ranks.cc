@@ -1,0 +1,72 @@
+#include "apps/railhead/lab_ranks.h"
+
+#include "apps/railhead/image_path.h"
+
+#include <cstdlib>
+
+#include <unistd.h>
+
+namespace railhead::app {
+namespace {
+
+constexpr const char* kTopology = "two-sparks";
+
+std::string bareAddress(const std::string& withLength) {
+  return withLength.substr(0, withLength.find('/'));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LabRanks>> LabRanks::open(const Context& context,
+                                                 const std::function<void(std::string)>& tell) {
+  std::unique_ptr<LabRanks> out(new LabRanks());
+  out->program_ = context.program;
+  out->name_ = lab::kDefaultLab;
+  auto running = lab::LabClient::connect(out->name_);
+  if (running.has_value()) {
+    RAILHEAD_TRY_ASSIGN(const auto status, running->status());
+    RAILHEAD_TRY_ASSIGN(out->topology_, lab::parseTopology(status.topologyYaml, "the running lab"));
+    out->client_ = std::move(*running);
+  } else {
+    tell("booting two emulated nodes (railhead lab up keeps them)");
+    RAILHEAD_TRY_ASSIGN(out->topology_, lab::loadTopology(kTopology));
+    lab::LabOptions options;
+    // A name of its own: a `lab up` beside it is not disturbed.
+    options.name = out->name_ = "ranks-" + std::to_string(::getpid());
+    options.keeper = {context.program, "lab", "keeper"};
+    const char* image = std::getenv("RAILHEAD_LAB_IMAGE");
+    options.imageDirectory = imagePath(image == nullptr ? "" : image, context.program);
+    RAILHEAD_TRY_ASSIGN(auto started, lab::BoundLab::start(out->topology_, options));
+    out->own_.emplace(std::move(started));
+    out->client_ = out->own_->client();
+  }
+  tell("a pod with a rail set on each node");
+  RAILHEAD_TRY_ASSIGN(out->nodes_, lab::Stage(*out->client_, out->topology_).prepare());
+  return out;
+}
+
+std::vector<launch::RankCommand> LabRanks::commands(const launch::RankProgram& program) const {
+  launch::RankProgram placed = program;
+  placed.masterAddress = bareAddress(nodes_.front().pod.interfaces.front().address);
+  auto out = launch::localCommands(static_cast<int>(nodes_.size()), placed);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    auto& rank = out[i];
+    rank.node = nodes_[i].node.name;
+    rank.environment["RAILHEAD_NODE"] = rank.node;
+    rank.environment["LOCAL_RANK"] = "0";
+    std::vector<std::string> argv = {program_, "lab",
+                                     "exec",   "--lab",
+                                     name_,    rank.node,
+                                     "--",     "railhead-lab-kubelet",
+                                     "exec",   nodes_[i].pod.fullName(),
+                                     "--",     "env"};
+    for (const auto& [name, value] : rank.environment) argv.push_back(name + "=" + value);
+    argv.push_back("railhead");
+    argv.insert(argv.end(), rank.argv.begin(), rank.argv.end());
+    rank.argv = std::move(argv);
+    rank.environment.clear();
+  }
+  return out;
+}
+
+}  // namespace railhead::app

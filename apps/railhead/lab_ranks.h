@@ -1,0 +1,42 @@
+// Ranks in pods of emulated nodes: what `--on lab` means.
+#pragma once
+
+#include "apps/railhead/command_line.h"
+#include "lab/client/lab_client.h"
+#include "lab/demo/stage.h"
+#include "src/launch/commands.h"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace railhead::app {
+
+// The running lab (`railhead lab up`), or, where none runs, two emulated Sparks for as long as this
+// lives; on each node a pod with a rail set. One rank in each pod.
+class LabRanks {
+ public:
+  // Boots and attaches; tells what it does in the user's words.
+  static Result<std::unique_ptr<LabRanks>> open(const Context& context,
+                                                const std::function<void(std::string)>& tell);
+
+  // `program.argv` is run in every pod, without the program's own path.
+  std::vector<launch::RankCommand> commands(const launch::RankProgram& program) const;
+  const lab::LabClient& client() const { return *client_; }
+  const lab::Topology& topology() const { return topology_; }
+  const std::vector<lab::StagedNode>& nodes() const { return nodes_; }
+
+ private:
+  LabRanks() = default;
+
+  std::string program_;
+  lab::Topology topology_;
+  std::optional<lab::BoundLab> own_;  // where none ran
+  std::optional<lab::LabClient> client_;
+  std::string name_;
+  std::vector<lab::StagedNode> nodes_;
+};
+
+}  // namespace railhead::app

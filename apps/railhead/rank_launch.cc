@@ -1,0 +1,182 @@
+#include "apps/railhead/rank_launch.h"
+
+#include "apps/railhead/lab_ranks.h"
+#include "apps/usage/signal_fd.h"
+#include "src/base/text.h"
+#include "src/launch/commands.h"
+#include "src/launch/gang.h"
+#include "src/launch/kubernetes/follow.h"
+#include "src/launch/placement.h"
+#include "src/os/host_paths.h"
+#include "src/os/process.h"
+#include "src/os/tcp.h"
+
+#include <memory>
+#include <ostream>
+#include <utility>
+
+namespace railhead::app {
+namespace {
+
+// Where nobody named a port: hosts behind ssh cannot be asked for a free one.
+constexpr std::uint16_t kRemotePort = 29471;
+// For a cluster to pull the image and start the pods.
+constexpr int kPodSeconds = 300;
+
+ErrorCode classOf(int exitCode) {
+  switch (static_cast<ExitCode>(exitCode)) {
+    case ExitCode::kUsage:
+      return ErrorCode::kInvalidArgument;
+    case ExitCode::kCheckFailed:
+      return ErrorCode::kCheckFailed;
+    case ExitCode::kEnvironment:
+      return ErrorCode::kEnvironment;
+    default:
+      return ErrorCode::kUnavailable;
+  }
+}
+
+Result<std::uint16_t> freeLocalPort() {
+  RAILHEAD_TRY_ASSIGN(const auto any, os::Endpoint::parse("127.0.0.1:0"));
+  RAILHEAD_TRY_ASSIGN(const auto listener, os::listenTcp(any));
+  RAILHEAD_TRY_ASSIGN(const auto bound, os::boundEndpoint(listener.get()));
+  return bound.port;
+}
+
+// The objects of one gang in a cluster: deleted with this, however the gang ended.
+class ClusterRanks {
+ public:
+  static Result<std::unique_ptr<ClusterRanks>> create(const launch::Kubectl& kubectl,
+                                                      const launch::KubernetesJob& job) {
+    std::unique_ptr<ClusterRanks> out(new ClusterRanks(kubectl, job.name));
+    RAILHEAD_TRY(launch::createJob(out->runner_, kubectl, job));
+    return out;
+  }
+  // A failure to delete is not the command's: the Job has a time limit of its own.
+  ~ClusterRanks() { (void)launch::deleteJob(runner_, kubectl_, job_); }
+  ClusterRanks(const ClusterRanks&) = delete;
+  ClusterRanks& operator=(const ClusterRanks&) = delete;
+
+ private:
+  ClusterRanks(launch::Kubectl kubectl, std::string job)
+      : kubectl_(std::move(kubectl)), job_(std::move(job)) {}
+  os::SystemProcessRunner runner_;
+  launch::Kubectl kubectl_;
+  std::string job_;
+};
+
+// The ranks of a place, and what must live as long as they run.
+struct Placed {
+  std::vector<launch::RankCommand> commands;
+  std::string objects;  // of a dry run, instead
+  std::unique_ptr<LabRanks> lab;
+  std::unique_ptr<ClusterRanks> cluster;
+};
+
+launch::KubernetesJob jobOf(const RankOptions& options, const launch::RankProgram& program) {
+  launch::KubernetesJob job;
+  job.name = "railhead-" + program.token.substr(0, 8);
+  job.namespaceName = options.namespaceName;
+  job.image = options.image;
+  job.ranks = options.ranks;
+  job.argv = program.argv;
+  job.environment = program.environment;
+  job.environment["RAILHEAD_TOKEN"] = program.token;
+  return job;
+}
+
+Result<Placed> placeInCluster(const RankOptions& options, const std::string& context,
+                              const launch::RankProgram& program) {
+  if (options.image.empty()) {
+    return Error(ErrorCode::kInvalidArgument, "--on kubernetes: no --image says what the pods run",
+                 "give the image that ./dev image made, as your registry names it");
+  }
+  const auto job = jobOf(options, program);
+  Placed out;
+  if (options.dryRun) {
+    RAILHEAD_TRY_ASSIGN(out.objects, launch::renderJob(job));
+    return out;
+  }
+  const launch::Kubectl kubectl{"kubectl", context, options.namespaceName};
+  RAILHEAD_TRY_ASSIGN(out.cluster, ClusterRanks::create(kubectl, job));
+  out.commands = launch::followCommands(kubectl, job, kPodSeconds);
+  return out;
+}
+
+Result<Placed> placeInLab(const launch::RankProgram& program, Context& context) {
+  Placed out;
+  RAILHEAD_TRY_ASSIGN(out.lab, LabRanks::open(context, [&](const std::string& what) {
+                        if (context.terminal) context.err << what << std::endl;
+                      }));
+  out.commands = out.lab->commands(program);
+  return out;
+}
+
+Result<Placed> place(const RankLaunch& launch, Context& context) {
+  RAILHEAD_TRY_ASSIGN(const auto placement, launch::Placement::parse(launch.options.on));
+  using Kind = launch::Placement::Kind;
+  if (launch.options.dryRun && placement.kind != Kind::kKubernetes) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "--dry-run: only --on kubernetes has objects to show");
+  }
+  launch::RankProgram program;
+  program.argv = launch.command;
+  const auto options = rankArguments(launch.options);
+  program.argv.insert(program.argv.end(), options.begin(), options.end());
+  program.token = launch::newToken();
+  program.masterPort = kRemotePort;
+  if (placement.kind == Kind::kLab) return placeInLab(program, context);
+  program.argv.insert(program.argv.begin(),
+                      placement.kind == Kind::kLocal ? context.program : "railhead");
+  Placed out;
+  switch (placement.kind) {
+    case Kind::kLocal: {
+      RAILHEAD_TRY_ASSIGN(program.masterPort, freeLocalPort());
+      out.commands = launch::localCommands(placement.ranks, program);
+      break;
+    }
+    case Kind::kSsh:
+      out.commands = launch::sshCommands(placement.hosts, program);
+      break;
+    case Kind::kKubernetes:
+      return placeInCluster(launch.options, placement.context, program);
+    case Kind::kLab:
+      break;  // above
+  }
+  return out;
+}
+
+// The last marked line; a cluster's log holds rank 0's other words as well.
+std::string resultIn(std::string_view output) {
+  std::string_view found;
+  for (const auto line : split(output, '\n')) {
+    if (line.starts_with(kResultMark)) found = line.substr(std::string_view(kResultMark).size());
+  }
+  return std::string(found);
+}
+
+}  // namespace
+
+Result<Launched> launchRanks(const RankLaunch& launch, Context& context, std::string* partial) {
+  RAILHEAD_TRY_ASSIGN(const auto placed, place(launch, context));
+  if (!placed.objects.empty()) return Launched{"", placed.objects};
+  const usage::SignalFd signals;
+  launch::GangSettings settings;
+  settings.interruptFd = signals.get();
+  settings.onLine = launch.onLine;
+  RAILHEAD_TRY_ASSIGN(auto end,
+                      launch::runGang(placed.commands, settings, os::HostPaths().dev + "/null"));
+  if (const int signal = signals.take(); signal != 0) {
+    context.exitCode = static_cast<ExitCode>(128 + signal);
+    return Error(ErrorCode::kUnavailable, "interrupted");
+  }
+  std::string result = resultIn(end.ranks.front().output);
+  if (end.ok()) return Launched{std::move(result), ""};
+  if (partial != nullptr) *partial = std::move(result);
+  for (const auto& rank : end.ranks) {
+    if (rank.rank == end.failed) return Error(classOf(rank.exitCode), end.reason());
+  }
+  return Error(ErrorCode::kUnavailable, end.reason());
+}
+
+}  // namespace railhead::app

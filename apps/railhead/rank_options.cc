@@ -1,0 +1,62 @@
+#include "apps/railhead/rank_options.h"
+
+#include <CLI/CLI.hpp>
+
+namespace railhead::app {
+
+void addRankOptions(CLI::App* command, RankOptions& options) {
+  command->add_option("--on", options.on,
+                      "where to start the ranks: local:N, lab, ssh:HOST,HOST or "
+                      "kubernetes[:CONTEXT]; without it this process is one rank, as RANK, "
+                      "WORLD_SIZE, MASTER_ADDR and MASTER_PORT say");
+  command
+      ->add_option("--backend", options.backend,
+                   "what moves the data: nccl (GPU memory), host (Gloo), auto: nccl where there is "
+                   "a GPU")
+      ->check(CLI::IsMember({"auto", "nccl", "host"}))
+      ->capture_default_str();
+  command
+      ->add_option("--transport", options.transport,
+                   "of the host backend: verbs (RDMA), tcp, auto: verbs where there is a rail")
+      ->check(CLI::IsMember({"auto", "verbs", "tcp"}))
+      ->capture_default_str();
+  command->add_option("--rail", options.rails,
+                      "of the host backend, once per rail: DEVICE or DEVICE@ADDRESS for verbs, an "
+                      "own ADDRESS for tcp (default: every rail of this network namespace)");
+  command->add_option("--nccl-library", options.ncclLibrary,
+                      "the libnccl to load (default: as the loader finds libnccl.so.2)");
+  command->add_option("--timeout", options.timeout, "seconds for the ranks to find each other")
+      ->check(CLI::Range(0.1, 86400.0))
+      ->capture_default_str();
+  command->add_option("--image", options.image, "of --on kubernetes: the image that holds railhead")
+      ->envname("RAILHEAD_IMAGE");
+  command->add_option("--ranks", options.ranks, "of --on kubernetes: one on each node")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  command->add_option("--namespace", options.namespaceName, "of --on kubernetes")
+      ->capture_default_str();
+  command->add_flag("--dry-run", options.dryRun,
+                    "of --on kubernetes: print the Job and its Service and start nothing");
+  command
+      ->add_flag("--marked-result", options.markedResult,
+                 "write the result as one marked line: for ranks whose output others write into")
+      ->group("");
+  command
+      ->add_flag("--until-stdin-ends", options.untilStdinEnds,
+                 "end when standard input ends: for ranks that a far launcher started")
+      ->group("");
+}
+
+std::vector<std::string> rankArguments(const RankOptions& options) {
+  std::vector<std::string> out = {"--backend",      options.backend,
+                                  "--transport",    options.transport,
+                                  "--timeout",      std::to_string(options.timeout),
+                                  "--marked-result"};
+  for (const auto& rail : options.rails) out.insert(out.end(), {"--rail", rail});
+  if (!options.ncclLibrary.empty()) {
+    out.insert(out.end(), {"--nccl-library", options.ncclLibrary});
+  }
+  return out;
+}
+
+}  // namespace railhead::app

@@ -1,0 +1,119 @@
+#include "apps/railhead/rank_session.h"
+
+#include "src/base/text.h"
+#include "src/bench/rail_choice.h"
+#include "src/collective/host/host_communicator.h"
+#include "src/collective/host/host_memory.h"
+#include "src/os/host_paths.h"
+#include "src/os/tcp.h"
+#include "src/verbs/system_verbs.h"
+
+#include <cerrno>
+#include <utility>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+namespace railhead::app {
+namespace {
+
+using collective::HostRail;
+constexpr std::chrono::seconds kGatherTime{60};
+
+os::Deadline in(double seconds) {
+  return std::chrono::steady_clock::now() +
+         std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+             std::chrono::duration<double>(seconds));
+}
+
+Result<std::vector<HostRail>> tcpRails(const RankOptions& options, const collective::World& world) {
+  std::vector<HostRail> out;
+  for (const auto& text : options.rails) {
+    RAILHEAD_TRY_ASSIGN(const auto address, IpAddress::parse(text).addContext("--rail"));
+    out.push_back({HostRail::Kind::kTcp, address.toString(), "", 1, 0});
+  }
+  if (!out.empty()) return out;
+  RAILHEAD_TRY_ASSIGN(const auto master, os::resolveHost(world.masterAddress, in(options.timeout)));
+  RAILHEAD_TRY_ASSIGN(const auto own, os::ownAddressTowards(master));
+  return std::vector<HostRail>{{HostRail::Kind::kTcp, own.toString(), "", 1, 0}};
+}
+
+Result<std::vector<HostRail>> verbsRails(const RankOptions& options) {
+  std::vector<bench::RailRequest> requests;
+  for (const auto& text : options.rails) {
+    RAILHEAD_TRY_ASSIGN(auto request, bench::RailRequest::parse(text));
+    requests.push_back(std::move(request));
+  }
+  verbs::SystemVerbs verbs;
+  RAILHEAD_TRY_ASSIGN(const auto choices, bench::chooseRails(verbs, requests));
+  std::vector<HostRail> out;
+  for (const auto& choice : choices) {
+    out.push_back({HostRail::Kind::kVerbs, choice.gid.gid.ip().toString(), choice.device.name, 1,
+                   static_cast<int>(choice.gid.index)});
+  }
+  return out;
+}
+
+Result<std::vector<HostRail>> hostRails(const RankOptions& options,
+                                        const collective::World& world) {
+  if (options.transport == "tcp") return tcpRails(options, world);
+  auto rails = verbsRails(options);
+  if (options.transport == "verbs" || rails.has_value() || !options.rails.empty()) return rails;
+  return tcpRails(options, world);
+}
+
+// The kernel sends SIGIO, whose default is to end the process, when standard input is closed at its
+// other end: an ssh that is gone, a launcher that died.
+Result<void> endWithStdin() {
+  if (::fcntl(STDIN_FILENO, F_SETOWN, ::getpid()) != 0 ||
+      ::fcntl(STDIN_FILENO, F_SETFL, O_ASYNC | O_NONBLOCK) != 0) {
+    return Error::fromErrno(errno, "watch standard input");
+  }
+  pollfd now{STDIN_FILENO, POLLIN, 0};
+  if (::poll(&now, 1, 0) > 0 && (now.revents & POLLHUP) != 0) {
+    return Error(ErrorCode::kUnavailable, "standard input has ended already");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RankSession>> RankSession::open(const RankOptions& options,
+                                                       const collective::World& world,
+                                                       const std::string& purpose) {
+  std::unique_ptr<RankSession> session(new RankSession());
+  if (options.untilStdinEnds) RAILHEAD_TRY(endWithStdin());
+  RAILHEAD_TRY_ASSIGN(session->filesystem_, os::RootedFilesystem::open("/"));
+  collective::GroupSettings settings;
+  settings.purpose = purpose;
+  settings.meetBy = in(options.timeout);
+  RAILHEAD_TRY_ASSIGN(session->group_, collective::Group::join(world, settings));
+  if (options.backend == "nccl") {
+    return Error(ErrorCode::kEnvironment, "--backend nccl: this build has no NCCL backend",
+                 "use --backend host");
+  }
+  const auto connected = session->connectHost(options, world);
+  if (!connected.has_value()) {
+    session->group_->fail(connected.error());
+    return connected.error();
+  }
+  return session;
+}
+
+RankSession::~RankSession() = default;
+
+Result<void> RankSession::connectHost(const RankOptions& options, const collective::World& world) {
+  collective::HostSettings settings;
+  RAILHEAD_TRY_ASSIGN(settings.rails, hostRails(options, world));
+  const auto gather = [this](const std::string& own) {
+    return group_->gather(own, std::chrono::steady_clock::now() + kGatherTime);
+  };
+  RAILHEAD_TRY_ASSIGN(communicator_, collective::HostCommunicator::connect(
+                                         world.rank, world.ranks, settings, gather,
+                                         std::make_unique<collective::HostMemory>(
+                                             *filesystem_, os::HostPaths().proc + "/meminfo")));
+  return {};
+}
+
+}  // namespace railhead::app

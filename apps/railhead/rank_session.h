@@ -1,0 +1,38 @@
+// This process as one rank: joined with the others, with the backend that moves their data.
+#pragma once
+
+#include "apps/railhead/rank_options.h"
+#include "src/collective/communicator.h"
+#include "src/collective/group.h"
+#include "src/os/filesystem.h"
+
+#include <memory>
+#include <string>
+#include <thread>
+
+namespace railhead::app {
+
+class RankSession {
+ public:
+  // `purpose` keeps ranks of different commands and versions apart.
+  static Result<std::unique_ptr<RankSession>> open(const RankOptions& options,
+                                                   const collective::World& world,
+                                                   const std::string& purpose);
+  ~RankSession();
+  RankSession(const RankSession&) = delete;
+  RankSession& operator=(const RankSession&) = delete;
+
+  collective::Group& group() { return *group_; }
+  collective::Communicator& communicator() { return *communicator_; }
+  os::Filesystem& filesystem() { return *filesystem_; }
+
+ private:
+  RankSession() = default;
+  Result<void> connectHost(const RankOptions& options, const collective::World& world);
+
+  std::unique_ptr<os::Filesystem> filesystem_;
+  std::unique_ptr<collective::Communicator> communicator_;
+  std::unique_ptr<collective::Group> group_;  // ends first: nothing may abort what is gone
+};
+
+}  // namespace railhead::app

@@ -1,0 +1,85 @@
+#include "lab/demo/stage.h"
+
+#include "lab/demo/node_setup.h"
+#include "lab/demo/picture.h"
+#include "lab/demo/scenario.h"
+
+#include <future>
+
+namespace railhead::lab {
+
+Result<void> Stage::onEveryNode(const Step& step) const {
+  std::vector<std::future<Result<void>>> running;
+  for (std::size_t i = 0; i < topology_.nodes.size(); ++i) {
+    running.push_back(std::async(std::launch::async, [&step, i] { return step(i); }));
+  }
+  Result<void> all;
+  for (auto& one : running) {
+    auto done = one.get();
+    if (!done.has_value() && all.has_value()) all = std::move(done);
+  }
+  return all;
+}
+
+Result<void> Stage::startAgents() const {
+  return onEveryNode([this](std::size_t i) -> Result<void> {
+    const NodeShell node = shell(i);
+    RAILHEAD_TRY(installFiles(node, topology_, i));
+    RAILHEAD_TRY(startKubelet(node));
+    return startAgent(node);
+  });
+}
+
+Result<void> Stage::awaitRailSets() const {
+  return onEveryNode([this](std::size_t i) {
+    return awaitAllocatable(shell(i), topology_.nodes[i].pfs.front().vfs);
+  });
+}
+
+Result<StagedNode> Stage::look(std::size_t index, const std::string& podJson) const {
+  const std::string& name = topology_.nodes[index].name;
+  RAILHEAD_TRY_ASSIGN(const std::string agent, shell(index).run({"railhead-agent", "status"}));
+  RAILHEAD_TRY_ASSIGN(const std::string kubelet,
+                      shell(index).run({"railhead-lab-kubelet", "status"}));
+  StagedNode out;
+  RAILHEAD_TRY_ASSIGN(out.node, nodePicture(name, agent, kubelet));
+  RAILHEAD_TRY_ASSIGN(out.pod, podPicture(name, kDemoNamespace, podName(index), agent, podJson));
+  if (out.pod.interfaces.size() != railsPerSet(topology_)) {
+    return Error(ErrorCode::kCheckFailed, name + ": pod " + out.pod.fullName() + " has " +
+                                              std::to_string(out.pod.interfaces.size()) +
+                                              " rails, expected " +
+                                              std::to_string(railsPerSet(topology_)));
+  }
+  placePod(out.node, out.pod);
+  return out;
+}
+
+Result<std::vector<StagedNode>> Stage::attachPods() const {
+  std::vector<std::string> made(topology_.nodes.size());
+  RAILHEAD_TRY(onEveryNode([this, &made](std::size_t i) -> Result<void> {
+    RAILHEAD_TRY_ASSIGN(made[i], runPod(shell(i), i));
+    return {};
+  }));
+  std::vector<StagedNode> out;
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    RAILHEAD_TRY_ASSIGN(auto staged, look(i, made[i]));
+    out.push_back(std::move(staged));
+  }
+  return out;
+}
+
+Result<std::vector<StagedNode>> Stage::prepare() const {
+  const bool stands = shell(std::size_t{0}).run({"pidof", "railhead-agent"}).has_value();
+  if (!stands) {
+    RAILHEAD_TRY(startAgents());
+    RAILHEAD_TRY(awaitRailSets());
+  }
+  // Pods of an earlier command have gone through that command's data: new ones begin afresh.
+  for (std::size_t i = 0; stands && i < topology_.nodes.size(); ++i) {
+    (void)shell(i).run({"railhead-lab-kubelet", "delete-pod",
+                        std::string(kDemoNamespace) + "/" + podName(i)});  // or there is none
+  }
+  return attachPods();
+}
+
+}  // namespace railhead::lab

@@ -1,0 +1,102 @@
+#include "src/launch/kubernetes/follow.h"
+
+#include "src/base/text.h"
+
+namespace railhead::launch {
+namespace {
+
+constexpr std::chrono::seconds kKubectlTime{60};
+
+// $1: selector, $2: seconds; then kubectl with its options.
+constexpr const char* kFollow = R"(
+selector=$1 seconds=$2
+shift 2
+if ! "$@" wait pod -l "$selector" --for=jsonpath='{.status.containerStatuses[0].started}'=true \
+    --timeout="${seconds}s" >/dev/null 2>&1; then
+  # It may be over already.
+  code=$("$@" get pod -l "$selector" -o jsonpath='{.items[0].status.containerStatuses[0].state.terminated.exitCode}' 2>/dev/null)
+  if [ -z "$code" ]; then
+    "$@" get pod -l "$selector" -o jsonpath='{range .items[*]}{.metadata.name}: {.status.phase} {.status.conditions[?(@.status=="False")].message} {.status.containerStatuses[0].state.waiting.message}{"\n"}{end}' >&2
+    echo "the pod did not start within $seconds s" >&2
+    exit 4
+  fi
+fi
+"$@" logs -f -l "$selector" --tail=-1
+for i in 1 2 3 4 5 6 7 8 9 10; do
+  code=$("$@" get pod -l "$selector" -o jsonpath='{.items[0].status.containerStatuses[0].state.terminated.exitCode}')
+  [ -n "$code" ] && exit "$code"
+  sleep 1
+done
+echo "the pod's end is not known" >&2
+exit 1
+)";
+
+Error failed(const std::string& what, const os::ProcessResult& result) {
+  const std::string said = std::string(trim(result.errorOutput));
+  const bool noCluster = said.find("refused") != std::string::npos ||
+                         said.find("Unable to connect") != std::string::npos ||
+                         said.find("no configuration has been provided") != std::string::npos;
+  const bool exists = said.find("AlreadyExists") != std::string::npos;
+  return Error(exists      ? ErrorCode::kAlreadyExists
+               : noCluster ? ErrorCode::kEnvironment
+                           : ErrorCode::kUnavailable,
+               what + ": " + (said.empty() ? "kubectl failed without a word" : said.substr(0, 500)),
+               noCluster ? "check kubectl's context with: kubectl cluster-info" : "");
+}
+
+Result<os::ProcessResult> run(os::ProcessRunner& runner, const Kubectl& kubectl,
+                              std::vector<std::string> words, const std::string& input) {
+  os::ProcessSpec spec;
+  spec.argv = kubectl.command(std::move(words));
+  spec.input = input;
+  spec.deadline = kKubectlTime;
+  auto result = runner.run(spec);
+  if (!result.has_value() && result.error().code == ErrorCode::kNotFound) {
+    return Error(ErrorCode::kEnvironment, "there is no " + kubectl.program,
+                 "install kubectl, or render the objects with --dry-run");
+  }
+  return result;
+}
+
+}  // namespace
+
+std::vector<std::string> Kubectl::command(std::vector<std::string> words) const {
+  std::vector<std::string> out = {program};
+  if (!context.empty()) out.insert(out.end(), {"--context", context});
+  out.insert(out.end(), {"--namespace", namespaceName});
+  out.insert(out.end(), words.begin(), words.end());
+  return out;
+}
+
+Result<void> createJob(os::ProcessRunner& runner, const Kubectl& kubectl,
+                       const KubernetesJob& job) {
+  RAILHEAD_TRY_ASSIGN(const std::string yaml, renderJob(job));
+  RAILHEAD_TRY_ASSIGN(const auto result, run(runner, kubectl, {"create", "-f", "-"}, yaml));
+  if (result.exitCode != 0) return failed("create Job " + job.name, result);
+  return {};
+}
+
+Result<void> deleteJob(os::ProcessRunner& runner, const Kubectl& kubectl, const std::string& name) {
+  RAILHEAD_TRY_ASSIGN(const auto result,
+                      run(runner, kubectl,
+                          {"delete", "job/" + name, "service/" + name, "--ignore-not-found",
+                           "--cascade=foreground", "--wait=true", "--timeout=50s"},
+                          ""));
+  if (result.exitCode != 0) return failed("delete Job " + name, result);
+  return {};
+}
+
+std::vector<RankCommand> followCommands(const Kubectl& kubectl, const KubernetesJob& job,
+                                        int waitSeconds) {
+  std::vector<RankCommand> out;
+  for (int rank = 0; rank < job.ranks; ++rank) {
+    std::vector<std::string> argv = {
+        "sh", "-c", kFollow, "follow", rankSelector(job.name, rank), std::to_string(waitSeconds)};
+    const auto words = kubectl.command({});
+    argv.insert(argv.end(), words.begin(), words.end());
+    out.push_back({rank, "pod " + job.name + "-" + std::to_string(rank), std::move(argv), {}});
+  }
+  return out;
+}
+
+}  // namespace railhead::launch

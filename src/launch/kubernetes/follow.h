@@ -1,0 +1,34 @@
+// A Job's ranks followed from here by kubectl: each as a process that shows its pod's log and ends
+// with its exit code, so that launch::runGang treats pods as it treats processes.
+#pragma once
+
+#include "src/base/result.h"
+#include "src/launch/gang.h"
+#include "src/launch/kubernetes/job.h"
+#include "src/os/process.h"
+
+#include <string>
+#include <vector>
+
+namespace railhead::launch {
+
+struct Kubectl {
+  std::string program = "kubectl";
+  std::string context;  // empty: its own
+  std::string namespaceName = "default";
+
+  std::vector<std::string> command(std::vector<std::string> words) const;
+};
+
+// Creates Service and Job; kAlreadyExists when one of that name stands. kEnvironment: no kubectl,
+// or no cluster behind it. What it says comes first in the message.
+Result<void> createJob(os::ProcessRunner& runner, const Kubectl& kubectl, const KubernetesJob& job);
+// Job, pods and Service; succeeds when they are gone already.
+Result<void> deleteJob(os::ProcessRunner& runner, const Kubectl& kubectl, const std::string& name);
+
+// One shell for each rank: waits for its pod, follows its log to standard output, ends with the
+// container's exit code (4 when the pod never ran, with why on standard error).
+std::vector<RankCommand> followCommands(const Kubectl& kubectl, const KubernetesJob& job,
+                                        int waitSeconds);
+
+}  // namespace railhead::launch

@@ -1,0 +1,155 @@
+#include "src/launch/kubernetes/follow.h"
+#include "src/launch/kubernetes/job.h"
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace railhead::launch {
+namespace {
+
+using testing::HasSubstr;
+
+KubernetesJob reference() {
+  KubernetesJob job;
+  job.name = "railhead-bench";
+  job.image = "registry.example/railhead:0.1.0";
+  job.argv = {"railhead", "bench", "collectives", "--max-size", "1073741824"};
+  job.environment = {{"NCCL_DEBUG", "INFO"}, {"RAILHEAD_TOKEN", "0123"}};
+  return job;
+}
+
+TEST(RenderJob, IsTheGoldenFile) {
+  const auto yaml = renderJob(reference());
+  ASSERT_TRUE(yaml.has_value()) << yaml.error().describe();
+  const std::string path = "tests/fixtures/kubernetes/job.yaml";
+  std::ifstream file(path);
+  std::stringstream golden;
+  golden << file.rdbuf();
+  EXPECT_EQ(*yaml, golden.str()) << "if the change is meant, renew " << path;
+}
+
+TEST(RenderJob, HoldsWhatTheReferencePodAsksFor) {
+  const std::string yaml = renderJob(reference()).value();
+  for (const char* part :
+       {"k8s.v1.cni.cncf.io/networks: \"dgx-qsfp\"", "nvidia.com/cx7_qsfp: \"1\"",
+        "nvidia.com/gpu: \"1\"", "runtimeClassName: nvidia", "IPC_LOCK", "medium: Memory",
+        "completionMode: Indexed", "backoffLimit: 0", "clusterIP: \"None\"",
+        "value: \"railhead-bench-0.railhead-bench\"", "name: WORLD_SIZE"}) {
+    EXPECT_THAT(yaml, HasSubstr(part));
+  }
+}
+
+TEST(KubernetesJob, RefusesWhatTheClusterWould) {
+  struct Case {
+    void (*change)(KubernetesJob&);
+    const char* says;
+  };
+  const Case cases[] = {
+      {[](KubernetesJob& job) { job.name = "Upper"; }, "name 'Upper'"},
+      {[](KubernetesJob& job) { job.name = std::string(41, 'a'); }, "at most 40"},
+      {[](KubernetesJob& job) { job.namespaceName = "a/b"; }, "namespace 'a/b'"},
+      {[](KubernetesJob& job) { job.image = ""; }, "image ''"},
+      {[](KubernetesJob& job) { job.ranks = 0; }, "1 to 4096"},
+      {[](KubernetesJob& job) { job.argv = {}; }, "command"},
+      {[](KubernetesJob& job) { job.environment["A=B"] = "x"; }, "environment 'A=B'"},
+  };
+  for (const Case& wrong : cases) {
+    KubernetesJob job = reference();
+    wrong.change(job);
+    const auto yaml = renderJob(job);
+    ASSERT_FALSE(yaml.has_value()) << wrong.says;
+    EXPECT_EQ(yaml.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_THAT(yaml.error().message, HasSubstr(wrong.says));
+  }
+}
+
+TEST(RenderJob, NeverLetsTextBecomeAnotherType) {
+  KubernetesJob job = reference();
+  job.environment = {{"A", "true"}, {"B", "1e3"}, {"C", "null"}, {"D", "x: y\n- z"}, {"E", ""}};
+  const std::string yaml = renderJob(job).value();
+  for (const char* part : {"\"true\"", "\"1e3\"", "\"null\"", R"("x: y\n- z")", "\"\""}) {
+    EXPECT_THAT(yaml, HasSubstr(part));
+  }
+}
+
+// A kubectl of shell: what it was asked is in a file, what it answers depends on its words.
+class FollowTest : public testing::Test {
+ protected:
+  FollowTest() {
+    folder_ =
+        std::filesystem::temp_directory_path() / ("railhead-kubectl-" + std::to_string(::getpid()));
+    std::filesystem::create_directories(folder_);
+    kubectl_.program = (folder_ / "kubectl").string();
+    kubectl_.context = "lab";
+  }
+  ~FollowTest() override { std::filesystem::remove_all(folder_); }
+  void answer(const std::string& script) {
+    std::ofstream(kubectl_.program)
+        << "#!/bin/sh\necho \"$*\" >>" << (folder_ / "asked").string() << "\n"
+        << script << "\n";
+    std::filesystem::permissions(kubectl_.program, std::filesystem::perms::owner_all);
+  }
+  std::string asked() const {
+    std::ifstream file(folder_ / "asked");
+    std::stringstream text;
+    text << file.rdbuf();
+    return text.str();
+  }
+
+  std::filesystem::path folder_;
+  Kubectl kubectl_;
+  os::SystemProcessRunner runner_;
+};
+
+TEST_F(FollowTest, CreatesAndDeletesInTheContextAndNamespace) {
+  answer("cat >" + (folder_ / "input").string() + "; exit 0");
+  ASSERT_TRUE(createJob(runner_, kubectl_, reference()).has_value());
+  ASSERT_TRUE(deleteJob(runner_, kubectl_, "railhead-bench").has_value());
+  EXPECT_THAT(asked(), HasSubstr("--context lab --namespace default create -f -"));
+  EXPECT_THAT(asked(), HasSubstr("delete job/railhead-bench service/railhead-bench"));
+}
+
+TEST_F(FollowTest, SaysWhatKubectlSaid) {
+  answer("echo 'Error from server (AlreadyExists): jobs.batch exists' >&2; exit 1");
+  const auto exists = createJob(runner_, kubectl_, reference());
+  ASSERT_FALSE(exists.has_value());
+  EXPECT_EQ(exists.error().code, ErrorCode::kAlreadyExists);
+  answer("echo 'The connection to the server localhost:8080 was refused' >&2; exit 1");
+  const auto refused = createJob(runner_, kubectl_, reference());
+  EXPECT_EQ(refused.error().code, ErrorCode::kEnvironment);
+  EXPECT_THAT(refused.error().remedy, HasSubstr("cluster-info"));
+  kubectl_.program = "/no/such/kubectl";
+  EXPECT_EQ(createJob(runner_, kubectl_, reference()).error().code, ErrorCode::kEnvironment);
+}
+
+TEST_F(FollowTest, ARankIsItsPodsLogAndExitCode) {
+  answer(
+      "case \"$*\" in *' wait pod'*) exit 0 ;; *' logs '*) echo line; exit 0 ;; "
+      "*index=1*exitCode*) echo 3 ;; *exitCode*) echo 0 ;; esac");
+  const auto end = runGang(followCommands(kubectl_, reference(), 5), {}, "/dev/null").value();
+  EXPECT_EQ(end.failed, 1);
+  EXPECT_EQ(end.ranks[1].exitCode, 3);
+  EXPECT_EQ(end.ranks[0].output, "line\n");
+  EXPECT_THAT(asked(),
+              HasSubstr("job-name=railhead-bench,batch.kubernetes.io/job-completion-index=1"));
+}
+
+TEST_F(FollowTest, APodThatNeverStartsIsExitFourWithWhy) {
+  answer(
+      "case \"$*\" in *' wait pod'*) exit 1 ;; *exitCode*) ;; *' get pod'*) "
+      "echo 'railhead-bench-0-x: Pending 0/2 nodes are available: 2 Insufficient "
+      "nvidia.com/gpu.' ;; esac");
+  KubernetesJob job = reference();
+  job.ranks = 1;
+  const auto end = runGang(followCommands(kubectl_, job, 5), {}, "/dev/null").value();
+  EXPECT_EQ(end.ranks[0].exitCode, 4);
+  ASSERT_FALSE(end.ranks[0].lastLines.empty());
+  EXPECT_THAT(end.ranks[0].lastLines.front(), HasSubstr("Insufficient nvidia.com/gpu"));
+}
+
+}  // namespace
+}  // namespace railhead::launch
