@@ -78,7 +78,7 @@ function(railhead_test name)
     math(EXPR ARG_TIMEOUT "4 * ${ARG_TIMEOUT}")  # a sanitizer slows the same work down
   endif()
   add_executable(${name} ${ARG_SOURCES})
-  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests RAILHEAD_IS_TEST ON)
   target_link_libraries(${name} PRIVATE railhead_flags)
   _railhead_link(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
