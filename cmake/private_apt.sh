@@ -1,5 +1,64 @@
 # Reads packages of the machine's own mirrors without touching the system: apt runs with folders of its own, as any
-# user, and installs nothing. Sourced by the scripts that need a kernel or another architecture's libraries.
+# user, and installs nothing. Sourced by the scripts that need a kernel, a container runtime or another architecture's
+# libraries. Such a script sets `program`, its name in messages, and has a function `usage`.
+
+# lacks WHAT REMEDY: one clear line; 4 = the environment lacks something.
+lacks() {
+  echo "$program: $1 (remedy: $2)" >&2
+  exit 4
+}
+
+wrong_usage() {
+  echo "$program: $1" >&2
+  usage >&2
+  exit 2
+}
+
+# read_options PLACE [OPTION=VARIABLE]... -- ARGUMENT...: what these scripts are told. Sets sources_root, os_release,
+# refresh (0 or 1), the VARIABLE of each option of the script's own, and `folder`, the one argument that is no option;
+# PLACE is what the usage calls it.
+read_options() {
+  local place=$1 option
+  local -A own=([--sources]=sources_root [--os-release]=os_release)
+  shift
+  while [ "$1" != -- ]; do
+    own[${1%%=*}]=${1#*=}
+    shift
+  done
+  shift
+  sources_root=/etc/apt os_release=/etc/os-release refresh=0 folder=
+  while [ $# -gt 0 ]; do
+    option=$1
+    case $option in
+      --refresh) refresh=1 ;;
+      -h | --help) usage; exit 0 ;;
+      -*)
+        [ -n "${own[$option]:-}" ] || wrong_usage "unknown option '$option'"
+        [ -n "${2:-}" ] || wrong_usage "$option needs a value"
+        printf -v "${own[$option]}" %s "$2"
+        shift ;;
+      *) [ -z "$folder" ] || wrong_usage "one $place only, '$option' is a second"; folder=$option ;;
+    esac
+    shift
+  done
+  [ -n "$folder" ] || wrong_usage "$place is missing"
+}
+
+need_programs() {
+  local tool
+  for tool in "$@"; do
+    command -v "$tool" >/dev/null || lacks "the program '$tool' is missing" \
+      "install it; this script needs a Debian or Ubuntu machine"
+  done
+}
+
+# hold_folder: makes `folder`, names it in full and keeps other runs out of it until this one ends.
+hold_folder() {
+  mkdir -p "$folder" || lacks "cannot create '$folder'" "name a folder that you may write"
+  folder=$(cd "$folder" && pwd)
+  exec 9>"$folder/.lock"
+  flock -w 900 9 || lacks "another run holds $folder/.lock for 15 minutes" "end it and try again"
+}
 
 # read_sources APT_FOLDER: "URI<TAB>suite<TAB>trusted<TAB>signed-by" for each binary source that has 'main'.
 read_sources() {
@@ -64,6 +123,18 @@ read_distribution() {
          *) distribution=debian ;;
        esac ;;
   esac
+}
+
+# choose_mirror: sets `mirror`, a line as of read_sources, and mirror_uri: the mirror that serves the system's own base
+# suite; failing that, the first with 'main'.
+choose_mirror() {
+  local sources
+  sources=$(read_sources "$sources_root" | awk -F '\t' '$2 !~ /-security/')
+  mirror=$(awk -F '\t' -v suite="$codename" '$2 == suite { print; exit }' <<<"$sources")
+  [ -n "$mirror" ] || mirror=${sources%%$'\n'*}
+  [ -n "$mirror" ] || lacks "no package mirror with component 'main' in $sources_root" \
+    "add the distribution's own mirror to $sources_root/sources.list.d"
+  mirror_uri=$(cut -f 1 <<<"$mirror")
 }
 
 # private_apt FOLDER ARCHITECTURE: from here on apt reads the sources on standard input (lines as of read_sources,

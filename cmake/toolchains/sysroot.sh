@@ -8,6 +8,7 @@
 set -euo pipefail
 export LC_ALL=C
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+program=sysroot
 . "$here/../private_apt.sh"
 
 usage() {
@@ -23,31 +24,8 @@ Fills FOLDER/root with the arm64 libraries and headers that packages.txt names; 
 example: cmake/toolchains/sysroot.sh .cache/sysroot-arm64
 TEXT
 }
-lacks() {
-  echo "sysroot: $1 (remedy: $2)" >&2
-  exit 4
-}
-wrong_usage() {
-  echo "sysroot: $1" >&2
-  usage >&2
-  exit 2
-}
-
-sources_root=/etc/apt os_release=/etc/os-release list=$here/../../packages.txt refresh=0 folder=''
-while [ $# -gt 0 ]; do
-  case $1 in
-    --sources | --os-release | --packages) [ $# -ge 2 ] && [ -n "$2" ] || wrong_usage "$1 needs a value" ;;&
-    --sources) sources_root=$2; shift ;;
-    --os-release) os_release=$2; shift ;;
-    --packages) list=$2; shift ;;
-    --refresh) refresh=1 ;;
-    -h | --help) usage; exit 0 ;;
-    -*) wrong_usage "unknown option '$1'" ;;
-    *) [ -z "$folder" ] || wrong_usage "one FOLDER only, '$1' is a second"; folder=$1 ;;
-  esac
-  shift
-done
-[ -n "$folder" ] || wrong_usage "FOLDER is missing"
+list=$here/../../packages.txt
+read_options FOLDER --packages=list -- "$@"
 [ -r "$list" ] || wrong_usage "--packages '$list' cannot be read"
 
 # The libraries and headers of the list; its programs are the building machine's. The RDMA providers are loaded at
@@ -58,13 +36,8 @@ wanted="$distribution $codename ${names[*]}"
 have() { [ "$refresh" = 0 ] && [ "$(cat "$folder/complete" 2>/dev/null)" = "$wanted" ]; }
 ! have || exit 0
 
-for tool in apt-get apt-config dpkg-deb awk sed tar flock; do
-  command -v "$tool" >/dev/null || lacks "the program '$tool' is missing" "install it; this script needs Debian or Ubuntu"
-done
-mkdir -p "$folder" || lacks "cannot create '$folder'" "name a folder that you may write"
-folder=$(cd "$folder" && pwd)
-exec 9>"$folder/.lock"
-flock -w 900 9 || lacks "another run holds $folder/.lock for 15 minutes" "end it and try again"
+need_programs apt-get apt-config dpkg-deb awk sed tar flock
+hold_folder
 ! have || exit 0
 
 # The suites this system is made of, security fixes included, but no newer one. Ubuntu keeps arm64 elsewhere.

@@ -12,6 +12,7 @@
 set -euo pipefail
 export LC_ALL=C
 
+program=fetch-kernel
 . "$(dirname "${BASH_SOURCE[0]}")/../../cmake/private_apt.sh"
 
 readonly MINIMUM_MAJOR=7
@@ -30,70 +31,31 @@ example: lab/image/fetch-kernel.sh .cache/kernel
 TEXT
 }
 
-# One clear line and the remedy; 4 = the environment lacks something.
-lacks() {
-  echo "fetch-kernel: $1 (remedy: $2)" >&2
-  exit 4
-}
-
-wrong_usage() {
-  echo "fetch-kernel: $1" >&2
-  usage >&2
-  exit 2
-}
-
-sources_root=/etc/apt
-os_release=/etc/os-release
-refresh=0
-cache=
-while [ $# -gt 0 ]; do
-  case $1 in
-    --sources) [ $# -ge 2 ] || wrong_usage "--sources needs a folder"; sources_root=$2; shift ;;
-    --os-release) [ $# -ge 2 ] || wrong_usage "--os-release needs a file"; os_release=$2; shift ;;
-    --refresh) refresh=1 ;;
-    -h | --help) usage; exit 0 ;;
-    -*) wrong_usage "unknown option '$1'" ;;
-    *) [ -z "$cache" ] || wrong_usage "one CACHE_DIR only, '$1' is a second"; cache=$1 ;;
-  esac
-  shift
-done
-[ -n "$cache" ] || wrong_usage "CACHE_DIR is missing"
+read_options CACHE_DIR -- "$@"
 
 complete() {
   [ -s "$1/vmlinuz" ] && [ -f "$1/modules/modules.dep" ] && [ -s "$1/release" ]
 }
 
-if [ "$refresh" = 0 ] && complete "$cache/current"; then
+if [ "$refresh" = 0 ] && complete "$folder/current"; then
   exit 0
 fi
 
 [ "$(uname -m)" = x86_64 ] || lacks "the emulated nodes are x86-64 and this machine is $(uname -m)" \
   "build and run the lab on an x86-64 machine"
-for tool in apt-get apt-cache apt-config dpkg dpkg-deb awk sort sed grep flock; do
-  command -v "$tool" >/dev/null || lacks "the program '$tool' is missing" \
-    "install it; this script needs a Debian or Ubuntu machine"
-done
+need_programs apt-get apt-cache apt-config dpkg dpkg-deb awk sort sed grep flock
 
 PATH=$PATH:/usr/sbin:/sbin
 command -v depmod >/dev/null || lacks "the program 'depmod' is missing" "apt-get install kmod"
 
-mkdir -p "$cache" || lacks "cannot create '$cache'" "name a folder that you may write"
-cache=$(cd "$cache" && pwd)
-exec 9>"$cache/.lock"
-flock -w 900 9 || lacks "another fetch holds $cache/.lock for 15 minutes" "end it and try again"
-if [ "$refresh" = 0 ] && complete "$cache/current"; then
+hold_folder
+if [ "$refresh" = 0 ] && complete "$folder/current"; then
   exit 0
 fi
 
 read_distribution "$os_release"
 
-# The mirror is the one that serves the system's own base suite; failing that, the first with 'main'.
-sources=$(read_sources "$sources_root" | awk -F '\t' '$2 !~ /-security/')
-mirror=$(awk -F '\t' -v suite="$codename" '$2 == suite { print; exit }' <<<"$sources")
-[ -n "$mirror" ] || mirror=${sources%%$'\n'*}
-[ -n "$mirror" ] || lacks "no package mirror with component 'main' in $sources_root" \
-  "add the distribution's own mirror to $sources_root/sources.list.d"
-mirror_uri=$(cut -f 1 <<<"$mirror")
+choose_mirror
 
 # Suites that may hold a new enough kernel. Those that the mirror lacks drop out by themselves.
 candidate_suites() {
@@ -109,7 +71,7 @@ candidate_suites() {
   fi
 }
 
-private=$cache/apt
+private=$folder/apt
 suites=$(candidate_suites | grep -v '^$' | sort -u | tr '\n' ' ')
 private_apt "$private" amd64 <<<"$mirror_uri"$'\t'"$suites"$'\t'"$(cut -f 3- <<<"$mirror")"
 
@@ -146,7 +108,7 @@ packages_of() {
 }
 
 unpack() {
-  local version=$1 target=$cache/$1 staging=$private/staging names package
+  local version=$1 target=$folder/$1 staging=$private/staging names package
   mapfile -t names < <(packages_of "$version" | sort -u)
   echo "fetch-kernel: Linux $version: ${names[*]}" >&2
   (cd "$private/deb" && rm -f ./*.deb && apt-get -q download "${names[@]}") \
@@ -172,7 +134,7 @@ unpack() {
   chmod -R u+w,a+rX "$staging/kernel"
   rm -rf "$target" && mv "$staging/kernel" "$target"
   rm -rf "$staging"
-  ln -sfn "$version" "$cache/current"
+  ln -sfn "$version" "$folder/current"
 }
 
 # Packages carry no modules.dep: depmod writes it on installation.
@@ -184,18 +146,18 @@ make_dependencies() {
 }
 
 for version in $versions; do
-  if complete "$cache/$version"; then
-    ln -sfn "$version" "$cache/current"
+  if complete "$folder/$version"; then
+    ln -sfn "$version" "$folder/current"
     rm -rf "$private"
     exit 0
   fi
   if unpack "$version"; then
     rm -rf "$private"
-    echo "fetch-kernel: Linux $version is in $cache/$version" >&2
+    echo "fetch-kernel: Linux $version is in $folder/$version" >&2
     exit 0
   fi
   echo "fetch-kernel: $version could not be fetched: $(grep -E '^(E|Err)' "$private/download.log" |
     head -1)" >&2
 done
 lacks "no kernel >= $MINIMUM_MAJOR could be fetched from $mirror_uri" \
-  "check the network and the space below $cache, then run it again"
+  "check the network and the space below $folder, then run it again"

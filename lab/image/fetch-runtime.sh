@@ -11,6 +11,7 @@
 set -euo pipefail
 export LC_ALL=C
 
+program=fetch-runtime
 . "$(dirname "${BASH_SOURCE[0]}")/../../cmake/private_apt.sh"
 
 # What a runtime hands the pods' annotations to its CNI plugins by; older ones do not know it.
@@ -29,55 +30,17 @@ example: lab/image/fetch-runtime.sh .cache/runtime
 TEXT
 }
 
-lacks() {
-  echo "fetch-runtime: $1 (remedy: $2)" >&2
-  exit 4
-}
-
-wrong_usage() {
-  echo "fetch-runtime: $1" >&2
-  usage >&2
-  exit 2
-}
-
-sources_root=/etc/apt
-os_release=/etc/os-release
-refresh=0
-cache=
-while [ $# -gt 0 ]; do
-  case $1 in
-    --sources) [ $# -ge 2 ] || wrong_usage "--sources needs a folder"; sources_root=$2; shift ;;
-    --os-release) [ $# -ge 2 ] || wrong_usage "--os-release needs a file"; os_release=$2; shift ;;
-    --refresh) refresh=1 ;;
-    -h | --help) usage; exit 0 ;;
-    -*) wrong_usage "unknown option '$1'" ;;
-    *) [ -z "$cache" ] || wrong_usage "one CACHE_DIR only, '$1' is a second"; cache=$1 ;;
-  esac
-  shift
-done
-[ -n "$cache" ] || wrong_usage "CACHE_DIR is missing"
-[ "$refresh" = 1 ] || [ ! -s "$cache/current/versions" ] || exit 0
+read_options CACHE_DIR -- "$@"
+[ "$refresh" = 1 ] || [ ! -s "$folder/current/versions" ] || exit 0
 
 [ "$(uname -m)" = x86_64 ] || lacks "the emulated nodes are x86-64 and this machine is $(uname -m)" \
   "build and run the lab on an x86-64 machine"
-for tool in apt-get apt-cache apt-config dpkg awk sort sed grep flock ldd; do
-  command -v "$tool" >/dev/null || lacks "the program '$tool' is missing" \
-    "install it; this script needs a Debian or Ubuntu machine"
-done
-mkdir -p "$cache" || lacks "cannot create '$cache'" "name a folder that you may write"
-cache=$(cd "$cache" && pwd)
-exec 9>"$cache/.lock"
-flock -w 900 9 || lacks "another fetch holds $cache/.lock for 15 minutes" "end it and try again"
-[ "$refresh" = 1 ] || [ ! -s "$cache/current/versions" ] || exit 0
+need_programs apt-get apt-cache apt-config dpkg awk sort sed grep flock ldd
+hold_folder
+[ "$refresh" = 1 ] || [ ! -s "$folder/current/versions" ] || exit 0
 
 read_distribution "$os_release"
-# The mirror is the one that serves the system's own base suite; failing that, the first with 'main'.
-sources=$(read_sources "$sources_root" | awk -F '\t' '$2 !~ /-security/')
-mirror=$(awk -F '\t' -v suite="$codename" '$2 == suite { print; exit }' <<<"$sources")
-[ -n "$mirror" ] || mirror=${sources%%$'\n'*}
-[ -n "$mirror" ] || lacks "no package mirror with component 'main' in $sources_root" \
-  "add the distribution's own mirror to $sources_root/sources.list.d"
-mirror_uri=$(cut -f 1 <<<"$mirror")
+choose_mirror
 
 candidate_suites() {
   echo "$codename"
@@ -90,7 +53,7 @@ candidate_suites() {
     echo unstable
   fi
 }
-private=$cache/apt
+private=$folder/apt
 suites=$(candidate_suites | grep -v '^$' | sort -u | tr '\n' ' ')
 private_apt "$private" amd64 <<<"$mirror_uri"$'\t'"$suites"$'\t'"$(cut -f 3- <<<"$mirror")"
 # Ubuntu keeps the CNI plugins there.
@@ -132,7 +95,7 @@ take containerd bin /usr/bin/containerd /usr/bin/containerd-shim-runc-v2 /usr/bi
 take runc bin /usr/sbin/runc
 take containernetworking-plugins cni /usr/lib/cni/bridge /usr/lib/cni/host-local /usr/lib/cni/loopback
 
-rm -rf "$cache/current"
-mv "$new" "$cache/current"
+rm -rf "$folder/current"
+mv "$new" "$folder/current"
 rm -rf "$private"
-echo "fetch-runtime: $(paste -sd ',' "$cache/current/versions" | sed 's/,/, /g') in $cache/current" >&2
+echo "fetch-runtime: $(paste -sd ',' "$folder/current/versions" | sed 's/,/, /g') in $folder/current" >&2

@@ -109,7 +109,7 @@ without_tools() {
 expect "fetch: no folder" 2 "CACHE_DIR is missing" fetch
 expect "fetch: unknown option" 2 "unknown option '--pin'" fetch --pin 7.1 "$temporary/cache"
 expect "fetch: two folders" 2 "'b' is a second" fetch a b
-expect "fetch: option without value" 2 "--sources needs a folder" fetch --sources
+expect "fetch: option without value" 2 "--sources needs a value" fetch --sources
 expect "fetch: help" 0 "example: " "$here/fetch-kernel.sh" --help
 expect "fetch: no source" 4 "no package mirror with component 'main'" fetch --sources "$temporary/none" "$temporary/c0"
 expect "fetch: source switched off" 4 "no package mirror" fetch --sources "$temporary/disabled" "$temporary/c0"
