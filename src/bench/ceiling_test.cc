@@ -59,5 +59,74 @@ TEST(Ceilings, TheLowestCountsAndRailsAddUp) {
   EXPECT_EQ(together({pcie}).explanation, pcie.explanation);
 }
 
+// The figures of two Sparks with one 200 Gb/s cable.
+TEST(Ceilings, MatchTheKnownFiguresOfASparkPair) {
+  const Ceiling cable = wireCeiling({200e9}, 4096).value();
+  const Ceiling half = lowest({cable, pcieCeiling(4, 32).value()});
+  EXPECT_NEAR(half.rate.gbps(), 126.03, 0.01) << "one twin: its PCIe link, not the cable";
+  const Ceiling pair = cageCeiling(cable, {half, half});
+  EXPECT_NEAR(gigabytes(pair), 24.51, 0.005) << "both twins: the cable, not twice a half";
+  EXPECT_NEAR(gigabytes(cageCeiling(cable, {half})), 15.75, 0.005);
+  EXPECT_NEAR(gigabytes(protocolCeiling(pair, NcclProtocol::kLl)), 12.3, 0.05);
+  EXPECT_NEAR(gigabytes(protocolCeiling(pair, NcclProtocol::kLl128)), 22.98, 0.005);
+  EXPECT_NEAR(gigabytes(protocolCeiling(pair, NcclProtocol::kSimple)), 24.51, 0.005);
+  // The ASUS fault: x2 in the second domain.
+  const Ceiling narrow = pcieCeiling(2, 32).value();
+  EXPECT_NEAR(gigabytes(cageCeiling(cable, {half, narrow})), 23.63, 0.005);
+}
+
+TEST(Ceilings, ShowTheirSum) {
+  const Ceiling cable = wireCeiling({200e9}, 4096).value();
+  EXPECT_THAT(cable.sum,
+              testing::ElementsAre("4096 bytes of payload and 82 of RoCE v2 headers in a packet",
+                                   "200 Gb/s line x 4096/4178 = 196 Gb/s (24.51 GB/s)"));
+  const Ceiling pcie = pcieCeiling(4, 32).value();
+  EXPECT_THAT(pcie.sum,
+              testing::ElementsAre("4 lanes x 32 GT/s x 128b/130b = 126 Gb/s (15.75 GB/s)"));
+  const Ceiling cage = cageCeiling(cable, {pcie, pcie});
+  EXPECT_EQ(cage.sum.back(), "the lower of cable and PCIe = 196 Gb/s (24.51 GB/s)");
+  EXPECT_THAT(cage.sum, testing::Contains("together = 252 Gb/s (31.51 GB/s)"));
+  EXPECT_THAT(protocolCeiling(cage, NcclProtocol::kLl128).sum.back(),
+              testing::HasSubstr("120/128"));
+}
+
+TEST(WireCeiling, KnowsOtherHeaders) {
+  const BitRate line{400e9};
+  EXPECT_NEAR(wireCeiling(line, 4096, {PacketFormat::kRoceIpv6, true})->rate.gbps(),
+              400 * 4096.0 / (4096 + 106), 0.01);
+  const auto infiniband = wireCeiling(line, 4096, {PacketFormat::kInfiniband, false});
+  EXPECT_NEAR(infiniband->rate.gbps(), 400 * 4096.0 / 4122, 0.01);
+  EXPECT_THAT(infiniband->explanation, testing::HasSubstr("InfiniBand"));
+}
+
+TEST(MessageCeiling, SmallMessagesPayForTheirHeaders) {
+  const BitRate line{200e9};
+  const double large = messageCeiling(line, 4096, 1 << 23)->rate.gbps();
+  EXPECT_NEAR(large, wireCeiling(line, 4096)->rate.gbps(), 0.01);
+  // 8 bytes of payload in 106 on the wire.
+  EXPECT_NEAR(messageCeiling(line, 4096, 8)->rate.gbps(), 200 * 8.0 / 106, 0.01);
+  // 4097 bytes need two packets.
+  EXPECT_NEAR(messageCeiling(line, 4096, 4097)->rate.gbps(), 200 * 4097.0 / (4097 + 164 + 16),
+              0.01);
+  EXPECT_FALSE(messageCeiling(line, 4096, 0).has_value());
+  EXPECT_FALSE(messageCeiling(line, 4096, 1ULL << 40).has_value());
+}
+
+TEST(PcieCeiling, PaysForPacketHeaders) {
+  // A Spark's half with 256 bytes of payload; 102 to 109 Gb/s were measured on it.
+  EXPECT_NEAR(pcieCeiling(4, 32, 256)->rate.gbps(), 126.03 * 256 / 280, 0.01);
+  EXPECT_THAT(pcieCeiling(4, 32, 256)->explanation, testing::HasSubstr("PCIe Gen5 x4 x 256/280"));
+  EXPECT_FALSE(pcieCeiling(4, 32, 64).has_value());
+  EXPECT_FALSE(pcieCeiling(0, 32, 256).has_value());
+}
+
+TEST(RdmaMtu, FollowsTheNetdev) {
+  EXPECT_EQ(rdmaMtuFor(1500), 1024);
+  EXPECT_EQ(rdmaMtuFor(4200), 4096);
+  EXPECT_EQ(rdmaMtuFor(9000), 4096);
+  EXPECT_EQ(rdmaMtuFor(4191), 2048);
+  EXPECT_EQ(rdmaMtuFor(100), 0);
+}
+
 }  // namespace
 }  // namespace railhead::bench
