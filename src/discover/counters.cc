@@ -2,6 +2,7 @@
 
 #include "src/discover/attributes.h"
 
+#include <functional>
 #include <span>
 
 namespace railhead::discover {
@@ -43,6 +44,34 @@ constexpr Source kCongestion[] = {
     {"ecn_marked_packets", "np_ecn_marked_roce_packets"},
 };
 
+// Asked before each file of a reading; false ends it.
+using MayRead = std::function<bool()>;
+
+std::vector<Counter> readSources(os::Filesystem& files, const Attributes& directory,
+                                 std::span<const Source> sources, const MayRead& mayRead) {
+  std::vector<Counter> counters;
+  for (const auto& source : sources) {
+    if (!mayRead()) return counters;
+    if (const auto value = directory.number(source.file)) {
+      counters.push_back({source.name, *value * source.unit});
+    } else if (counters.empty() && !files.exists(directory.directory())) {
+      return counters;  // no such folder: not another eight misses
+    }
+  }
+  return counters;
+}
+
+RdmaCounters readPort(os::Filesystem& files, std::string device, const Attributes& port,
+                      const MayRead& mayRead) {
+  const auto hardware = port.below("hw_counters");
+  RdmaCounters counters;
+  counters.device = std::move(device);
+  counters.traffic = readSources(files, port.below("counters"), kTraffic, mayRead);
+  counters.retransmits = readSources(files, hardware, kRetransmits, mayRead);
+  counters.congestion = readSources(files, hardware, kCongestion, mayRead);
+  return counters;
+}
+
 class Reader {
  public:
   Reader(os::Filesystem& files, const os::HostPaths& paths,
@@ -51,15 +80,15 @@ class Reader {
 
   void readFunction(const std::string& pf, const PciFunction& function, int vfIndex) {
     const Attributes device(files_, paths_.pciDevice(function.pci.toString()));
+    const MayRead mayRead = [this] { return this->mayRead(); };
     FunctionCounters counters{pf, function.pci, vfIndex, {}, {}};
     if (!function.netdev.empty()) {
-      counters.net = read(device.below("net").below(function.netdev).below("statistics"), kNet);
+      counters.net = readSources(
+          files_, device.below("net").below(function.netdev).below("statistics"), kNet, mayRead);
     }
     for (const auto& rdma : function.rdma) {
       const auto port = device.below("infiniband").below(rdma.name).below("ports").below("1");
-      const auto hardware = port.below("hw_counters");
-      RdmaCounters one{rdma.name, read(port.below("counters"), kTraffic),
-                       read(hardware, kRetransmits), read(hardware, kCongestion)};
+      auto one = readPort(files_, rdma.name, port, mayRead);
       const bool empty = one.traffic.empty() && one.retransmits.empty() && one.congestion.empty();
       if (!empty) counters.rdma.push_back(std::move(one));
     }
@@ -71,22 +100,14 @@ class Reader {
   CountersReport take() { return std::move(report_); }
 
  private:
-  std::vector<Counter> read(const Attributes& directory, std::span<const Source> sources) {
-    std::vector<Counter> counters;
-    for (const auto& source : sources) {
-      if (report_.cut || filesRead_ == kMaxCounters ||
-          std::chrono::steady_clock::now() >= deadline_) {
-        report_.cut = true;
-        return counters;
-      }
-      ++filesRead_;
-      if (const auto value = directory.number(source.file)) {
-        counters.push_back({source.name, *value * source.unit});
-      } else if (counters.empty() && !files_.exists(directory.directory())) {
-        return counters;  // no such folder: not another eight misses
-      }
+  bool mayRead() {
+    if (report_.cut || filesRead_ == kMaxCounters ||
+        std::chrono::steady_clock::now() >= deadline_) {
+      report_.cut = true;
+      return false;
     }
-    return counters;
+    ++filesRead_;
+    return true;
   }
 
   os::Filesystem& files_;
@@ -96,7 +117,18 @@ class Reader {
   CountersReport report_;
 };
 
+bool always() { return true; }
+
 }  // namespace
+
+std::vector<Counter> readNetCounters(os::Filesystem& files, const std::string& netdevFolder) {
+  return readSources(files, Attributes(files, netdevFolder).below("statistics"), kNet, always);
+}
+
+RdmaCounters readRdmaCounters(os::Filesystem& files, std::string device,
+                              const std::string& portFolder) {
+  return readPort(files, std::move(device), Attributes(files, portFolder), always);
+}
 
 CountersReport readCounters(os::Filesystem& files, const os::HostPaths& paths, const Node& node,
                             std::chrono::steady_clock::time_point deadline) {

@@ -57,6 +57,12 @@ struct CountersReport {
 
 inline constexpr std::size_t kMaxCounters = 65536;  // files read in one report
 
+// The counters of one netdev or RDMA port, for those who know it by its folder in sysfs
+// ("/sys/class/net/eth0", "/sys/class/infiniband/rxe0/ports/1").
+std::vector<Counter> readNetCounters(os::Filesystem& files, const std::string& netdevFolder);
+RdmaCounters readRdmaCounters(os::Filesystem& files, std::string device,
+                              const std::string& portFolder);
+
 // Reads no more once `deadline` has come: each file may ask the NIC's firmware.
 CountersReport readCounters(os::Filesystem& files, const os::HostPaths& paths, const Node& node,
                             std::chrono::steady_clock::time_point deadline);

@@ -1,4 +1,5 @@
 // The link contract over this machine's own kernel, in namespaces of the test's own.
+#include "src/netlink/ethtool.h"
 #include "src/os/process.h"
 #include "tests/support/netlink_contract.h"
 
@@ -85,6 +86,25 @@ TEST(NetlinkKernel, KeepsTheLinkContract) {
   ASSERT_TRUE(other.has_value()) << other.error().message;
   KernelWorld world(std::move(*other));
   testing_support::checkLinkContract(world);
+}
+
+TEST(NetlinkKernel, ReadsADriversOwnCounters) {
+  if (!enterOwnNamespace()) GTEST_SKIP() << "this machine allows no namespaces of our own";
+  os::SystemProcessRunner runner;
+  const auto made =
+      runner.run({.argv = {"ip", "link", "add", "rh0", "type", "veth", "peer", "name", "rh1"},
+                  .environment = std::nullopt,
+                  .input = {}});
+  ASSERT_TRUE(made.has_value()) << made.error().message;
+  ASSERT_EQ(made->exitCode, 0) << made->errorOutput;
+  const auto counters = netlink::openDriverCounters();
+  const auto told = counters->read("rh0");
+  ASSERT_TRUE(told.has_value()) << told.error().message;
+  EXPECT_TRUE(told->contains("peer_ifindex"));
+  EXPECT_EQ(counters->read("lo").error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(counters->read("rh9").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(counters->read("").error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(counters->read("sixteen-bytes-xx").error().code, ErrorCode::kInvalidArgument);
 }
 
 TEST(NetlinkKernel, ANamespaceIsKnownByItsIdentity) {
