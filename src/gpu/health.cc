@@ -111,6 +111,11 @@ std::vector<HealthChange> GpuHealth::takeChanges() {
     if (reason != (told == told_.end() ? std::string() : told->second))
       changes.push_back({uuid, reason});
   }
+  // Taken apart while unhealthy: the next one of that UUID begins without a reason.
+  for (const auto& [uuid, reason] : told_) {
+    if (!reason.empty() && !now.contains(uuid)) changes.push_back({uuid, ""});
+  }
+  std::sort(changes.begin(), changes.end());
   told_ = std::move(now);
   return changes;
 }

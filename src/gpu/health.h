@@ -82,7 +82,8 @@ class GpuHealth {
   void onEvent(const GpuEvent& event, TimePoint now);
   void onCondition(const std::string& gpu, const GpuCondition& condition, TimePoint now);
 
-  // Since the last call, in order of UUID; each device at most once.
+  // Since the last call, in order of UUID; each device at most once. One that is forgotten while
+  // unhealthy counts as healthy: its UUID may come to be again.
   std::vector<HealthChange> takeChanges();
 
   bool anyUnhealthy() const;

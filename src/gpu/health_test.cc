@@ -202,8 +202,11 @@ TEST_F(MigHealthTest, ADeviceTakenApartIsForgotten) {
   health.onEvent(ofInstance(2, 0), kStart);
   health.takeChanges();
   health.setPresent({{"GPU-a", {{"MIG-1", 1, 0}}}});
-  EXPECT_THAT(health.takeChanges(), IsEmpty());
+  EXPECT_THAT(health.takeChanges(), ElementsAre(HealthChange{"MIG-2", ""}))
+      << "made again it is another, under the same UUID";
   EXPECT_FALSE(health.anyUnhealthy());
+  health.setPresent({{"GPU-a", {{"MIG-1", 1, 0}, {"MIG-2", 2, 0}}}});
+  EXPECT_THAT(health.takeChanges(), IsEmpty());
 }
 
 }  // namespace
