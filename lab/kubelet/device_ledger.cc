@@ -10,6 +10,14 @@ void DeviceLedger::setDevices(const std::string& resource, const std::vector<kub
   auto& known = resources_[resource].devices;
   known.clear();
   for (const auto& device : devices) known[device.id] = device;
+  count(resources_[resource]);
+}
+
+void DeviceLedger::count(Resource& resource) {
+  const auto healthy = static_cast<std::size_t>(
+      std::count_if(resource.devices.begin(), resource.devices.end(),
+                    [](const auto& entry) { return entry.second.healthy; }));
+  resource.fewest = std::min(resource.fewest.value_or(healthy), healthy);
 }
 
 void DeviceLedger::setConnected(const std::string& resource, bool connected) {
@@ -18,12 +26,14 @@ void DeviceLedger::setConnected(const std::string& resource, bool connected) {
 
 void DeviceLedger::markUnhealthy(const std::string& resource) {
   for (auto& [id, device] : resources_[resource].devices) device.healthy = false;
+  count(resources_[resource]);
 }
 
 void DeviceLedger::forgetDevices() {
   for (auto& [name, resource] : resources_) {
     resource.devices.clear();
     resource.connected = false;
+    resource.fewest.reset();
   }
 }
 
@@ -86,6 +96,7 @@ std::map<std::string, ResourceStatus> DeviceLedger::status() const {
     status.connected = resource.connected;
     status.listedAt = resource.listedAt;
     status.capacity = resource.devices.size();
+    status.fewest = resource.fewest.value_or(0);
     for (const auto& [id, device] : resource.devices) {
       status.devices.push_back(device);
       if (!device.healthy) continue;

@@ -19,6 +19,7 @@ struct ResourceStatus {
   std::size_t capacity = 0;     // known devices
   std::size_t allocatable = 0;  // healthy ones, held or not
   std::size_t free = 0;         // healthy and held by nobody
+  std::size_t fewest = 0;       // the least that `allocatable` was since kubelet's start
   bool connected = false;       // its plugin's ListAndWatch stream is open
   double listedAt = 0;          // when the plugin's last list came, seconds since boot
   std::vector<kube::Device> devices;
@@ -56,7 +57,9 @@ class DeviceLedger {
     std::map<std::string, PodName> holders;
     bool connected = false;
     double listedAt = 0;
+    std::optional<std::size_t> fewest;
   };
+  static void count(Resource& resource);  // after every change of devices
   std::map<std::string, Resource> resources_;
 };
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <set>
 #include <utility>
@@ -78,6 +79,8 @@ Result<void> Kubelet::removeSockets() const {
     if (kept) return Error::fromErrno(kept.value(), "remove " + entry.path().string());
   }
   if (failed) return Error::fromErrno(failed.value(), "list " + options_.pluginsFolder);
+  // The one file that stays in the folder while kubelet is away.
+  std::ofstream(options_.pluginsFolder + "/" + os::kKubeletCheckpoint) << "{}";
   return {};
 }
 
@@ -101,12 +104,14 @@ Result<void> Kubelet::start() {
 void Kubelet::stop() {
   const std::lock_guard lifecycle(lifecycle_);
   services_.reset();  // no registration comes after this
-  std::map<std::string, std::shared_ptr<PluginLink>> links;
+  std::map<std::string, std::vector<std::shared_ptr<PluginLink>>> links;
   {
     const std::lock_guard lock(mutex_);
     links.swap(links_);
   }
-  for (const auto& [resource, link] : links) link->close();
+  for (const auto& [resource, all] : links) {
+    for (const auto& link : all) link->close();
+  }
 }
 
 Result<void> Kubelet::restart() {
@@ -124,9 +129,9 @@ void Kubelet::dropPlugin(const std::string& resource) {
   {
     const std::lock_guard lock(mutex_);
     const auto found = links_.find(resource);
-    if (found == links_.end()) return;
-    link = std::move(found->second);
-    links_.erase(found);
+    if (found == links_.end() || found->second.empty()) return;
+    link = std::move(found->second.back());
+    found->second.pop_back();
     ledger_.markUnhealthy(resource);
     ledger_.setConnected(resource, false);
     changed_.notify_all();
@@ -164,37 +169,32 @@ Result<void> Kubelet::onRegister(const RegistrationRequest& request) {
   RAILHEAD_TRY_ASSIGN(const std::string path, checkEndpoint(request));
   RAILHEAD_TRY_ASSIGN(auto dialled, PluginLink::dial(path, in(kDialDeadline)));
   const std::shared_ptr<PluginLink> link = std::move(dialled);
-  std::shared_ptr<PluginLink> old;
-  {
-    const std::lock_guard lock(mutex_);
-    old = std::exchange(links_[request.resource], link);
-    ledger_.setConnected(request.resource, true);
-    ++registrations_;
-    const PluginLink* self = link.get();
-    link->watch([this, resource = request.resource, self](
-                    const std::vector<kube::Device>& list) { listArrived(resource, self, list); },
-                [this, resource = request.resource, self] { linkEnded(resource, self); });
-    changed_.notify_all();
-  }
-  if (old) old->close();
+  const std::lock_guard lock(mutex_);
+  links_[request.resource].push_back(link);
+  ledger_.setConnected(request.resource, true);
+  ++registrations_;
+  link->watch(
+      [this, resource = request.resource](const std::vector<kube::Device>& list) {
+        listArrived(resource, list);
+      },
+      [this, resource = request.resource, self = link.get()] { linkEnded(resource, self); });
+  changed_.notify_all();
   return {};
 }
 
-void Kubelet::listArrived(const std::string& resource, const PluginLink* from,
-                          const std::vector<kube::Device>& devices) {
+void Kubelet::listArrived(const std::string& resource, const std::vector<kube::Device>& devices) {
   const std::lock_guard lock(mutex_);
-  const auto link = links_.find(resource);
-  if (link == links_.end() || link->second.get() != from) return;
   ledger_.setDevices(resource, devices, secondsSinceBoot());
   changed_.notify_all();
 }
 
 void Kubelet::linkEnded(const std::string& resource, const PluginLink* from) {
   const std::lock_guard lock(mutex_);
-  const auto link = links_.find(resource);
-  if (link == links_.end() || link->second.get() != from) return;
+  const auto links = links_.find(resource);
+  if (links == links_.end()) return;
   ledger_.markUnhealthy(resource);
-  ledger_.setConnected(resource, false);
+  const bool newest = !links->second.empty() && links->second.back().get() == from;
+  if (newest) ledger_.setConnected(resource, false);
   changed_.notify_all();
 }
 
@@ -266,7 +266,7 @@ Result<void> Kubelet::allocate(Pod& pod, const std::string& resource, int count)
     const std::lock_guard lock(mutex_);
     RAILHEAD_TRY_ASSIGN(available, ledger_.available(pod.spec.name, resource, count));
     const auto found = links_.find(resource);
-    if (found != links_.end()) link = found->second;
+    if (found != links_.end() && !found->second.empty()) link = found->second.back();
   }
   if (!link) {
     return Error(ErrorCode::kUnavailable, "pod " + pod.spec.name.text() + " waits: the plugin of " +

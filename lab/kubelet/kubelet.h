@@ -1,7 +1,9 @@
 // A stand-in for kubelet, for tests and for the emulated nodes: the real protocols, the real order
 // of calls, no API server. The container runtime beneath it is a PodRuntime.
 //
-// It takes registrations on <plugins folder>/kubelet.sock, dials the plugins, follows their lists,
+// It takes registrations on <plugins folder>/kubelet.sock, dials the plugins, follows their lists
+// (all streams of a resource, until they end: a new registration closes none, and the end of any
+// makes the resource's devices unhealthy, as kubelet's device manager has it),
 // serves pod-resources, and runs pods: prefer, allocate, network namespace, CNI. Like the real one
 // it frees what a failed pod held and calls CNI DEL for it. Pods outlive restart().
 #pragma once
@@ -84,8 +86,7 @@ class Kubelet final : private Desk {
 
   Result<void> removeSockets() const;
   Result<std::string> checkEndpoint(const RegistrationRequest& request) const;
-  void listArrived(const std::string& resource, const PluginLink* from,
-                   const std::vector<kube::Device>& devices);
+  void listArrived(const std::string& resource, const std::vector<kube::Device>& devices);
   void linkEnded(const std::string& resource, const PluginLink* from);
   Result<void> admit(Pod& pod);
   Result<void> allocate(Pod& pod, const std::string& resource, int count);
@@ -105,7 +106,8 @@ class Kubelet final : private Desk {
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   DeviceLedger ledger_;
-  std::map<std::string, std::shared_ptr<PluginLink>> links_;
+  // By resource: the newest is asked, the older ones are listened to.
+  std::map<std::string, std::vector<std::shared_ptr<PluginLink>>> links_;
   std::map<PodName, Pod> pods_;
   std::string refuseWith_;
   std::uint64_t registrations_ = 0;

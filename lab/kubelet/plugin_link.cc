@@ -130,10 +130,12 @@ bool PluginLink::offersPreference() const {
 }
 
 Result<std::vector<std::string>> PluginLink::preferred(const std::vector<std::string>& available,
-                                                       int count, os::Deadline deadline) const {
+                                                       int count, os::Deadline deadline,
+                                                       const std::vector<std::string>& must) const {
   v1beta1::PreferredAllocationRequest request;
   auto& container = *request.add_container_requests();
   for (const auto& id : available) container.add_available_deviceids(id);
+  for (const auto& id : must) container.add_must_include_deviceids(id);
   container.set_allocation_size(count);
   v1beta1::PreferredAllocationResponse response;
   RAILHEAD_TRY(connection_->ask("GetPreferredAllocation", deadline,

@@ -33,7 +33,8 @@ class PluginLink {
 
   bool offersPreference() const;
   Result<std::vector<std::string>> preferred(const std::vector<std::string>& available, int count,
-                                             os::Deadline deadline) const;
+                                             os::Deadline deadline,
+                                             const std::vector<std::string>& must = {}) const;
   Result<kube::AllocateAnswer> allocate(const std::vector<std::string>& ids,
                                         os::Deadline deadline) const;
 

@@ -129,9 +129,51 @@ TEST_F(DevicePluginRestartTest, TheNewestServerWinsAndTheOlderStandsBackUntilItG
   EXPECT_TRUE(kubeletSees(5));
   EXPECT_TRUE(comesTo(*older, PluginPhase::kDisplaced));
   EXPECT_TRUE(comesTo(*newer, PluginPhase::kRegistered));
-  older->stop();  // does not take the newer one's socket along
+  const auto kept = older->retire();  // does not take the newer one's socket along
   EXPECT_TRUE(std::filesystem::exists(rig_->pluginsFolder() + "/railhead.sock"));
+  EXPECT_FALSE(kubeletSees(0, milliseconds(100)));
   EXPECT_TRUE(kubeletSees(5));
+}
+
+// As kubelet does: the end of any stream makes the resource's devices unhealthy. Whoever holds a
+// duplicate of the connection keeps kubelet from seeing one.
+TEST_F(DevicePluginRestartTest, ARetiredServerTellsNothingAndAnswersAsEver) {
+  startKubelet();
+  auto older = startServer(2);
+  ASSERT_TRUE(kubeletSees(2));
+  const auto link = dial();
+  auto newer = startServer(5);
+  ASSERT_TRUE(kubeletSees(5));
+  ASSERT_TRUE(comesTo(*older, PluginPhase::kDisplaced));
+  auto kept = older->retire();
+  EXPECT_EQ(kept.size(), 2U) << "kubelet's and ours";
+  EXPECT_TRUE(older->retire().empty());
+  ASSERT_TRUE(older->setDevices(makeDevices(1)).has_value());
+  EXPECT_FALSE(kubeletSees(1, milliseconds(100)));
+  EXPECT_TRUE(link->allocate({"set-0"}, in(seconds(2))).has_value())
+      << "a call that kubelet began before it changed over";
+  older->stop();
+  EXPECT_TRUE(kubeletSees(0)) << "it hung up: a process that just ends does not";
+  EXPECT_TRUE(comesTo(*newer, PluginPhase::kRegistered)) << "and cannot know";
+}
+
+// Each time somebody removes our socket kubelet gets one more stream, and closes none.
+TEST_F(DevicePluginRestartTest, ManyRegistrationsWithOneKubeletLoseNothing) {
+  startKubelet();
+  auto server = startServer(3);
+  ASSERT_TRUE(kubeletSees(3));
+  for (int round = 0; round < 40; ++round) {
+    const auto before = rig_->kubelet().status().registrations;
+    std::filesystem::remove(rig_->pluginsFolder() + "/railhead.sock");
+    ASSERT_TRUE(rig_->kubelet().waitFor(
+        [&](const KubeletStatus& status) { return status.registrations > before; }, in(seconds(5))))
+        << "round " << round;
+    ASSERT_TRUE(kubeletSees(3)) << "round " << round;
+  }
+  EXPECT_TRUE(comesTo(*server, PluginPhase::kRegistered));
+  EXPECT_LE(server->state().watchers, 17);
+  ASSERT_TRUE(server->setDevices(makeDevices(2)).has_value());
+  EXPECT_TRUE(kubeletSees(2));
 }
 
 TEST_F(DevicePluginRestartTest, ADisplacedServerReturnsWhenTheOtherIsGone) {

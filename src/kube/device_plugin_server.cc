@@ -1,23 +1,20 @@
 #include "src/kube/device_plugin_server.h"
 
-#include "src/base/text.h"
-#include "src/kube/resource_name.h"
+#include "src/kube/device_plugin_checks.h"
 #include "src/kube/rpc/plugin_service.h"
 #include "src/os/folder_watch.h"
 #include "src/os/host_paths.h"
 #include "src/os/unix_listener.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <cctype>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <thread>
 #include <utility>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 
@@ -30,51 +27,6 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kRegisterDeadline{15};
 // Even if an event was missed, nothing stays wrong for longer.
 constexpr std::chrono::milliseconds kLookAround{1000};
-
-Result<void> checkOptions(const DevicePluginOptions& options) {
-  RAILHEAD_TRY(checkResourceName(options.resource));
-  if (options.socket.empty() || options.socket.find('/') != std::string::npos ||
-      options.socket.front() == '.' || options.socket == os::kKubeletSocket) {
-    return Error(ErrorCode::kInvalidArgument, "device-plugin socket name " +
-                                                  quoted(options.socket) +
-                                                  ": a file name other than " + os::kKubeletSocket +
-                                                  ", without '/' and leading '.'");
-  }
-  for (const auto& name : {options.socket, std::string(os::kKubeletSocket)}) {
-    const std::string path = options.folder + "/" + name;
-    if (path.size() > os::kMaxUnixPath) {
-      return Error(ErrorCode::kInvalidArgument,
-                   "device-plugin socket path " + quoted(path, 160) + " has " +
-                       std::to_string(path.size()) + " bytes: at most " +
-                       std::to_string(os::kMaxUnixPath) + " are allowed",
-                   "mount kubelet's folder at a shorter path");
-    }
-  }
-  return {};
-}
-
-Result<void> checkDevices(const std::vector<Device>& devices) {
-  if (devices.size() > DevicePluginServer::kMaxDevices) {
-    return Error(ErrorCode::kInvalidArgument,
-                 "devices: " + std::to_string(devices.size()) + ": at most " +
-                     std::to_string(DevicePluginServer::kMaxDevices) + " are allowed");
-  }
-  std::set<std::string_view> seen;
-  for (const auto& device : devices) {
-    const bool printable = std::all_of(device.id.begin(), device.id.end(),
-                                       [](unsigned char c) { return std::isgraph(c) != 0; });
-    if (device.id.empty() || device.id.size() > DevicePluginServer::kMaxIdLength || !printable) {
-      return Error(ErrorCode::kInvalidArgument,
-                   "device id " + quoted(device.id) + ": 1 to " +
-                       std::to_string(DevicePluginServer::kMaxIdLength) + " visible characters");
-    }
-    if (!seen.insert(device.id).second) {
-      return Error(ErrorCode::kInvalidArgument,
-                   "device id " + quoted(device.id) + " is in the list twice");
-    }
-  }
-  return {};
-}
 
 bool kubeletIsAway(const Error& error) {
   switch (error.code) {
@@ -135,16 +87,27 @@ class DevicePluginServer::Keeper {
       : options_(std::move(options)),
         socketPath_(options_.folder + "/" + options_.socket),
         handler_(handler),
-        service_(handler_, {[this](int open) { watchersChanged(open); },
+        service_(handler_, {[this](int open) { watchBegan(open); },
+                            [this](int open, bool newest) { watchEnded(open, newest); },
                             [this](std::uint64_t id, Result<void> result) {
                               registrationEnded(id, std::move(result));
+                            },
+                            [this](const std::string& note) {
+                              if (options_.onNote) options_.onNote(note);
                             },
                             options_.mark}) {}
   ~Keeper() { stop(); }
 
   Result<void> start();
   void stop();
+  std::vector<os::UniqueFd> retire();
   void publish(const std::vector<Device>& devices) { service_.publish(devices); }
+  void registerAgain() {
+    const std::lock_guard lifecycle(lifecycle_);
+    if (!thread_.joinable()) return;
+    registerSoon("told to register again");
+    wakeUp();
+  }
   PluginState state() const {
     const std::lock_guard lock(mutex_);
     PluginState now = state_;
@@ -167,7 +130,9 @@ class DevicePluginServer::Keeper {
   void followFolder();
   void registerSoon(const std::string& why);
   void standBack(PluginPhase phase, const std::string& detail);
-  void watchersChanged(int open);
+  void watchBegan(int open);
+  void watchEnded(int open, bool newest);
+  bool stopKeeping();  // with lifecycle_ held
   void registrationEnded(std::uint64_t id, Result<void> result);
   // Runs `change` on the state and tells everybody who waits for it, if it changed.
   template <typename Change>
@@ -178,6 +143,7 @@ class DevicePluginServer::Keeper {
   const DevicePluginOptions options_;
   std::mutex lifecycle_;  // start against stop
   bool started_ = false;
+  bool serving_ = false;
   std::thread thread_;
   os::UniqueFd wake_;
 
@@ -186,6 +152,7 @@ class DevicePluginServer::Keeper {
   std::optional<os::FolderWatch> watch_;
   const std::string socketPath_;
   os::UnixListener socket_;
+  std::vector<os::UniqueFd> connections_;  // duplicates of those that the service has
   bool everListened_ = false;
   SteadyClock::time_point reachAgain_{};   // no folder or no socket: not tried before this
   SteadyClock::time_point acceptAgain_{};  // descriptors ran out: not before this
@@ -197,6 +164,7 @@ class DevicePluginServer::Keeper {
   std::uint64_t attempt_ = 0;  // of registering; an end with an older number is stale
   SteadyClock::time_point nextAttempt_{};
   std::chrono::milliseconds retry_{};
+  bool watched_ = false;  // by a stream that came since kubelet was asked last
   SteadyClock::time_point unwatchedSince_{};
 
   std::mutex telling_;  // keeps the calls of onState in order
@@ -231,15 +199,14 @@ Result<void> DevicePluginServer::Keeper::start() {
   wake_ = os::UniqueFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   if (!wake_) return Error::fromErrno(errno, "make an event descriptor");
   RAILHEAD_TRY(service_.start());
-  started_ = true;
+  started_ = serving_ = true;
   registerSoon("starting");
   thread_ = std::thread([this] { run(); });
   return {};
 }
 
-void DevicePluginServer::Keeper::stop() {
-  const std::lock_guard lifecycle(lifecycle_);
-  if (!thread_.joinable()) return;
+bool DevicePluginServer::Keeper::stopKeeping() {
+  if (!thread_.joinable()) return false;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -247,8 +214,27 @@ void DevicePluginServer::Keeper::stop() {
   wakeUp();
   thread_.join();
   socket_.close();
+  return true;
+}
+
+void DevicePluginServer::Keeper::stop() {
+  const std::lock_guard lifecycle(lifecycle_);
+  static_cast<void>(stopKeeping());
+  if (!std::exchange(serving_, false)) return;
   service_.stop();
+  connections_.clear();
   update([this] { state_ = {PluginPhase::kStopped, "", 0, state_.registrations, 0}; });
+}
+
+std::vector<os::UniqueFd> DevicePluginServer::Keeper::retire() {
+  const std::lock_guard lifecycle(lifecycle_);
+  if (!stopKeeping()) return {};
+  service_.mute();
+  update([this] {
+    state_.phase = PluginPhase::kStopped;
+    state_.detail = "another serves this resource";
+  });
+  return std::move(connections_);
 }
 
 void DevicePluginServer::Keeper::run() {
@@ -304,7 +290,7 @@ void DevicePluginServer::Keeper::registerIfDue() {
   bool due = false;
   update([&] {
     const auto now = SteadyClock::now();
-    if (state_.phase == PluginPhase::kRegistered && state_.watchers == 0 &&
+    if (state_.phase == PluginPhase::kRegistered && !watched_ &&
         now >= unwatchedSince_ + options_.unwatchedGrace) {
       state_.phase = PluginPhase::kWaiting;
       state_.detail = "kubelet stopped watching";
@@ -316,6 +302,7 @@ void DevicePluginServer::Keeper::registerIfDue() {
     if (!wants || now < nextAttempt_) return;
     due = true;
     state_.phase = PluginPhase::kRegistering;
+    watched_ = false;
     registration = {++attempt_, options_.folder + "/" + os::kKubeletSocket, options_.socket,
                     options_.resource, now + kRegisterDeadline};
   });
@@ -328,7 +315,7 @@ std::chrono::milliseconds DevicePluginServer::Keeper::timeToNextDuty() const {
   if (state_.phase == PluginPhase::kWaiting || state_.phase == PluginPhase::kRefused) {
     next = std::min(next, nextAttempt_);
   }
-  if (state_.phase == PluginPhase::kRegistered && state_.watchers == 0) {
+  if (state_.phase == PluginPhase::kRegistered && !watched_) {
     next = std::min(next, unwatchedSince_ + options_.unwatchedGrace);
   }
   if (acceptAgain_ > SteadyClock::now()) next = std::min(next, acceptAgain_);
@@ -342,9 +329,11 @@ std::chrono::milliseconds DevicePluginServer::Keeper::timeToNextDuty() const {
 
 bool DevicePluginServer::Keeper::waitForEvents() {
   const bool mayAccept = SteadyClock::now() >= acceptAgain_;
-  std::array<pollfd, 3> fds{{{wake_.get(), POLLIN, 0},
-                             {watch_ ? watch_->fd() : -1, POLLIN, 0},
-                             {mayAccept ? socket_.fd() : -1, POLLIN, 0}}};
+  std::vector<pollfd> fds{{wake_.get(), POLLIN, 0},
+                          {watch_ ? watch_->fd() : -1, POLLIN, 0},
+                          {mayAccept ? socket_.fd() : -1, POLLIN, 0}};
+  constexpr std::size_t kOwn = 3;
+  for (const auto& connection : connections_) fds.push_back({connection.get(), 0, 0});
   ::poll(fds.data(), fds.size(), static_cast<int>(timeToNextDuty().count()));
   const os::AtWork work(mark_.get());
   eventfd_t ignored = 0;
@@ -352,6 +341,10 @@ bool DevicePluginServer::Keeper::waitForEvents() {
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return false;
+  }
+  for (std::size_t i = fds.size(); i > kOwn; --i) {
+    const auto hungUp = static_cast<std::ptrdiff_t>(i - kOwn - 1);
+    if (fds[i - 1].revents != 0) connections_.erase(connections_.begin() + hungUp);
   }
   if (fds[2].revents != 0) acceptAll();
   if (fds[1].revents != 0) followFolder();
@@ -366,6 +359,8 @@ void DevicePluginServer::Keeper::acceptAll() {
       return;
     }
     if (!*connection) return;
+    os::UniqueFd twin(::fcntl((*connection)->get(), F_DUPFD_CLOEXEC, 0));
+    if (twin) connections_.push_back(std::move(twin));
     service_.adopt(std::move(**connection));
   }
 }
@@ -406,10 +401,30 @@ void DevicePluginServer::Keeper::standBack(PluginPhase phase, const std::string&
   });
 }
 
-void DevicePluginServer::Keeper::watchersChanged(int open) {
+void DevicePluginServer::Keeper::watchBegan(int open) {
   update([&] {
     state_.watchers = open;
-    unwatchedSince_ = SteadyClock::now();
+    watched_ = true;
+  });
+  wakeUp();
+}
+
+void DevicePluginServer::Keeper::watchEnded(int open, bool newest) {
+  update([&] {
+    state_.watchers = open;
+    if (newest) {
+      watched_ = false;
+      unwatchedSince_ = SteadyClock::now();
+      return;
+    }
+    // Kubelet counts no device any more, though the newest stream stands.
+    const bool asked =
+        state_.phase == PluginPhase::kRegistered || state_.phase == PluginPhase::kRegistering;
+    if (stopping_ || !asked) return;
+    state_.phase = PluginPhase::kWaiting;
+    state_.detail = "an older stream of kubelet's ended";
+    nextAttempt_ = SteadyClock::now() + options_.firstRetry;
+    ++attempt_;
   });
   wakeUp();
 }
@@ -448,6 +463,8 @@ Result<std::unique_ptr<DevicePluginServer>> DevicePluginServer::create(DevicePlu
 
 Result<void> DevicePluginServer::start() { return keeper_->start(); }
 void DevicePluginServer::stop() { keeper_->stop(); }
+void DevicePluginServer::registerAgain() { keeper_->registerAgain(); }
+std::vector<os::UniqueFd> DevicePluginServer::retire() { return keeper_->retire(); }
 
 Result<void> DevicePluginServer::setDevices(std::vector<Device> devices) {
   RAILHEAD_TRY(checkDevices(devices).addContext("set devices"));

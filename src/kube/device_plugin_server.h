@@ -4,10 +4,16 @@
 // folder>/kubelet.sock. It stays: when kubelet is away it waits for it, when kubelet restarts (and
 // with it empties the folder) it listens and registers again at once, when kubelet stops watching
 // it registers again. Several resources are several servers.
+//
+// Kubelet marks all devices of a resource unhealthy when any ListAndWatch stream of it ends,
+// whoever serves the resource now, and closes no older stream when a plugin registers again
+// (runClient and PluginDisconnected of its device manager). So a server whose resource another one
+// takes over is retired rather than stopped, and one that loses an older stream registers again.
 #pragma once
 
 #include "src/base/result.h"
 #include "src/kube/device.h"
+#include "src/os/unique_fd.h"
 #include "src/os/unix_socket.h"
 #include "src/os/work_mark.h"
 
@@ -34,10 +40,15 @@ std::string_view pluginPhaseName(PluginPhase phase);  // "waiting"
 struct PluginState {
   PluginPhase phase = PluginPhase::kStopped;
   std::string detail;               // why, in one line; empty when registered
-  int watchers = 0;                 // open ListAndWatch streams
+  int watchers = 0;                 // open ListAndWatch streams, older ones of this kubelet too
   std::uint64_t registrations = 0;  // accepted ones since start()
   std::uint64_t allocations = 0;    // containers that got devices since start()
 };
+
+// Kubelet accepted it and has its list, or gets it now.
+inline bool isWatched(const PluginState& state) {
+  return state.phase == PluginPhase::kRegistered && state.watchers > 0;
+}
 
 struct DevicePluginOptions {
   std::string folder;    // kubelet's device-plugins folder
@@ -46,7 +57,8 @@ struct DevicePluginOptions {
   // Told after every change of the state but `allocations`, from the server's threads, with no lock
   // held. Must not call stop().
   std::function<void(const PluginState&)> onState;
-  os::MakeWorkMark mark;  // one for each of the two threads
+  std::function<void(const std::string&)> onNote;  // what kubelet is not told of, in one line
+  os::MakeWorkMark mark;                           // one for each of the two threads
   // Pace of new attempts; kubelet's socket appearing starts one at once in any case.
   std::chrono::milliseconds firstRetry{50};
   std::chrono::milliseconds lastRetry{1000};
@@ -73,6 +85,12 @@ class DevicePluginServer {
   // Ends streams and calls, removes the socket if it is still ours. Waits for a handler call under
   // way, else takes milliseconds. Not from a handler or a state callback.
   void stop();
+  // Another serves the resource from here on: stops listening, registering and telling, and keeps
+  // answering on the connections that kubelet has. Returns duplicates of those: while one is open,
+  // be it in another process, and this process ended without stop(), kubelet sees no end.
+  std::vector<os::UniqueFd> retire();
+
+  void registerAgain();  // at once: kubelet may have lost what it was told. Thread-safe
 
   // Thread-safe, before and after start(). The whole list at once; every stream gets this list or a
   // newer one. kInvalidArgument (nothing changes) for empty, long, repeated IDs or too many.

@@ -4,6 +4,7 @@
 #include "tests/support/plugin_fixture.h"
 
 #include <algorithm>
+#include <array>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -89,26 +90,38 @@ TEST_F(DevicePluginServerTest, ServesAThousandDevices) {
   EXPECT_TRUE(kubeletSees(999, seconds(1)));
 }
 
-TEST_F(DevicePluginServerTest, RefusesMoreWatchersThanItsBound) {
+// Kubelet closes no stream when a plugin registers again: the newest is the one that counts.
+TEST_F(DevicePluginServerTest, ANewStreamAboveTheBoundEndsTheOlderOnes) {
   auto server = startServer(1);
-  std::vector<std::unique_ptr<PluginLink>> links;
-  std::atomic<int> ended = 0;
-  std::atomic<int> lists = 0;
   ASSERT_TRUE(comesTo(*server, PluginPhase::kWaiting));
   ASSERT_TRUE(server->waitFor(
       [](const PluginState& state) { return state.detail.find("connect") != std::string::npos; },
       in(seconds(5))));
-  for (int i = 0; i < 6; ++i) {
+  constexpr int kBound = 16;
+  std::vector<std::unique_ptr<PluginLink>> links;
+  std::atomic<int> lists = 0;
+  std::array<std::atomic<bool>, kBound + 1> ended{};
+  for (int i = 0; i <= kBound; ++i) {
     links.push_back(dial());
-    links.back()->watch([&](const std::vector<Device>&) { ++lists; }, [&] { ++ended; });
+    links.back()->watch([&](const std::vector<Device>&) { ++lists; },
+                        [&, i] { ended[static_cast<std::size_t>(i)] = true; });
+    ASSERT_TRUE(server->waitFor(
+        [&](const PluginState& state) { return state.watchers == i + 1 || state.watchers == 1; },
+        in(seconds(5))));
   }
+  EXPECT_TRUE(server->waitFor([](const PluginState& state) { return state.watchers == 1; },
+                              in(seconds(5))));
+  ASSERT_TRUE(server->setDevices(makeDevices(2)).has_value());
   const auto deadline = in(seconds(5));
-  while ((ended < 2 || lists < 4) && std::chrono::steady_clock::now() < deadline) {
+  const auto allEnded = [&] {
+    return std::all_of(ended.begin(), ended.end() - 1, [](const auto& one) { return one.load(); });
+  };
+  while ((!allEnded() || lists < kBound + 2) && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::yield();
   }
-  EXPECT_EQ(ended, 2);
-  EXPECT_EQ(lists, 4);
-  EXPECT_EQ(server->state().watchers, 4);
+  EXPECT_TRUE(allEnded());
+  EXPECT_FALSE(ended.back()) << "the newest";
+  EXPECT_EQ(lists, kBound + 2);
 }
 
 TEST_F(DevicePluginServerTest, AllocatesWhatItPrefers) {
@@ -187,10 +200,25 @@ TEST_F(DevicePluginServerTest, ChecksPreferencesBothWays) {
   const auto tooMany = link->preferred({"set-0"}, 2, in(seconds(2)));
   ASSERT_FALSE(tooMany.has_value());
   EXPECT_EQ(tooMany.error().code, ErrorCode::kInvalidArgument);
+  // Kubelet refuses the pod for good when it gets an error: it had better choose by itself.
   handler_.wrongPreference = true;
   const auto wrong = link->preferred({"set-0", "set-1"}, 1, in(seconds(2)));
-  ASSERT_FALSE(wrong.has_value());
-  EXPECT_EQ(wrong.error().code, ErrorCode::kInternal);
+  ASSERT_TRUE(wrong.has_value()) << wrong.error().describe();
+  EXPECT_TRUE(wrong->empty());
+  handler_.wrongPreference = false;
+  handler_.noPreference = true;
+  const auto failed = link->preferred({"set-0", "set-1"}, 1, in(seconds(2)));
+  ASSERT_TRUE(failed.has_value()) << failed.error().describe();
+  EXPECT_TRUE(failed->empty());
+  // The device that the container has already left the list a moment ago.
+  handler_.noPreference = false;
+  const auto left = link->preferred({"set-0", "set-1", "gone"}, 2, in(seconds(2)), {"gone"});
+  ASSERT_TRUE(left.has_value()) << left.error().describe();
+  EXPECT_TRUE(left->empty());
+  const std::lock_guard lock(notesMutex_);
+  EXPECT_THAT(notes_, testing::ElementsAre(HasSubstr("came out as 'nonsense'"),
+                                           HasSubstr("no order is known"),
+                                           HasSubstr("device 'gone' is unknown")));
 }
 
 TEST_F(DevicePluginServerTest, ResourcesAreServersOfTheirOwn) {

@@ -8,6 +8,8 @@ namespace railhead::os {
 
 // Kubelet's socket in each of its folders.
 inline constexpr const char* kKubeletSocket = "kubelet.sock";
+// What kubelet keeps in its device-plugins folder of the devices that pods hold.
+inline constexpr const char* kKubeletCheckpoint = "kubelet_internal_checkpoint";
 
 struct HostPaths {
   std::string sys = "/sys";

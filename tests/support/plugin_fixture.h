@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,7 @@ class TestHandler final : public ResourceHandler {
                                              const std::vector<std::string>&,
                                              std::size_t size) override {
     ++preferences;
+    if (noPreference) return Error(ErrorCode::kUnavailable, "no order is known");
     if (wrongPreference) return std::vector<std::string>(size, "nonsense");
     std::vector<std::string> best(available.rbegin(), available.rend());
     best.resize(size);
@@ -50,6 +52,7 @@ class TestHandler final : public ResourceHandler {
   std::atomic<int> preferences = 0;
   std::atomic<bool> refuse = false;
   std::atomic<bool> wrongPreference = false;
+  std::atomic<bool> noPreference = false;
 };
 
 inline std::vector<Device> makeDevices(int count, const std::string& prefix = "set-") {
@@ -72,6 +75,10 @@ class PluginFixture : public testing::Test {
     all.folder = rig_->pluginsFolder();
     all.socket = socket;
     all.resource = resource;
+    all.onNote = [this](const std::string& note) {
+      const std::lock_guard lock(notesMutex_);
+      notes_.push_back(note);
+    };
     return all;
   }
 
@@ -124,6 +131,8 @@ class PluginFixture : public testing::Test {
 
   std::unique_ptr<lab::KubeletRig> rig_;
   TestHandler handler_;
+  std::mutex notesMutex_;
+  std::vector<std::string> notes_;  // what servers did not tell kubelet
 };
 
 }  // namespace railhead::kube

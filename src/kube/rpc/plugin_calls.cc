@@ -70,6 +70,29 @@ Result<void> checkPreference(const std::vector<std::string>& chosen,
                                          " devices came out as " + quoted(join(chosen, ",")));
 }
 
+// What to choose for one container; an Error: no opinion.
+Result<std::vector<std::string>> choose(ResourceHandler& handler, const DeviceList& known,
+                                        const v1beta1::ContainerPreferredAllocationRequest& asked) {
+  // Kubelet's list may be one update older than ours; a device that is gone is no choice.
+  std::vector<std::string> available;
+  for (const auto& id : asked.available_deviceids()) {
+    if (known.ids.contains(id)) available.push_back(id);
+  }
+  RAILHEAD_TRY_ASSIGN(const auto must,
+                      checkIds(asked.must_include_deviceids(), known, "must_include_deviceIDs"));
+  const auto size = static_cast<std::size_t>(asked.allocation_size());
+  if (available.size() < size) return std::vector<std::string>();
+  const std::set<std::string_view> offered(available.begin(), available.end());
+  for (const auto& id : must) {
+    if (offered.contains(id)) continue;
+    return Error(ErrorCode::kInvalidArgument,
+                 "must_include_deviceIDs: device " + quoted(id) + " is not in available_deviceIDs");
+  }
+  RAILHEAD_TRY_ASSIGN(auto chosen, handler.preferred(available, must, size));
+  RAILHEAD_TRY(checkPreference(chosen, available, must, size));
+  return chosen;
+}
+
 }  // namespace
 
 std::shared_ptr<const DeviceList> makeDeviceList(const std::vector<Device>& devices) {
@@ -111,38 +134,25 @@ Result<v1beta1::AllocateResponse> answerAllocate(ResourceHandler& handler, const
 
 Result<v1beta1::PreferredAllocationResponse> answerPreferred(
     ResourceHandler& handler, const DeviceList& known,
-    const v1beta1::PreferredAllocationRequest& request) {
+    const v1beta1::PreferredAllocationRequest& request, std::vector<std::string>& notes) {
   RAILHEAD_TRY(checkContainers(request.container_requests_size()));
   v1beta1::PreferredAllocationResponse response;
   for (const auto& container : request.container_requests()) {
-    // Kubelet's list may be one update older than ours; a device that is gone is no choice.
-    std::vector<std::string> available;
-    for (const auto& id : container.available_deviceids()) {
-      if (known.ids.contains(id)) available.push_back(id);
-    }
-    RAILHEAD_TRY_ASSIGN(const auto must, checkIds(container.must_include_deviceids(), known,
-                                                  "must_include_deviceIDs"));
     const int size = container.allocation_size();
     if (size < 1 || size > container.available_deviceids_size() ||
-        must.size() > static_cast<std::size_t>(size)) {
+        container.must_include_deviceids_size() > size) {
       return Error(ErrorCode::kInvalidArgument,
                    "allocation_size: " + std::to_string(size) + " of " +
                        std::to_string(container.available_deviceids_size()) + " devices, " +
-                       std::to_string(must.size()) + " of them fixed");
+                       std::to_string(container.must_include_deviceids_size()) + " of them fixed");
     }
     auto& line = *response.add_container_responses();
-    const auto wanted = static_cast<std::size_t>(size);
-    if (available.size() < wanted) continue;  // no opinion
-    const std::set<std::string_view> offered(available.begin(), available.end());
-    for (const auto& id : must) {
-      if (!offered.contains(id)) {
-        return Error(ErrorCode::kInvalidArgument, "must_include_deviceIDs: device " + quoted(id) +
-                                                      " is not in available_deviceIDs");
-      }
+    const auto chosen = choose(handler, known, container);
+    if (chosen.has_value()) {
+      for (const auto& id : *chosen) line.add_deviceids(id);
+    } else {
+      notes.push_back("kubelet chooses by itself: " + chosen.error().message);
     }
-    RAILHEAD_TRY_ASSIGN(const auto chosen, handler.preferred(available, must, wanted));
-    RAILHEAD_TRY(checkPreference(chosen, available, must, wanted));
-    for (const auto& id : chosen) line.add_deviceids(id);
   }
   return response;
 }

@@ -47,6 +47,7 @@ class PluginService::Core {
   Result<void> start();
   void adopt(os::UniqueFd connection);
   void publish(const std::vector<Device>& devices);
+  void mute();
   void beginRegistration(const Registration& registration);
   void stop();
 
@@ -82,11 +83,17 @@ class PluginService::Core {
   void armPreStart();
   void armWatch();
   void pushToWatches();
-  void watchEnded(Watch* watch);
-  void wake();  // with mutex_ held
+  void watchBegan(Watch* watch);
+  void watchGone(Watch* watch);   // nothing of it is under way
+  void watchEnded(Watch* watch);  // the consumer left, or it was ended
+  void wake();                    // with mutex_ held
   std::shared_ptr<const DeviceList> list() {
     const std::lock_guard lock(mutex_);
     return list_;
+  }
+  std::shared_ptr<const DeviceList> listToSend() {  // null: none any more
+    const std::lock_guard lock(mutex_);
+    return muted_ ? nullptr : list_;
   }
   void own(std::unique_ptr<Pending> call) {
     Pending* key = call.get();
@@ -104,9 +111,11 @@ class PluginService::Core {
   std::unordered_map<Pending*, std::unique_ptr<Pending>> calls_;
   std::vector<std::unique_ptr<Watch>> watches_;
   int openWatches_ = 0;
+  Watch* newest_ = nullptr;  // of the open ones; null when that one ended
 
   std::mutex mutex_;
   bool stopping_ = false;
+  bool muted_ = false;
   bool wakePending_ = false;
   std::unique_ptr<grpc::Alarm> alarm_;
   std::shared_ptr<const DeviceList> list_ = makeDeviceList({});
@@ -174,32 +183,26 @@ class PluginService::Core::Watch {
   }
 
   void push() {
-    if (!open_ || busy_ || refused_) return;
-    auto newest = core_.list();
-    if (newest == sent_) return;
+    if (!open_ || busy_) return;
+    auto newest = core_.listToSend();
+    if (!newest || newest == sent_) return;
     busy_ = core_.begin([&] { writer_.Write(newest->message, static_cast<Pending*>(&written_)); });
     if (busy_) sent_ = std::move(newest);
+  }
+  void end() {
+    if (open_) context_.TryCancel();
   }
 
  private:
   bool onArrived(bool ok) {
     if (!ok) {  // the server stops; the gone tag never comes for a call that never came
-      core_.watchEnded(this);
+      core_.watchGone(this);
       return true;
     }
     open_ = true;
     waitingForGone_ = true;
     core_.armWatch();
-    if (core_.openWatches_ >= kMaxWatchers) {
-      refused_ = true;
-      const grpc::Status status(grpc::StatusCode::RESOURCE_EXHAUSTED,
-                                "ListAndWatch: " + std::to_string(kMaxWatchers) +
-                                    " streams are open, more are not allowed");
-      busy_ = core_.begin([&] { writer_.Finish(status, static_cast<Pending*>(&written_)); });
-      return true;
-    }
-    ++core_.openWatches_;
-    core_.hooks_.watchers(core_.openWatches_);
+    core_.watchBegan(this);
     push();
     return true;
   }
@@ -207,7 +210,7 @@ class PluginService::Core::Watch {
   bool onWritten(bool ok) {
     busy_ = false;
     if (!waitingForGone_) {
-      core_.watchEnded(this);
+      core_.watchGone(this);
     } else if (ok) {
       push();
     }
@@ -217,11 +220,8 @@ class PluginService::Core::Watch {
   bool onGone(bool) {
     waitingForGone_ = false;
     open_ = false;
-    if (!refused_) {
-      --core_.openWatches_;
-      core_.hooks_.watchers(core_.openWatches_);
-    }
-    if (!busy_) core_.watchEnded(this);
+    core_.watchEnded(this);
+    if (!busy_) core_.watchGone(this);
     return true;
   }
 
@@ -234,8 +234,7 @@ class PluginService::Core::Watch {
   grpc::ServerAsyncWriter<v1beta1::ListAndWatchResponse> writer_;
   std::shared_ptr<const DeviceList> sent_;
   bool open_ = false;
-  bool busy_ = false;  // a message, or the refusal, is under way
-  bool refused_ = false;
+  bool busy_ = false;  // a message is under way
   bool waitingForGone_ = false;
 };
 
@@ -362,11 +361,14 @@ void PluginService::Core::armAllocate() {
 
 void PluginService::Core::armPreferred() {
   using Call = Unary<v1beta1::PreferredAllocationRequest, v1beta1::PreferredAllocationResponse>;
-  auto call =
-      std::make_unique<Call>(*this, &Core::armPreferred,
-                             [](Core& core, const v1beta1::PreferredAllocationRequest& request) {
-                               return answerPreferred(core.handler_, *core.list(), request);
-                             });
+  auto call = std::make_unique<Call>(
+      *this, &Core::armPreferred,
+      [](Core& core, const v1beta1::PreferredAllocationRequest& request) {
+        std::vector<std::string> notes;
+        auto answer = answerPreferred(core.handler_, *core.list(), request, notes);
+        for (const auto& line : notes) core.hooks_.note(line);
+        return answer;
+      });
   if (call->await(
           [](Service& service, auto... with) { service.RequestGetPreferredAllocation(with...); }))
     own(std::move(call));
@@ -392,7 +394,25 @@ void PluginService::Core::pushToWatches() {
   for (const auto& watch : watches_) watch->push();
 }
 
+void PluginService::Core::watchBegan(Watch* watch) {
+  if (openWatches_ >= kMaxWatchers) {
+    for (const auto& one : watches_) {
+      if (one.get() != watch) one->end();
+    }
+  }
+  ++openWatches_;
+  newest_ = watch;
+  hooks_.watchBegan(openWatches_);
+}
+
 void PluginService::Core::watchEnded(Watch* watch) {
+  --openWatches_;
+  const bool newest = newest_ == watch;
+  if (newest) newest_ = nullptr;
+  hooks_.watchEnded(openWatches_, newest);
+}
+
+void PluginService::Core::watchGone(Watch* watch) {
   std::erase_if(watches_, [&](const auto& one) { return one.get() == watch; });
 }
 
@@ -411,6 +431,11 @@ void PluginService::Core::publish(const std::vector<Device>& devices) {
   const std::lock_guard lock(mutex_);
   list_ = std::move(list);
   wake();
+}
+
+void PluginService::Core::mute() {
+  const std::lock_guard lock(mutex_);
+  muted_ = true;
 }
 
 void PluginService::Core::beginRegistration(const Registration& registration) {
@@ -453,6 +478,7 @@ PluginService::~PluginService() = default;
 Result<void> PluginService::start() { return core_->start(); }
 void PluginService::adopt(os::UniqueFd connection) { core_->adopt(std::move(connection)); }
 void PluginService::publish(const std::vector<Device>& devices) { core_->publish(devices); }
+void PluginService::mute() { core_->mute(); }
 void PluginService::beginRegistration(const Registration& registration) {
   core_->beginRegistration(registration);
 }

@@ -32,12 +32,17 @@ class PluginService {
   // Called from the service's thread with no lock of its own held; registrationEnded comes from
   // inside beginRegistration() when kubelet's socket takes no connection.
   struct Hooks {
-    std::function<void(int)> watchers;  // open ListAndWatch streams, after a change
+    // A ListAndWatch stream came or went; `open` are left.
+    std::function<void(int open)> watchBegan;
+    std::function<void(int open, bool newest)> watchEnded;
     std::function<void(std::uint64_t id, Result<void>)> registrationEnded;
+    std::function<void(const std::string&)> note;  // what kubelet is not told of
     os::MakeWorkMark mark;
   };
 
-  static constexpr int kMaxWatchers = 4;
+  // Kubelet closes no stream when a plugin registers again, and the newest counts. One more than
+  // this ends all but the newest.
+  static constexpr int kMaxWatchers = 16;
 
   // `handler` outlives the service.
   PluginService(ResourceHandler& handler, Hooks hooks);
@@ -50,6 +55,7 @@ class PluginService {
   void adopt(os::UniqueFd connection);  // a non-blocking, connected stream socket
   // The list every stream gets, and the IDs Allocate knows.
   void publish(const std::vector<Device>& devices);
+  void mute();  // no stream gets anything from here on; calls are answered as ever
   // Starts a Register call; its end comes through the hook. A call under way is given up first and
   // its end is not reported.
   void beginRegistration(const Registration& registration);
