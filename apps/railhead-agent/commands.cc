@@ -214,7 +214,8 @@ Result<void> discoverNode(const Options& options) {
     RAILHEAD_TRY_ASSIGN(auto config, loadConfig(options.config));
     rules = std::move(config.twins);
   }
-  RAILHEAD_TRY_ASSIGN(const auto cages, discover::pairTwins(*node, rules));
+  const auto cages = discover::pairTwins(*node, rules);
+  if (!cages.refused.empty()) return cages.refused.front();
   std::cout << (options.json ? discover::toJson(*node, cages) : discover::describe(*node, cages));
   return {};
 }

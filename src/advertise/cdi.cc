@@ -117,7 +117,7 @@ Result<void> CdiFolder::put(const std::string& name, const std::string& text) {
     return {};
   if (text.empty()) {
     if (files_.exists(path)) RAILHEAD_TRY(files_.remove(path).addContext("CDI"));
-  } else {
+  } else if (files_.readFile(path).value_or("") != text) {
     RAILHEAD_TRY(files_.makeDirectories(folder_, 0755).addContext("CDI"));
     RAILHEAD_TRY(files_.replaceFile(path, text, 0644).addContext("CDI"));
   }

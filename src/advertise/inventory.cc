@@ -1,59 +1,46 @@
 #include "src/advertise/inventory.h"
 
+#include "src/advertise/rail_health.h"
+
 #include <algorithm>
 #include <optional>
 
 namespace railhead::advertise {
 namespace {
 
-std::string nameOf(const discover::Pf& pf) {
-  return pf.netdev.empty() ? pf.pci.toString() : pf.netdev + " (" + pf.pci.toString() + ")";
-}
-
-// Why traffic cannot pass over this VF now; empty when it can.
-std::string trouble(const discover::Pf* pf, const discover::Vf* vf, const discover::Rail& rail) {
-  if (pf == nullptr) return "PF " + rail.pf.toString() + " is gone";
-  if (vf == nullptr)
-    return "VF " + std::to_string(rail.vfIndex) + " of " + nameOf(*pf) + " is gone";
-  if (vf->driver.empty()) return "VF " + vf->pci.toString() + " has no driver";
-  if (!pf->up) return "PF " + nameOf(*pf) + " is down";
-  if (!pf->carrier) return "PF " + nameOf(*pf) + " has no carrier: cable or switch port";
-  for (const auto& device : pf->rdma) {
-    if (!device.portState.empty() && device.portState != "ACTIVE") {
-      return "the RDMA port of PF " + nameOf(*pf) + ", " + device.name + ", is " + device.portState;
-    }
-  }
-  return {};
-}
-
-bool belongs(const discover::Pf* pf, const discover::Vf* vf, const discover::Rail& rail,
+bool belongs(const discover::Pf& pf, const discover::Vf& vf, const discover::Rail& rail,
              const RailResourceConfig& resource) {
-  if (resource.selectors.empty()) return true;
-  if (pf == nullptr || vf == nullptr) return false;
-  return std::any_of(
-      resource.selectors.begin(), resource.selectors.end(),
-      [&](const Selector& selector) { return selects(selector, *pf, *vf, rail.cage); });
+  return resource.selectors.empty() ||
+         std::any_of(
+             resource.selectors.begin(), resource.selectors.end(),
+             [&](const Selector& selector) { return selects(selector, pf, vf, rail.cage); });
+}
+
+InventoryRail railOf(const discover::Node& node, const discover::Rail& rail, const discover::Pf& pf,
+                     const discover::Vf& vf) {
+  InventoryRail known{rail, pf.netdev, "", {}, vf.numaNode, false};
+  const discover::Pf* nowPf = discover::findPf(node, rail.pf);
+  const discover::Vf* now = nowPf != nullptr ? discover::findVf(*nowPf, rail.vfIndex) : nullptr;
+  if (now == nullptr) return known;
+  known.driver = now->driver;
+  known.away = isAway(*now);
+  known.rdma = now->rdma;
+  known.numaNode = now->numaNode;
+  return known;
 }
 
 // One device out of these rails; nothing when one of them belongs elsewhere.
-std::optional<InventorySet> deviceOf(const discover::Node& node, std::string id, int index,
-                                     const std::vector<discover::Rail>& rails,
+std::optional<InventorySet> deviceOf(const RailPicture& picture, const discover::RailSet& set,
                                      const RailResourceConfig& resource,
                                      const std::set<PciAddress>& taken) {
-  InventorySet entry{std::move(id), index, {}, {}};
-  for (const auto& rail : rails) {
-    const discover::Pf* pf = discover::findPf(node, rail.pf);
+  InventorySet entry{set.id, set.index, {}, {}};
+  for (const auto& rail : set.rails) {
+    const discover::Pf* pf = discover::findPf(picture.known, rail.pf);
     const discover::Vf* vf = pf != nullptr ? discover::findVf(*pf, rail.vfIndex) : nullptr;
-    if (taken.contains(rail.vf) || !belongs(pf, vf, rail, resource)) return std::nullopt;
-    InventoryRail known{
-        rail, pf != nullptr ? pf->netdev : "", vf != nullptr ? vf->driver : "", {}, -1, false};
-    if (vf != nullptr) {
-      known.away = isAway(*vf);
-      known.rdma = vf->rdma;
-      known.numaNode = vf->numaNode;
-    }
-    if (entry.unhealthy.empty()) entry.unhealthy = trouble(pf, vf, rail);
-    entry.rails.push_back(std::move(known));
+    if (vf == nullptr || taken.contains(rail.vf) || !belongs(*pf, *vf, rail, resource))
+      return std::nullopt;
+    entry.rails.push_back(railOf(picture.node, rail, *pf, *vf));
+    if (entry.unhealthy.empty()) entry.unhealthy = railTrouble(picture.node, picture.known, rail);
   }
   return entry;
 }
@@ -66,20 +53,22 @@ const InventorySet* Inventory::find(const std::string& id) const {
   return found == sets.end() ? nullptr : &*found;
 }
 
-Inventory takeInventory(const discover::Node& node, const std::vector<discover::RailSet>& sets,
-                        const RailResourceConfig& resource, std::set<PciAddress>& taken) {
+Inventory takeInventory(const RailPicture& picture, const RailResourceConfig& resource,
+                        std::set<PciAddress>& taken) {
   Inventory inventory;
-  const auto offer = [&](std::string id, int index, const std::vector<discover::Rail>& rails) {
-    auto device = deviceOf(node, std::move(id), index, rails, resource, taken);
-    if (!device) return;
-    for (const auto& rail : rails) taken.insert(rail.vf);
-    inventory.sets.push_back(std::move(*device));
-  };
-  for (const auto& set : sets) {
-    if (resource.kind == ResourceKind::kRailSet) {
-      offer(set.id, set.index, set.rails);
+  const bool whole = resource.kind == ResourceKind::kRailSet;
+  for (const auto& set : whole ? picture.rails.offered : picture.rails.singles) {
+    auto device = deviceOf(picture, set, resource, taken);
+    if (!device) continue;
+    for (const auto& rail : set.rails) taken.insert(rail.vf);
+    const std::size_t wanted = whole ? resource.rails : 0;
+    if (wanted == 0 || set.rails.size() == wanted) {
+      inventory.sets.push_back(std::move(*device));
     } else {
-      for (const auto& rail : set.rails) offer(rail.vf.toString(), set.index, {rail});
+      inventory.withheld.push_back({set.index, "rail set " + set.id + " has " +
+                                                   std::to_string(set.rails.size()) +
+                                                   " rails, and those of " + resource.name +
+                                                   " have " + std::to_string(wanted)});
     }
   }
   return inventory;

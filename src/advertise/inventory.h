@@ -15,7 +15,7 @@ namespace railhead::advertise {
 struct InventoryRail {
   discover::Rail rail;
   std::string pfNetdev;
-  std::string driver;                      // of the VF
+  std::string driver;                      // of the VF, now
   std::vector<discover::RdmaDevice> rdma;  // hardware RDMA devices of the VF; none with soft-RoCE
   int numaNode = -1;
   bool away = false;  // in a pod, where its RDMA device may be, too
@@ -31,14 +31,23 @@ struct InventorySet {
 
 struct Inventory {
   std::vector<InventorySet> sets;  // by index, then by rail
+  // Those that are not of the resource's number of rails.
+  std::vector<discover::WithheldSet> withheld;
   const InventorySet* find(const std::string& id) const;
+};
+
+// The node as it is, as it was last seen, and what it can hand out.
+struct RailPicture {
+  const discover::Node& node;
+  const discover::Node& known;  // completed by discover::NodeMemory; `rails` are made of this one
+  const discover::RailSets& rails;
 };
 
 // The devices of one resource. A VF belongs to one resource: those in `taken` are left out, those
 // that are given are added to it, so the resource that stands first in the configuration has them.
-// A device is healthy when the VFs have drivers, and their PFs are up with carrier and, where they
-// have RDMA devices, an active port.
-Inventory takeInventory(const discover::Node& node, const std::vector<discover::RailSet>& sets,
-                        const RailResourceConfig& resource, std::set<PciAddress>& taken);
+// What a device belongs to is decided by what its functions last showed, so that one that lost its
+// driver stays where it is, unhealthy; whether it is healthy by what is there (rail_health.h).
+Inventory takeInventory(const RailPicture& picture, const RailResourceConfig& resource,
+                        std::set<PciAddress>& taken);
 
 }  // namespace railhead::advertise

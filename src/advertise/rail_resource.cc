@@ -142,6 +142,21 @@ CdiSpec RailResource::cdiSpec() const {
   return spec;
 }
 
+void RailResource::withholdUnspecified(const CdiSpec& written, const std::string& reason) {
+  const CdiSpec wanted = cdiSpec();
+  const std::lock_guard lock(mutex_);
+  for (const auto& device : wanted.devices) {
+    const bool stands =
+        std::any_of(written.devices.begin(), written.devices.end(), [&](const CdiDevice& other) {
+          return other.name == device.name && other.deviceNodes == device.deviceNodes;
+        });
+    if (stands || device.deviceNodes.empty()) continue;
+    for (auto& set : inventory_.sets) {
+      if (cdiDeviceName(set.id) == device.name && set.unhealthy.empty()) set.unhealthy = reason;
+    }
+  }
+}
+
 void RailResource::remember(const CdiNodes& nodes) {
   const std::lock_guard lock(mutex_);
   remembered_.clear();

@@ -27,6 +27,9 @@ class RailResource final : public kube::ResourceHandler {
   // Of the devices as they are now, under the resource's name as kind: an id with '_' for '+', the
   // device nodes of its RDMA devices. No devices unless the configuration asks for CDI.
   CdiSpec cdiSpec() const;
+  // Makes devices unhealthy, for this reason, that need a CDI specification and are not in
+  // `written` as they are now: a container with one would not start. Until the next update().
+  void withholdUnspecified(const CdiSpec& written, const std::string& reason);
   // What an earlier agent specified: holds for a device while an RDMA device of it is away in a pod
   // and was not seen by this agent. Nodes that are no RDMA device's are passed over.
   void remember(const CdiNodes& nodes);

@@ -1,5 +1,7 @@
 #include "src/advertise/rail_resource.h"
 
+#include "src/discover/twins.h"
+
 #include <set>
 
 #include <gmock/gmock.h>
@@ -21,6 +23,7 @@ discover::Node spark(int vfs) {
     discover::Pf pf;
     pf.pci = PciAddress{static_cast<std::uint32_t>(domain), 1, 0, 0};
     pf.netdev = domain == 0 ? "enp1s0f0np0" : "enP2p1s0f0np0";
+    pf.driver = "mlx5_core";
     pf.up = pf.carrier = true;
     for (int i = 0; i < vfs; ++i) {
       discover::Vf vf;
@@ -39,24 +42,19 @@ discover::Node spark(int vfs) {
   return node;
 }
 
-std::vector<discover::RailSet> setsOf(const discover::Node& node) {
-  std::vector<discover::RailSet> sets;
-  for (const auto& vf : node.pfs[0].vfs) {
-    discover::RailSet set;
-    set.index = vf.index;
-    const auto& twin = node.pfs[1].vfs[static_cast<std::size_t>(vf.index)];
-    set.id = vf.pci.toString() + "+" + twin.pci.toString();
-    set.rails = {{node.pfs[0].pci, vf.pci, vf.index, 0}, {node.pfs[1].pci, twin.pci, vf.index, 1}};
-    sets.push_back(set);
-  }
-  return sets;
+// Pairs the two PFs as they are in `node`.
+discover::RailSets setsOf(const discover::Node& node) {
+  const discover::TwinRules rules{{{"twins[0]", {"0000:01:00.0", "0002:01:00.0"}}}};
+  return discover::railSets(node, discover::pairTwins(node, rules));
 }
 
-Inventory inventoryOf(const discover::Node& node, const std::vector<discover::RailSet>& sets,
+// Of `node`, which was `known` before.
+Inventory inventoryOf(const discover::Node& node, const discover::Node& known,
                       const RailResourceConfig& resource = {}) {
   std::set<PciAddress> taken;
-  return takeInventory(node, sets, resource, taken);
+  return takeInventory({node, known, setsOf(known)}, resource, taken);
 }
+Inventory inventoryOf(const discover::Node& node) { return inventoryOf(node, node); }
 
 std::vector<std::string> idsOf(const Inventory& inventory) {
   std::vector<std::string> ids;
@@ -67,7 +65,7 @@ std::vector<std::string> idsOf(const Inventory& inventory) {
 TEST(RailResource, OneDeviceCarriesBothTwins) {
   const auto node = spark(4);
   RailResource resource({.name = "nvidia.com/cx7_qsfp"}, "/dev");
-  resource.update(inventoryOf(node, setsOf(node)));
+  resource.update(inventoryOf(node));
   const auto devices = resource.devices();
   ASSERT_EQ(devices.size(), 4U);
   EXPECT_EQ(devices[1].id, "0000:01:00.3+0002:01:00.3");
@@ -90,7 +88,7 @@ TEST(RailResource, OneDeviceCarriesBothTwins) {
 TEST(RailResource, TellsDevicesInTheOrderThatNetworksTakeThem) {
   const auto node = spark(4);
   RailResource resource({.name = "nvidia.com/cx7_qsfp"}, "/dev");
-  resource.update(inventoryOf(node, setsOf(node)));
+  resource.update(inventoryOf(node));
   const auto devices = resource.devices();
   const auto answer = resource.allocate({devices[2].id, devices[0].id});
   ASSERT_TRUE(answer.has_value());
@@ -102,7 +100,7 @@ TEST(RailResource, TellsDevicesInTheOrderThatNetworksTakeThem) {
 TEST(RailResource, SoftRoceGetsTheFolderOfDeviceNodes) {
   auto node = spark(1);
   RailResource resource({.name = "nvidia.com/cx7_qsfp", .softRoce = true}, "/dev");
-  auto inventory = inventoryOf(node, setsOf(node));
+  auto inventory = inventoryOf(node);
   for (auto& rail : inventory.sets.at(0).rails) rail.rdma.clear();
   const std::string id = inventory.sets.at(0).id;
   resource.update(std::move(inventory));
@@ -116,15 +114,14 @@ TEST(RailResource, KeepsWhatAnEarlierAgentSpecifiedForAVfInAPod) {
   RailResourceConfig config{.name = "nvidia.com/cx7_qsfp"};
   config.cdi = true;
   auto node = spark(2);
-  const auto sets = setsOf(node);
   RailResource earlier(config, "/dev");
-  earlier.update(inventoryOf(node, sets));
+  earlier.update(inventoryOf(node));
   const auto whole = earlier.cdiSpec();
   CdiNodes written;
   for (const auto& device : whole.devices) written[device.name] = device.deviceNodes;
   written[whole.devices[0].name].emplace_back("/dev/sda");
 
-  auto inventory = inventoryOf(node, sets);
+  auto inventory = inventoryOf(node);
   for (auto& rail : inventory.sets[0].rails) {
     rail.away = true;
     rail.rdma.clear();
@@ -138,7 +135,7 @@ TEST(RailResource, KeepsWhatAnEarlierAgentSpecifiedForAVfInAPod) {
       << "and no disk";
   // It is back under another number: what was remembered is worth nothing.
   node.pfs[0].vfs[0].rdma[0].uverbs = "uverbs7";
-  later.update(inventoryOf(node, sets));
+  later.update(inventoryOf(node));
   EXPECT_THAT(later.cdiSpec().devices[0].deviceNodes,
               ElementsAre("/dev/infiniband/uverbs7", "/dev/infiniband/uverbs20"));
 }
@@ -152,38 +149,91 @@ TEST(RailResource, RefusesAnUnknownIdByName) {
 }
 
 TEST(RailResource, SaysWhyASetIsUnhealthy) {
-  auto node = spark(2);
-  const auto sets = setsOf(node);
+  const auto whole = spark(2);
+  auto node = whole;
+  const auto reason = [&](std::size_t set) {
+    return inventoryOf(node, whole).sets.at(set).unhealthy;
+  };
   node.pfs[1].carrier = false;
-  EXPECT_THAT(inventoryOf(node, sets).sets[0].unhealthy,
-              HasSubstr("enP2p1s0f0np0 (0002:01:00.0) has no carrier"));
-  node = spark(2);
+  EXPECT_THAT(reason(0), HasSubstr("enP2p1s0f0np0 (0002:01:00.0) has no carrier"));
+  node = whole;
   node.pfs[0].vfs[1].driver.clear();
-  const auto inventory = inventoryOf(node, sets);
-  EXPECT_EQ(inventory.sets[0].unhealthy, "");
-  EXPECT_THAT(inventory.sets[1].unhealthy, HasSubstr("has no driver"));
+  EXPECT_EQ(reason(0), "");
+  EXPECT_THAT(reason(1), HasSubstr("has no driver"));
   node.pfs[0].vfs.pop_back();
-  EXPECT_THAT(inventoryOf(node, sets).sets[1].unhealthy, HasSubstr("VF 1 of enp1s0f0np0"));
+  EXPECT_THAT(reason(1), HasSubstr("VF 1 of PF enp1s0f0np0"));
+  node.pfs[0].netdev.clear();
+  EXPECT_THAT(reason(1), HasSubstr("PF enp1s0f0np0 (0000:01:00.0) has no netdev"));
+  node.pfs[0].driver.clear();
+  EXPECT_THAT(reason(1), HasSubstr("PF enp1s0f0np0 (0000:01:00.0) has no driver"));
   node.pfs.clear();
-  EXPECT_THAT(inventoryOf(node, sets).sets[0].unhealthy, HasSubstr("PF 0000:01:00.0 is gone"));
+  EXPECT_THAT(reason(0), HasSubstr("PF enp1s0f0np0 (0000:01:00.0) is gone"));
+}
+
+// Selectors ask for what a VF has when it works; what is broken does not leave its resource.
+TEST(RailResource, WhatIsBrokenStaysInItsResource) {
+  const auto whole = spark(2);
+  RailResourceConfig picky{.name = "r/picky", .kind = ResourceKind::kRail};
+  picky.selectors.push_back(
+      {.drivers = {"mlx5_core"}, .pfNames = {*VfRange::parse("enp1s0f0np0")}, .isRdma = true});
+  const RailResourceConfig wide{.name = "r/wide", .kind = ResourceKind::kRail};
+  auto node = whole;
+  node.pfs[0].vfs[1].driver.clear();
+  node.pfs[0].vfs[1].rdma.clear();
+  const auto rails = setsOf(whole);
+  std::set<PciAddress> taken;
+  const auto inventory = takeInventory({node, whole, rails}, picky, taken);
+  EXPECT_THAT(idsOf(inventory), ElementsAre("0000:01:00.2", "0000:01:00.3"));
+  EXPECT_THAT(inventory.sets[1].unhealthy, HasSubstr("has no driver"));
+  EXPECT_THAT(idsOf(takeInventory({node, whole, rails}, wide, taken)),
+              ElementsAre("0002:01:00.2", "0002:01:00.3"));
+  node.pfs.erase(node.pfs.begin());
+  taken.clear();
+  EXPECT_THAT(idsOf(takeInventory({node, whole, rails}, picky, taken)),
+              ElementsAre("0000:01:00.2", "0000:01:00.3"));
+}
+
+// The cluster that this project joins: VFs on one twin, handed out one by one.
+TEST(RailResource, ASingleRailNeedsNoTwin) {
+  auto node = spark(4);
+  node.pfs[1].vfs.clear();
+  RailResourceConfig rail{.name = "nvidia.com/cx7_qsfp", .kind = ResourceKind::kRail};
+  const auto inventory = inventoryOf(node, node, rail);
+  EXPECT_THAT(idsOf(inventory),
+              ElementsAre("0000:01:00.2", "0000:01:00.3", "0000:01:00.4", "0000:01:00.5"));
+  EXPECT_EQ(inventory.sets[3].index, 3);
+  EXPECT_TRUE(inventoryOf(node).sets.empty());
+}
+
+TEST(RailResource, HalfACableIsNoDeviceWhereTwoRailsAreAskedFor) {
+  const auto node = spark(2);
+  const auto alone = discover::railSets(node, discover::pairTwins(node, {}));
+  RailResourceConfig both{.name = "r/both", .rails = 2};
+  std::set<PciAddress> taken;
+  const auto none = takeInventory({node, node, alone}, both, taken);
+  EXPECT_TRUE(none.sets.empty());
+  ASSERT_EQ(none.withheld.size(), 4U);
+  EXPECT_EQ(none.withheld[0].reason,
+            "rail set 0000:01:00.2 has 1 rails, and those of r/both have 2");
+  EXPECT_EQ(inventoryOf(node, node, both).sets.size(), 2U);
 }
 
 TEST(RailResource, AnRdmaPortThatIsNotActiveMakesItsSetsUnhealthy) {
   auto node = spark(1);
   node.pfs[1].rdma.push_back({"roceP2p1s0f0", "uverbs9", {}, "DOWN"});
-  EXPECT_THAT(inventoryOf(node, setsOf(node)).sets[0].unhealthy,
+  EXPECT_THAT(inventoryOf(node).sets[0].unhealthy,
               HasSubstr("RDMA port of PF enP2p1s0f0np0 (0002:01:00.0), roceP2p1s0f0, is DOWN"));
   node.pfs[1].rdma[0].portState = "ACTIVE";
-  EXPECT_EQ(inventoryOf(node, setsOf(node)).sets[0].unhealthy, "");
+  EXPECT_EQ(inventoryOf(node).sets[0].unhealthy, "");
 }
 
 TEST(RailResource, SingleRailsAreNamedByTheirVf) {
   const auto node = spark(2);
   RailResourceConfig resource{.name = "nvidia.com/rail", .kind = ResourceKind::kRail};
-  EXPECT_THAT(idsOf(inventoryOf(node, setsOf(node), resource)),
+  EXPECT_THAT(idsOf(inventoryOf(node, node, resource)),
               ElementsAre("0000:01:00.2", "0002:01:00.2", "0000:01:00.3", "0002:01:00.3"));
   resource.selectors.push_back({.twin = 1});
-  EXPECT_THAT(idsOf(inventoryOf(node, setsOf(node), resource)),
+  EXPECT_THAT(idsOf(inventoryOf(node, node, resource)),
               ElementsAre("0002:01:00.2", "0002:01:00.3"));
 }
 
@@ -194,11 +244,12 @@ TEST(RailResource, AVfBelongsToTheResourceThatStandsFirst) {
   const RailResourceConfig some{.name = "r/some", .selectors = {first}};
   const RailResourceConfig rest{.name = "r/rest"};
   std::set<PciAddress> taken;
-  EXPECT_THAT(idsOf(takeInventory(node, setsOf(node), some, taken)),
+  const auto rails = setsOf(node);
+  EXPECT_THAT(idsOf(takeInventory({node, node, rails}, some, taken)),
               ElementsAre("0000:01:00.2+0002:01:00.2", "0000:01:00.3+0002:01:00.3"));
-  EXPECT_THAT(idsOf(takeInventory(node, setsOf(node), rest, taken)),
+  EXPECT_THAT(idsOf(takeInventory({node, node, rails}, rest, taken)),
               ElementsAre("0000:01:00.4+0002:01:00.4", "0000:01:00.5+0002:01:00.5"));
-  EXPECT_THAT(idsOf(takeInventory(node, setsOf(node), rest, taken)), testing::IsEmpty());
+  EXPECT_THAT(idsOf(takeInventory({node, node, rails}, rest, taken)), testing::IsEmpty());
 }
 
 TEST(RailResource, PrefersToSpreadOverCages) {
@@ -225,7 +276,7 @@ TEST(RailResource, CdiNamesStandForDeviceNodes) {
   auto node = spark(2);
   for (auto& pf : node.pfs) pf.vfs[1].rdma.clear();  // soft-RoCE: there is nothing to inject
   RailResource resource({.name = "nvidia.com/cx7_qsfp", .cdi = true}, "/dev");
-  resource.update(inventoryOf(node, setsOf(node)));
+  resource.update(inventoryOf(node));
   const auto spec = resource.cdiSpec();
   EXPECT_EQ(spec.kind, "nvidia.com/cx7_qsfp");
   ASSERT_EQ(spec.devices.size(), 2U);
@@ -248,11 +299,12 @@ TEST(RailResource, AVfThatIsAwayKeepsItsDeviceNodes) {
   for (auto& pf : node.pfs) {
     for (auto& vf : pf.vfs) vf.netdev = "v" + std::to_string(vf.index);
   }
-  const auto sets = setsOf(node);
+  const auto whole = node;
+  const std::string id = inventoryOf(node).sets.at(0).id;
   RailResource resource({.name = "nvidia.com/cx7_qsfp", .cdi = true}, "/dev");
-  resource.update(inventoryOf(node, sets));
+  resource.update(inventoryOf(node, whole));
   const std::string before = encodeCdiSpec(resource.cdiSpec());
-  const auto answer = resource.allocate({sets[0].id});
+  const auto answer = resource.allocate({id});
   ASSERT_TRUE(answer.has_value());
   EXPECT_EQ(answer->env.at("NCCL_IB_HCA"), "=roce0v0,roce2v0");
 
@@ -260,14 +312,14 @@ TEST(RailResource, AVfThatIsAwayKeepsItsDeviceNodes) {
     pf.vfs[0].netdev.clear();
     pf.vfs[0].rdma.clear();
   }
-  for (int look = 0; look < 2; ++look) resource.update(inventoryOf(node, sets));
+  for (int look = 0; look < 2; ++look) resource.update(inventoryOf(node, whole));
   EXPECT_EQ(encodeCdiSpec(resource.cdiSpec()), before);
-  EXPECT_EQ(*resource.allocate({sets[0].id}), *answer);
+  EXPECT_EQ(*resource.allocate({id}), *answer);
 
   // Back, and as another device: what is seen counts.
   node.pfs[0].vfs[0].netdev = "v0";
   node.pfs[0].vfs[0].rdma.push_back({"roce0v0", "uverbs7", {}, "ACTIVE"});
-  resource.update(inventoryOf(node, sets));
+  resource.update(inventoryOf(node, whole));
   EXPECT_THAT(resource.cdiSpec().devices[0].deviceNodes,
               ElementsAre("/dev/infiniband/uverbs7", "/dev/infiniband/uverbs20"));
 
@@ -276,9 +328,9 @@ TEST(RailResource, AVfThatIsAwayKeepsItsDeviceNodes) {
   node.pfs[0].vfs[0].driver.clear();
   node.pfs[0].vfs[0].rdma.clear();
   node.pfs[1].vfs.erase(node.pfs[1].vfs.begin());
-  resource.update(inventoryOf(node, sets));
+  resource.update(inventoryOf(node, whole));
   EXPECT_THAT(resource.cdiSpec().devices[0].deviceNodes, testing::IsEmpty());
-  EXPECT_FALSE(resource.allocate({sets[0].id})->env.contains("NCCL_IB_HCA"));
+  EXPECT_FALSE(resource.allocate({id})->env.contains("NCCL_IB_HCA"));
 }
 
 }  // namespace

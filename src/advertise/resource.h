@@ -3,6 +3,7 @@
 
 #include "src/advertise/selector.h"
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ struct RailResourceConfig {
   ResourceKind kind = ResourceKind::kRailSet;
   // A device belongs to the resource when every VF of it is selected by one of these; empty: all.
   std::vector<Selector> selectors;
+  // How many rails a rail set must have; 0: any. One that lacks a twin is withheld.
+  std::size_t rails = 0;
   bool topology = true;  // tell kubelet the NUMA node
   bool cdi = false;      // hand out CDI names; the specification is written by the agent
   // Its pods' RDMA devices are soft-RoCE ones, made only when the network is attached.

@@ -28,23 +28,6 @@
 namespace railhead::agent {
 namespace {
 
-// What cannot change while pods and kubelet rely on it.
-Result<void> checkReloadable(const AgentConfig& before, const AgentConfig& after) {
-  const auto refuse = [](const char* field) {
-    return Error(ErrorCode::kInvalidArgument,
-                 std::string(field) + " is different, and takes a restart of the agent")
-        .withRemedy("restart railhead-agent; pods keep their rails");
-  };
-  Functions functions = after.functions;
-  functions.gpus = before.functions.gpus;
-  if (!(before.functions == functions)) return refuse("functions");
-  if (!(before.attach.addresses == after.attach.addresses)) return refuse("node");
-  if (!(before.metrics == after.metrics)) return refuse("metrics");
-  if (!(before.cluster == after.cluster)) return refuse("kubernetes or node.ordinal");
-  if (!(before.cni == after.cni)) return refuse("cni");
-  return {};
-}
-
 class NodeAgent final : public Agent {
  public:
   NodeAgent(AgentConfig config, os::HostPaths paths, AgentSeams seams)
@@ -86,6 +69,7 @@ class NodeAgent final : public Agent {
     if (handedOver_) return {};
     RAILHEAD_TRY(checkReloadable(*this->config(), config));
     RAILHEAD_TRY(checkPrivileges(seams_.privileges, config));
+    RAILHEAD_TRY(checkTwins(config.twins));
     RAILHEAD_TRY(offers_.configure(config.resources));
     if (gpus_) gpus_->configure(config.functions.gpus, config.gpus);
     networks_.replace(config.attach.networks);
@@ -113,6 +97,15 @@ class NodeAgent final : public Agent {
   std::shared_ptr<attach::Attacher> attacher() const {
     const std::lock_guard lock(configMutex_);
     return attacher_;
+  }
+
+  // A start takes a name that no PF has, since one file may serve unequal nodes; somebody who
+  // changes the pairs of a running node means PFs of it.
+  Result<void> checkTwins(const discover::TwinRules& twins) const {
+    const auto snapshot = view_.current();
+    if (snapshot->known.pfs.empty() || twins == config()->twins) return {};
+    const auto cages = discover::pairTwins(snapshot->known, twins);
+    return cages.refused.empty() ? Result<void>() : Result<void>(cages.refused.front());
   }
 
   Result<void> startInOrder(Start how) {
@@ -180,8 +173,10 @@ class NodeAgent final : public Agent {
 
   // Once the node could be read: before that an empty list would be a lie. With serving_ held.
   Result<void> offer() {
-    if (!nodeSeen_ || !config()->functions.rails || std::exchange(offering_, true)) return {};
-    return offers_.start();
+    if (offering_ || !nodeSeen_ || !config()->functions.rails) return {};
+    RAILHEAD_TRY(offers_.start());
+    offering_ = true;
+    return {};
   }
 
   Result<void> serve() {
@@ -251,7 +246,9 @@ class NodeAgent final : public Agent {
     nodeSeen_ = nodeSeen_ || look.has_value();
     if (!serves_) return;
     const auto offered = offer();
-    if (!offered.has_value()) seams_.log.error("advertise", offered.error());
+    const std::string failed = offered.has_value() ? "" : offered.error().describe();
+    if (!failed.empty() && failed != offerFailure_) seams_.log.error("advertise", failed);
+    offerFailure_ = failed;
     serveMetrics();
     if (sweeper_ && !news.empty()) sweeper_->wake();  // a VF may have come home by itself
   }
@@ -399,6 +396,7 @@ class NodeAgent final : public Agent {
   bool serves_ = false;
   bool nodeSeen_ = false;
   bool offering_ = false;
+  std::string offerFailure_;
   std::string metricsFailure_;
   std::string takeBackFailure_;  // of the handover's thread
 };

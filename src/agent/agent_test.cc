@@ -3,23 +3,15 @@
 #include "src/agent/agent.h"
 
 #include "src/agent/status_server.h"
+#include "tests/support/agent_fixture.h"
 #include "tests/support/fake_api_server/fake_api_server.h"
-#include "tests/support/fake_kernel.h"
-#include "tests/support/kept_log.h"
-#include "tests/support/manual_clock.h"
 #include "tests/support/nvml_fixture.h"
-#include "tests/support/told_events.h"
 
-#include <cstdlib>
-#include <filesystem>
-#include <mutex>
 #include <thread>
 
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <netinet/in.h>
-#include <nlohmann/json.hpp>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -28,48 +20,7 @@ namespace {
 
 using testing::HasSubstr;
 
-class AgentTest : public testing::Test {
- protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "rh-agent-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-    paths_.state = directory_ + "/state";
-    paths_.kubeletPlugins = directory_ + "/plugins";
-    paths_.podResources = directory_ + "/pods";
-    std::filesystem::create_directories(paths_.state);
-    std::filesystem::create_directories(paths_.kubeletPlugins);
-    kernel_ = std::make_unique<testing_support::FakeKernel>(paths_);
-    kernel_->memory().putDirectory(paths_.state);
-    kernel_->addPf(
-        {.pci = "0000:01:00.0", .netdev = "enp1s0f0np0", .mac = "52:54:00:00:01:00", .rdma = true});
-    kernel_->addPf({.pci = "0000:02:00.0",
-                    .netdev = "enP2p1s0f0np0",
-                    .mac = "52:54:00:00:02:00",
-                    .rdma = true});
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
-  Result<std::unique_ptr<Agent>> agent(const std::string& pfs,
-                                       const std::string& twin = "enP2p1s0f0np0") {
-    RAILHEAD_TRY_ASSIGN(
-        auto config,
-        parseConfig("version: 1\nprovision: {pfs: [" + pfs + "]}\ntwins: [[enp1s0f0np0, " + twin +
-                        "]]\nresources: [{name: nvidia.com/cx7_qsfp}]\n",
-                    "test.yaml"));
-    return Agent::create(
-        std::move(config), paths_,
-        {kernel_->files(), *kernel_, events_, *kernel_, clock_, log_, gpus_.get()});
-  }
-
-  std::string directory_;
-  os::HostPaths paths_;
-  std::unique_ptr<testing_support::FakeKernel> kernel_;
-  testing_support::ManualClock clock_;
-  testing_support::ToldEvents events_;
-  testing_support::KeptLog log_;
-  std::unique_ptr<gpu::GpuLibrary> gpus_;  // null: an agent without GPUs
-};
+class AgentTest : public AgentFixture {};
 
 TEST_F(AgentTest, ProvisionsOffersAndTellsItsState) {
   auto started = agent("{vfs: 4}");
@@ -347,10 +298,21 @@ TEST_F(AgentTest, AGoalThatCannotBeMetIsToldAndTheRestServes) {
   EXPECT_EQ(*kernel_->files().readTrimmed("/sys/bus/pci/devices/0000:01:00.0/sriov_numvfs"), "0");
 }
 
-TEST_F(AgentTest, ATwinThatIsNotThereIsNamedOnce) {
+TEST_F(AgentTest, ATwinThatIsNotThereIsNamedOnceAndTheRestIsOffered) {
+  kernel_->addPf(
+      {.pci = "0000:03:00.0", .netdev = "eth7", .mac = "52:54:00:00:03:00", .rdma = true});
   auto wrong = agent("{vfs: 4}", "enp9s0");
   ASSERT_TRUE(wrong.has_value());
   ASSERT_TRUE((*wrong)->start().has_value());
+  const auto status = statusOf(**wrong);
+  EXPECT_EQ(status["resources"][0]["devices"].size(), 8U) << "of the PFs that no rule names";
+  EXPECT_EQ(status["withheld"].size(), 4U);
+  EXPECT_THAT(status["withheld"][0].value("reason", ""), HasSubstr("names 'enp9s0': no such PF"));
+  // Somebody who changes the pairs of a running node means PFs that it has.
+  const auto refused =
+      (*wrong)->reconfigure(*parseConfig("version: 1\ntwins: [[enp1s0f0np0, nosuch0]]\n", "f"));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_THAT(refused.error().message, HasSubstr("'nosuch0'"));
   (*wrong)->stop();
   const std::string told = log_.text();
   const auto first = told.find("enp9s0");

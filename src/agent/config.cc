@@ -312,4 +312,20 @@ Result<AgentConfig> parseConfig(std::string_view text, const std::string& source
   return config;
 }
 
+Result<void> checkReloadable(const AgentConfig& before, const AgentConfig& after) {
+  const auto refuse = [](const char* field) {
+    return Error(ErrorCode::kInvalidArgument,
+                 std::string(field) + " is different, and takes a restart of the agent")
+        .withRemedy("restart railhead-agent; pods keep their rails");
+  };
+  Functions functions = after.functions;
+  functions.gpus = before.functions.gpus;
+  if (!(before.functions == functions)) return refuse("functions");
+  if (!(before.attach.addresses == after.attach.addresses)) return refuse("node");
+  if (!(before.metrics == after.metrics)) return refuse("metrics");
+  if (!(before.cluster == after.cluster)) return refuse("kubernetes or node.ordinal");
+  if (!(before.cni == after.cni)) return refuse("cni");
+  return {};
+}
+
 }  // namespace railhead::agent

@@ -47,4 +47,8 @@ struct AgentConfig {
 // here.
 Result<AgentConfig> parseConfig(std::string_view text, const std::string& source);
 
+// kInvalidArgument names a field that is different and cannot change while pods and kubelet rely on
+// it.
+Result<void> checkReloadable(const AgentConfig& before, const AgentConfig& after);
+
 }  // namespace railhead::agent

@@ -132,11 +132,16 @@ Result<void> checkNew(const Field& field, const std::string& name,
 }
 
 Result<advertise::RailResourceConfig> readResource(const Field& field) {
-  RAILHEAD_TRY(field.checkKeys({"name", "kind", "select", "topology", "cdi"}));
+  RAILHEAD_TRY(field.checkKeys({"name", "kind", "rails", "select", "topology", "cdi"}));
   advertise::RailResourceConfig resource;
   RAILHEAD_TRY_ASSIGN(const Field name, field.required("name", "domain/name"));
   RAILHEAD_TRY_ASSIGN(resource.name, readResourceName(name));
   RAILHEAD_TRY_ASSIGN(resource.kind, readKind(field.child("kind")));
+  if (const Field rails = field.child("rails"); rails.present()) {
+    RAILHEAD_TRY_ASSIGN(resource.rails, rails.number(1, 8));
+    if (resource.kind == ResourceKind::kRail && resource.rails != 1)
+      return rails.complain("is given, but a device of kind rail has one; allowed: rail-set");
+  }
   RAILHEAD_TRY_ASSIGN(resource.selectors, readSelectors(field.child("select"), readSelector));
   if (const Field topology = field.child("topology"); topology.present()) {
     RAILHEAD_TRY_ASSIGN(resource.topology, topology.flag());

@@ -23,6 +23,7 @@ TEST(ConfigResources, ReadsKindsAndSelectors) {
   const auto config = parseConfig(R"(version: 1
 resources:
   - name: nvidia.com/cx7_qsfp
+    rails: 2
     select: {vendors: ["15b3"], pfNames: ["enp1s0f0np0#0-3", "enP2p1s0f0np0#0-3"], isRdma: true}
   - name: nvidia.com/cx7_p1
     kind: rail
@@ -38,6 +39,10 @@ resources:
   ASSERT_EQ(config->resources.size(), 2U);
   const auto& set = config->resources[0];
   EXPECT_EQ(set.kind, ResourceKind::kRailSet);
+  EXPECT_EQ(set.rails, 2U);
+  EXPECT_EQ(config->resources[1].rails, 0U) << "any number";
+  EXPECT_THAT(messageOf(resource("rails: 9")), HasSubstr("resources[0].rails"));
+  EXPECT_THAT(messageOf(resource("kind: rail, rails: 2")), HasSubstr("resources[0].rails"));
   ASSERT_EQ(set.selectors.size(), 1U);
   EXPECT_THAT(set.selectors[0].vendors, ElementsAre(0x15b3));
   EXPECT_EQ(set.selectors[0].pfNames.at(1).pf, "enP2p1s0f0np0");

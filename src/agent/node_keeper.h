@@ -1,4 +1,5 @@
-// Keeps the agent's picture of the node up to date and the node's VFs as they should be. Two
+// Keeps the agent's picture of the node up to date and the node's VFs as they should be, also when
+// something else changes them: a driver that is loaded again, a PF that comes late. Two
 // threads: one looks when the kernel tells of a change, the other provisions, which may wait for
 // drivers, so that a cable that is pulled meanwhile is seen at once.
 #pragma once
@@ -7,6 +8,8 @@
 #include "src/agent/node_view.h"
 #include "src/agent/observe/counts.h"
 #include "src/agent/offers.h"
+#include "src/discover/memory.h"
+#include "src/discover/twins.h"
 #include "src/netlink/client.h"
 #include "src/netlink/events.h"
 #include "src/os/clock.h"
@@ -18,8 +21,10 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -49,28 +54,47 @@ class NodeKeeper {
   NodeKeeper(KeeperSeams seams, Config config, Looked looked);
   ~NodeKeeper() { stop(); }
 
-  // Reads the node anew and tells kubelet what is different; an error that lasts is logged once.
-  // Only while the keeper does not run.
+  // Reads the node anew and tells kubelet what is different. An Error: the node cannot be read.
+  // That, and what else is wrong, is logged once. Only while the keeper does not run.
   Result<void> look();
 
   // Both threads; the first provisioning begins at once. After stop() it may start again.
   void start();
   void stop();
-  // True when the first provisioning since start() has ended, well or not.
+  // True when the first provisioning since start() has ended, well or not, and was looked at.
   bool awaitProvisioned(std::chrono::milliseconds patience);
   void configChanged();  // provisions and looks. Thread-safe
 
  private:
+  using PfStates = std::map<PciAddress, std::string>;
+
+  // Of whoever looks.
+  void recall();
+  Result<void> keepMemory();
+  discover::SilentPfs silentPfs();
+  void tellOdds(const NodeSnapshot& snapshot);
+  void logOnce(const std::string& component, const Result<void>& done);
+
   void watch();
   void provisionWhenDue();
   void provision();
-  void askForProvisioning(const netlink::NodeNews& news);
-  std::set<PciAddress> pfs() const;
+  void askForProvisioning();
+  void dueSoon();
+  std::optional<std::set<PciAddress>> held() const;
 
   KeeperSeams seams_;
   const Config config_;
   const Looked looked_;
-  std::string lookFailure_;  // of whoever looks
+
+  // Of whoever looks.
+  discover::NodeMemory memory_;
+  bool recalled_ = false;  // what an earlier agent kept was read
+  std::string boot_;
+  std::string kept_;  // what is in the file
+  std::optional<os::Clock::TimePoint> firstLook_;
+  bool waitsForSilent_ = false;
+  std::set<std::string> told_;                   // odds of the node
+  std::map<std::string, std::string> failures_;  // by component
 
   std::thread watcher_;
   std::thread provisioner_;
@@ -79,11 +103,18 @@ class NodeKeeper {
   std::mutex mutex_;  // of what follows
   std::condition_variable changed_;
   bool due_ = false;
+  std::optional<os::Clock::TimePoint> dueAt_;  // a failure's or a drift's turn
+  bool askHolders_ = false;                    // whether what was put off can be done now
+  bool provisioning_ = false;
   bool provisioned_ = false;
+  bool shown_ = false;   // what came of it
   std::string failure_;  // of the last provisioning
-  std::set<PciAddress> triedOn_;
   std::chrono::seconds pause_{0};
-  os::Clock::TimePoint retryAt_{};
+  // As the last provisioning left the node. Something else since then is a drift.
+  PfStates settled_;
+  bool deferred_ = false;  // something was left undone because VFs were held: by whom
+  std::optional<std::set<PciAddress>> heldThen_;
+  os::Clock::TimePoint notBefore_{};  // drifts are not answered more often
 };
 
 }  // namespace railhead::agent

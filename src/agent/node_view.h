@@ -2,6 +2,7 @@
 // replaced as a whole. Thread-safe.
 #pragma once
 
+#include "src/advertise/inventory.h"
 #include "src/attach/attacher.h"
 #include "src/attach/devices.h"
 #include "src/discover/node.h"
@@ -18,9 +19,12 @@
 namespace railhead::agent {
 
 struct NodeSnapshot {
-  discover::Node node;
+  discover::Node node;   // as it is
+  discover::Node known;  // as its functions last showed themselves: what follows is made of it
   discover::Cages cages;
   discover::RailSets rails;
+
+  advertise::RailPicture picture() const { return {node, known, rails}; }
 };
 
 class NodeView final : public attach::RailCatalog {
@@ -34,6 +38,7 @@ class NodeView final : public attach::RailCatalog {
     return snapshot_;
   }
   std::vector<discover::RailSet> railSets() override { return current()->rails.offered; }
+  std::vector<discover::RailSet> singleRails() override { return current()->rails.singles; }
 
  private:
   mutable std::mutex mutex_;
@@ -54,9 +59,8 @@ class KubeletPodDevices final : public attach::PodDevices {
 };
 
 // Who holds VFs: pods by kubelet's word, whichever plugin handed them out, and attachments by ours.
-// A machine without kubelet's
-// socket is no error; a kubelet that does not answer is one, since a VF that it promised would look
-// free.
+// A machine without kubelet's socket is no error; a kubelet that does not answer is one, since a VF
+// that it promised would look free.
 class NodeVfHolders final : public provision::VfHolders {
  public:
   explicit NodeVfHolders(KubeletPodDevices& kubelet) : kubelet_(kubelet) {}

@@ -1,8 +1,10 @@
 #include "src/agent/offers.h"
 
 #include "src/agent/plugin_server.h"
+#include "src/base/text.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 namespace railhead::agent {
@@ -52,7 +54,7 @@ Result<void> Offers::configure(const std::vector<advertise::RailResourceConfig>&
     started = started_;
   }
   for (std::size_t i = 0; started && i < made.size(); ++i) {
-    auto begun = made[i]->server->start();
+    auto begun = startOne(*made[i]);
     if (!begun.has_value()) return begun;  // those that serve already stop with their object
   }
   std::vector<std::shared_ptr<Offer>> gone;
@@ -76,7 +78,7 @@ Result<void> Offers::start() {
     offers = offers_;
     started_ = true;
   }
-  for (const auto& offer : offers) RAILHEAD_TRY(offer->server->start());
+  for (const auto& offer : offers) RAILHEAD_TRY(startOne(*offer));
   return {};
 }
 
@@ -91,8 +93,60 @@ void Offers::stop() {
   for (const auto& offer : offers) offer->server->stop();
 }
 
-Result<void> Offers::update(const discover::Node& node,
-                            const std::vector<discover::RailSet>& sets) {
+Result<void> Offers::startOne(Offer& offer) {
+  if (offer.serving) return {};
+  RAILHEAD_TRY(offer.server->start());
+  offer.serving = true;
+  return {};
+}
+
+Result<void> Offers::writeCdi(Offer& offer) {
+  if (!std::exchange(offer.remembers, true)) {
+    const auto& kind = offer.resource.config().name;
+    offer.resource.remember(cdi_.ourNodes(cdiFile(kind), kind));
+  }
+  auto spec = offer.resource.cdiSpec();
+  auto written = cdi_.put(cdiFile(spec.kind), advertise::encodeCdiSpec(spec));
+  if (written.has_value()) {
+    offer.specified = std::move(spec);
+  } else {
+    offer.resource.withholdUnspecified(
+        offer.specified, "its CDI specification cannot be written: " + written.error().message);
+  }
+  return written;
+}
+
+// Devices of one reason in one line: a PF that is down takes all its rail sets along.
+void Offers::tellHealth(Offer& offer, const advertise::Inventory& before) {
+  const auto now = offer.resource.inventory();
+  const std::string& name = offer.resource.config().name;
+  std::map<std::string, std::vector<std::string>> changed;  // by the new reason
+  std::vector<std::string> gone;
+  for (const auto& set : now.sets) {
+    const auto* last = before.find(set.id);
+    if (set.unhealthy != (last != nullptr ? last->unhealthy : std::string()))
+      changed[set.unhealthy].push_back(set.id);
+  }
+  for (const auto& set : before.sets) {
+    if (now.find(set.id) == nullptr) gone.push_back(set.id);
+  }
+  for (const auto& [reason, ids] : changed) {
+    if (reason.empty()) {
+      log_.info("advertise", name + ": healthy again: " + join(ids, ", "));
+    } else {
+      log_.error("advertise", name + ": unhealthy: " + reason + ": " + join(ids, ", "));
+    }
+  }
+  if (!gone.empty()) log_.warning("advertise", name + ": no longer there: " + join(gone, ", "));
+  std::set<std::string> withheld;
+  for (const auto& set : now.withheld) withheld.insert(set.reason);
+  for (const auto& reason : withheld) {
+    if (!offer.withheld.contains(reason)) log_.warning("advertise", "withheld: " + reason);
+  }
+  offer.withheld = std::move(withheld);
+}
+
+Result<void> Offers::update(const advertise::RailPicture& picture) {
   const std::lock_guard lock(mutex_);
   std::set<PciAddress> taken;
   std::set<std::string> files{gpuCdiFile()};
@@ -101,14 +155,12 @@ Result<void> Offers::update(const discover::Node& node,
     if (!done.has_value() && outcome.has_value()) outcome = std::move(done);
   };
   for (const auto& offer : offers_) {
-    offer->resource.update(advertise::takeInventory(node, sets, offer->resource.config(), taken));
-    if (!std::exchange(offer->remembers, true)) {
-      const auto& kind = offer->resource.config().name;
-      offer->resource.remember(cdi_.ourNodes(cdiFile(kind), kind));
-    }
-    const auto spec = offer->resource.cdiSpec();
-    files.insert(cdiFile(spec.kind));
-    note(cdi_.put(cdiFile(spec.kind), advertise::encodeCdiSpec(spec)));
+    const auto config = offer->resource.config();
+    const auto before = offer->resource.inventory();
+    offer->resource.update(advertise::takeInventory(picture, config, taken));
+    files.insert(cdiFile(config.name));
+    note(writeCdi(*offer));
+    tellHealth(*offer, before);
     auto devices = offer->resource.devices();
     if (devices == offer->told) continue;
     auto told = offer->server->setDevices(devices);

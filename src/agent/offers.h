@@ -12,6 +12,7 @@
 
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,13 +34,15 @@ class Offers {
   // Makes the servers for these resources: one that was there keeps serving, one that is no longer
   // named stops, a new one starts at once after start(). An Error changes nothing.
   Result<void> configure(const std::vector<advertise::RailResourceConfig>& resources);
-  Result<void> start();
+  Result<void> start();  // again after an Error: those that serve already go on
   void stop();
 
-  // What the node has now. kubelet is told of differences only: it writes a checkpoint for every
-  // list it gets. CDI specifications are written before kubelet hears of what they specify; they
-  // stay when the agent stops, since containers of running pods are restarted with them.
-  Result<void> update(const discover::Node& node, const std::vector<discover::RailSet>& sets);
+  // What the node has now; what became unhealthy or well again is logged. kubelet is told of
+  // differences only: it writes a checkpoint for every list it gets. CDI specifications are written
+  // before kubelet hears of what they specify, and a device that none can be written for is told as
+  // unhealthy; they stay when the agent stops, since containers of running pods are restarted with
+  // them.
+  Result<void> update(const advertise::RailPicture& picture);
 
   std::vector<OfferStatus> statuses() const;
 
@@ -48,12 +51,19 @@ class Offers {
     advertise::RailResource resource;
     std::unique_ptr<kube::DevicePluginServer> server;
     std::vector<kube::Device> told;  // what kubelet knows
+    bool serving = false;
     bool remembers = false;          // what an earlier agent specified was read
+    advertise::CdiSpec specified;    // what is written
+    std::set<std::string> withheld;  // reasons that were logged
 
     Offer(advertise::RailResourceConfig config, const std::string& dev)
         : resource(std::move(config), dev) {}
   };
   Result<std::shared_ptr<Offer>> makeOffer(const advertise::RailResourceConfig& config);
+  static Result<void> startOne(Offer& offer);
+  // With mutex_ held.
+  Result<void> writeCdi(Offer& offer);
+  void tellHealth(Offer& offer, const advertise::Inventory& before);
 
   const os::HostPaths paths_;
   os::Log& log_;

@@ -25,6 +25,8 @@ Json offerJson(const OfferStatus& offer) {
     }
     out["devices"].push_back(std::move(device));
   }
+  for (const auto& set : offer.inventory.withheld)
+    out["withheld"].push_back({{"index", set.index}, {"reason", set.reason}});
   return out;
 }
 

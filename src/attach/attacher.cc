@@ -317,8 +317,8 @@ void Attacher::sweepStrays(SweepReport& report) {
     report.failed.push_back(std::move(links).error().addContext("look for stray VFs"));
     return;
   }
-  for (const auto& set : seams_.rails.railSets()) {
-    for (const auto& rail : set.rails) {
+  for (const auto& single : seams_.rails.singleRails()) {
+    for (const auto& rail : single.rails) {
       for (const auto& link : *links) {
         if (link.parentDevice == rail.vf.toString() && isStrayName(link.name))
           sweepStray(rail, *mover, report);

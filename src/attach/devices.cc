@@ -53,10 +53,9 @@ Result<discover::RailSet> findRailSet(RailCatalog& catalog, const std::string& i
     if (set.id == id) return set;
   }
   if (const auto pci = PciAddress::parse(id); pci.has_value()) {
-    for (const auto& set : sets) {
-      for (const auto& rail : set.rails) {
-        if (rail.vf == *pci) return discover::RailSet{rail.vf.toString(), set.index, {rail}};
-      }
+    const std::string wanted = pci->toString();
+    for (auto& single : catalog.singleRails()) {
+      if (single.id == wanted) return std::move(single);
     }
   }
   return Error(ErrorCode::kNotFound, "device " + quoted(id, 160) +

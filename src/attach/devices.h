@@ -27,6 +27,8 @@ class RailCatalog {
  public:
   virtual ~RailCatalog() = default;
   virtual std::vector<discover::RailSet> railSets() = 0;
+  // Every VF as a set of one, also where its twin has none.
+  virtual std::vector<discover::RailSet> singleRails() = 0;
 };
 
 // The rail set with this id, or a set of one made of the single VF with this PCI address (a device

@@ -60,6 +60,8 @@ struct Pf : PciFunction {
   int numVfs = 0;                 // sriov_numvfs
   std::optional<bool> autoprobe;  // sriov_drivers_autoprobe: new VFs get a driver by themselves
   std::vector<Vf> vfs;            // by index
+  // Names that its netdev had before, as far as they are remembered (memory.h).
+  std::vector<std::string> earlierNames;
 };
 
 struct Gpu {

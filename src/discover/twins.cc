@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -26,48 +27,85 @@ bool sameDevice(const PciAddress& a, const PciAddress& b) {
   return a.domain == b.domain && a.bus == b.bus && a.device == b.device;
 }
 
-const Pf* findNamed(const Node& node, const std::string& name) {
-  for (const Pf& pf : node.pfs) {
-    if (!name.empty() && pf.netdev == name) return &pf;
-  }
-  auto address = PciAddress::parse(name);
-  return address.has_value() ? findPf(node, *address) : nullptr;
+bool wasNamed(const Pf& pf, const std::string& name) {
+  return std::find(pf.earlierNames.begin(), pf.earlierNames.end(), name) != pf.earlierNames.end();
 }
 
-Result<Cage> explicitCage(const Node& node, const TwinRules::Group& group,
-                          std::map<PciAddress, std::string>& usedBy) {
-  if (group.pfs.size() < 2) {
-    return Error(
-        ErrorCode::kInvalidArgument,
-        group.field + " names " + std::to_string(group.pfs.size()) + " PF: twins are two or more");
+// By the name it has, else by address, else by one that it had: it was renamed since.
+const Pf* findNamed(const Node& node, const std::string& name) {
+  if (name.empty()) return nullptr;
+  for (const Pf& pf : node.pfs) {
+    if (pf.netdev == name) return &pf;
   }
-  Cage cage;
-  for (const std::string& name : group.pfs) {
-    const Pf* pf = findNamed(node, name);
+  if (const auto address = PciAddress::parse(name); address.has_value())
+    return findPf(node, *address);
+  const auto renamed = std::find_if(node.pfs.begin(), node.pfs.end(),
+                                    [&](const Pf& pf) { return wasNamed(pf, name); });
+  return renamed == node.pfs.end() ? nullptr : &*renamed;
+}
+
+// Turns the groups of a configuration into cages.
+class ExplicitPairing {
+ public:
+  ExplicitPairing(const Node& node, Cages& cages) : node_(node), cages_(cages) {}
+
+  void add(const TwinRules::Group& group) {
+    Cage cage;
+    std::optional<Error> wrong;
+    if (group.pfs.size() < 2) {
+      wrong = Error(ErrorCode::kInvalidArgument, group.field + " names " +
+                                                     std::to_string(group.pfs.size()) +
+                                                     " PF: twins are two or more");
+    }
+    for (const std::string& name : group.pfs) {
+      auto member = memberOf(group, name, cage);
+      if (member.has_value()) {
+        cage.pfs.push_back(*member);
+      } else if (!wrong) {
+        wrong = std::move(member).error();
+      }
+    }
+    if (wrong) {
+      cage.withheld = wrong->message;
+      cages_.refused.push_back(std::move(*wrong));
+    }
+    if (!cage.pfs.empty()) cages_.cages.push_back(std::move(cage));
+  }
+
+  bool has(const PciAddress& pci) const { return usedBy_.contains(pci); }
+
+ private:
+  Result<PciAddress> memberOf(const TwinRules::Group& group, const std::string& name,
+                              const Cage& cage) {
+    const Pf* pf = findNamed(node_, name);
     if (pf == nullptr) {
       return Error(
           ErrorCode::kNotFound,
-          group.field + " names " + quoted(name) + ": no such PF; this node has " + list(node.pfs),
+          group.field + " names " + quoted(name) + ": no such PF; this node has " + list(node_.pfs),
           "name PFs by netdev or PCI address");
     }
-    for (const PciAddress& other : cage.pfs) {
-      if (other == pf->pci || !sameDevice(other, pf->pci)) continue;
-      return Error(ErrorCode::kInvalidArgument,
-                   group.field + " pairs " + other.toString() + " and " + label(*pf) +
-                       ": two functions of one device share its PCIe link and are no twins",
-                   "pair PFs of two devices that sit behind one cage");
-    }
-    const auto [used, added] = usedBy.emplace(pf->pci, group.field);
+    const auto [used, added] = usedBy_.emplace(pf->pci, group.field);
     if (!added) {
       return Error(ErrorCode::kInvalidArgument,
                    group.field + " names " + quoted(name) + ": " + label(*pf) + " is in " +
                        used->second + " already",
                    "a PF belongs to one cage");
     }
-    cage.pfs.push_back(pf->pci);
+    for (const PciAddress& other : cage.pfs) {
+      if (!sameDevice(other, pf->pci)) continue;
+      usedBy_.erase(used);
+      return Error(ErrorCode::kInvalidArgument,
+                   group.field + " pairs " + other.toString() + " and " + label(*pf) +
+                       ": two functions of one device share its PCIe link and are no twins",
+                   "pair PFs of two devices that sit behind one cage");
+    }
+    return pf->pci;
   }
-  return cage;
-}
+
+  const Node& node_;
+  Cages& cages_;
+  std::map<PciAddress, std::string> usedBy_;
+};
 
 // The PFs of one port of one switch. Only distinct PCI domains make twins; when two share one,
 // which of them belongs to the third cannot be told.
@@ -83,11 +121,40 @@ void addReported(const std::vector<const Pf*>& members, Cages& cages) {
   std::vector<std::string> labels;
   for (const Pf* pf : members) {
     labels.push_back(label(*pf));
-    cages.cages.push_back(Cage{{pf->pci}});
+    cages.cages.push_back(Cage{{pf->pci}, ""});
   }
   cages.notes.push_back(join(labels, ", ") + " report the same port " +
                         quoted(members.front()->physPortName) +
                         " and share a PCI domain: not paired");
+}
+
+bool reports(const Pf& pf) { return !pf.physSwitchId.empty() && !pf.physPortName.empty(); }
+
+// Whether `silent` can turn out to be the twin that this cage lacks.
+bool mayBelong(const Node& node, const Cage& cage, const Pf& silent) {
+  return std::all_of(cage.pfs.begin(), cage.pfs.end(), [&](const PciAddress& pci) {
+    const Pf* pf = findPf(node, pci);
+    return pf != nullptr && reports(*pf) && pf->vendor == silent.vendor &&
+           pf->device == silent.device && pci.domain != silent.pci.domain;
+  });
+}
+
+// Cages, of those that nobody made by hand, that may be made of more PFs than they have now.
+void doubtForSilent(const Node& node, const ExplicitPairing& byHand, SilentPfs silent,
+                    Cages& cages) {
+  for (const Pf& pf : node.pfs) {
+    if (!pf.netdev.empty() || reports(pf) || byHand.has(pf.pci)) continue;
+    for (Cage& cage : cages.cages) {
+      if (byHand.has(cage.pfs.front()) || !mayBelong(node, cage, pf)) continue;
+      const std::string why = "PF " + label(pf) + " has no netdev yet, and may be the twin of " +
+                              label(*findPf(node, cage.pfs.front()));
+      if (silent == SilentPfs::kStandAlone) {
+        cages.notes.push_back(why + ": not waited for any longer");
+      } else if (cage.withheld.empty()) {
+        cage.withheld = why;
+      }
+    }
+  }
 }
 
 // Set `index` of a cage; the reason when one of its VFs is missing.
@@ -110,6 +177,15 @@ void addSet(const std::vector<const Pf*>& pfs, int vfIndex, int setIndex, RailSe
   sets.offered.push_back(std::move(set));
 }
 
+void addSingles(const std::vector<const Pf*>& pfs, int vfIndex, int setIndex, RailSets& sets) {
+  for (std::size_t cage = 0; cage < pfs.size(); ++cage) {
+    const Vf* vf = findVf(*pfs[cage], vfIndex);
+    if (vf == nullptr) continue;
+    const Rail rail{pfs[cage]->pci, vf->pci, vfIndex, static_cast<int>(cage)};
+    sets.singles.push_back({vf->pci.toString(), setIndex, {rail}});
+  }
+}
+
 }  // namespace
 
 const Vf* findVf(const Pf& pf, int index) {
@@ -124,54 +200,53 @@ const Pf* findPf(const Node& node, const PciAddress& pci) {
   return found == node.pfs.end() ? nullptr : &*found;
 }
 
-Result<Cages> pairTwins(const Node& node, const TwinRules& rules) {
+Cages pairTwins(const Node& node, const TwinRules& rules, SilentPfs silent) {
   Cages cages;
-  std::map<PciAddress, std::string> usedBy;
-  for (const auto& group : rules.groups) {
-    RAILHEAD_TRY_ASSIGN(Cage cage, explicitCage(node, group, usedBy));
-    cages.cages.push_back(std::move(cage));
-  }
+  ExplicitPairing byHand(node, cages);
+  for (const auto& group : rules.groups) byHand.add(group);
   std::map<std::pair<std::string, std::string>, std::vector<const Pf*>> reported;
   for (const Pf& pf : node.pfs) {
-    if (usedBy.contains(pf.pci)) continue;
-    if (pf.physSwitchId.empty() || pf.physPortName.empty()) {
-      cages.cages.push_back(Cage{{pf.pci}});
-    } else {
+    if (byHand.has(pf.pci)) continue;
+    if (reports(pf)) {
       reported[{pf.physSwitchId, pf.physPortName}].push_back(&pf);
+    } else {
+      cages.cages.push_back(Cage{{pf.pci}, ""});
     }
   }
   for (const auto& [port, members] : reported) addReported(members, cages);
+  doubtForSilent(node, byHand, silent, cages);
   std::sort(cages.cages.begin(), cages.cages.end(),
             [](const Cage& a, const Cage& b) { return a.pfs.front() < b.pfs.front(); });
   return cages;
 }
 
-RailSets railSets(const Node& node, const Cages& cages, int setsPerCage) {
+RailSets railSets(const Node& node, const Cages& cages, int setsPerCage, RailIndexes* indexes) {
   RailSets sets;
-  int index = 0;
+  RailIndexes fresh;
+  RailIndexes& given = indexes != nullptr ? *indexes : fresh;
+  std::vector<RailIndexes::Place> places;
+  int wanted = 0;
   int cageNumber = 0;
   for (const Cage& cage : cages.cages) {
+    if (setsPerCage > 0) wanted = cageNumber++ * setsPerCage;
     std::vector<const Pf*> pfs;
     int count = 0;
-    std::string gone;
-    if (setsPerCage > 0) index = cageNumber++ * setsPerCage;
     for (const PciAddress& address : cage.pfs) {
-      const Pf* pf = findPf(node, address);
-      if (pf == nullptr) {
-        gone = address.toString();
-        continue;
-      }
-      pfs.push_back(pf);
-      for (const Vf& vf : pf->vfs) count = std::max(count, vf.index + 1);
+      pfs.push_back(findPf(node, address));
+      for (const Vf& vf : pfs.back()->vfs) count = std::max(count, vf.index + 1);
     }
-    for (int vf = 0; vf < count; ++vf, ++index) {
-      if (gone.empty()) {
+    for (int vf = 0; vf < count; ++vf, ++wanted) {
+      places.emplace_back(cage.pfs.front(), vf);
+      const int index = given.of(places.back(), wanted);
+      if (cage.withheld.empty()) {
         addSet(pfs, vf, index, sets);
+        addSingles(pfs, vf, index, sets);
       } else {
-        sets.withheld.push_back({index, "PF " + gone + " of this cage is gone"});
+        sets.withheld.push_back({index, cage.withheld});
       }
     }
   }
+  given.keepOnly(places);
   return sets;
 }
 

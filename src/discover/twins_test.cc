@@ -1,5 +1,7 @@
 #include "src/discover/twins.h"
 
+#include <set>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -57,7 +59,7 @@ std::vector<std::vector<std::string>> shape(const Cages& cages) {
 }
 
 TEST(Twins, FollowWhatTheDriverReports) {
-  const Cages cages = *pairTwins(spark(), {});
+  const Cages cages = pairTwins(spark(), {});
   EXPECT_THAT(shape(cages), ElementsAre(ElementsAre("0000:01:00.0", "0002:01:00.0"),
                                         ElementsAre("0000:01:00.1", "0002:01:00.1")));
   EXPECT_THAT(cages.notes, IsEmpty());
@@ -67,18 +69,17 @@ TEST(Twins, NeverFollowAddresses) {
   Node node = spark();
   node.pfs[2].physPortName = "p1";
   node.pfs[3].physPortName = "p0";
-  EXPECT_THAT(shape(*pairTwins(node, {})),
-              ElementsAre(ElementsAre("0000:01:00.0", "0002:01:00.1"),
-                          ElementsAre("0000:01:00.1", "0002:01:00.0")));
+  EXPECT_THAT(shape(pairTwins(node, {})), ElementsAre(ElementsAre("0000:01:00.0", "0002:01:00.1"),
+                                                      ElementsAre("0000:01:00.1", "0002:01:00.0")));
   node.pfs[2].physSwitchId = "bb";
-  EXPECT_THAT(shape(*pairTwins(node, {})), SizeIs(3));
+  EXPECT_THAT(shape(pairTwins(node, {})), SizeIs(3));
 }
 
 TEST(Twins, OfOneDomainAreNotPaired) {
   Node node = spark();
   node.pfs.resize(2);
   node.pfs[1].physPortName = "p0";
-  const Cages cages = *pairTwins(node, {});
+  const Cages cages = pairTwins(node, {});
   EXPECT_THAT(shape(cages), ElementsAre(ElementsAre("0000:01:00.0"), ElementsAre("0000:01:00.1")));
   EXPECT_THAT(cages.notes, ElementsAre(HasSubstr("share a PCI domain")));
 }
@@ -86,21 +87,21 @@ TEST(Twins, OfOneDomainAreNotPaired) {
 TEST(Twins, GivenByHandKeepTheirOrderAndWin) {
   const TwinRules rules{{{"twins[0]", {"enP2p1s0f0np0", "0000:01:00.0"}}}};
   EXPECT_THAT(
-      shape(*pairTwins(emulated(), rules)),
+      shape(pairTwins(emulated(), rules)),
       ElementsAre(ElementsAre("0000:02:00.0", "0000:01:00.0"), ElementsAre("0000:03:00.0")));
-  EXPECT_THAT(shape(*pairTwins(emulated(), {})), SizeIs(3));
+  EXPECT_THAT(shape(pairTwins(emulated(), {})), SizeIs(3));
   // The partner the driver would have named stays alone.
   const TwinRules cross{{{"twins[0]", {"enp1s0f0np0", "enP2p1s0f1np1"}}}};
-  EXPECT_THAT(shape(*pairTwins(spark(), cross)),
+  EXPECT_THAT(shape(pairTwins(spark(), cross)),
               ElementsAre(ElementsAre("0000:01:00.0", "0002:01:00.1"), ElementsAre("0000:01:00.1"),
                           ElementsAre("0002:01:00.0")));
 }
 
-TEST(Twins, RefuseRulesThatCannotHold) {
+TEST(Twins, WhoseRuleDoesNotHoldAreWithheldAndTheOthersGoOn) {
   const auto refusal = [](const Node& node, std::vector<TwinRules::Group> groups) {
-    auto cages = pairTwins(node, {std::move(groups)});
-    EXPECT_FALSE(cages.has_value());
-    return cages.has_value() ? Error() : cages.error();
+    const Cages cages = pairTwins(node, {std::move(groups)});
+    EXPECT_THAT(cages.refused, SizeIs(1));
+    return cages.refused.empty() ? Error() : cages.refused.front();
   };
   const Error missing = refusal(emulated(), {{"twins[0]", {"enp1s0f0np0", "eth9"}}});
   EXPECT_EQ(missing.code, ErrorCode::kNotFound);
@@ -116,11 +117,44 @@ TEST(Twins, RefuseRulesThatCannotHold) {
   const Error functions = refusal(spark(), {{"twins[0]", {"enp1s0f0np0", "enp1s0f1np1"}}});
   EXPECT_THAT(functions.message, HasSubstr("two functions of one device"));
   EXPECT_EQ(refusal({}, {{"twins[0]", {"a", ""}}}).code, ErrorCode::kNotFound);
+
+  const Node node = emulated();
+  const Cages cages = pairTwins(node, {{{"twins[0]", {"enp1s0f0np0", "eth9"}}}});
+  EXPECT_THAT(shape(cages), ElementsAre(ElementsAre("0000:01:00.0"), ElementsAre("0000:02:00.0"),
+                                        ElementsAre("0000:03:00.0")));
+  const RailSets sets = railSets(node, cages);
+  EXPECT_THAT(sets.offered, SizeIs(3)) << "of the two PFs that no rule names";
+  ASSERT_THAT(sets.withheld, SizeIs(2));
+  EXPECT_THAT(sets.withheld[0].reason, HasSubstr("twins[0] names 'eth9': no such PF"));
+  EXPECT_THAT(sets.singles, SizeIs(3));
+}
+
+// At boot: the second domain's driver is not up yet.
+TEST(Twins, APfThatIsSilentMayBeOneOfThose) {
+  Node node = spark();
+  node.pfs[2] = pf("0002:01:00.0", "");
+  const Cages early = pairTwins(node, {}, SilentPfs::kMayBeTwins);
+  const RailSets none = railSets(node, early);
+  EXPECT_THAT(none.offered, IsEmpty());
+  EXPECT_THAT(none.singles, IsEmpty()) << "net1 or net2: nobody knows";
+  ASSERT_THAT(none.withheld, SizeIs(4));
+  EXPECT_THAT(none.withheld[0].reason,
+              HasSubstr("PF 0002:01:00.0 has no netdev yet, and may be the twin of enp1s0f0np0"));
+  // Waited for long enough; and a PF of another kind is nobody's twin.
+  const Cages late = pairTwins(node, {}, SilentPfs::kStandAlone);
+  EXPECT_THAT(railSets(node, late).offered, SizeIs(4));
+  EXPECT_THAT(late.notes, testing::Contains(HasSubstr("not waited for any longer")));
+  node.pfs[2].vendor = 0x8086;
+  EXPECT_THAT(railSets(node, pairTwins(node, {}, SilentPfs::kMayBeTwins)).offered, SizeIs(4));
+  // A cage that is whole waits for nobody, and one made by hand neither.
+  node = spark();
+  node.pfs[3] = pf("0002:01:00.1", "");
+  EXPECT_THAT(railSets(node, pairTwins(node, {}, SilentPfs::kMayBeTwins)).offered, SizeIs(4));
 }
 
 TEST(RailSets, TakeOneVfOfEachTwin) {
   const Node node = spark();
-  const RailSets sets = railSets(node, *pairTwins(node, {}));
+  const RailSets sets = railSets(node, pairTwins(node, {}));
   ASSERT_THAT(sets.offered, SizeIs(4));
   EXPECT_THAT(sets.withheld, IsEmpty());
   const RailSet& set = sets.offered[2];
@@ -134,7 +168,7 @@ TEST(RailSets, TakeOneVfOfEachTwin) {
 
 TEST(RailSets, OfAPfWithoutTwinsHaveOneRail) {
   const Node node = emulated();
-  const RailSets sets = railSets(node, *pairTwins(node, {}));
+  const RailSets sets = railSets(node, pairTwins(node, {}));
   ASSERT_THAT(sets.offered, SizeIs(5));
   EXPECT_EQ(sets.offered[4].id, "0000:03:10.0");
   EXPECT_EQ(sets.offered[4].index, 4);
@@ -143,7 +177,7 @@ TEST(RailSets, OfAPfWithoutTwinsHaveOneRail) {
 
 TEST(RailSets, WithAMissingVfAreWithheldAndKeepTheirIndex) {
   Node node = spark();
-  const Cages cages = *pairTwins(node, {});
+  const Cages cages = pairTwins(node, {});
   node.pfs[2].vfs.erase(node.pfs[2].vfs.begin() + 1);
   RailSets sets = railSets(node, cages);
   ASSERT_THAT(sets.offered, SizeIs(3));
@@ -151,10 +185,37 @@ TEST(RailSets, WithAMissingVfAreWithheldAndKeepTheirIndex) {
   ASSERT_THAT(sets.withheld, SizeIs(1));
   EXPECT_EQ(sets.withheld[0].index, 1);
   EXPECT_THAT(sets.withheld[0].reason, HasSubstr("VF 1 is missing on enP2p1s0f0np0"));
-  node.pfs.erase(node.pfs.begin() + 2);
-  sets = railSets(node, cages);
-  EXPECT_THAT(sets.offered, IsEmpty());
-  EXPECT_THAT(sets.withheld.at(0).reason, HasSubstr("PF 0002:01:00.0 of this cage is gone"));
+  EXPECT_THAT(sets.singles, SizeIs(7)) << "a VF without its twin is a rail all the same";
+}
+
+// A number that was given stays: the address of a pod hangs on it.
+TEST(RailSets, KeepTheirIndexWhenOthersComeToBe) {
+  Node node = emulated();
+  RailIndexes indexes;
+  const auto indexOf = [&](const RailSets& sets, const std::string& id) {
+    for (const RailSet& set : sets.offered) {
+      if (set.id == id) return set.index;
+    }
+    return -1;
+  };
+  RailSets sets = railSets(node, pairTwins(node, {}), 2, &indexes);
+  EXPECT_EQ(indexOf(sets, "0000:02:11.0"), 3);
+  // Twice as many VFs each, by a reload; the second PF's were held, so it has two still.
+  node.pfs[0] = pf("0000:01:00.0", "enp1s0f0np0", "", "", 4);
+  sets = railSets(node, pairTwins(node, {}), 4, &indexes);
+  EXPECT_EQ(indexOf(sets, "0000:01:11.0"), 1);
+  EXPECT_EQ(indexOf(sets, "0000:02:10.0"), 2);
+  EXPECT_EQ(indexOf(sets, "0000:02:11.0"), 3);
+  std::set<int> all;
+  for (const RailSet& set : sets.offered) EXPECT_TRUE(all.insert(set.index).second) << set.id;
+  // What is gone gives its number back.
+  node.pfs[1].vfs.clear();
+  railSets(node, pairTwins(node, {}), 4, &indexes);
+  node.pfs[1] = pf("0000:02:00.0", "enP2p1s0f0np0", "", "", 4);
+  sets = railSets(node, pairTwins(node, {}), 4, &indexes);
+  EXPECT_EQ(sets.offered.size(), 9U);
+  all.clear();
+  for (const RailSet& set : sets.offered) EXPECT_TRUE(all.insert(set.index).second) << set.id;
 }
 
 }  // namespace

@@ -83,7 +83,6 @@ class KernelEvents final : public NodeEvents {
     receive(uevents_.get(), news, [&](Bytes message) {
       auto told = tellUevent(message);
       if (!told) return;
-      news.functionsCame = news.functionsCame || told->functionCame;
       add(news, std::move(told->what));
     });
   }
@@ -169,9 +168,8 @@ std::optional<UeventNews> tellUevent(Bytes message) {
   const auto slash = path.rfind('/');
   if (action.empty() || slash == std::string_view::npos) return std::nullopt;
   return UeventNews{std::string(subsystem) + " " +
-                        std::string(path.substr(slash + 1, kLongestName)) + ": " +
-                        std::string(action.substr(0, kLongestName)),
-                    subsystem == "pci" && action == "add"};
+                    std::string(path.substr(slash + 1, kLongestName)) + ": " +
+                    std::string(action.substr(0, kLongestName))};
 }
 
 Result<std::unique_ptr<NodeEvents>> openNodeEvents() {

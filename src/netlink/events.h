@@ -16,7 +16,6 @@ namespace railhead::netlink {
 
 struct NodeNews {
   std::vector<std::string> what;  // "link enp1s0f0np0: up, no carrier", "pci 0000:01:10.0: unbind"
-  bool functionsCame = false;     // a PCI function was added
   bool missedSome = false;        // the kernel's queue overflowed: look for yourself
   bool woken = false;             // wake() was called
   bool empty() const { return what.empty() && !missedSome && !woken; }
@@ -44,7 +43,6 @@ Result<std::unique_ptr<NodeEvents>> openNodeEvents();
 // and bounded: fuzzed.
 struct UeventNews {
   std::string what;
-  bool functionCame = false;
 };
 std::optional<std::string> tellLink(bool gone, Bytes payload);
 std::optional<UeventNews> tellUevent(Bytes message);

@@ -31,6 +31,8 @@ struct HostPaths {
   std::string cniSocket() const { return state + "/cni.sock"; }  // agent, for the shim
   // The agent's, for the next one.
   std::string handoverSocket() const { return state + "/handover.sock"; }
+  // What the PFs last showed, for an agent that starts while one is silent.
+  std::string nodeMemory() const { return state + "/node.json"; }
   std::string nodeLock() const { return state + "/lock"; }  // held by whoever changes the node
   std::string statusSocket() const { return state + "/status.sock"; }  // agent, for the operator
   std::string podResourcesSocket() const { return podResources + "/" + kKubeletSocket; }

@@ -22,6 +22,13 @@ class FixedRails final : public RailCatalog {
  public:
   std::vector<discover::RailSet> sets;
   std::vector<discover::RailSet> railSets() override { return sets; }
+  std::vector<discover::RailSet> singleRails() override {
+    std::vector<discover::RailSet> singles;
+    for (const auto& set : sets) {
+      for (const auto& rail : set.rails) singles.push_back({rail.vf.toString(), set.index, {rail}});
+    }
+    return singles;
+  }
 };
 
 class FixedDevices final : public PodDevices {

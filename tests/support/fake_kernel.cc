@@ -321,6 +321,24 @@ void FakeKernel::unbindDriver(Function& function) {
   function.driver.clear();
 }
 
+void FakeKernel::removeVfs(Pf& pf) {
+  for (int i = 0; i < pf.numVfs; ++i) {
+    unbindDriver(functions_.at(vfAddress(pf.spec, i)));
+    functions_.erase(vfAddress(pf.spec, i));
+  }
+  pf.vfs.clear();
+  pf.numVfs = 0;
+}
+
+void FakeKernel::unplugPf(const std::string& pci) {
+  const std::lock_guard lock(mutex_);
+  removeVfs(pfs_.at(pci));
+  unbindDriver(functions_.at(pci));
+  functions_.erase(pci);
+  pfs_.erase(pci);
+  render();
+}
+
 Result<void> FakeKernel::writeNumVfs(const std::string& pfPci, std::string_view data) {
   const std::lock_guard lock(mutex_);
   Pf& pf = pfs_.at(pfPci);
@@ -331,13 +349,7 @@ Result<void> FakeKernel::writeNumVfs(const std::string& pfPci, std::string_view 
   const int count = static_cast<int>(*wanted);
   if (count == pf.numVfs) return {};
   if (count != 0 && pf.numVfs != 0) return Error::fromErrno(EBUSY, "sriov_numvfs");
-  if (count == 0) {
-    for (int i = 0; i < pf.numVfs; ++i) {
-      unbindDriver(functions_.at(vfAddress(pf.spec, i)));
-      functions_.erase(vfAddress(pf.spec, i));
-    }
-    pf.vfs.clear();
-  }
+  if (count == 0) removeVfs(pf);
   pf.numVfs = count;
   for (int i = 0; i < count; ++i) {
     pf.vfs[i].index = i;
@@ -364,6 +376,7 @@ Result<void> FakeKernel::writeBind(const std::string& driver, std::string_view a
     bindDriver(function);
   } else {
     if (function.driver != driver) return Error::fromErrno(ENODEV, "not bound to it");
+    if (function.vfIndex < 0) removeVfs(pfs_.at(function.pci));  // as igb and mlx5 do
     unbindDriver(function);
   }
   render();

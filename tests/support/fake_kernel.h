@@ -92,6 +92,7 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
     return paths_.netnsDirectory + "/" + name;
   }
   void killNetns(const std::string& name);  // the last holder went away
+  void unplugPf(const std::string& pci);    // with its VFs; addPf() puts another in its place
   void setCarrier(const std::string& netdev, bool carrier);
   void setRdmaMode(netlink::RdmaNetnsMode mode);
   void disableRdma();  // openRdma answers kUnsupported
@@ -174,6 +175,7 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   void bindDriver(Function& function);
   void makeNetdev(Function& function);
   void unbindDriver(Function& function);
+  void removeVfs(Pf& pf);
   void removeLink(int index);
   void removeSoftRoceOn(int linkIndex);
   static void removeRoutesOf(Space& space, int linkIndex);

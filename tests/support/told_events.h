@@ -12,10 +12,9 @@ namespace railhead::testing_support {
 
 class ToldEvents final : public netlink::NodeEvents {
  public:
-  void tell(std::string what, bool functionsCame = false) {
+  void tell(std::string what) {
     {
       const std::lock_guard lock(mutex_);
-      news_.functionsCame = news_.functionsCame || functionsCame;
       news_.what.push_back(std::move(what));
     }
     changed_.notify_all();

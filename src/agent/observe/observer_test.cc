@@ -53,13 +53,13 @@ class ObserverTest : public testing::Test {
     }
     NodeSnapshot snapshot;
     snapshot.node = *discover::discoverNode(files_, paths_);
-    snapshot.cages = *discover::pairTwins(snapshot.node, {});
+    snapshot.known = snapshot.node;
+    snapshot.cages = discover::pairTwins(snapshot.node, {});
     snapshot.rails = discover::railSets(snapshot.node, snapshot.cages, 4);
     OfferStatus offer{"nvidia.com/cx7_qsfp", {}, {}};
     offer.state = {kube::PluginPhase::kRegistered, "", 1, 3, 7};
     std::set<PciAddress> taken;
-    offer.inventory = advertise::takeInventory(snapshot.node, snapshot.rails.offered,
-                                               {"nvidia.com/cx7_qsfp"}, taken);
+    offer.inventory = advertise::takeInventory(snapshot.picture(), {"nvidia.com/cx7_qsfp"}, taken);
     ASSERT_FALSE(offer.inventory.sets.empty());
     for (auto& set : offer.inventory.sets) set.unhealthy.clear();
     offer.inventory.sets[0].unhealthy = "enp1s0f0np0 has \"no\" carrier";
