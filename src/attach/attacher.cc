@@ -165,12 +165,16 @@ Result<bool> Attacher::standsWhole(const Attachment& attachment, const CniReques
 
 Result<void> Attacher::claim(const Attachment& attachment) {
   // Each round frees one holder that has no right to its VFs any more; there are at most as many
-  // holders as rails.
-  for (std::size_t round = 0; round <= attachment.rails.size(); ++round) {
+  // holders as rails, and as many that have one of their addresses.
+  for (std::size_t round = 0; round <= 2 * attachment.rails.size(); ++round) {
     RAILHEAD_TRY_ASSIGN(const auto holder, table_.claim(attachment, config_.queueWait));
     if (!holder) return {};
-    const Error busy(ErrorCode::kBusy, "rail set is held by " + holderText(*holder),
-                     "wait until that pod is gone");
+    const std::string address = sharedAddress(attachment, *holder);
+    const Error busy(
+        ErrorCode::kBusy,
+        (address.empty() ? "rail set is held by " : "address " + address + " is in use by ") +
+            holderText(*holder),
+        "wait until that pod is gone");
     const auto hold = table_.tryHold(holder->id);
     const auto current = table_.find(holder->id);
     if (!hold) return busy;

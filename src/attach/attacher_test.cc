@@ -215,5 +215,22 @@ TEST_F(AttacherTest, DelKilledAtAnyStepIsFinishedByRecover) {
   }
 }
 
+// Two rail sets of one index, as when the number of VFs was changed under a pod.
+TEST_F(AttacherTest, AnAddressThatAnotherPodHasIsRefused) {
+  rails_.sets[1].index = rails_.sets[0].index;
+  addPod("trainer-1", 1);
+  start();
+  ASSERT_TRUE(attacher_->add(request(CniCommand::kAdd)).has_value());
+  const std::string before = kernel_.snapshot();
+  const auto refused = attacher_->add(request(CniCommand::kAdd, "trainer-1"));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, ErrorCode::kBusy);
+  EXPECT_THAT(refused.error().message, HasSubstr("address 10.100.0.5/24 is in use by"));
+  EXPECT_THAT(refused.error().message, HasSubstr("default/trainer-0"));
+  EXPECT_EQ(kernel_.snapshot(), before);
+  ASSERT_TRUE(attacher_->del(request(CniCommand::kDel)).has_value());
+  EXPECT_TRUE(attacher_->add(request(CniCommand::kAdd, "trainer-1")).has_value());
+}
+
 }  // namespace
 }  // namespace railhead::attach

@@ -52,6 +52,32 @@ const Attachment* AttachmentTable::holderOf(const PciAddress& vf) const {
   return nullptr;
 }
 
+std::string sharedAddress(const Attachment& one, const Attachment& other) {
+  const auto ofPlugin = [](const Attachment& attachment, const RailRecord& rail) {
+    return std::any_of(attachment.ipam.begin(), attachment.ipam.end(),
+                       [&](const ChainRecord& chain) { return chain.ifname == rail.podName; });
+  };
+  for (const RailRecord& mine : one.rails) {
+    for (const RailRecord& theirs : other.rails) {
+      if (mine.network != theirs.network && mine.pf != theirs.pf) continue;
+      if (ofPlugin(one, mine) || ofPlugin(other, theirs)) continue;
+      for (const IpPrefix& address : mine.addresses) {
+        const auto& taken = theirs.addresses;
+        if (std::find(taken.begin(), taken.end(), address) != taken.end())
+          return address.toString();
+      }
+    }
+  }
+  return {};
+}
+
+const Attachment* AttachmentTable::addressHolder(const Attachment& attachment) const {
+  for (const auto& [id, other] : attachments_) {
+    if (id != attachment.id && !sharedAddress(attachment, other).empty()) return &other;
+  }
+  return nullptr;
+}
+
 Result<std::optional<Attachment>> AttachmentTable::claim(const Attachment& attachment,
                                                          std::chrono::milliseconds wait) {
   std::unique_lock lock(mutex_);
@@ -68,6 +94,7 @@ Result<std::optional<Attachment>> AttachmentTable::claim(const Attachment& attac
     const Attachment* holder = holderOf(rail.vf);
     if (holder != nullptr && holder->id != attachment.id) return std::optional(*holder);
   }
+  if (const Attachment* holder = addressHolder(attachment)) return std::optional(*holder);
   attachments_[attachment.id] = attachment;
   return std::optional<Attachment>();
 }

@@ -11,10 +11,15 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
 namespace railhead::attach {
+
+// An address that both have in one network or on one PF; empty: none. Those of IPAM plugins do not
+// count: their keepers know more.
+std::string sharedAddress(const Attachment& one, const Attachment& other);
 
 class AttachmentTable {
  public:
@@ -51,8 +56,8 @@ class AttachmentTable {
   };
 
   // Enters the attachment, with all its VFs or none: returns the attachment that holds one of them,
-  // or nothing on success. An attachment never stands in its own way. kBusy when one of the VFs is
-  // still reserved after `wait`.
+  // or one of its addresses, or nothing on success. An attachment never stands in its own way.
+  // kBusy when one of the VFs is still reserved after `wait`.
   Result<std::optional<Attachment>> claim(const Attachment& attachment,
                                           std::chrono::milliseconds wait);
   // Nothing when the VF is held or reserved.
@@ -66,7 +71,8 @@ class AttachmentTable {
 
  private:
   void release(const AttachmentId& id);
-  const Attachment* holderOf(const PciAddress& vf) const;  // with mutex_ held
+  const Attachment* addressHolder(const Attachment& attachment) const;  // with mutex_ held
+  const Attachment* holderOf(const PciAddress& vf) const;               // with mutex_ held
 
   mutable std::mutex mutex_;
   std::condition_variable released_;
