@@ -243,7 +243,7 @@ Result<void> provisionNode(const Options& options) {
   RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
   RAILHEAD_TRY_ASSIGN(const auto config, loadConfig(options.config));
   agent::KubeletPodDevices kubelet(options.paths.podResourcesSocket());
-  agent::NodeVfHolders holders(kubelet);
+  agent::NodeVfHolders holders(kubelet, options.paths.kubeletPlugins);
   provision::Provisioner provisioner(
       {*machine->files, options.paths, *machine->netlink, machine->clock, holders});
   if (options.dryRun) {

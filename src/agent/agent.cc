@@ -36,7 +36,7 @@ class NodeAgent final : public Agent {
         seams_(seams),
         networks_(config_->attach.networks),
         kubelet_(paths_.podResourcesSocket()),
-        holders_(kubelet_),
+        holders_(kubelet_, paths_.kubeletPlugins),
         cdi_(seams_.files, paths_.cdi, {paths_.cdiStatic}),
         offers_(paths_, seams_.log, cdi_, threads_),
         cluster_(config_->cluster, paths_.state,

@@ -1,14 +1,26 @@
 #include "src/agent/node_view.h"
 
 #include "src/base/text.h"
+#include "src/os/host_paths.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
+#include <system_error>
 
 namespace railhead::agent {
 namespace {
 
 constexpr std::chrono::seconds kKubeletDeadline{5};
+
+// Whether a kubelet serves here or served: its socket goes when it ends, its checkpoint stays.
+bool hasKubelet(const std::string& pluginsFolder) {
+  std::error_code failed;
+  for (const char* name : {os::kKubeletSocket, os::kKubeletCheckpoint}) {
+    if (std::filesystem::exists(pluginsFolder + "/" + name, failed) || failed) return true;
+  }
+  return false;
+}
 
 os::Deadline deadline() { return std::chrono::steady_clock::now() + kKubeletDeadline; }
 
@@ -46,9 +58,12 @@ Result<std::vector<provision::Holder>> NodeVfHolders::holders() {
   }
   auto promised = kubelet_.all();
   if (!promised.has_value()) {
-    if (promised.error().code == ErrorCode::kNotFound)
-      return holders;  // no kubelet on this machine
-    return std::move(promised).error().addContext("ask kubelet which pods hold VFs");
+    if (promised.error().code == ErrorCode::kNotFound && !hasKubelet(pluginsFolder_))
+      return holders;
+    return std::move(promised)
+        .error()
+        .addContext("ask kubelet which pods hold VFs")
+        .withRemedy("wait until kubelet serves, or correct --pod-resources");
   }
   for (const auto& entry : *promised) {
     for (const auto& id : entry.ids) {

@@ -59,16 +59,19 @@ class KubeletPodDevices final : public attach::PodDevices {
 };
 
 // Who holds VFs: pods by kubelet's word, whichever plugin handed them out, and attachments by ours.
-// A machine without kubelet's socket is no error; a kubelet that does not answer is one, since a VF
-// that it promised would look free.
+// A machine that never had a kubelet is no error. One whose kubelet does not answer, or is not
+// there now, is: a VF that it promised would look free.
 class NodeVfHolders final : public provision::VfHolders {
  public:
-  explicit NodeVfHolders(KubeletPodDevices& kubelet) : kubelet_(kubelet) {}
+  // `pluginsFolder`: kubelet's, for what it leaves there.
+  NodeVfHolders(KubeletPodDevices& kubelet, std::string pluginsFolder)
+      : kubelet_(kubelet), pluginsFolder_(std::move(pluginsFolder)) {}
   void setAttacher(attach::Attacher* attacher) { attacher_ = attacher; }
   Result<std::vector<provision::Holder>> holders() override;
 
  private:
   KubeletPodDevices& kubelet_;
+  const std::string pluginsFolder_;
   attach::Attacher* attacher_ = nullptr;
 };
 
