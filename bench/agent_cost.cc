@@ -45,7 +45,9 @@ std::string agentConfig(const NodeShape& shape) {
          std::to_string(shape.railSets) +
          "}]}\ntwins: [[rail0, rail1]]\n"
          "resources: [{name: " +
-         kResource + "}]\nmetrics: {listen: \"127.0.0.1:" + std::to_string(kPort) + "\"}\n";
+         kResource +
+         "}]\ngpus: {quietSeconds: 0}\nmetrics: {listen: \"127.0.0.1:" + std::to_string(kPort) +
+         "\"}\n";
 }
 
 // Bytes of the answer to GET /metrics; 0 when there is none.

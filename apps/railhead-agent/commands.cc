@@ -16,6 +16,7 @@
 
 #include <condition_variable>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -192,6 +193,7 @@ Result<void> run(const Options& options) {
     watch.reset();
     agent->stop();
     machine->log->info("agent", "stopped");
+    if (agent->handedOver()) std::_Exit(0);
     return {};
   };
   auto done = start();

@@ -4,6 +4,7 @@
 #include "src/agent/cluster/node_facts.h"
 #include "src/agent/gpu_offers.h"
 #include "src/agent/handover.h"
+#include "src/agent/held_connections.h"
 #include "src/agent/node_keeper.h"
 #include "src/agent/node_view.h"
 #include "src/agent/observe/observer.h"
@@ -19,11 +20,14 @@
 #include "src/metrics/http_endpoint.h"
 #include "src/os/file_lock.h"
 
+#include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace railhead::agent {
 namespace {
@@ -59,7 +63,7 @@ class NodeAgent final : public Agent {
   void stop() override {
     handover_.reset();
     stopServing();
-    stopOffering();
+    if (!handedOver_) stopOffering();
     cluster_.stop();
   }
 
@@ -77,6 +81,7 @@ class NodeAgent final : public Agent {
       const std::lock_guard lock(configMutex_);
       config_ = std::make_shared<const AgentConfig>(std::move(config));
     }
+    held_.keepOnly([this](const std::string& name) { return isServed(name); });
     keeper_.configChanged();
     return {};
   }
@@ -129,15 +134,51 @@ class NodeAgent final : public Agent {
       // The older one serves kubelet until this one knows what to say.
       if (gpus_) gpus_->awaitDriver(kDriverPatience);
       seams_.log.info("agent", "ready to serve kubelet");
-      handover->finish();
     }
     if (gpus_) gpus_->serve();
     RAILHEAD_TRY(serve());
-    RAILHEAD_TRY_ASSIGN(handover_,
-                        HandoverServer::start(paths_.handoverSocket(),
-                                              {[this] { release(); }, [this] { return takeBack(); },
-                                               [this] { leave(); }}));
+    if (handover) takeKubelet(*handover);
+    RAILHEAD_TRY_ASSIGN(
+        handover_, HandoverServer::start(paths_.handoverSocket(),
+                                         {[this] { release(); }, [this] { return takeBack(); },
+                                          [this] { return leave(); }, [this] { stopOffering(); }}));
     return {};
+  }
+
+  // Kubelet asks this agent from now on, and must see no end of what it had with the older one.
+  void takeKubelet(Handover& handover) {
+    const auto deadline = std::chrono::steady_clock::now() + kKubeletPatience;
+    offers_.awaitWatched(deadline);
+    if (gpus_) gpus_->awaitWatched(deadline);
+    seams_.log.info("agent", "kubelet is served: the older agent may leave");
+    auto kept = handover.finish();
+    if (kept.has_value()) {
+      held_.add(std::move(*kept));
+      held_.keepOnly([this](const std::string& name) { return isServed(name); });
+      return;
+    }
+    seams_.log.warning("agent", "kubelet's connections to the older agent could not be kept: " +
+                                    kept.error().describe());
+    registerAgain();
+  }
+
+  // Whether this agent answers for the resource, or another plugin that stands in for us.
+  bool isServed(const std::string& name) const {
+    const auto offered = [&](const auto& all) {
+      return std::any_of(all.begin(), all.end(),
+                         [&](const auto& offer) { return offer.resource == name; });
+    };
+    if (offered(offers_.statuses())) return true;
+    if (!gpus_) return false;
+    const auto gpus = gpus_->status();
+    if (gpus.offering != GpuOffering::kStandingBack) return offered(gpus.resources);
+    const std::string& whole = config()->gpus.resource.name;
+    return name == whole || name.starts_with(whole.substr(0, whole.find('/')) + "/mig-");
+  }
+
+  void registerAgain() {
+    offers_.registerAgain();
+    if (gpus_) gpus_->registerAgain();
   }
 
   // What is wrong with one PF, or with the goal, is logged and tried again: pods that run here need
@@ -239,18 +280,20 @@ class NodeAgent final : public Agent {
   }
 
   // From the keeper's thread.
-  void looked(const Result<void>& look, const netlink::NodeNews& news) {
-    if (gpus_) gpus_->look();
+  bool looked(const Result<void>& look, const netlink::NodeNews& news) {
+    const bool again = gpus_ && gpus_->look();
     tellCluster();
+    if (held_.prune()) registerAgain();
     const std::lock_guard serving(serving_);
     nodeSeen_ = nodeSeen_ || look.has_value();
-    if (!serves_) return;
+    if (!serves_) return again;
     const auto offered = offer();
     const std::string failed = offered.has_value() ? "" : offered.error().describe();
     if (!failed.empty() && failed != offerFailure_) seams_.log.error("advertise", failed);
     offerFailure_ = failed;
     serveMetrics();
     if (sweeper_ && !news.empty()) sweeper_->wake();  // a VF may have come home by itself
+    return again;
   }
 
   // From the keeper's thread, after each look.
@@ -338,10 +381,16 @@ class NodeAgent final : public Agent {
     offers_.stop();
   }
 
-  void leave() {
-    stopOffering();
+  std::vector<KeptConnection> leave() {
+    auto kept = held_.takeAll();
+    const auto add = [&](std::vector<KeptConnection> more) {
+      std::move(more.begin(), more.end(), std::back_inserter(kept));
+    };
+    if (gpus_) add(gpus_->retire());
+    add(offers_.retire());
     handedOver_ = true;
     seams_.log.info("agent", "the node is the newer agent's: waiting to be ended");
+    return kept;
   }
 
   attach::RequestLog requestLog() {
@@ -357,6 +406,7 @@ class NodeAgent final : public Agent {
   }
 
   static constexpr std::chrono::seconds kDriverPatience{10};
+  static constexpr std::chrono::seconds kKubeletPatience{5};
   static constexpr std::chrono::seconds kProvisionPatience{15};
   static constexpr std::chrono::milliseconds kSweepInterval{1000};
 
@@ -385,13 +435,15 @@ class NodeAgent final : public Agent {
   Observer observer_{seams_.files, seams_.netlink, paths_,
                      counts_,      threads_,       [this] { return observed(); }};
   std::unique_ptr<metrics::HttpEndpoint> endpoint_;
+  HeldConnections held_;
   std::unique_ptr<HandoverServer> handover_;
   std::atomic<bool> handedOver_ = false;
-  NodeKeeper keeper_{
-      {seams_.files, paths_, seams_.netlink, seams_.events, seams_.clock, seams_.log, holders_,
-       view_, offers_, counts_},
-      [this] { return config(); },
-      [this](const Result<void>& look, const netlink::NodeNews& news) { looked(look, news); }};
+  NodeKeeper keeper_{{seams_.files, paths_, seams_.netlink, seams_.events, seams_.clock, seams_.log,
+                      holders_, view_, offers_, counts_},
+                     [this] { return config(); },
+                     [this](const Result<void>& look, const netlink::NodeNews& news) {
+                       return looked(look, news);
+                     }};
   std::mutex serving_;  // of what serves, between the keeper's thread and the others
   bool serves_ = false;
   bool nodeSeen_ = false;

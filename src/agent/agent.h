@@ -54,7 +54,9 @@ class Agent {
   // logged and tried again, with growing pauses, and does not keep the rest from serving. An Error
   // (a socket that cannot be made, say) means that nothing is left running.
   virtual Result<void> start(Start how = Start::kAlone) = 0;
-  // True once a newer agent has the node: nothing is left to do but to end.
+  // True once a newer agent has the node: nothing is left to do but to wait to be ended, and then
+  // to end the process without destroying the agent. That would hang up on kubelet, which would
+  // take it for the newer one's end; the newer one holds what this one leaves open.
   virtual bool handedOver() const = 0;
   // Ends streams and requests under way, joins every thread. VFs and pods stay as they are.
   virtual void stop() = 0;

@@ -40,8 +40,8 @@ Result<void> readXids(const Field& field, std::set<std::uint64_t>& into) {
 Result<GpusConfig> readGpus(const Field& field) {
   GpusConfig gpus;
   if (!field.present()) return gpus;
-  RAILHEAD_TRY(field.checkKeys(
-      {"resource", "strategy", "replicas", "mig", "deviceNodes", "ignoreXids", "labelsFile"}));
+  RAILHEAD_TRY(field.checkKeys({"resource", "strategy", "replicas", "mig", "deviceNodes",
+                                "ignoreXids", "quietSeconds", "labelsFile"}));
   if (const Field name = field.child("resource"); name.present()) {
     RAILHEAD_TRY_ASSIGN(gpus.resource.name, readResourceName(name));
   }
@@ -67,6 +67,10 @@ Result<GpusConfig> readGpus(const Field& field) {
     }
   }
   RAILHEAD_TRY(readXids(field.child("ignoreXids"), gpus.ignoreXids));
+  if (const Field quiet = field.child("quietSeconds"); quiet.present()) {
+    RAILHEAD_TRY_ASSIGN(const auto seconds, quiet.number(0, kMaxQuietSeconds));
+    gpus.quiet = std::chrono::seconds(seconds);
+  }
   if (const Field file = field.child("labelsFile"); file.present()) {
     const char* allowed = "an absolute path of a file, without '..'";
     RAILHEAD_TRY_ASSIGN(gpus.labelsFile, file.text(allowed));

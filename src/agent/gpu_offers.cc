@@ -8,11 +8,14 @@
 #include <algorithm>
 #include <utility>
 
+#include <poll.h>
+
 namespace railhead::agent {
 namespace {
 
-// Sockets of NVIDIA's device plugin: nvidia-gpu.sock, nvidia-mig-1g.10gb.sock.
-constexpr const char* kForeignPrefix = "nvidia";
+// Sockets of NVIDIA's device plugin: nvidia-gpu.sock, nvidia-mig-1g.10gb.sock. Plugins of other
+// things put a resource's domain in front: nvidia.com_cx7_qsfp.sock.
+constexpr const char* kForeignPrefix = "nvidia-";
 // It puts its socket up again after kubelet restarted: a shorter absence means nothing.
 constexpr std::chrono::seconds kForeignGone{30};
 
@@ -50,7 +53,7 @@ void GpuOffers::configure(bool on, GpusConfig config) {
     if (goesOn && offering_ == GpuOffering::kOffered) publish();
   }
   if (!started_ || goesOn) return;
-  halt();
+  halt(Leaving::kHangUp);
   run();
 }
 
@@ -73,14 +76,75 @@ void GpuOffers::serve() {
 
 void GpuOffers::stop() {
   const std::lock_guard lifecycle(lifecycle_);
-  if (!std::exchange(started_, false)) return;
-  halt();
+  if (std::exchange(started_, false)) {
+    halt(Leaving::kHangUp);
+    if (!retired_.empty()) {
+      seams_.log.warning("gpu",
+                         "kubelet takes the end of this agent for the end of the other device "
+                         "plugin for GPUs: restart that one");
+    }
+  }
+  retired_.clear();
+}
+
+std::vector<KeptConnection> GpuOffers::retire() {
+  const std::lock_guard lifecycle(lifecycle_);
+  started_ = false;
+  halt(Leaving::kRetire);
+  std::vector<KeptConnection> kept;
+  for (auto& [offer, connections] : retired_) {
+    for (auto& connection : connections)
+      kept.push_back({offer->resource.name(), std::move(connection)});
+    connections.clear();
+  }
+  return kept;
+}
+
+void GpuOffers::awaitWatched(os::Deadline deadline) const {
+  std::vector<std::shared_ptr<Offer>> offers;
+  {
+    const std::lock_guard lock(mutex_);
+    offers = offers_;
+  }
+  for (const auto& offer : offers)
+    static_cast<void>(offer->server->waitFor(kube::isWatched, deadline));
+}
+
+void GpuOffers::registerAgain() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& offer : offers_) offer->server->registerAgain();
+}
+
+// Whether the first offer since the boot is still to wait for the other plugin.
+bool GpuOffers::waitsForOthers() {
+  const auto now = seams_.clock.now();
+  if (!quietSince_) quietSince_ = now;
+  return now - *quietSince_ < config_.quiet && !seams_.files.exists(claim());
+}
+
+void GpuOffers::dropRetired() {
+  std::erase_if(retired_, [](Retired& retired) {
+    std::erase_if(retired.connections, [](const os::UniqueFd& connection) {
+      pollfd state{connection.get(), 0, 0};
+      return ::poll(&state, 1, 0) > 0;  // kubelet closed it
+    });
+    return retired.connections.empty();
+  });
 }
 
 void GpuOffers::run() {
   if (const std::string foreign = findLivingSocket(paths_.kubeletPlugins, kForeignPrefix);
       on_ && !foreign.empty()) {
     standBack(foreign);
+    return;
+  }
+  if (on_ && waitsForOthers()) {
+    const std::lock_guard lock(mutex_);
+    offering_ = GpuOffering::kWaiting;
+    detail_ = "another device plugin for GPUs may come: waiting " +
+              std::to_string(config_.quiet.count()) + " s for it";
+    answered_ = true;
+    answeredChanged_.notify_all();
     return;
   }
   gpu::GpuWatchOptions options = options_;
@@ -108,7 +172,7 @@ void GpuOffers::run() {
   watcher_->start();
 }
 
-void GpuOffers::halt() {
+void GpuOffers::halt(Leaving leaving) {
   watcher_.reset();  // joins: nothing is called from here on
   seams_.library.release();
   std::vector<std::shared_ptr<Offer>> offers;
@@ -120,11 +184,18 @@ void GpuOffers::halt() {
     reasons_.clear();
     answered_ = false;
   }
-  for (const auto& offer : offers) offer->server->stop();
+  for (auto& offer : offers) {
+    if (leaving == Leaving::kHangUp) {
+      offer->server->stop();
+    } else if (auto connections = offer->server->retire(); !connections.empty()) {
+      retired_.push_back({std::move(offer), std::move(connections)});
+    }
+  }
 }
 
 void GpuOffers::standBack(const std::string& socket) {
   foreignSeen_ = seams_.clock.now();
+  logOnce("state", seams_.files.remove(claim()));
   const std::lock_guard lock(mutex_);
   answered_ = true;
   offering_ = GpuOffering::kStandingBack;
@@ -140,24 +211,27 @@ void GpuOffers::withdrawFiles() {
     logOnce("labels", seams_.files.remove(config_.labelsFile));
 }
 
-void GpuOffers::look() {
+bool GpuOffers::look() {
   const std::lock_guard lifecycle(lifecycle_);
-  if (!started_ || !on_) return;
+  dropRetired();
+  if (!started_ || !on_) return false;
   const std::string foreign = findLivingSocket(paths_.kubeletPlugins, kForeignPrefix);
   if (!foreign.empty()) {
     foreignSeen_ = seams_.clock.now();
-    if (!watcher_) return;
-    halt();
+    if (!watcher_ && offering() == GpuOffering::kStandingBack) return false;
+    halt(Leaving::kRetire);
     standBack(foreign);
   } else if (!watcher_) {
-    if (foreignSeen_ && seams_.clock.now() - *foreignSeen_ < kForeignGone) return;
-    seams_.log.info("gpu", "the other device plugin for GPUs is gone: offering them");
+    if (foreignSeen_ && seams_.clock.now() - *foreignSeen_ < kForeignGone) return false;
+    if (waitsForOthers()) return true;
+    seams_.log.info("gpu", "no other device plugin for GPUs serves: offering them");
     run();
   } else {
     const std::lock_guard lock(mutex_);
     // Another program's specification decides what can be handed out, too.
     if (offering_ == GpuOffering::kOffered) publish();
   }
+  return false;
 }
 
 void GpuOffers::onDevicesChanged() {
@@ -265,6 +339,8 @@ void GpuOffers::tell(Offer& offer) {
   const auto started = offer.server->start();
   logOnce(name, started);
   offer.serving = started.has_value();
+  // An agent that starts now need not wait: whoever else there is has seen us.
+  if (offer.serving) logOnce("state", seams_.files.replaceFile(claim(), "", 0600));
 }
 
 void GpuOffers::writeCdi() {

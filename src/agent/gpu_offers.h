@@ -1,11 +1,14 @@
 // The GPUs that the agent offers to kubelet: watches the driver, keeps the resources and their
 // health, the CDI specification and the labels' file. On a machine without a GPU driver it waits
-// for one and offers nothing. Where NVIDIA's own device plugin serves, it stands back. Thread-safe.
+// for one and offers nothing. Where NVIDIA's own device plugin serves, it stands back; so that the
+// two do not meet, the first offer since the boot waits for a while whether that one comes.
+// Thread-safe.
 #pragma once
 
 #include "src/advertise/cdi.h"
 #include "src/advertise/gpu_resource.h"
 #include "src/agent/config_gpus.h"
+#include "src/agent/held_connections.h"
 #include "src/agent/observe/threads.h"
 #include "src/gpu/gpu.h"
 #include "src/gpu/gpu_events.h"
@@ -72,9 +75,15 @@ class GpuOffers {
   void serve();  // what start() found goes to kubelet, and what is found from now on
   void stop();   // idempotent; files stay
 
+  // Another agent offers them from here on: kubelet's connections, to be kept open.
+  std::vector<KeptConnection> retire();
+  // Until kubelet watches every resource, or the deadline.
+  void awaitWatched(os::Deadline deadline) const;
+  void registerAgain();  // kubelet may have lost what it was told
+
   // To be called now and then: NVIDIA's plugin may have come or gone, somebody may have cleared the
-  // CDI folder or written a specification.
-  void look();
+  // CDI folder or written a specification. True: to be called again soon.
+  bool look();
 
   GpuStatus status() const;
   // Those of gpu-feature-discovery while GPUs are offered.
@@ -89,10 +98,22 @@ class GpuOffers {
     Offer(std::string name, const std::string& dev) : resource(std::move(name), dev) {}
   };
 
+  enum class Leaving { kHangUp, kRetire };
+  struct Retired {
+    std::shared_ptr<Offer> offer;
+    std::vector<os::UniqueFd> connections;
+  };
   // With lifecycle_ held.
-  void run();   // watches and offers, unless off or standing back
-  void halt();  // the reverse; known GPUs are forgotten
+  void run();                  // watches and offers, unless off, waiting or standing back
+  void halt(Leaving leaving);  // the reverse; known GPUs are forgotten
   void standBack(const std::string& socket);
+  GpuOffering offering() const {
+    const std::lock_guard lock(mutex_);
+    return offering_;
+  }
+  bool waitsForOthers();
+  void dropRetired();
+  std::string claim() const { return paths_.state + "/gpus-offered"; }
   void withdrawFiles();
   // From the watcher's thread.
   void onDevicesChanged();
@@ -116,6 +137,9 @@ class GpuOffers {
   bool started_ = false;
   std::unique_ptr<gpu::GpuWatcher> watcher_;
   std::optional<os::Clock::TimePoint> foreignSeen_;
+  std::optional<os::Clock::TimePoint> quietSince_;
+  // Their streams must not end while kubelet lives: NVIDIA's plugin serves the resource.
+  std::vector<Retired> retired_;
 
   mutable std::mutex mutex_;  // of what follows; taken after lifecycle_
   std::condition_variable answeredChanged_;

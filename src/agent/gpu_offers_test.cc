@@ -44,7 +44,10 @@ class GpuOffersTest : public testing::Test {
     if (offers_) offers_->stop();
   }
 
-  void start(const std::string& fixture, GpusConfig config = {}, bool on = true) {
+  void start(const std::string& fixture, GpusConfig config = {}, bool on = true,
+             std::chrono::seconds quiet = 0s) {
+    config.quiet = quiet;
+    files_.putDirectory(paths_.state);
     if (!driver_) driver_ = std::make_unique<NvmlFixture>(fixture);
     library_ = std::make_unique<gpu::GpuLibrary>(
         gpu::GpuLibraryOptions{{driver_->library()}, "/sys"}, &files_);
@@ -197,13 +200,101 @@ TEST_F(GpuOffersTest, StandsBackWhereNvidiasPluginServesAndOffersWhenItIsGone) {
   clock_.advance(31s);
   offers_->look();
   ASSERT_TRUE(kubeletHas(kResource, {kGpu + "0"}));
-  // It comes back, and is let through.
-  foreign = os::UnixListener::open(paths_.kubeletPlugins + "/nvidia-gpu.sock");
-  ASSERT_TRUE(foreign.has_value());
+  // Another plugin of the same vendor's is none for GPUs.
+  const auto rails = os::UnixListener::open(paths_.kubeletPlugins + "/nvidia.com_cx7_qsfp.sock");
+  ASSERT_TRUE(rails.has_value());
+  offers_->look();
+  EXPECT_EQ(offers_->status().offering, GpuOffering::kOffered);
+}
+
+// What NVIDIA's plugin is to kubelet.
+class ForeignPlugin final : public kube::ResourceHandler {
+ public:
+  explicit ForeignPlugin(const std::string& folder) {
+    kube::DevicePluginOptions options;
+    options.folder = folder;
+    options.socket = "nvidia-gpu.sock";
+    options.resource = kResource;
+    server_ = std::move(*kube::DevicePluginServer::create(options, *this));
+    EXPECT_TRUE(server_->setDevices({{"GPU-theirs", true, {}}}).has_value());
+    EXPECT_TRUE(server_->start().has_value());
+  }
+  Result<kube::AllocateAnswer> allocate(const std::vector<std::string>&) override {
+    return kube::AllocateAnswer();
+  }
+  Result<std::vector<std::string>> preferred(const std::vector<std::string>&,
+                                             const std::vector<std::string>&,
+                                             std::size_t) override {
+    return std::vector<std::string>();
+  }
+
+ private:
+  std::unique_ptr<kube::DevicePluginServer> server_;
+};
+
+// Kubelet makes a resource unhealthy when any stream of it ends, also that of the plugin which
+// served it before.
+TEST_F(GpuOffersTest, StandingBackLeavesNvidiasPluginItsGpus) {
+  start("h100-one");
+  ASSERT_TRUE(kubeletHas(kResource, {kGpu + "0"}));
+  const ForeignPlugin foreign(paths_.kubeletPlugins);
+  ASSERT_TRUE(kubeletHas(kResource, {"GPU-theirs"}));
   offers_->look();
   EXPECT_EQ(offers_->status().offering, GpuOffering::kStandingBack);
   EXPECT_THAT(offers_->status().resources, IsEmpty());
   EXPECT_EQ(driver_->sessions(), 0);
+  EXPECT_FALSE(kubeletHas(kResource, {"!GPU-theirs"}, 200ms));
+  EXPECT_TRUE(kubeletHas(kResource, {"GPU-theirs"}));
+  // The next agent keeps the connection in our place.
+  EXPECT_EQ(offers_->retire().size(), 1U);
+}
+
+// At boot the agent may be faster than NVIDIA's plugin.
+TEST_F(GpuOffersTest, TheFirstOfferSinceTheBootWaitsForNvidiasPlugin) {
+  start("h100-one", {}, true, 60s);
+  EXPECT_EQ(offers_->status().offering, GpuOffering::kWaiting);
+  EXPECT_THAT(offers_->status().detail, HasSubstr("another device plugin for GPUs may come"));
+  clock_.advance(59s);
+  EXPECT_TRUE(offers_->look()) << "look again soon";
+  EXPECT_EQ(driver_->sessions(), 0);
+  clock_.advance(1s);
+  EXPECT_FALSE(offers_->look());
+  ASSERT_TRUE(kubeletHas(kResource, {kGpu + "0"}));
+  offers_->stop();
+  // A restart of the agent waits for nobody.
+  start("h100-one", {}, true, 60s);
+  EXPECT_TRUE(kubeletHas(kResource, {kGpu + "0"}));
+  offers_->stop();
+  // The other came meanwhile, and the agent starts anew while that one is away for a moment.
+  auto foreign = os::UnixListener::open(paths_.kubeletPlugins + "/nvidia-gpu.sock");
+  ASSERT_TRUE(foreign.has_value());
+  start("h100-one", {}, true, 60s);
+  EXPECT_EQ(offers_->status().offering, GpuOffering::kStandingBack);
+  offers_->stop();
+  foreign->close();
+  start("h100-one", {}, true, 60s);
+  EXPECT_EQ(offers_->status().offering, GpuOffering::kWaiting);
+  foreign = os::UnixListener::open(paths_.kubeletPlugins + "/nvidia-gpu.sock");
+  offers_->look();
+  EXPECT_EQ(offers_->status().offering, GpuOffering::kStandingBack);
+}
+
+// The usual cure of a MIG device with an Xid; the same layout gets the same UUIDs.
+TEST_F(GpuOffersTest, AMigDeviceThatIsMadeAnewIsOfferedAnew) {
+  GpusConfig config;
+  config.resource.mig = gpu::MigStrategy::kMixed;
+  start("mig-h100", config);
+  const std::string small = "nvidia.com/mig-1g.10gb";
+  ASSERT_TRUE(kubeletHas(small, {kMig + "1", kMig + "2"}));
+  driver_->command("xid 0 94 9 0");
+  ASSERT_TRUE(kubeletHas(small, {"!" + kMig + "1", kMig + "2"}));
+  const std::string migChanged = "event 0 256";  // nvmlEventMigConfigChange
+  driver_->command("set-mig 0 1 nvmlDeviceGetUUID \"" + kMig + "9\"");
+  driver_->command(migChanged);
+  ASSERT_TRUE(kubeletHas(small, {kMig + "2", kMig + "9"}));
+  driver_->command("set-mig 0 1 nvmlDeviceGetUUID \"" + kMig + "1\"");
+  driver_->command(migChanged);
+  EXPECT_TRUE(kubeletHas(small, {kMig + "1", kMig + "2"})) << log_.text();
 }
 
 TEST_F(GpuOffersTest, SwitchedOffItLetsGoOfTheDriverSoThatAGpuCanBeReset) {
@@ -214,7 +305,9 @@ TEST_F(GpuOffersTest, SwitchedOffItLetsGoOfTheDriverSoThatAGpuCanBeReset) {
   EXPECT_EQ(offers_->status().offering, GpuOffering::kOff);
   EXPECT_EQ(driver_->sessions(), 0);
   EXPECT_TRUE(driver_->tryCommand("reset 0"));
-  offers_->configure(true, {});
+  GpusConfig again;
+  again.quiet = 0s;
+  offers_->configure(true, again);
   EXPECT_TRUE(eventually([&] {
     const auto status = offers_->status();
     return !status.resources.empty() &&

@@ -1,6 +1,7 @@
 #include "src/agent/handover.h"
 
 #include "src/base/text.h"
+#include "src/os/descriptor_passing.h"
 #include "src/os/unix_socket.h"
 
 #include <algorithm>
@@ -14,13 +15,18 @@
 namespace railhead::agent {
 namespace {
 
-constexpr const char* kAsk = "handover/1";
+constexpr const char* kAsk = "handover/2";
 constexpr const char* kYours = "yours";
-constexpr const char* kRegister = "register";
-constexpr const char* kGone = "gone";
+constexpr const char* kLeave = "leave";
+constexpr const char* kGone = "gone";  // with the resource of each connection, a line each
+constexpr const char* kKept = "kept";
+constexpr const char* kNotKept = "not kept";
+constexpr const char* kEnded = "ended";
 constexpr std::size_t kMaxWord = 256;
+constexpr std::size_t kMaxList = 128 << 10;
 
 constexpr std::chrono::seconds kAnswer{1};
+constexpr std::chrono::seconds kKeep{10};
 // Requests of pods under way are finished first; they wait for drivers and GIDs.
 constexpr std::chrono::seconds kRelease{60};
 // The newer one recovers, provisions and looks in this time.
@@ -103,7 +109,7 @@ bool HandoverServer::handOver(os::UniqueFd peer) {
   listener_.close();  // the newer one binds this name as its own
   duties_.release();
   const bool told = os::sendFrame(peer.get(), kYours, in(kAnswer)).has_value();
-  switch (told ? waitForWord(peer.get(), kRegister) : Said::kNothing) {
+  switch (told ? waitForWord(peer.get(), kLeave) : Said::kNothing) {
     case Said::kStop:
       return true;
     case Said::kNothing:
@@ -112,9 +118,30 @@ bool HandoverServer::handOver(os::UniqueFd peer) {
     case Said::kWord:
       break;
   }
-  duties_.leave();
-  static_cast<void>(os::sendFrame(peer.get(), kGone, in(kAnswer)));
+  give(peer.get());
   return true;
+}
+
+void HandoverServer::give(int peer) {
+  auto connections = duties_.leave();
+  // The oldest count least: with so many, kubelet has not been restarted for years.
+  if (connections.size() > os::kMaxPassed) {
+    connections.erase(connections.begin(),
+                      connections.end() - static_cast<std::ptrdiff_t>(os::kMaxPassed));
+  }
+  std::string list = kGone;
+  std::vector<os::UniqueFd> files;
+  for (auto& connection : connections) {
+    list += "\n" + connection.resource;
+    files.push_back(std::move(connection.fd));
+  }
+  const bool given = os::sendFrame(peer, list, in(kAnswer)).has_value() &&
+                     os::sendDescriptors(peer, files, in(kAnswer)).has_value();
+  const auto answer =
+      given ? os::receiveFrame(peer, in(kKeep), kMaxWord) : Result<std::string>(std::string());
+  if (answer.has_value() && *answer == kKept) return;
+  duties_.hangUp();
+  static_cast<void>(os::sendFrame(peer, kEnded, in(kAnswer)));
 }
 
 Result<Handover> Handover::begin(const std::string& path) {
@@ -136,12 +163,25 @@ Result<Handover> Handover::begin(const std::string& path) {
   return Handover(std::move(*connection));
 }
 
-void Handover::finish() {
-  if (!connection_) return;
-  if (os::sendFrame(connection_.get(), kRegister, in(kAnswer)).has_value()) {
-    static_cast<void>(os::receiveFrame(connection_.get(), in(kRelease), kMaxWord));
+Result<std::vector<KeptConnection>> Handover::finish() {
+  const os::UniqueFd peer = std::move(connection_);
+  RAILHEAD_TRY(os::sendFrame(peer.get(), kLeave, in(kAnswer)));
+  RAILHEAD_TRY_ASSIGN(const std::string list, os::receiveFrame(peer.get(), in(kRelease), kMaxList));
+  auto files = os::receiveDescriptors(peer.get(), in(kAnswer));
+  const auto lines = split(list, '\n');
+  if (files.has_value() && lines.front() == kGone && files->size() + 1 == lines.size()) {
+    RAILHEAD_TRY(os::sendFrame(peer.get(), kKept, in(kAnswer)));
+    std::vector<KeptConnection> kept;
+    for (std::size_t i = 0; i < files->size(); ++i)
+      kept.push_back({std::string(lines[i + 1]), std::move((*files)[i])});
+    return kept;
   }
-  connection_.reset();
+  static_cast<void>(os::sendFrame(peer.get(), kNotKept, in(kAnswer)));
+  static_cast<void>(os::receiveFrame(peer.get(), in(kKeep), kMaxWord));
+  if (!files.has_value()) return std::move(files).error();
+  return Error(ErrorCode::kCorrupt, "the older agent gave " + std::to_string(files->size()) +
+                                        " connections and named " +
+                                        std::to_string(lines.size() - 1));
 }
 
 }  // namespace railhead::agent

@@ -2,19 +2,22 @@
 // devices.
 //
 //   newer                                older
-//   "handover/1"  ------------------->   stops attaching, provisioning and looking, frees the node
+//   "handover/2"  ------------------->   stops attaching, provisioning and looking, frees the node
 //                 <-------------------   "yours"           kubelet is still served by the older
-//   recovers, looks, is ready to serve
-//   "register"    ------------------->   stops serving kubelet
-//                 <-------------------   "gone"
-//   registers with kubelet at once
+//   recovers, looks, registers with
+//   kubelet, which asks it from now on
+//   "leave"       ------------------->   tells kubelet nothing more, takes nothing new
+//                 <-------------------   "gone", and kubelet's connections to it
+//   "kept"        ------------------->   waits to be ended
 //
-// Kubelet marks a resource unhealthy when any stream of it ends, also an older one's (kubelet's
-// device manager, PluginDisconnected): so the older ends first and the newer follows at once. When
-// the newer goes away before "register", or says nothing for two minutes, the older takes the node
-// back as soon as it is free, and serves on.
+// Kubelet marks a resource unhealthy when any stream of it ends, also an older one's
+// (src/kube/device_plugin_server.h): so the newer holds the older's connections open, in all the
+// time that kubelet lives. Should it not get them, the older hangs up at once ("ended") and the
+// newer registers again: that costs the node a moment. When the newer goes away before "leave", or
+// says nothing for two minutes, the older takes the node back as soon as it is free, and serves on.
 #pragma once
 
+#include "src/agent/held_connections.h"
 #include "src/base/result.h"
 #include "src/os/unique_fd.h"
 #include "src/os/unix_listener.h"
@@ -24,6 +27,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace railhead::agent {
 
@@ -31,7 +35,9 @@ namespace railhead::agent {
 struct HandoverDuties {
   std::function<void()> release;           // all but kubelet
   std::function<Result<void>()> takeBack;  // after release(), when the newer went away; tried again
-  std::function<void()> leave;             // after release(): ends what is left
+  // After release(): serves no resource any more, and gives kubelet's connections away.
+  std::function<std::vector<KeptConnection>()> leave;
+  std::function<void()> hangUp;  // after leave(): nobody keeps them
 };
 
 class HandoverServer {
@@ -49,6 +55,7 @@ class HandoverServer {
   bool handOver(os::UniqueFd peer);  // true: the node is the other's, or it is time to stop
   Said waitForWord(int peer, const char* word);
   bool takeBack();  // false: it is time to stop
+  void give(int peer);
 
   const std::string path_;
   os::UnixListener listener_;
@@ -63,8 +70,9 @@ class Handover {
   // Asks the agent that listens at `path` for the node and waits until it is free.
   // kNotFound: nobody listens there.
   static Result<Handover> begin(const std::string& path);
-  // The older ends serving kubelet; returns when it did, or is gone.
-  void finish();
+  // Once kubelet is served by this one: kubelet's connections to the older, to be kept. An Error:
+  // those are closed, or will be, and kubelet has to be told of the devices again.
+  Result<std::vector<KeptConnection>> finish();
 
  private:
   explicit Handover(os::UniqueFd connection) : connection_(std::move(connection)) {}

@@ -186,7 +186,7 @@ void NodeKeeper::watch() {
     lookAgain = !news.empty() || waitsForSilent_;
     seams_.counts.turned(std::chrono::steady_clock::now());
     if (looked.has_value()) askForProvisioning();
-    looked_(looked, news);
+    if (looked_(looked, news)) lookAgain = true;
   }
 }
 

@@ -48,8 +48,8 @@ struct KeeperSeams {
 class NodeKeeper {
  public:
   using Config = std::function<std::shared_ptr<const AgentConfig>()>;
-  // After every look, from the looking thread.
-  using Looked = std::function<void(const Result<void>& look, const netlink::NodeNews& news)>;
+  // After every look, from the looking thread. True: look again soon.
+  using Looked = std::function<bool(const Result<void>& look, const netlink::NodeNews& news)>;
 
   NodeKeeper(KeeperSeams seams, Config config, Looked looked);
   ~NodeKeeper() { stop(); }

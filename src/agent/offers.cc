@@ -93,6 +93,26 @@ void Offers::stop() {
   for (const auto& offer : offers) offer->server->stop();
 }
 
+std::vector<KeptConnection> Offers::retire() {
+  const std::lock_guard configuring(configuring_);
+  std::vector<KeptConnection> kept;
+  for (const auto& offer : offers()) {
+    for (auto& connection : offer->server->retire())
+      kept.push_back({offer->resource.config().name, std::move(connection)});
+  }
+  return kept;
+}
+
+void Offers::awaitWatched(os::Deadline deadline) const {
+  for (const auto& offer : offers()) {
+    static_cast<void>(offer->server->waitFor(kube::isWatched, deadline));
+  }
+}
+
+void Offers::registerAgain() {
+  for (const auto& offer : offers()) offer->server->registerAgain();
+}
+
 Result<void> Offers::startOne(Offer& offer) {
   if (offer.serving) return {};
   RAILHEAD_TRY(offer.server->start());

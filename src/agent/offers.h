@@ -4,6 +4,7 @@
 #include "src/advertise/cdi.h"
 #include "src/advertise/rail_resource.h"
 #include "src/advertise/resource.h"
+#include "src/agent/held_connections.h"
 #include "src/agent/observe/threads.h"
 #include "src/discover/node.h"
 #include "src/kube/device_plugin_server.h"
@@ -36,6 +37,11 @@ class Offers {
   Result<void> configure(const std::vector<advertise::RailResourceConfig>& resources);
   Result<void> start();  // again after an Error: those that serve already go on
   void stop();
+  // Another agent offers them from here on: kubelet's connections, to be kept open.
+  std::vector<KeptConnection> retire();
+  // Until kubelet watches every resource, or the deadline.
+  void awaitWatched(os::Deadline deadline) const;
+  void registerAgain();  // kubelet may have lost what it was told
 
   // What the node has now; what became unhealthy or well again is logged. kubelet is told of
   // differences only: it writes a checkpoint for every list it gets. CDI specifications are written
@@ -64,6 +70,11 @@ class Offers {
   // With mutex_ held.
   Result<void> writeCdi(Offer& offer);
   void tellHealth(Offer& offer, const advertise::Inventory& before);
+
+  std::vector<std::shared_ptr<Offer>> offers() const {
+    const std::lock_guard lock(mutex_);
+    return offers_;
+  }
 
   const os::HostPaths paths_;
   os::Log& log_;

@@ -16,6 +16,9 @@ Result<std::unique_ptr<kube::DevicePluginServer>> makePluginServer(const os::Hos
     log.info("advertise", resource + ": " + std::string(kube::pluginPhaseName(state.phase)) +
                               (state.detail.empty() ? "" : ": " + state.detail));
   };
+  options.onNote = [&log, resource](const std::string& note) {
+    log.warning("advertise", resource + ": " + note);
+  };
   return kube::DevicePluginServer::create(std::move(options), handler);
 }
 

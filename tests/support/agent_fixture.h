@@ -49,7 +49,7 @@ class AgentFixture : public testing::Test {
     RAILHEAD_TRY_ASSIGN(
         auto config,
         parseConfig("version: 1\nprovision: {pfs: [" + pfs + "]}\ntwins: [[enp1s0f0np0, " + twin +
-                        "]]\nresources: [{name: nvidia.com/cx7_qsfp}]\n",
+                        "]]\nresources: [{name: nvidia.com/cx7_qsfp}]\ngpus: {quietSeconds: 0}\n",
                     "test.yaml"));
     return Agent::create(
         std::move(config), paths_,
