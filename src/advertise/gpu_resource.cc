@@ -21,8 +21,8 @@ std::string_view unitOf(std::string_view id) { return id.substr(0, id.find("::")
 
 }  // namespace
 
-GpuResource::GpuResource(std::string resource, std::string devDirectory)
-    : resource_(std::move(resource)), devDirectory_(std::move(devDirectory)) {}
+GpuResource::GpuResource(std::string resource, std::string devDirectory, NumaTrail* trail)
+    : resource_(std::move(resource)), devDirectory_(std::move(devDirectory)), trail_(trail) {}
 
 void GpuResource::update(const GpuResourceConfig& config, GpuPool pool,
                          std::vector<std::string> shared, GpuAffinity affinity) {
@@ -84,6 +84,7 @@ Result<kube::AllocateAnswer> GpuResource::allocate(const std::vector<std::string
   const std::lock_guard lock(mutex_);
   std::vector<std::string> uuids;
   std::set<std::string> nodes;
+  std::set<int> numa;
   for (const auto& id : ids) {
     const GpuUnit* unit = find(id);
     if (unit == nullptr) {
@@ -96,6 +97,7 @@ Result<kube::AllocateAnswer> GpuResource::allocate(const std::vector<std::string
                    resource_ + ": device " + railhead::quoted(id) + ": " + unit->withheld);
     if (std::find(uuids.begin(), uuids.end(), unit->uuid) != uuids.end()) continue;
     uuids.push_back(unit->uuid);
+    if (unit->numaNode) numa.insert(*unit->numaNode);
     nodes.insert(unit->deviceNodes.begin(), unit->deviceNodes.end());
   }
   kube::AllocateAnswer answer;
@@ -121,6 +123,7 @@ Result<kube::AllocateAnswer> GpuResource::allocate(const std::vector<std::string
     nodes.insert(shared_.begin(), shared_.end());
     for (const auto& node : nodes) answer.deviceNodes.push_back({node, node, "rw"});
   }
+  if (trail_ != nullptr) trail_->took(resource_, std::move(numa));
   return answer;
 }
 
@@ -213,7 +216,19 @@ Result<std::vector<std::string>> GpuResource::preferred(const std::vector<std::s
                                                         const std::vector<std::string>& must,
                                                         std::size_t size) {
   const std::lock_guard lock(mutex_);
-  return config_.replicas > 1 ? spread(available, must, size) : together(available, must, size);
+  if (config_.replicas > 1) return spread(available, must, size);
+  return together(size == 1 ? nearest(available) : available, must, size);
+}
+
+// All of them when none is near.
+std::vector<std::string> GpuResource::nearest(const std::vector<std::string>& available) const {
+  const auto near = trail_ != nullptr ? trail_->near(resource_) : std::set<int>();
+  std::vector<std::string> found;
+  for (const auto& id : available) {
+    const GpuUnit* unit = find(id);
+    if (unit != nullptr && unit->numaNode && near.contains(*unit->numaNode)) found.push_back(id);
+  }
+  return found.empty() ? available : found;
 }
 
 }  // namespace railhead::advertise

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "src/advertise/gpu_inventory.h"
+#include "src/advertise/numa_trail.h"
 #include "src/kube/device.h"
 
 #include <map>
@@ -14,8 +15,8 @@ namespace railhead::advertise {
 
 class GpuResource final : public kube::ResourceHandler {
  public:
-  // `devDirectory`: the host's /dev.
-  GpuResource(std::string resource, std::string devDirectory);
+  // `devDirectory`: the host's /dev. `trail`: shared with the node's other resources, may be null.
+  GpuResource(std::string resource, std::string devDirectory, NumaTrail* trail = nullptr);
 
   const std::string& name() const { return resource_; }
   // What there is; `config` tells how it is handed out.
@@ -36,8 +37,9 @@ class GpuResource final : public kube::ResourceHandler {
   // nothing by itself. A GPU of which a container gets two replicas is named once.
   Result<kube::AllocateAnswer> allocate(const std::vector<std::string>& ids) override;
 
-  // Whole GPUs: those that are joined by NVLink, then those near each other; of equal choices the
-  // one that keeps the rest together best. MIG devices: of as few GPUs as can be. Replicas: spread
+  // One whole GPU: near what the container got of other resources (its rails). Several: those that
+  // are joined by NVLink, then those near each other; of equal choices the one that keeps the rest
+  // together best. MIG devices: of as few GPUs as can be. Replicas: spread
   // over the units, least shared ones first.
   Result<std::vector<std::string>> preferred(const std::vector<std::string>& available,
                                              const std::vector<std::string>& must,
@@ -45,6 +47,7 @@ class GpuResource final : public kube::ResourceHandler {
 
  private:
   const GpuUnit* find(std::string_view id) const;
+  std::vector<std::string> nearest(const std::vector<std::string>& available) const;
   int affinity(const GpuUnit& a, const GpuUnit& b) const;
   std::vector<std::string> together(const std::vector<std::string>& available,
                                     const std::vector<std::string>& must, std::size_t size) const;
@@ -53,6 +56,7 @@ class GpuResource final : public kube::ResourceHandler {
 
   const std::string resource_;
   const std::string devDirectory_;
+  NumaTrail* const trail_;
   mutable std::mutex mutex_;
   GpuResourceConfig config_;
   std::vector<GpuUnit> units_;

@@ -1,5 +1,6 @@
 #include "src/advertise/gpu_resource.h"
 
+#include "tests/support/manual_clock.h"
 #include "tests/support/memory_filesystem.h"
 #include "tests/support/nvml_fixture.h"
 
@@ -66,6 +67,22 @@ std::vector<std::string> gpus(const std::string& indexes) {
   std::vector<std::string> ids;
   for (const char index : indexes) ids.push_back(kGpu + index);
   return ids;
+}
+
+TEST(GpuResourceTest, OneGpuIsTakenNearTheRailsThatTheContainerGot) {
+  const GpuResourceConfig config;
+  Machine machine("h100-eight");
+  const auto offer = machine.offer(config);
+  testing_support::ManualClock clock;
+  NumaTrail trail(clock);
+  GpuResource resource(offer.pools.at(0).resource, "/dev", &trail);
+  resource.update(config, offer.pools.at(0), offer.shared, offer.affinity);
+  EXPECT_THAT(*resource.preferred(gpus("01234567"), {}, 1), ElementsAre(kGpu + "0"));
+  trail.took("nvidia.com/cx7_qsfp", {1});
+  EXPECT_THAT(*resource.preferred(gpus("01234567"), {}, 1), ElementsAre(kGpu + "4"));
+  EXPECT_THAT(*resource.preferred(gpus("0123"), {}, 1), ElementsAre(kGpu + "0"));
+  ASSERT_TRUE(resource.allocate(gpus("5")).has_value());
+  EXPECT_THAT(trail.near("nvidia.com/cx7_qsfp"), ElementsAre(1));
 }
 
 TEST(GpuResourceTest, OneGpuByEnvironment) {

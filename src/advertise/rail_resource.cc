@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include <nlohmann/json.hpp>
 
@@ -61,6 +62,14 @@ bool misses(const InventorySet& set) {
                      [](const auto& rail) { return rail.away && rail.rdma.empty(); });
 }
 
+std::set<int> numaNodesOf(const InventorySet& set) {
+  std::set<int> nodes;
+  for (const auto& rail : set.rails) {
+    if (rail.numaNode >= 0) nodes.insert(rail.numaNode);
+  }
+  return nodes;
+}
+
 // Which cage a set belongs to: its first rail's PF.
 PciAddress cageOf(const InventorySet& set) {
   return set.rails.empty() ? PciAddress{} : set.rails.front().rail.pf;
@@ -77,8 +86,8 @@ std::string pciDeviceVariable(const std::string& resource) {
   return name;
 }
 
-RailResource::RailResource(RailResourceConfig config, std::string devDirectory)
-    : devDirectory_(std::move(devDirectory)), config_(std::move(config)) {}
+RailResource::RailResource(RailResourceConfig config, std::string devDirectory, NumaTrail* trail)
+    : devDirectory_(std::move(devDirectory)), trail_(trail), config_(std::move(config)) {}
 
 RailResourceConfig RailResource::config() const {
   const std::lock_guard lock(mutex_);
@@ -115,10 +124,7 @@ std::vector<kube::Device> RailResource::devices() const {
   std::vector<kube::Device> devices;
   for (const auto& set : inventory_.sets) {
     kube::Device device{set.id, set.unhealthy.empty(), {}};
-    std::set<int> numa;
-    for (const auto& rail : set.rails) {
-      if (config_.topology && rail.numaNode >= 0) numa.insert(rail.numaNode);
-    }
+    const auto numa = config_.topology ? numaNodesOf(set) : std::set<int>();
     device.numaNodes.assign(numa.begin(), numa.end());
     devices.push_back(std::move(device));
   }
@@ -210,6 +216,11 @@ Result<kube::AllocateAnswer> RailResource::allocate(const std::vector<std::strin
   const auto hcas = rdmaNames(sets);
   if (!hcas.empty()) answer.env["NCCL_IB_HCA"] = "=" + join(hcas, ",");  // '=': these names exactly
   for (const auto& node : nodes) answer.deviceNodes.push_back({node, node, "rw"});
+  if (trail_ != nullptr) {
+    std::set<int> numa;
+    for (const auto* set : sets) numa.merge(numaNodesOf(*set));
+    trail_->took(config_.name, std::move(numa));
+  }
   return answer;
 }
 
@@ -226,11 +237,15 @@ Result<std::vector<std::string>> RailResource::preferred(const std::vector<std::
     if (!taken && std::find(available.begin(), available.end(), set.id) != available.end())
       open.push_back(&set);
   }
+  const auto near = trail_ != nullptr ? trail_->near(config_.name) : std::set<int>();
+  const auto isFar = [&](const InventorySet& set) {
+    const auto nodes = numaNodesOf(set);
+    return std::none_of(nodes.begin(), nodes.end(), [&](int node) { return near.contains(node); });
+  };
   while (chosen.size() < size && !open.empty()) {
     const auto best = std::min_element(open.begin(), open.end(), [&](const auto* a, const auto* b) {
-      const int usedA = perCage[cageOf(*a)];
-      const int usedB = perCage[cageOf(*b)];
-      return usedA != usedB ? usedA < usedB : a->index < b->index;
+      return std::tuple(perCage[cageOf(*a)], isFar(*a), a->index) <
+             std::tuple(perCage[cageOf(*b)], isFar(*b), b->index);
     });
     chosen.push_back((*best)->id);
     ++perCage[cageOf(**best)];

@@ -4,6 +4,7 @@
 
 #include "src/advertise/cdi.h"
 #include "src/advertise/inventory.h"
+#include "src/advertise/numa_trail.h"
 #include "src/kube/device.h"
 
 #include <mutex>
@@ -14,8 +15,8 @@ namespace railhead::advertise {
 
 class RailResource final : public kube::ResourceHandler {
  public:
-  // `devDirectory`: the host's /dev.
-  RailResource(RailResourceConfig config, std::string devDirectory);
+  // `devDirectory`: the host's /dev. `trail`: shared with the node's other resources, may be null.
+  RailResource(RailResourceConfig config, std::string devDirectory, NumaTrail* trail = nullptr);
 
   RailResourceConfig config() const;
   void configure(RailResourceConfig config);  // the name stays
@@ -40,13 +41,15 @@ class RailResource final : public kube::ResourceHandler {
   // names an unknown id.
   Result<kube::AllocateAnswer> allocate(const std::vector<std::string>& ids) override;
 
-  // Spreads over cages, then takes the lowest index.
+  // Spreads over cages, then stays near what the container got of other resources (its GPU), then
+  // takes the lowest index.
   Result<std::vector<std::string>> preferred(const std::vector<std::string>& available,
                                              const std::vector<std::string>& must,
                                              std::size_t size) override;
 
  private:
   const std::string devDirectory_;
+  NumaTrail* const trail_;
   mutable std::mutex mutex_;
   RailResourceConfig config_;
   Inventory inventory_;

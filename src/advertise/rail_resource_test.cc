@@ -1,6 +1,7 @@
 #include "src/advertise/rail_resource.h"
 
 #include "src/discover/twins.h"
+#include "tests/support/manual_clock.h"
 
 #include <set>
 
@@ -270,6 +271,35 @@ TEST(RailResource, PrefersToSpreadOverCages) {
   EXPECT_THAT(*resource.preferred(all, {}, 2), ElementsAre("c0v0", "c1v0"));
   EXPECT_THAT(*resource.preferred(all, {"c1v1"}, 2), ElementsAre("c1v1", "c0v0"));
   EXPECT_THAT(*resource.preferred({"c0v1"}, {}, 3), ElementsAre("c0v1"));
+}
+
+// Kubelet asks for the resources of a container one by one; without its topology manager nobody
+// else brings the GPU and the rail together.
+TEST(RailResource, PrefersToStayNearWhatTheContainerGotBefore) {
+  Inventory inventory;
+  for (int cage = 0; cage < 3; ++cage) {
+    InventorySet set;
+    set.index = cage;
+    set.id = "c" + std::to_string(cage);
+    set.rails.push_back(
+        {{pci("0000:0" + std::to_string(cage + 1) + ":00.0"), {}, 0, 0}, "", "", {}, cage, false});
+    inventory.sets.push_back(set);
+  }
+  testing_support::ManualClock clock;
+  NumaTrail trail(clock);
+  RailResource resource({.name = "r/x"}, "/dev", &trail);
+  resource.update(inventory);
+  const std::vector<std::string> all{"c0", "c1", "c2"};
+  EXPECT_THAT(*resource.preferred(all, {}, 1), ElementsAre("c0"));
+  trail.took("nvidia.com/gpu", {2});
+  EXPECT_THAT(*resource.preferred(all, {}, 1), ElementsAre("c2"));
+  EXPECT_THAT(*resource.preferred(all, {"c2"}, 2), ElementsAre("c2", "c0")) << "spread goes first";
+  // What was taken long ago was for somebody else, and our own is no hint.
+  clock.advance(std::chrono::seconds(2));
+  EXPECT_THAT(*resource.preferred(all, {}, 1), ElementsAre("c0"));
+  ASSERT_TRUE(resource.allocate({"c1"}).has_value());
+  EXPECT_THAT(*resource.preferred(all, {}, 1), ElementsAre("c0"));
+  EXPECT_THAT(trail.near("nvidia.com/gpu"), ElementsAre(1));
 }
 
 TEST(RailResource, CdiNamesStandForDeviceNodes) {

@@ -42,12 +42,13 @@ class NodeAgent final : public Agent {
         kubelet_(paths_.podResourcesSocket()),
         holders_(kubelet_, paths_.kubeletPlugins),
         cdi_(seams_.files, paths_.cdi, {paths_.cdiStatic}),
-        offers_(paths_, seams_.log, cdi_, threads_),
+        trail_(seams_.clock),
+        offers_(paths_, seams_.log, cdi_, threads_, trail_),
         cluster_(config_->cluster, paths_.state,
                  {seams_.files, seams_.clock, seams_.log, seams_.cluster}) {
     if (seams_.gpus == nullptr) return;
-    gpus_ = std::make_unique<GpuOffers>(
-        paths_, GpuSeams{*seams_.gpus, seams_.files, seams_.clock, seams_.log, cdi_, &threads_});
+    gpus_ = std::make_unique<GpuOffers>(paths_, GpuSeams{*seams_.gpus, seams_.files, seams_.clock,
+                                                         seams_.log, cdi_, &threads_, &trail_});
     gpus_->configure(config_->functions.gpus, config_->gpus);
   }
   ~NodeAgent() override { stop(); }
@@ -422,6 +423,7 @@ class NodeAgent final : public Agent {
   std::shared_ptr<attach::Attacher> attacher_;
   WatchedThreads threads_;
   advertise::CdiFolder cdi_;
+  advertise::NumaTrail trail_;
   Offers offers_;
   Cluster cluster_;
   attach::LayeredCatalog catalog_{networks_, cluster_.nads(), seams_.files, paths_.cniConfig};

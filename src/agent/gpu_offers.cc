@@ -319,7 +319,7 @@ GpuOffers::Offer* GpuOffers::offerOf(const std::string& resource) {
   for (const auto& offer : offers_) {
     if (offer->resource.name() == resource) return offer.get();
   }
-  auto offer = std::make_shared<Offer>(resource, paths_.dev);
+  auto offer = std::make_shared<Offer>(resource, paths_.dev, seams_.trail);
   auto server = makePluginServer(paths_, seams_.log, resource, offer->resource, seams_.threads);
   logOnce(resource, server.has_value() ? Result<void>() : Result<void>(server.error()));
   if (!server.has_value()) return nullptr;

@@ -59,6 +59,7 @@ struct GpuSeams {
   os::Log& log;
   advertise::CdiFolder& cdi;
   WatchedThreads* threads = nullptr;
+  advertise::NumaTrail* trail = nullptr;
 };
 
 class GpuOffers {
@@ -95,7 +96,8 @@ class GpuOffers {
     std::unique_ptr<kube::DevicePluginServer> server;
     std::vector<kube::Device> told;
     bool serving = false;
-    Offer(std::string name, const std::string& dev) : resource(std::move(name), dev) {}
+    Offer(std::string name, const std::string& dev, advertise::NumaTrail* trail)
+        : resource(std::move(name), dev, trail) {}
   };
 
   enum class Leaving { kHangUp, kRetire };

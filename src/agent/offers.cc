@@ -22,7 +22,7 @@ std::string cdiFile(std::string resource) {
 
 Result<std::shared_ptr<Offers::Offer>> Offers::makeOffer(
     const advertise::RailResourceConfig& config) {
-  auto offer = std::make_shared<Offer>(config, paths_.dev);
+  auto offer = std::make_shared<Offer>(config, paths_.dev, trail_);
   RAILHEAD_TRY_ASSIGN(offer->server,
                       makePluginServer(paths_, log_, config.name, offer->resource, &threads_));
   return offer;

@@ -28,8 +28,9 @@ struct OfferStatus {
 class Offers {
  public:
   // All outlive it.
-  Offers(os::HostPaths paths, os::Log& log, advertise::CdiFolder& cdi, WatchedThreads& threads)
-      : paths_(std::move(paths)), log_(log), cdi_(cdi), threads_(threads) {}
+  Offers(os::HostPaths paths, os::Log& log, advertise::CdiFolder& cdi, WatchedThreads& threads,
+         advertise::NumaTrail& trail)
+      : paths_(std::move(paths)), log_(log), cdi_(cdi), threads_(threads), trail_(trail) {}
   ~Offers() { stop(); }
 
   // Makes the servers for these resources: one that was there keeps serving, one that is no longer
@@ -62,8 +63,8 @@ class Offers {
     advertise::CdiSpec specified;    // what is written
     std::set<std::string> withheld;  // reasons that were logged
 
-    Offer(advertise::RailResourceConfig config, const std::string& dev)
-        : resource(std::move(config), dev) {}
+    Offer(advertise::RailResourceConfig config, const std::string& dev, advertise::NumaTrail& trail)
+        : resource(std::move(config), dev, &trail) {}
   };
   Result<std::shared_ptr<Offer>> makeOffer(const advertise::RailResourceConfig& config);
   static Result<void> startOne(Offer& offer);
@@ -80,6 +81,7 @@ class Offers {
   os::Log& log_;
   advertise::CdiFolder& cdi_;
   WatchedThreads& threads_;
+  advertise::NumaTrail& trail_;
   std::mutex configuring_;  // start, stop and configure against each other; taken first
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<Offer>> offers_;
