@@ -23,9 +23,8 @@ void fill(std::span<std::byte> memory, std::uint64_t seed, std::uint64_t flip) {
 
 }  // namespace
 
-std::uint64_t derivedSeed(std::uint64_t seed, std::uint64_t phase, std::uint64_t rail,
-                          std::uint64_t direction) {
-  SplitMix mixed(seed ^ (phase << 48) ^ (rail << 32) ^ (direction << 16));
+std::uint64_t derivedSeed(std::uint64_t seed, std::uint64_t phase, std::uint64_t rail) {
+  SplitMix mixed(seed ^ (phase << 48) ^ (rail << 32));
   return mixed.next();
 }
 

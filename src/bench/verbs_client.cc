@@ -105,7 +105,7 @@ class Client {
   }
 
   std::uint64_t seedFor(Phase phase, std::size_t rail) const {
-    return derivedSeed(plan_.seed, static_cast<std::uint64_t>(phase), rail, 0);
+    return derivedSeed(plan_.seed, static_cast<std::uint64_t>(phase), rail);
   }
 
   // Both sides get ready for writes towards the peer that will carry this phase's pattern.
