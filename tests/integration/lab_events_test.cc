@@ -133,6 +133,42 @@ TEST_F(LabEvents, AVfWithoutItsDriver) {
   change("VF bound", "echo " + vf + " > /sys/bus/pci/drivers/igbvf/bind", 4);
 }
 
+// A driver that is loaded anew, and a function that falls off the bus. Its devices stay known and
+// are made anew; no other device is made of its twin's VFs.
+TEST_F(LabEvents, APfWithoutItsDriverAndAPfThatIsGone) {
+  const std::string pci(
+      trim(ask(std::string("basename $(readlink -f /sys/class/net/") + kPf + "/device)")));
+  ASSERT_THAT(pci, HasSubstr("0000:"));
+  const auto comesBack = [&](const std::string& what, const std::string& script) {
+    // Under the name that udev would give it.
+    const std::string name = "; d=/sys/bus/pci/devices/" + pci +
+                             "/net; until n=$(ls $d 2>/dev/null) && [ -n \"$n\" ]; do :; done; "
+                             "ip link set $n down; ip link set $n name " +
+                             kPf;
+    const double begun = uptime();
+    EXPECT_EQ(ask(script + name), "") << what;
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    Json status = kubelet();
+    while (status["allocatable"].value(kResource, 0) != 4 &&
+           std::chrono::steady_clock::now() < deadline) {
+      status = kubelet();
+    }
+    ASSERT_EQ(status["allocatable"].value(kResource, 0), 4)
+        << what << "\n"
+        << join(node().lastLines("agent", 30), "\n");
+    EXPECT_EQ(status["capacity"].value(kResource, 0), 4) << what;
+    std::printf("%-36s provisioned and offered %5.2f s after its begin\n", what.c_str(),
+                status["resources"][kResource].value("listed_at", 0.0) - begun);
+  };
+  change("PF unbound", "echo " + pci + " > /sys/bus/pci/drivers/igb/unbind", 0);
+  EXPECT_THAT(reason(), HasSubstr("PF enp1s0f0np0 (" + pci + ") has no driver"));
+  comesBack("PF bound again", "echo " + pci + " > /sys/bus/pci/drivers/igb/bind");
+  change("PF removed", "echo 1 > /sys/bus/pci/devices/" + pci + "/remove", 0);
+  EXPECT_THAT(reason(), HasSubstr("PF enp1s0f0np0 (" + pci + ") is gone"));
+  comesBack("PF found again", "echo 1 > /sys/bus/pci/rescan");
+  EXPECT_EQ(reason(), "");
+}
+
 TEST_F(LabEvents, AnAgentRestartedUnderAPod) {
   ASSERT_TRUE(runPod(node(), 0).has_value());
   ASSERT_TRUE(killAgent(node()).has_value());
