@@ -1,6 +1,7 @@
 #include "apps/railhead-agent/commands.h"
 
 #include "apps/railhead-agent/api_access.h"
+#include "apps/railhead-agent/stop_signals.h"
 #include "src/agent/agent.h"
 #include "src/agent/config_watch.h"
 #include "src/agent/node_view.h"
@@ -51,14 +52,6 @@ void report(const Error& error, ExitCode& code) {
   std::cerr << "railhead-agent: " << error.message << '\n';
   if (!error.remedy.empty()) std::cerr << "  remedy: " << error.remedy << '\n';
   code = exitCodeFor(error.code);
-}
-
-sigset_t stopSignals() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  return set;
 }
 
 // Of this machine whatever --root says; a relative path is one from where the command was given.
@@ -115,9 +108,7 @@ class StopSignal {
  public:
   StopSignal()
       : thread_([this] {
-          const sigset_t set = stopSignals();
-          int signal = 0;
-          sigwait(&set, &signal);
+          const int signal = waitForStop();
           const std::lock_guard lock(mutex_);
           if (!started_) ::_exit(128 + signal);
           came_ = signal;
@@ -273,11 +264,6 @@ Result<void> printStatus(const Options& options) {
 }
 
 }  // namespace
-
-void blockStopSignals() {
-  const sigset_t set = stopSignals();
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
-}
 
 void addCommands(CLI::App& app, ExitCode& code) {
   auto options = std::make_shared<Options>();

@@ -210,8 +210,9 @@ class NodeAgent final : public Agent {
   // The runtime calls us from here on. With serving_ held.
   Result<void> followPrimary() {
     const auto config = this->config();
-    if (!config->cni.conflist) return {};
+    if (!config->cni.shim) return {};
     conflist::InstallerConfig install;
+    install.chain = config->cni.conflist;
     install.folder = paths_.cniConfig;
     install.binFolder = paths_.cniBin;
     install.file = config->cni.file;
@@ -236,7 +237,8 @@ class NodeAgent final : public Agent {
   void logInstall(const Result<conflist::InstallOutcome>& outcome) {
     if (!outcome.has_value()) return seams_.log.error("conflist", outcome.error());
     for (const auto& line : outcome->changes) seams_.log.info("conflist", line);
-    if (outcome->standing == conflist::Standing::kShadowed) {
+    if (outcome->standing == conflist::Standing::kShadowed ||
+        outcome->standing == conflist::Standing::kContested) {
       seams_.log.error("conflist", outcome->note);
     } else if (!outcome->note.empty()) {
       seams_.log.info("conflist", outcome->note);
