@@ -62,11 +62,13 @@ TEST_F(AttacherSweepTest, TriesAgainWhatFailed) {
   add("trainer-0");
   kernel_.revive();
   kernel_.failAt(3, EIO);
-  ASSERT_FALSE(attacher_->del(request(CniCommand::kDel)).has_value());
+  ASSERT_TRUE(attacher_->del(request(CniCommand::kDel)).has_value());
   ASSERT_THAT(attacher_->attachments(), SizeIs(1));
   EXPECT_EQ(attacher_->attachments()[0].state, AttachmentState::kDetaching);
   const auto report = attacher_->sweep();
-  EXPECT_THAT(report.done, ElementsAre(HasSubstr("the request was not finished")));
+  EXPECT_THAT(report.done, ElementsAre(HasSubstr("the request was not finished"),
+                                       HasSubstr("DEL of pod default/trainer-0 (sandbox "
+                                                 "sandbox-train) is not finished and goes on: ")));
   EXPECT_EQ(kernel_.snapshot(), before);
 }
 

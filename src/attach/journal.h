@@ -107,11 +107,12 @@ class Journal {
   Result<Contents> readAll();
 
  private:
-  Journal(os::Filesystem& files, std::string directory)
-      : files_(&files), directory_(std::move(directory)) {}
+  Journal(os::Filesystem& files, std::string state, std::string directory)
+      : files_(&files), state_(std::move(state)), directory_(std::move(directory)) {}
   std::string pathOf(const AttachmentId& id) const;
 
   os::Filesystem* files_;
+  std::string state_;
   std::string directory_;
 };
 

@@ -94,7 +94,9 @@ Result<std::string> PluginChains::execute(const char* command, const ChainRecord
         {"CNI_IFNAME", chain.ifname}, {"CNI_ARGS", arguments_},          {"CNI_PATH", path_},
         {"PATH", kProgramPath}};
     RAILHEAD_TRY_ASSIGN(spec.input, withPrevious(plugin.config, std::string(previous)));
-    spec.deadline = host_.wait;
+    spec.deadline = host_.budget ? host_.budget->atMost(host_.wait) : host_.wait;
+    if (spec.deadline.count() == 0)
+      return Error(ErrorCode::kDeadlineExceeded, "no time is left for it");
     spec.maxOutput = kMaxResult;
     RAILHEAD_TRY_ASSIGN(os::ProcessResult result, host_.processes.run(spec));
     if (result.exitCode != 0) return failureOf(result);

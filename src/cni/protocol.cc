@@ -9,6 +9,8 @@
 namespace railhead::cni {
 namespace {
 
+constexpr std::chrono::milliseconds kMaxPatience{600'000};
+
 std::string_view answerVersion(std::string_view asked) {
   return isSupportedVersion(asked) ? asked : kLatestVersion;
 }
@@ -82,6 +84,7 @@ std::string encodeCall(const Call& call) {
   out["command"] = call.command;
   out["env"] = call.environment;
   out["stdin"] = call.input;
+  if (call.patience) out["patienceMs"] = call.patience->count();
   return dumpJson(out);
 }
 
@@ -98,6 +101,16 @@ Result<Call> decodeCall(std::string_view frame) {
     for (const auto& [name, value] : environment->items()) {
       RAILHEAD_TRY_ASSIGN(call.environment[name], textMember(*environment, name, 64 << 10));
     }
+  }
+  // A shim of before says nothing.
+  if (const Json* patience = member(object, "patienceMs")) {
+    constexpr auto kMost = static_cast<std::uint64_t>(kMaxPatience.count());
+    if (!patience->is_number_unsigned() || patience->get<std::uint64_t>() > kMost) {
+      return Error(ErrorCode::kInvalidArgument, "patienceMs is " + shown(*patience) + ": 0 to " +
+                                                    std::to_string(kMaxPatience.count()) +
+                                                    " are allowed");
+    }
+    call.patience = std::chrono::milliseconds(patience->get<std::int64_t>());
   }
   return call;
 }

@@ -6,7 +6,9 @@
 #include "src/base/result.h"
 
 #include <array>
+#include <chrono>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,6 +17,12 @@ namespace railhead::cni {
 inline constexpr std::size_t kMaxStdin = 1 << 20;  // bytes of network configuration read
 // A frame carries the stdin as a JSON string: escaping may double it.
 inline constexpr std::size_t kMaxFrame = 4 << 20;
+
+// How long the agent is at work on one request, and then on undoing it: so long that the shim still
+// gets the answer (it waits for kAnswerWait), whatever plugins do.
+inline constexpr std::chrono::seconds kRequestBound{40};
+inline constexpr std::chrono::seconds kUndoBound{10};
+inline constexpr std::chrono::seconds kAnswerWait{60};
 
 // Set by the runtime in runtimeConfig when the configuration declares the capability.
 inline constexpr std::string_view kPodAnnotationsCapability = "io.kubernetes.cri.pod-annotations";
@@ -58,6 +66,8 @@ struct Call {
   std::string command;                             // CNI_COMMAND
   std::map<std::string, std::string> environment;  // the CNI_ variables that were set
   std::string input;                               // stdin, unchanged
+  // How long the shim waits for the answer from when it asks; nothing: not said.
+  std::optional<std::chrono::milliseconds> patience;
 };
 
 struct Reply {

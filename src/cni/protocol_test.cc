@@ -12,12 +12,17 @@ namespace {
 using testing::HasSubstr;
 
 TEST(Protocol, CallsAndRepliesComeBackAsTheyWere) {
-  const Call call{"ADD", {{"CNI_IFNAME", "eth0"}}, "{\"x\":\"\\u00e9 \\\" \n\"}"};
+  const Call call{"ADD",
+                  {{"CNI_IFNAME", "eth0"}},
+                  "{\"x\":\"\\u00e9 \\\" \n\"}",
+                  std::chrono::milliseconds(60'000)};
   const auto decoded = decodeCall(encodeCall(call));
   ASSERT_TRUE(decoded.has_value());
   EXPECT_EQ(decoded->command, call.command);
   EXPECT_EQ(decoded->environment, call.environment);
   EXPECT_EQ(decoded->input, call.input);
+  EXPECT_EQ(decoded->patience, call.patience);
+  EXPECT_EQ(decodeCall(encodeCall({"ADD", {}, ""}))->patience, std::nullopt);
   const auto reply = decodeReply(encodeReply({1, "text"}));
   ASSERT_TRUE(reply.has_value());
   EXPECT_EQ(reply->exitCode, 1);
@@ -26,7 +31,8 @@ TEST(Protocol, CallsAndRepliesComeBackAsTheyWere) {
 
 TEST(Protocol, RefusesFramesOfAnotherForm) {
   for (const char* bad : {"", "[]", "{\"env\":[]}", "{\"env\":{\"a\":1}}", "{\"stdin\":{}}",
-                          "{\"command\":\"0123456789abcdefg\"}"}) {
+                          "{\"patienceMs\":-1}", "{\"patienceMs\":\"1\"}",
+                          "{\"patienceMs\":600001}", "{\"command\":\"0123456789abcdefg\"}"}) {
     EXPECT_FALSE(decodeCall(bad).has_value()) << bad;
   }
   for (const char* bad :
