@@ -109,6 +109,11 @@ Result<std::string> Attacher::add(const CniRequest& request) {
 Result<Attachment> Attacher::plan(const CniRequest& request, RailMover& mover) {
   RAILHEAD_TRY_ASSIGN(const auto choices,
                       chooseNetworks(request, seams_.networks, seams_.devices, seams_.rails));
+  for (const NetworkChoice& choice : choices) {
+    if (choice.selection.ignored.empty()) continue;
+    note("pod " + request.pod.toString() + ": its annotation has keys without effect for network " +
+         choice.selection.qualifiedName() + ": " + join(choice.selection.ignored, ", "));
+  }
   RAILHEAD_TRY_ASSIGN(const os::Netns pod, openPod(seams_.netns, request.netnsPath));
   RAILHEAD_TRY_ASSIGN(auto taken, takenNames(request, pod, mover));
   Attachment attachment;

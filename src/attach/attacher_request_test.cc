@@ -58,6 +58,17 @@ TEST_F(AttacherRequestTest, RefusalsTouchNothing) {
               HasSubstr("default-route is '10.9.0.1': it is in no subnet of network"));
 }
 
+TEST_F(AttacherRequestTest, KeysWithoutEffectAreTold) {
+  start();
+  ASSERT_TRUE(attacher_
+                  ->add(request(CniCommand::kAdd, "trainer-0",
+                                R"([{"name":"dgx-qsfp","interfce":"roce"}])"))
+                  .has_value());
+  EXPECT_THAT(attacher_->sweep().done,
+              testing::ElementsAre("pod default/trainer-0: its annotation has keys without effect "
+                                   "for network default/dgx-qsfp: 'interfce'"));
+}
+
 TEST_F(AttacherRequestTest, APodMayAskForFreeAddresses) {
   start();
   const auto result =

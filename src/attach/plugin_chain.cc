@@ -130,7 +130,7 @@ Result<void> PluginChains::add(ChainRecord& chain, std::string_view previous,
 Result<void> PluginChains::del(const ChainRecord& chain) const {
   Failures failures;
   // Since 0.4.0 a DEL gets what ADD gave.
-  const std::string previous = chain.cniVersion == "0.3.1" ? std::string() : chain.result;
+  const std::string previous = cni::hasCheck(chain.cniVersion) ? chain.result : std::string();
   for (std::size_t i = chain.begun; i > 0; --i) {
     const auto done = execute("DEL", chain, chain.plugins[i - 1], previous);
     failures.add(done.has_value() ? Result<void>() : Result<void>(done.error()));
@@ -139,7 +139,7 @@ Result<void> PluginChains::del(const ChainRecord& chain) const {
 }
 
 Result<void> PluginChains::check(const ChainRecord& chain) const {
-  if (chain.cniVersion == "0.3.1") return {};
+  if (!cni::hasCheck(chain.cniVersion)) return {};
   for (const PluginConfig& plugin : chain.plugins)
     RAILHEAD_TRY(execute("CHECK", chain, plugin, chain.result));
   return {};

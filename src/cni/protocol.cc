@@ -21,6 +21,15 @@ bool isSupportedVersion(std::string_view version) {
   return std::find(kVersions.begin(), kVersions.end(), version) != kVersions.end();
 }
 
+std::optional<std::string_view> pluginVersion(std::string_view version) {
+  if (version.empty() || version == "0.1.0" || version == "0.2.0") return kVersions.front();
+  if (version == "0.3.0") return "0.3.0";  // the same results as 0.3.1
+  const auto found = std::find(kVersions.begin(), kVersions.end(), version);
+  return found == kVersions.end() ? std::nullopt : std::optional(*found);
+}
+
+bool hasCheck(std::string_view version) { return !version.starts_with("0.3."); }
+
 int codeFor(ErrorCode code) {
   switch (code) {
     case ErrorCode::kInvalidArgument:

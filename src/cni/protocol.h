@@ -32,6 +32,13 @@ inline constexpr std::array<std::string_view, 4> kVersions{"0.3.1", "0.4.0", "1.
 inline constexpr std::string_view kLatestVersion = kVersions.back();
 bool isSupportedVersion(std::string_view version);
 
+// The version in which a plugin of another author is called whose network says `version`: older
+// plugins are, too. Itself from 0.3.0 on, 0.3.1 for older ones and when nothing is said; nothing
+// for one that we do not know.
+std::optional<std::string_view> pluginVersion(std::string_view version);
+// CHECK, and prevResult at DEL, exist since 0.4.0.
+bool hasCheck(std::string_view version);
+
 // The specification's well-known codes; ours begin at 100.
 enum Code : int {
   kIncompatibleVersion = 1,

@@ -41,6 +41,23 @@ TEST(Protocol, RefusesFramesOfAnotherForm) {
   }
 }
 
+TEST(Protocol, CallsPluginsInVersionsThatTheyKnow) {
+  struct Case {
+    const char* said;
+    const char* called;  // empty: refused
+    bool check;
+  };
+  for (const Case& one :
+       {Case{"", "0.3.1", false}, Case{"0.1.0", "0.3.1", false}, Case{"0.2.0", "0.3.1", false},
+        Case{"0.3.0", "0.3.0", false}, Case{"0.3.1", "0.3.1", false}, Case{"0.4.0", "0.4.0", true},
+        Case{"1.0.0", "1.0.0", true}, Case{"1.1.0", "1.1.0", true}, Case{"0.0.1", "", false},
+        Case{"0.3", "", false}, Case{"1.2.0", "", false}, Case{"x", "", false}}) {
+    const auto called = pluginVersion(one.said);
+    EXPECT_EQ(called.value_or(""), one.called) << one.said;
+    EXPECT_EQ(called && hasCheck(*called), one.check) << one.said;
+  }
+}
+
 TEST(Protocol, EveryErrorClassHasACodeTheSpecificationAllows) {
   for (int i = 0; i <= static_cast<int>(ErrorCode::kInternal); ++i) {
     const int code = codeFor(static_cast<ErrorCode>(i));

@@ -37,6 +37,8 @@ class FixedDevices final : public PodDevices {
 class FixedNads final : public NadSource {
  public:
   std::vector<Nad> nads;
+  bool complete = true;
+  bool isComplete() override { return complete; }
   std::optional<Nad> find(const std::string& podNamespace, const std::string& name) override {
     for (const Nad& nad : nads) {
       if (nad.podNamespace == podNamespace && nad.name == name) return nad;

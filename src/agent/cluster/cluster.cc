@@ -17,6 +17,7 @@ class Cluster::StoredNads final : public attach::NadSource {
     return attach::Nad{std::move(nad->podNamespace), std::move(nad->name),
                        std::move(nad->resourceName), std::move(nad->config)};
   }
+  bool isComplete() override { return store_.knowledge() == kube::NadStore::Knowledge::kListed; }
   std::vector<std::string> names() override { return store_.names(); }
 
  private:
