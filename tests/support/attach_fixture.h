@@ -8,6 +8,7 @@
 #include "tests/support/fake_plugins.h"
 #include "tests/support/manual_clock.h"
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -27,10 +28,12 @@ class FixedRails final : public RailCatalog {
 class FixedDevices final : public PodDevices {
  public:
   std::map<std::string, std::vector<std::string>> ids;  // by "namespace/pod"
-  Result<std::vector<std::string>> idsOf(const std::string& podNamespace, const std::string& pod,
-                                         const std::string& resource) override {
-    if (resource != "nvidia.com/cx7_qsfp") return std::vector<std::string>();
-    return ids[podNamespace + "/" + pod];
+  std::atomic<int> asked = 0;
+  Result<Held> heldBy(const std::string& podNamespace, const std::string& pod) override {
+    ++asked;
+    const auto found = ids.find(podNamespace + "/" + pod);
+    return Held{
+        {"nvidia.com/cx7_qsfp", found == ids.end() ? std::vector<std::string>() : found->second}};
   }
 };
 
