@@ -155,12 +155,12 @@ class NodeAgent final : public Agent {
     attach::AttachConfig attach = config()->attach;
     attach.paths = paths_;
     RAILHEAD_TRY(cluster_.start());
-    RAILHEAD_TRY_ASSIGN(const auto ordinal, cluster_.ordinal(attach.addresses.nodes));
-    if (ordinal) attach.addresses.nodeOrdinal = *ordinal;
+    RAILHEAD_TRY_ASSIGN(attach::NodeOrdinal* const ordinal,
+                        cluster_.ordinal(attach.addresses.nodes));
     RAILHEAD_TRY_ASSIGN(
         std::shared_ptr<attach::Attacher> attacher,
         attach::Attacher::open(attach, {seams_.files, seams_.netns, seams_.netlink, seams_.clock,
-                                        catalog_, kubelet_, view_, plugins_, &cluster_}));
+                                        catalog_, kubelet_, view_, plugins_, &cluster_, ordinal}));
     {
       const std::lock_guard lock(configMutex_);
       attacher_ = attacher;

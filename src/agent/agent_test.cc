@@ -3,6 +3,8 @@
 #include "src/agent/agent.h"
 
 #include "src/agent/status_server.h"
+#include "src/cni/protocol.h"
+#include "src/os/unix_socket.h"
 #include "tests/support/fake_api_server/fake_api_server.h"
 #include "tests/support/fake_kernel.h"
 #include "tests/support/kept_log.h"
@@ -124,9 +126,41 @@ TEST_F(AgentTest, AsksTheApiServerForWhatIsConfigured) {
   const auto agent = make(&access);
   const auto up = agent->start();
   ASSERT_TRUE(up.has_value()) << up.error().describe();
-  EXPECT_THAT(log_.text(), HasSubstr("this node's ordinal is 0"));
-  EXPECT_TRUE(server->object(leases + "/namespaces/railhead/leases/railhead-ordinal-0"));
+  EXPECT_TRUE(server->waitForRequests("POST", "/namespaces/railhead/leases", 1));
   EXPECT_TRUE(server->waitForRequests("PATCH", "/api/v1/nodes/node-a", 1));
+  agent->stop();
+}
+
+// After a boot the agent is up before the API server can be reached.
+TEST_F(AgentTest, ServesWhileTheApiServerIsAway) {
+  const auto server = std::move(*testing_support::FakeApiServer::start());
+  server->fail({.kind = testing_support::ApiFault::Kind::kHang, .times = -1});
+  const ClusterAccess access{
+      [&] {
+        return kube::openApiServer({server->url(), "", ""}, kernel_->files());
+      },
+      "node-a", "railhead"};
+  auto config = parseConfig(
+      "version: 1\nnode: {ordinal: lease, nodes: 4}\nkubernetes: {nads: api}\n"
+      "provision: {pfs: [{vfs: 4}]}\ntwins: [[enp1s0f0np0, enP2p1s0f0np0]]\n"
+      "resources: [{name: nvidia.com/cx7_qsfp}]\n",
+      "test.yaml");
+  const auto agent = std::move(*Agent::create(
+      std::move(*config), paths_,
+      {kernel_->files(), *kernel_, events_, *kernel_, clock_, log_, nullptr, &access}));
+  const auto up = agent->start();
+  ASSERT_TRUE(up.has_value()) << up.error().describe();
+  EXPECT_EQ(*kernel_->files().readTrimmed("/sys/bus/pci/devices/0000:01:00.0/sriov_numvfs"), "4");
+  const auto soon = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto fd = os::connectUnix(paths_.cniSocket(), soon);
+  ASSERT_TRUE(fd.has_value());
+  const std::string del = cni::encodeCall({"DEL",
+                                           {{"CNI_CONTAINERID", "abc"}, {"CNI_IFNAME", "eth0"}},
+                                           R"({"cniVersion":"1.0.0","name":"n"})"});
+  ASSERT_TRUE(os::sendFrame(fd->get(), del, soon).has_value());
+  const auto answer = os::receiveFrame(fd->get(), soon, cni::kMaxFrame);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(cni::decodeReply(*answer)->exitCode, 0);
   agent->stop();
 }
 

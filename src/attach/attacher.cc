@@ -106,6 +106,18 @@ Result<std::string> Attacher::add(const CniRequest& request) {
   return finish(request, attachment);
 }
 
+// Without VF-bound addresses the ordinal does not matter.
+Result<AddressPlanConfig> Attacher::addressesFor(const std::vector<NetworkChoice>& choices) {
+  AddressPlanConfig addresses = config_.addresses;
+  const bool needed = std::any_of(choices.begin(), choices.end(), [](const NetworkChoice& choice) {
+    return choice.network.rails && !choice.network.rails->railSubnets.empty();
+  });
+  if (needed && seams_.ordinal != nullptr) {
+    RAILHEAD_TRY_ASSIGN(addresses.nodeOrdinal, seams_.ordinal->ordinal());
+  }
+  return addresses;
+}
+
 Result<Attachment> Attacher::plan(const CniRequest& request, RailMover& mover) {
   RAILHEAD_TRY_ASSIGN(const auto choices,
                       chooseNetworks(request, seams_.networks, seams_.devices, seams_.rails));
@@ -124,7 +136,8 @@ Result<Attachment> Attacher::plan(const CniRequest& request, RailMover& mover) {
   attachment.pod = request.pod;
   attachment.cniArgs = request.cniArgs;
   attachment.cniPath = request.cniPath;
-  RAILHEAD_TRY(planAttachment(request, choices, config_.addresses, std::move(taken), attachment));
+  RAILHEAD_TRY_ASSIGN(const AddressPlanConfig addresses, addressesFor(choices));
+  RAILHEAD_TRY(planAttachment(request, choices, addresses, std::move(taken), attachment));
   if (!attachment.defaultRoutes.empty()) {
     RAILHEAD_TRY_ASSIGN(const auto inside, seams_.netlink.openLinks(&pod));
     RAILHEAD_TRY_ASSIGN(attachment.takenRoutes, routesInTheWay(*inside, attachment.defaultRoutes));

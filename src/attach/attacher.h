@@ -5,6 +5,7 @@
 // each other. No namespace stays open after an operation, or while a plugin runs.
 #pragma once
 
+#include "src/attach/address_plan.h"
 #include "src/attach/attachment_table.h"
 #include "src/attach/budget.h"
 #include "src/attach/config.h"
@@ -44,8 +45,9 @@ struct AttachSeams {
   NetworkCatalog& networks;
   PodDevices& devices;
   RailCatalog& rails;
-  os::ProcessRunner& plugins;    // executes CNI plugins of other authors
-  StatusSink* status = nullptr;  // hears of every ADD with networks; null: nobody wants to
+  os::ProcessRunner& plugins;      // executes CNI plugins of other authors
+  StatusSink* status = nullptr;    // hears of every ADD with networks; null: nobody wants to
+  NodeOrdinal* ordinal = nullptr;  // null: it is the configuration's
 };
 
 // What recover(), gc() and sweep() did, for the log.
@@ -104,6 +106,7 @@ class Attacher final {
   // Answers for an attachment that stands already; nothing when ADD has to be carried out.
   Result<std::optional<std::string>> answerAgain(const CniRequest& request, const Budget& budget);
   Result<bool> standsWhole(const Attachment& attachment, const CniRequest& request);
+  Result<AddressPlanConfig> addressesFor(const std::vector<NetworkChoice>& choices);
   // The attachment of a request, nothing of it done.
   Result<Attachment> plan(const CniRequest& request, RailMover& mover);
   // Enters it into the table; gives VFs back first that a dead or unfinished attachment holds.

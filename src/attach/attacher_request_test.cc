@@ -58,6 +58,31 @@ TEST_F(AttacherRequestTest, RefusalsTouchNothing) {
               HasSubstr("default-route is '10.9.0.1': it is in no subnet of network"));
 }
 
+class LateOrdinal final : public NodeOrdinal {
+ public:
+  std::optional<int> number;
+  Result<int> ordinal() override {
+    if (number) return *number;
+    return Error(ErrorCode::kUnavailable, "this node's ordinal is not known yet: x");
+  }
+};
+
+TEST_F(AttacherRequestTest, OnlyAddressesOfVfsWaitForTheOrdinal) {
+  LateOrdinal late;
+  ordinal_ = &late;
+  nads_.nads = {
+      {"default", "plain", "nvidia.com/cx7_qsfp", R"({"type":"railhead","name":"plain"})"}};
+  start();
+  const Error error = refused("dgx-qsfp");
+  EXPECT_EQ(cni::codeFor(error.code), cni::kTryAgain);
+  EXPECT_THAT(error.message, HasSubstr("this node's ordinal is not known yet"));
+  EXPECT_TRUE(attacher_->add(request(CniCommand::kAdd, "trainer-0", "plain")).has_value());
+  EXPECT_TRUE(attacher_->del(request(CniCommand::kDel)).has_value());
+  late.number = 1;
+  EXPECT_TRUE(attacher_->add(request(CniCommand::kAdd)).has_value());
+  EXPECT_EQ(kernel_.link("net1", "trainer-0")->addresses.at(0).toString(), "10.100.0.5/24");
+}
+
 TEST_F(AttacherRequestTest, KeysWithoutEffectAreTold) {
   start();
   ASSERT_TRUE(attacher_

@@ -121,7 +121,7 @@ class AttachFixture : public testing::Test {
     catalog_ = std::make_unique<LayeredCatalog>(*networks_, &nads_, kernel_.files(),
                                                 kernel_.paths().cniConfig);
     auto opened = Attacher::open(config_, {kernel_.files(), kernel_, kernel_, clock_, *catalog_,
-                                           devices_, rails_, plugins_, &status_});
+                                           devices_, rails_, plugins_, &status_, ordinal_});
     ASSERT_TRUE(opened.has_value()) << opened.error().describe();
     attacher_ = std::move(*opened);
   }
@@ -156,6 +156,7 @@ class AttachFixture : public testing::Test {
   AttachConfig config_;
   FixedNads nads_;
   KeptStatus status_;
+  NodeOrdinal* ordinal_ = nullptr;
   testing_support::FakePlugins plugins_{kernel_};
   std::unique_ptr<ConfiguredNetworks> networks_;
   std::unique_ptr<LayeredCatalog> catalog_;
