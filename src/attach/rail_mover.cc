@@ -45,6 +45,7 @@ Result<RailMover> RailMover::open(os::Filesystem& files, const os::HostPaths& pa
   RailMover mover;
   mover.files_ = &files;
   mover.paths_ = paths;
+  mover.netns_ = &netns;
   mover.netlink_ = &netlink;
   mover.clock_ = &clock;
   RAILHEAD_TRY_ASSIGN(mover.home_, netns.current());
@@ -157,7 +158,7 @@ Result<void> RailMover::attach(const RailRecord& rail, const os::Netns& pod,
   RAILHEAD_TRY(addRoutes(rail, arrived->index));
   RAILHEAD_TRY(keepApart(*inside, {arrived->index, rail.addresses, rail.gateways}));
   RAILHEAD_TRY(moveRdmaIn(rail, pod));
-  return waitForGid(rail, gidWait);
+  return waitForGid(rail, pod, gidWait);
 }
 
 Result<void> RailMover::addRoutes(const RailRecord& rail, int linkIndex) {

@@ -44,8 +44,8 @@ class RailMover {
   // becomes the VF's own. kUnavailable when the VF has no netdev on the host.
   Result<void> survey(RailRecord& rail);
 
-  // Steps: VF settings, down, MAC, MTU, move, addresses, up, routes and rules, RDMA, GID. Stops at the first
-  // that fails; bringHome() undoes what was done. A route that is there already stays.
+  // Steps: VF settings, down, MAC, MTU, move, addresses, up, routes and rules, RDMA, GID. Stops at
+  // the first that fails; bringHome() undoes what was done. A route that is there already stays.
   Result<void> attach(const RailRecord& rail, const os::Netns& pod,
                       std::chrono::milliseconds gidWait);
 
@@ -83,7 +83,8 @@ class RailMover {
   Result<void> rememberVf(RailRecord& rail);
   Result<void> rememberRdma(RailRecord& rail, const netlink::Link& link);
   Result<void> moveRdmaIn(const RailRecord& rail, const os::Netns& pod);
-  Result<void> waitForGid(const RailRecord& rail, std::chrono::milliseconds wait);
+  Result<void> waitForGid(const RailRecord& rail, const os::Netns& pod,
+                          std::chrono::milliseconds wait);
   Result<void> removeSoftRoce(const RailRecord& rail, const os::Netns* pod);
   Result<void> forgetRules(const RailRecord& rail, const os::Netns& pod);
   Result<void> leavePod(const RailRecord& rail, const netlink::Link& link, const os::Netns& pod);
@@ -91,12 +92,12 @@ class RailMover {
   Result<std::optional<netlink::Link>> awaitReturn(const RailRecord& rail,
                                                    std::chrono::milliseconds wait);
   Result<void> addRoutes(const RailRecord& rail, int linkIndex);
-  bool hasGid(const RailRecord& rail);
   Result<void> moveRdmaHome(const RailRecord& rail, const os::Netns& pod);
   std::string freeHostName(const RailRecord& rail);
 
   os::Filesystem* files_ = nullptr;
   os::HostPaths paths_;
+  os::NetnsOpener* netns_ = nullptr;
   netlink::NetlinkOpener* netlink_ = nullptr;
   os::Clock* clock_ = nullptr;
   os::Netns home_;

@@ -137,6 +137,7 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   Result<std::unique_ptr<netlink::RdmaClient>> openRdma(const os::Netns* netns) override;
   Result<os::Netns> open(const std::string& path) override;
   Result<os::Netns> current() override;
+  Result<std::unique_ptr<os::Filesystem>> sysfs(const os::Netns& netns) override;
 
  private:
   friend class FakeLinks;
@@ -184,6 +185,9 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   void renderFunction(const Function& function);
   void renderPf(const Pf& pf, const Function& function);
   void renderRdma(const FakeRdma& device);
+  void renderInPods(const FakeRdma& device);
+  const FakeLink* linkUnder(const FakeRdma& device) const;
+  static std::string podSysfs(std::uint64_t space);  // where the tree that it sees is kept
   void renderGids(const std::string& port, const FakeLink& link);
   std::string devicePath(const std::string& pci) const;
 
