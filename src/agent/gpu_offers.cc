@@ -1,9 +1,9 @@
 #include "src/agent/gpu_offers.h"
 
-#include "src/agent/foreign_plugin.h"
 #include "src/agent/plugin_server.h"
 #include "src/agent/status.h"
 #include "src/gpu/labels.h"
+#include "src/os/living_socket.h"
 
 #include <algorithm>
 #include <utility>
@@ -78,7 +78,7 @@ void GpuOffers::stop() {
 }
 
 void GpuOffers::run() {
-  if (const std::string foreign = findLivingSocket(paths_.kubeletPlugins, kForeignPrefix);
+  if (const std::string foreign = os::findLivingSocket(paths_.kubeletPlugins, kForeignPrefix);
       on_ && !foreign.empty()) {
     standBack(foreign);
     return;
@@ -143,7 +143,7 @@ void GpuOffers::withdrawFiles() {
 void GpuOffers::look() {
   const std::lock_guard lifecycle(lifecycle_);
   if (!started_ || !on_) return;
-  const std::string foreign = findLivingSocket(paths_.kubeletPlugins, kForeignPrefix);
+  const std::string foreign = os::findLivingSocket(paths_.kubeletPlugins, kForeignPrefix);
   if (!foreign.empty()) {
     foreignSeen_ = seams_.clock.now();
     if (!watcher_) return;

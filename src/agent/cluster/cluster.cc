@@ -49,7 +49,8 @@ Result<void> Cluster::startNads() {
     seams_.log.warning("nads", error.describe());
   };
   if (config_.nads == NadOrigin::kFiles) {
-    RAILHEAD_TRY_ASSIGN(nadFolder_, kube::NadFolder::start(config_.nadFolder, *store_, problem));
+    RAILHEAD_TRY_ASSIGN(nadFolder_,
+                        kube::NadFolder::start(seams_.files, config_.nadFolder, *store_, problem));
     return {};
   }
   if (const auto recalled = store_->recall(); !recalled.has_value()) problem(recalled.error());
