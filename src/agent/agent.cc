@@ -86,6 +86,8 @@ class NodeAgent final : public Agent {
     if (handedOver_) return {};
     RAILHEAD_TRY(checkReloadable(*this->config(), config));
     RAILHEAD_TRY(checkPrivileges(seams_.privileges, config));
+    if (const auto attacher = this->attacher())
+      RAILHEAD_TRY(attacher->checkSubnets(config.attach.networks));
     RAILHEAD_TRY(offers_.configure(config.resources));
     if (gpus_) gpus_->configure(config.functions.gpus, config.gpus);
     networks_.replace(config.attach.networks);

@@ -3,6 +3,7 @@
 #include "src/attach/attach_plan.h"
 #include "src/attach/default_routes.h"
 #include "src/attach/result.h"
+#include "src/attach/subnet_use.h"
 #include "src/base/text.h"
 
 #include <algorithm>
@@ -118,6 +119,36 @@ Result<AddressPlanConfig> Attacher::addressesFor(const std::vector<NetworkChoice
   return addresses;
 }
 
+Result<void> Attacher::checkSubnets(const std::vector<NetworkDefinition>& networks) {
+  std::vector<PlacedSubnet> subnets;
+  for (const NetworkDefinition& network : networks) {
+    for (PlacedSubnet& subnet : subnetsOf(network, "network " + network.name))
+      subnets.push_back(std::move(subnet));
+  }
+  if (subnets.empty()) return {};
+  RAILHEAD_TRY_ASSIGN(const auto host, seams_.netlink.openLinks(nullptr));
+  return checkUnused(subnets, config_.addresses, *host, railDevices(seams_.rails.railSets()),
+                     "this node");
+}
+
+Result<void> Attacher::checkSubnets(const std::vector<NetworkChoice>& choices,
+                                    const AddressPlanConfig& addresses, const os::Netns& pod) {
+  std::vector<PlacedSubnet> subnets;
+  for (const NetworkChoice& choice : choices) {
+    if (!choice.network.rails) continue;
+    const std::string place = "network " + choice.selection.qualifiedName();
+    for (PlacedSubnet& subnet : subnetsOf(*choice.network.rails, place))
+      subnets.push_back(std::move(subnet));
+  }
+  if (subnets.empty()) return {};
+  RAILHEAD_TRY(checkOverlaps(subnets));
+  const RailDevices own = railDevices(seams_.rails.railSets());
+  RAILHEAD_TRY_ASSIGN(const auto host, seams_.netlink.openLinks(nullptr));
+  RAILHEAD_TRY(checkUnused(subnets, addresses, *host, own, "this node"));
+  RAILHEAD_TRY_ASSIGN(const auto inside, seams_.netlink.openLinks(&pod));
+  return checkUnused(subnets, addresses, *inside, own, "the pod");
+}
+
 Result<Attachment> Attacher::plan(const CniRequest& request, RailMover& mover) {
   RAILHEAD_TRY_ASSIGN(const auto choices,
                       chooseNetworks(request, seams_.networks, seams_.devices, seams_.rails));
@@ -137,6 +168,7 @@ Result<Attachment> Attacher::plan(const CniRequest& request, RailMover& mover) {
   attachment.cniArgs = request.cniArgs;
   attachment.cniPath = request.cniPath;
   RAILHEAD_TRY_ASSIGN(const AddressPlanConfig addresses, addressesFor(choices));
+  RAILHEAD_TRY(checkSubnets(choices, addresses, pod));
   RAILHEAD_TRY(planAttachment(request, choices, addresses, std::move(taken), attachment));
   if (!attachment.defaultRoutes.empty()) {
     RAILHEAD_TRY_ASSIGN(const auto inside, seams_.netlink.openLinks(&pod));

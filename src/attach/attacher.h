@@ -93,6 +93,9 @@ class Attacher final {
   // each.
   SweepReport sweepPlugins(const std::function<bool()>& stop = {});
 
+  // kInvalidArgument: a network has a subnet that the node uses already; named, with the route.
+  Result<void> checkSubnets(const std::vector<NetworkDefinition>& networks);
+
   // What pods hold now.
   std::vector<Attachment> attachments() const;
 
@@ -107,6 +110,8 @@ class Attacher final {
   Result<std::optional<std::string>> answerAgain(const CniRequest& request, const Budget& budget);
   Result<bool> standsWhole(const Attachment& attachment, const CniRequest& request);
   Result<AddressPlanConfig> addressesFor(const std::vector<NetworkChoice>& choices);
+  Result<void> checkSubnets(const std::vector<NetworkChoice>& choices,
+                            const AddressPlanConfig& addresses, const os::Netns& pod);
   // The attachment of a request, nothing of it done.
   Result<Attachment> plan(const CniRequest& request, RailMover& mover);
   // Enters it into the table; gives VFs back first that a dead or unfinished attachment holds.

@@ -10,6 +10,9 @@ SweepReport Attacher::recover() {
   SweepReport report = sweep();
   for (Error& error : damaged_) report.failed.push_back(std::move(error));
   damaged_.clear();
+  if (auto unused = checkSubnets(config_.networks); !unused.has_value())
+    report.failed.push_back(
+        std::move(unused).error().addContext("pods that ask for it are refused"));
   return report;
 }
 
