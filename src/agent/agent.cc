@@ -359,6 +359,7 @@ class NodeAgent final : public Agent {
 
   void logSweep(const attach::SweepReport& report) {
     counts_.swept(report);
+    if (report.strays) keeper_.configChanged();  // to the provisioning goal
     for (const auto& line : report.done) seams_.log.info("attach", line);
     for (const auto& failure : report.failed) seams_.log.error("attach", failure);
   }

@@ -54,6 +54,7 @@ struct AttachSeams {
 struct SweepReport {
   std::vector<std::string> done;  // "gave enp1s0f0np0v0 (0000:01:10.0) back: its pod is gone"
   std::vector<Error> failed;      // each is tried again by the next sweep()
+  bool strays = false;  // some were renamed: MTU, MAC and trust are as their pods had them
 };
 
 class Attacher final {

@@ -20,8 +20,8 @@ using testing_support::FakePlugins;
 using testing_support::PluginRun;
 
 // How many changing operations these ADD and DEL have, each of which is made to fail.
-constexpr int kAddFaults = 32;
-constexpr int kDelFaults = 19;
+constexpr int kAddFaults = 34;
+constexpr int kDelFaults = 21;
 
 class AttacherPluginsTest : public AttachFixture {
  protected:

@@ -130,7 +130,7 @@ void Attacher::sweepStrays(SweepReport& report) {
   for (const auto& set : seams_.rails.railSets()) {
     for (const auto& rail : set.rails) {
       for (const auto& link : *links) {
-        if (link.parentDevice == rail.vf.toString() && isStrayName(link.name))
+        if (link.parentDevice == rail.vf.toString() && isStray(link))
           sweepStray(rail, *mover, report);
       }
     }
@@ -142,10 +142,11 @@ void Attacher::sweepStray(const discover::Rail& rail, RailMover& mover, SweepRep
   // request can take it.
   const auto reservation = table_.reserve(rail.vf);
   if (!reservation) return;
-  auto renamed = mover.renameStray(rail.vf, rail.pf, rail.vfIndex);
+  auto renamed = mover.bringStrayHome(rail.vf, rail.pf, rail.vfIndex);
   if (!renamed.has_value()) {
     report.failed.push_back(std::move(renamed).error().addContext("stray VF"));
   } else if (*renamed) {
+    report.strays = true;
     report.done.push_back("renamed stray VF " + rail.vf.toString() + " from " + (*renamed)->from +
                           " to " + (*renamed)->to);
   }

@@ -27,6 +27,7 @@ struct RailRecord {
   std::string network;  // "namespace/name"
   // As found on the host, restored by DEL.
   std::string hostName;
+  std::string alias;
   Mac mac;
   int mtu = 0;
   bool up = false;

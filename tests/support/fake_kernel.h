@@ -65,6 +65,7 @@ struct FakeLink {
   std::string pci;  // parent device
   std::vector<IpPrefix> addresses;
   bool strictArp = false;
+  std::string alias;
 };
 
 struct FakeRdma {
@@ -101,6 +102,7 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   // What the PF's driver counts for one of its VFs; before the first call it counts nothing.
   void setVfTraffic(const std::string& pfNetdev, const netlink::VfTraffic& traffic);
   void addHostLink(const std::string& name, const std::string& kind);
+  void renameHostLink(const std::string& name, const std::string& to);  // as udev does
 
   // A change that something outside makes (a plugin that was executed): counted, and failing by
   // injection as every other.
