@@ -6,6 +6,7 @@
 #include "src/agent/config_watch.h"
 #include "src/agent/node_view.h"
 #include "src/agent/privileges.h"
+#include "src/agent/probes.h"
 #include "src/agent/status.h"
 #include "src/agent/status_server.h"
 #include "src/base/text.h"
@@ -39,6 +40,7 @@ struct Options {
   bool takeOver = false;
   bool debug = false;
   bool dryRun = false;
+  std::string probe = "ready";
   ApiOptions api;
 
   gpu::GpuLibraryOptions gpuLibraries() const {
@@ -263,6 +265,13 @@ Result<void> printStatus(const Options& options) {
   return {};
 }
 
+Result<void> probe(const Options& options) {
+  RAILHEAD_TRY_ASSIGN(const auto state, agent::askProbes(options.paths.probeSocket));
+  const std::string& problem = options.probe == "live" ? state.notLive : state.notReady;
+  if (problem.empty()) return {};
+  return Error(ErrorCode::kCheckFailed, "not " + options.probe + ": " + problem);
+}
+
 }  // namespace
 
 void addCommands(CLI::App& app, ExitCode& code) {
@@ -303,6 +312,8 @@ void addCommands(CLI::App& app, ExitCode& code) {
       ->capture_default_str();
   runCommand->add_option("--state", options->paths.state, "Folder for sockets and the journal")
       ->capture_default_str();
+  runCommand->add_option("--probe-socket", options->paths.probeSocket,
+                         "Where `probe` asks this very agent; absent: nowhere");
   addApiOptions(*runCommand, options->api);
   auto* discoverCommand = add("discover", "Print the picture of the node; reads only", discoverNode,
                               "railhead-agent discover --root /tmp/recorded-tree --json");
@@ -327,6 +338,14 @@ void addCommands(CLI::App& app, ExitCode& code) {
                      "railhead-agent status");
   status->add_option("--state", options->paths.state, "The agent's state folder")
       ->capture_default_str();
+  auto* probeCommand =
+      add("probe", "Ask one agent, by its own socket, whether it lives or serves", probe,
+          "railhead-agent probe ready --probe-socket /run/railhead-pod/probe.sock");
+  probeCommand->add_option("what", options->probe, "live or ready")
+      ->check(CLI::IsMember({"live", "ready"}))
+      ->capture_default_str();
+  probeCommand->add_option("--probe-socket", options->paths.probeSocket, "As given to `run`")
+      ->required();
 }
 
 }  // namespace railhead::agent_app

@@ -8,6 +8,7 @@
 #include "src/agent/node_view.h"
 #include "src/agent/observe/observer.h"
 #include "src/agent/offers.h"
+#include "src/agent/probes.h"
 #include "src/agent/status.h"
 #include "src/agent/status_server.h"
 #include "src/attach/attacher.h"
@@ -68,12 +69,14 @@ class NodeAgent final : public Agent {
   Result<void> openParts() { return offers_.configure(config_->resources); }
 
   Result<void> start(Start how) override {
-    auto started = startInOrder(how);
+    auto started = serveProbes();
+    if (started.has_value()) started = startInOrder(how);
     if (!started.has_value()) stop();
     return started;
   }
 
   void stop() override {
+    probes_.reset();
     handover_.reset();
     stopServing();
     stopOffering();
@@ -198,6 +201,7 @@ class NodeAgent final : public Agent {
       RAILHEAD_TRY_ASSIGN(cni_, attach::CniServer::start(
                                     server, counts_.timed(cluster_.reporting(attach::makeCniHandler(
                                                 *attacher_, requestLog())))));
+      cniServed_ = true;
       sweeper_ = std::make_unique<attach::Sweeper>(
           *attacher_, kSweepInterval,
           [this](const attach::SweepReport& report) { logSweep(report); });
@@ -284,7 +288,16 @@ class NodeAgent final : public Agent {
     seams_.log.info("metrics", "answering on " + endpoint_->address().toString());
   }
 
-  // From the endpoint's thread, which ends before what this reads.
+  // From the first moment to the last, whoever serves the node: this agent's own.
+  Result<void> serveProbes() {
+    if (paths_.probeSocket.empty()) return {};
+    RAILHEAD_TRY_ASSIGN(probes_, agent::serveProbes(paths_.probeSocket, [this] {
+                          return ProbeState{observer_.notLive(), observer_.notReady()};
+                        }));
+    return {};
+  }
+
+  // From the endpoint's thread and the probes', at any time.
   ObservedState observed() const {
     const auto config = this->config();
     const auto attacher = this->attacher();
@@ -294,7 +307,7 @@ class NodeAgent final : public Agent {
             attacher ? attacher->attachments() : std::vector<attach::Attachment>(),
             config->functions.rails,
             config->functions.cni,
-            cni_ != nullptr};
+            cniServed_};
   }
 
   // Lets go of the node; kubelet is served on.
@@ -311,6 +324,7 @@ class NodeAgent final : public Agent {
     endpoint_.reset();
     status_.reset();
     sweeper_.reset();
+    cniServed_ = false;
     if (cni_) cni_->stop();
     cni_.reset();
     holders_.setAttacher(nullptr);
@@ -386,6 +400,7 @@ class NodeAgent final : public Agent {
   os::SystemProcessRunner plugins_;  // CNI plugins of other authors
   std::unique_ptr<GpuOffers> gpus_;
   std::unique_ptr<attach::CniServer> cni_;
+  std::atomic<bool> cniServed_ = false;
   std::unique_ptr<attach::Sweeper> sweeper_;
   std::shared_ptr<conflist::ConflistFollower> follower_;
   std::unique_ptr<StatusServer> status_;
@@ -405,7 +420,8 @@ class NodeAgent final : public Agent {
   bool nodeSeen_ = false;
   bool offering_ = false;
   std::string metricsFailure_;
-  std::string takeBackFailure_;  // of the handover's thread
+  std::string takeBackFailure_;           // of the handover's thread
+  std::unique_ptr<StatusServer> probes_;  // last: it looks at all of them
 };
 
 // What an agent that was killed while it wrote left in the folder; only with the lock held.

@@ -2,6 +2,7 @@
 // with pods is tested against the stand-in and in the lab.
 #include "src/agent/agent.h"
 
+#include "src/agent/probes.h"
 #include "src/agent/status_server.h"
 #include "src/cni/protocol.h"
 #include "src/os/unix_socket.h"
@@ -247,6 +248,24 @@ TEST_F(AgentTest, AnswersItsWatchersUntilItStops) {
   EXPECT_TRUE(askStatus(paths_).has_value());
 }
 
+// During an upgrade two agents share the state folder's sockets, and each has its own for probes.
+TEST_F(AgentTest, TellsHowItIsAtItsOwnSocket) {
+  paths_.probeSocket = directory_ + "/one.sock";
+  auto one = agent("{vfs: 4}");
+  ASSERT_TRUE(one.has_value() && (*one)->start().has_value());
+  const auto state = askProbes(directory_ + "/one.sock");
+  ASSERT_TRUE(state.has_value()) << state.error().message;
+  EXPECT_EQ(state->notLive, "");
+  EXPECT_THAT(state->notReady, HasSubstr("nvidia.com/cx7_qsfp"));  // there is no kubelet
+  // Another one that does not come to serve answers for itself, and not for this one.
+  paths_.probeSocket = directory_ + "/two.sock";
+  auto two = agent("{vfs: 4}");
+  ASSERT_TRUE(two.has_value());
+  EXPECT_FALSE((*two)->start().has_value());
+  EXPECT_FALSE(askProbes(directory_ + "/two.sock").has_value());
+  EXPECT_TRUE(askProbes(directory_ + "/one.sock").has_value());
+}
+
 TEST_F(AgentTest, WhatTheKernelTellsIsSeenAtOnce) {
   auto started = agent("{vfs: 4}");
   ASSERT_TRUE(started.has_value() && (*started)->start().has_value());
@@ -285,7 +304,7 @@ TEST_F(AgentTest, TakesANewConfigurationOverWhileServing) {
     return offered();
   };
   const std::vector<std::string> first{"nvidia.com/cx7_qsfp 2"};
-  EXPECT_EQ(offered(), first);
+  EXPECT_EQ(becomes(first), first);  // the look that follows provisioning
 
   const auto taken = (*started)->reconfigure(
       config("provision: {pfs: [{vfs: 4}]}\nresources: [{name: nvidia.com/rail, kind: rail, "

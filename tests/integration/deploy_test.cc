@@ -184,6 +184,31 @@ TEST_P(Deploy, HandsOverOnAnUpgrade) {
   EXPECT_THAT(args, Contains("--take-over"));
 }
 
+// Another process on the host's network, or the older agent of an upgrade, must not answer for it.
+TEST_P(Deploy, ProbesAskThisVeryAgent) {
+  const auto args = container()["args"].as<std::vector<std::string>>();
+  const auto option = std::find(args.begin(), args.end(), "--probe-socket");
+  ASSERT_LT(option + 1, args.end());
+  const std::string& socket = *(option + 1);
+  for (const char* name : {"startupProbe", "readinessProbe", "livenessProbe"}) {
+    const YAML::Node probe = container()[name];
+    EXPECT_FALSE(probe["httpGet"]) << name;
+    ASSERT_TRUE(probe["exec"]) << name;
+    const auto command = probe["exec"]["command"].as<std::vector<std::string>>();
+    EXPECT_THAT(command, testing::IsSupersetOf({std::string("probe"), socket})) << name;
+    EXPECT_THAT(command, Contains(std::string(name) == "readinessProbe" ? "ready" : "live"));
+  }
+  std::string volume;
+  for (const auto& mount : container()["volumeMounts"]) {
+    if (socket.starts_with(mount["mountPath"].as<std::string>() + "/"))
+      volume = mount["name"].as<std::string>();
+  }
+  for (const auto& one : pod()["volumes"]) {
+    EXPECT_TRUE(one["emptyDir"] || one["name"].as<std::string>() != volume) << volume;
+  }
+  EXPECT_NE(volume, "");
+}
+
 TEST_P(Deploy, EnforcesTheOnlyPodSecurityLevelThatAllowsIt) {
   const YAML::Node labels = object("Namespace", "railhead-system")["metadata"]["labels"];
   EXPECT_EQ(labels["pod-security.kubernetes.io/enforce"].as<std::string>(), "privileged");
