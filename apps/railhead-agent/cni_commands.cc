@@ -1,11 +1,15 @@
 #include "apps/railhead-agent/cni_commands.h"
 
+#include "apps/railhead-agent/stop_signals.h"
 #include "src/agent/agent.h"
+#include "src/attach/journal.h"
+#include "src/base/text.h"
 #include "src/conflist/check.h"
 #include "src/conflist/installer.h"
-#include "src/os/clock.h"
+#include "src/conflist/uninstall.h"
 #include "src/os/filesystem.h"
 #include "src/os/host_paths.h"
+#include "src/os/netns.h"
 
 #include <iostream>
 #include <memory>
@@ -15,11 +19,15 @@
 namespace railhead::agent_app {
 namespace {
 
+constexpr std::size_t kMaxShown = 8;  // pods named in an error
+
 struct Options {
   std::string root = "/";
   os::HostPaths paths;
   std::string file{conflist::kDefaultFile};
+  std::string cache = "/var/lib/cni/results";
   bool json = false;
+  bool stay = false;
 };
 
 Result<void> check(const Options& options) {
@@ -32,20 +40,39 @@ Result<void> check(const Options& options) {
                "see the problems listed");
 }
 
+// Pods whose networks are railhead's: only the agent gives their VFs back.
+Result<void> checkNoPods(os::Filesystem& files, const os::HostPaths& paths) {
+  if (!files.exists(paths.state)) return {};
+  RAILHEAD_TRY_ASSIGN(auto journal, attach::Journal::open(files, paths));
+  RAILHEAD_TRY_ASSIGN(const auto contents, journal.readAll());
+  os::SystemNetnsOpener opener;
+  std::vector<std::string> pods;
+  for (const auto& attachment : contents.attachments) {
+    const auto netns = opener.open(attachment.netnsPath);
+    if (netns.has_value() && netns->id == attachment.netns)
+      pods.push_back(attachment.pod.toString());
+  }
+  if (pods.empty()) return {};
+  const std::size_t more = pods.size() > kMaxShown ? pods.size() - kMaxShown : 0;
+  pods.resize(pods.size() - more);
+  return Error(ErrorCode::kBusy,
+               "pods of this node have networks of railhead: " + join(pods, ", ") +
+                   (more > 0 ? " and " + std::to_string(more) + " more" : ""),
+               "drain the node, or delete these pods, while railhead-agent runs");
+}
+
 Result<void> uninstall(const Options& options) {
   RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open(options.root));
   // A running agent would put everything back.
   RAILHEAD_TRY_ASSIGN(const auto lock, agent::lockNode(*files, options.paths));
-  os::SystemClock clock;
-  conflist::InstallerConfig config;
-  config.folder = options.paths.cniConfig;
-  config.binFolder = options.paths.cniBin;
-  config.file = options.file;
+  RAILHEAD_TRY(checkNoPods(*files, options.paths));
   RAILHEAD_TRY_ASSIGN(const auto outcome,
-                      conflist::ConflistInstaller(config, *files, clock).uninstall());
+                      conflist::uninstall(*files, {options.paths.cniConfig, options.paths.cniBin,
+                                                   options.file, options.cache}));
   for (const auto& line : outcome.changes) std::cout << line << '\n';
-  if (!outcome.note.empty()) std::cout << outcome.note << '\n';
-  if (outcome.changes.empty() && outcome.note.empty()) std::cout << "nothing to do\n";
+  if (!outcome.stays.empty()) std::cout << outcome.stays << '\n';
+  if (outcome.changes.empty() && outcome.stays.empty()) std::cout << "nothing to do\n";
+  if (options.stay) waitForStop();
   return {};
 }
 
@@ -77,8 +104,12 @@ void addCniCommands(CLI::App& app, ExitCode& code) {
   add("check-cni", "Explain what the runtime uses for pod networks, and whether it calls railhead",
       check, "railhead-agent check-cni --json")
       ->add_flag("--json", options->json, "Print JSON");
-  add("uninstall-cni", "Take our conflist and shim away; the primary network serves alone again",
-      uninstall, "railhead-agent uninstall-cni");
+  auto* away = add("uninstall-cni",
+                   "Take our conflist and shim away; the primary network serves alone again",
+                   uninstall, "railhead-agent uninstall-cni");
+  away->add_option("--cni-cache", options->cache, "The list that each pod was made with")
+      ->capture_default_str();
+  away->add_flag("--stay", options->stay, "Then wait for SIGTERM, as a DaemonSet's program must");
 }
 
 }  // namespace railhead::agent_app

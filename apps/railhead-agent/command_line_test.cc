@@ -33,7 +33,7 @@ Outcome run(const std::vector<std::string>& words) {
 TEST(AgentCommandLine, EveryHelpHasAnExample) {
   EXPECT_THAT(run({"--help"}).out, HasSubstr("railhead-agent run --config"));
   for (const char* part : {"run", "discover", "provision", "labels", "check-config", "status",
-                           "check-cni", "uninstall-cni"}) {
+                           "probe", "check-cni", "uninstall-cni"}) {
     const Outcome help = run({part, "--help"});
     EXPECT_EQ(help.code, ExitCode::kOk) << part;
     EXPECT_THAT(help.out, HasSubstr("Example:\n  railhead-agent " + std::string(part))) << part;
@@ -43,10 +43,11 @@ TEST(AgentCommandLine, EveryHelpHasAnExample) {
 TEST(AgentCommandLine, BadUsageIsExitTwoAndNamed) {
   const Outcome unknown = run({"nosuch"});
   EXPECT_EQ(unknown.code, ExitCode::kUsage);
-  EXPECT_THAT(unknown.err,
-              StartsWith("railhead-agent: 'nosuch' is no command; allowed: run, discover, "
-                         "provision, labels, check-config, status, check-cni, uninstall-cni, "
-                         "completion\n"));
+  EXPECT_THAT(
+      unknown.err,
+      StartsWith("railhead-agent: 'nosuch' is no command; allowed: run, discover, "
+                 "provision, labels, check-config, status, probe, check-cni, uninstall-cni, "
+                 "completion\n"));
   EXPECT_EQ(run({}).code, ExitCode::kUsage);
   const Outcome option = run({"discover", "--nosuch"});
   EXPECT_EQ(option.code, ExitCode::kUsage);

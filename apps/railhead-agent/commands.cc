@@ -1,10 +1,12 @@
 #include "apps/railhead-agent/commands.h"
 
 #include "apps/railhead-agent/api_access.h"
+#include "apps/railhead-agent/stop_signals.h"
 #include "src/agent/agent.h"
 #include "src/agent/config_watch.h"
 #include "src/agent/node_view.h"
 #include "src/agent/privileges.h"
+#include "src/agent/probes.h"
 #include "src/agent/status.h"
 #include "src/agent/status_server.h"
 #include "src/base/text.h"
@@ -39,6 +41,7 @@ struct Options {
   bool takeOver = false;
   bool debug = false;
   bool dryRun = false;
+  std::string probe = "ready";
   ApiOptions api;
 
   gpu::GpuLibraryOptions gpuLibraries() const {
@@ -52,14 +55,6 @@ void report(const Error& error, ExitCode& code) {
   std::cerr << "railhead-agent: " << error.message << '\n';
   if (!error.remedy.empty()) std::cerr << "  remedy: " << error.remedy << '\n';
   code = exitCodeFor(error.code);
-}
-
-sigset_t stopSignals() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  return set;
 }
 
 // Of this machine whatever --root says; a relative path is one from where the command was given.
@@ -116,9 +111,7 @@ class StopSignal {
  public:
   StopSignal()
       : thread_([this] {
-          const sigset_t set = stopSignals();
-          int signal = 0;
-          sigwait(&set, &signal);
+          const int signal = waitForStop();
           const std::lock_guard lock(mutex_);
           if (!started_) ::_exit(128 + signal);
           came_ = signal;
@@ -275,12 +268,14 @@ Result<void> printStatus(const Options& options) {
   return {};
 }
 
-}  // namespace
-
-void blockStopSignals() {
-  const sigset_t set = stopSignals();
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+Result<void> probe(const Options& options) {
+  RAILHEAD_TRY_ASSIGN(const auto state, agent::askProbes(options.paths.probeSocket));
+  const std::string& problem = options.probe == "live" ? state.notLive : state.notReady;
+  if (problem.empty()) return {};
+  return Error(ErrorCode::kCheckFailed, "not " + options.probe + ": " + problem);
 }
+
+}  // namespace
 
 void addCommands(CLI::App& app, ExitCode& code) {
   auto options = std::make_shared<Options>();
@@ -320,6 +315,8 @@ void addCommands(CLI::App& app, ExitCode& code) {
       ->capture_default_str();
   runCommand->add_option("--state", options->paths.state, "Folder for sockets and the journal")
       ->capture_default_str();
+  runCommand->add_option("--probe-socket", options->paths.probeSocket,
+                         "Where `probe` asks this very agent; absent: nowhere");
   addApiOptions(*runCommand, options->api);
   auto* discoverCommand = add("discover", "Print the picture of the node; reads only", discoverNode,
                               "railhead-agent discover --root /tmp/recorded-tree --json");
@@ -344,6 +341,14 @@ void addCommands(CLI::App& app, ExitCode& code) {
                      "railhead-agent status");
   status->add_option("--state", options->paths.state, "The agent's state folder")
       ->capture_default_str();
+  auto* probeCommand =
+      add("probe", "Ask one agent, by its own socket, whether it lives or serves", probe,
+          "railhead-agent probe ready --probe-socket /run/railhead-pod/probe.sock");
+  probeCommand->add_option("what", options->probe, "live or ready")
+      ->check(CLI::IsMember({"live", "ready"}))
+      ->capture_default_str();
+  probeCommand->add_option("--probe-socket", options->paths.probeSocket, "As given to `run`")
+      ->required();
 }
 
 }  // namespace railhead::agent_app

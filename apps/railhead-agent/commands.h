@@ -9,9 +9,6 @@ class App;
 
 namespace railhead::agent_app {
 
-// SIGTERM and SIGINT wait until `run` takes them. Call before any thread starts.
-void blockStopSignals();
-
 void addCommands(CLI::App& app, ExitCode& code);
 
 }  // namespace railhead::agent_app

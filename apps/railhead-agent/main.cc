@@ -1,5 +1,5 @@
 #include "apps/railhead-agent/command_line.h"
-#include "apps/railhead-agent/commands.h"
+#include "apps/railhead-agent/stop_signals.h"
 
 #include <csignal>
 

@@ -64,7 +64,8 @@ int main() {
   if (readInput(call.input)) {
     const railhead::os::HostPaths paths;
     const std::string socket = paths.cniSocket();
-    reply = railhead::shim::answer(call, socket, railhead::shim::askOverSocket);
+    reply = railhead::shim::answer(call, socket, railhead::shim::askOverSocket,
+                                   railhead::shim::leaveMarkOnNode);
   } else {
     reply = {1, railhead::cni::encodeError({railhead::cni::kDecode,
                                             "stdin cannot be read, or is longer than the 1 MiB "

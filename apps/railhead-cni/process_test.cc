@@ -7,6 +7,8 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -40,10 +42,7 @@ class ShimProcess : public testing::Test {
     directory_ = directory;
     socket_ = directory_ + "/cni.sock";
   }
-  void TearDown() override {
-    ::unlink(socket_.c_str());
-    ::rmdir(directory_.c_str());
-  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
 
   os::ProcessResult run(const std::string& command, const std::string& input) {
     os::SystemProcessRunner runner;
@@ -89,6 +88,17 @@ TEST_F(ShimProcess, AsksTheRuntimeToTryAgainWithoutAnAgent) {
   EXPECT_THAT(result.output, HasSubstr(socket_));
 }
 
+TEST_F(ShimProcess, ADelWithoutAnAgentLeavesAMark) {
+  EXPECT_EQ(run("DEL", config(kAsking)).exitCode, 0);
+  EXPECT_FALSE(std::filesystem::exists(directory_ + "/deleted")) << "no record: nothing to undo";
+  std::filesystem::create_directory(directory_ + "/attachments");
+  std::ofstream(directory_ + "/attachments/abc@eth0.json") << "{}";
+  const auto result = run("DEL", config(kAsking));
+  EXPECT_EQ(result.exitCode, 0);
+  EXPECT_EQ(result.output, "");
+  EXPECT_TRUE(std::filesystem::is_directory(directory_ + "/deleted/abc@eth0"));
+}
+
 TEST_F(ShimProcess, SendsOneFrameAndPrintsTheAnswer) {
   auto listener = os::UnixListener::open(socket_);
   ASSERT_TRUE(listener.has_value());
@@ -109,6 +119,9 @@ TEST_F(ShimProcess, SendsOneFrameAndPrintsTheAnswer) {
   EXPECT_EQ(seen.command, "ADD");
   EXPECT_EQ(seen.input, config(kAsking));
   EXPECT_EQ(seen.environment.at("CNI_CONTAINERID"), "abc");
+  ASSERT_TRUE(seen.patience.has_value());
+  EXPECT_GT(*seen.patience, std::chrono::seconds(30));
+  EXPECT_LE(*seen.patience, cni::kAnswerWait);
   EXPECT_FALSE(seen.environment.contains("SECRET"));
 }
 

@@ -2,7 +2,10 @@
 
 #include "src/base/text.h"
 #include "src/cni/json_input.h"
+#include "src/cni/names.h"
 #include "src/os/unix_socket.h"
+
+#include <cerrno>
 
 #include <nlohmann/json.hpp>
 
@@ -20,6 +23,14 @@ struct Config {
   bool chained = false;        // the runtime was told to pass annotations
   std::string previous;        // JSON text; empty when there is none
 };
+
+static_assert(cni::kRequestBound + cni::kUndoBound + kConnectDeadline < cni::kAnswerWait,
+              "an answer that comes too late is a pod that nobody knows of");
+
+std::string variable(const cni::Call& call, const std::string& name) {
+  const auto found = call.environment.find(name);
+  return found == call.environment.end() ? std::string() : found->second;
+}
 
 Reply failure(int code, const Error& error, const std::string& version) {
   return {1, cni::encodeError({code, error.message, error.remedy}, version)};
@@ -65,26 +76,41 @@ bool isLocal(const cni::Call& call, const Config& config) {
   return ofPod && !config.wantsNetworks && !config.hasDevice;
 }
 
+bool nobodyListens(const Result<Reply>& asked) {
+  if (asked.has_value()) return false;
+  const int reason = asked.error().errnoValue;
+  return reason == ECONNREFUSED || reason == ENOENT;
+}
+
+// A chained DEL that the agent did not carry out; `otherwise` where it may not pass.
+Reply passDel(const cni::Call& call, const Config& config, const std::string& socket, bool away,
+              const LeaveMark& mark, Reply otherwise) {
+  const auto left = mark(socket.substr(0, socket.rfind('/')), call, away);
+  // Without a prevResult no ADD of this chain came to its end, and the agent undoes by itself what
+  // it half did. (Before 0.4.0 a runtime never passes one.)
+  if (left.has_value() || config.previous.empty()) return {0, ""};
+  return otherwise;
+}
+
 Reply passOn(const cni::Call& call, const Config& config, const std::string& defaultSocket,
-             const AskAgent& ask) {
+             const AskAgent& ask, const LeaveMark& mark) {
   const std::string& socket = config.socket.empty() ? defaultSocket : config.socket;
   auto reply = ask(socket, call);
-  if (reply.has_value()) return std::move(*reply);
+  const bool away = nobodyListens(reply);
+  const bool passes = call.command == "DEL" && config.chained;
+  if (reply.has_value()) {
+    if (!passes || reply->exitCode == 0) return std::move(*reply);
+    return passDel(call, config, socket, away, mark, std::move(*reply));
+  }
   // An agent that is away must not make the node unready for pods that do not need it.
   if (call.command == "STATUS" && config.chained) return {0, ""};
-  // Without a prevResult no ADD of this chain came to its end; what the agent may have half done it
-  // undoes itself. To fail here would keep the primary plugin from freeing what it gave, and
-  // containerd does not ask twice. (Before 0.4.0 a runtime never passes one.)
-  if (call.command == "DEL" && config.chained && config.previous.empty() &&
-      config.version != "0.3.1") {
-    return {0, ""};
-  }
   const int code = call.command == "STATUS" ? cni::kNotAvailable : cni::kTryAgain;
-  return failure(
+  Reply failed = failure(
       code,
       Error(ErrorCode::kUnavailable, "the railhead agent does not answer: " + reply.error().message,
             "see whether the railhead-agent pod of this node is running"),
       config.version);
+  return passes ? passDel(call, config, socket, away, mark, std::move(failed)) : failed;
 }
 
 }  // namespace
@@ -92,13 +118,34 @@ Reply passOn(const cni::Call& call, const Config& config, const std::string& def
 Result<cni::Reply> askOverSocket(const std::string& socketPath, const cni::Call& call) {
   const auto start = std::chrono::steady_clock::now();
   RAILHEAD_TRY_ASSIGN(const os::UniqueFd fd, os::connectUnix(socketPath, start + kConnectDeadline));
-  RAILHEAD_TRY(os::sendFrame(fd.get(), cni::encodeCall(call), start + kConnectDeadline));
+  cni::Call asked = call;
+  asked.patience = std::chrono::duration_cast<std::chrono::milliseconds>(
+      start + cni::kAnswerWait - std::chrono::steady_clock::now());
+  RAILHEAD_TRY(os::sendFrame(fd.get(), cni::encodeCall(asked), start + kConnectDeadline));
   RAILHEAD_TRY_ASSIGN(const std::string frame,
-                      os::receiveFrame(fd.get(), start + kAnswerDeadline, cni::kMaxFrame));
+                      os::receiveFrame(fd.get(), start + cni::kAnswerWait, cni::kMaxFrame));
   return cni::decodeReply(frame);
 }
 
-Reply answer(const cni::Call& call, const std::string& defaultSocket, const AskAgent& ask) {
+Result<void> leaveMark(os::Filesystem& files, const std::string& stateFolder, const cni::Call& call,
+                       bool away) {
+  const std::string container = variable(call, "CNI_CONTAINERID");
+  const std::string ifname = variable(call, "CNI_IFNAME");
+  RAILHEAD_TRY(cni::checkSpecName(container, "CNI_CONTAINERID"));
+  RAILHEAD_TRY(cni::checkInterfaceName(ifname, "CNI_IFNAME"));
+  const std::string key = cni::attachmentKey(container, ifname);
+  if (!files.exists(stateFolder)) return {};
+  if (away && !files.exists(cni::attachmentRecord(stateFolder, key))) return {};
+  return files.makeDirectories(cni::deletionMark(stateFolder, key), 0700);
+}
+
+Result<void> leaveMarkOnNode(const std::string& stateFolder, const cni::Call& call, bool away) {
+  RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
+  return leaveMark(*files, stateFolder, call, away);
+}
+
+Reply answer(const cni::Call& call, const std::string& defaultSocket, const AskAgent& ask,
+             const LeaveMark& mark) {
   Config read;
   const auto config = cni::parseJsonObject(call.input, "stdin");
   if (call.command == "VERSION") {
@@ -123,7 +170,7 @@ Reply answer(const cni::Call& call, const std::string& defaultSocket, const AskA
     read.wantsNetworks = true;
   }
   if (isLocal(call, read)) return passThrough(call, read);
-  return passOn(call, read, defaultSocket, ask);
+  return passOn(call, read, defaultSocket, ask, mark);
 }
 
 }  // namespace railhead::shim

@@ -1,5 +1,9 @@
 #include "apps/railhead-cni/shim.h"
 
+#include "tests/support/memory_filesystem.h"
+
+#include <cerrno>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,22 +12,37 @@ namespace {
 
 using cni::Call;
 using cni::Reply;
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
-// An agent that records what it is asked.
+// An agent that records what it is asked, and a state folder that records what it is left.
 struct Agent {
   bool away = false;
+  bool hangs = false;
+  bool full = false;  // the folder
+  Reply says{0, "from the agent"};
   int asked = 0;
   std::string socket;
   Call last;
+  std::vector<std::string> marks;  // "folder container@interface", "!" behind when nobody listens
 
   AskAgent asker() {
     return [this](const std::string& path, const Call& call) -> Result<Reply> {
       ++asked;
       socket = path;
       last = call;
-      if (away) return Error(ErrorCode::kNotFound, "connect to " + path + ": not there");
-      return Reply{0, "from the agent"};
+      if (away) return Error::fromErrno(ECONNREFUSED, "connect to " + path);
+      if (hangs) return Error(ErrorCode::kDeadlineExceeded, "receive: no answer");
+      return says;
+    };
+  }
+  LeaveMark marker() {
+    return [this](const std::string& folder, const Call& call, bool nobody) -> Result<void> {
+      if (full) return Error(ErrorCode::kExhausted, "no space left");
+      marks.push_back(folder + " " + call.environment.at("CNI_CONTAINERID") + "@" +
+                      call.environment.at("CNI_IFNAME") + (nobody ? "!" : ""));
+      return {};
     };
   }
 };
@@ -40,7 +59,11 @@ std::string annotated(const std::string& value) {
 }
 
 Reply run(Agent& agent, const std::string& command, const std::string& input) {
-  return answer({command, {{"CNI_COMMAND", command}}, input}, "/default.sock", agent.asker());
+  return answer({command,
+                 {{"CNI_COMMAND", command}, {"CNI_CONTAINERID", "abc"}, {"CNI_IFNAME", "eth0"}},
+                 input,
+                 {}},
+                "/run/railhead/cni.sock", agent.asker(), agent.marker());
 }
 
 TEST(Shim, PodsThatAskForNothingPassWithTheAgentDown) {
@@ -75,7 +98,7 @@ TEST(Shim, RequestsGoToTheAgentUnchanged) {
     EXPECT_EQ(run(agent, command, input).output, "from the agent");
     EXPECT_EQ(agent.last.input, input);
     EXPECT_EQ(agent.last.command, command);
-    EXPECT_EQ(agent.socket, "/default.sock");
+    EXPECT_EQ(agent.socket, "/run/railhead/cni.sock");
   }
   EXPECT_EQ(agent.asked, 5);
   run(agent, "ADD", config(R"("deviceID":"0000:01:10.0","socket":"/other.sock")"));
@@ -84,26 +107,91 @@ TEST(Shim, RequestsGoToTheAgentUnchanged) {
 
 TEST(Shim, NeverAPodWithoutItsNetwork) {
   Agent agent{.away = true};
-  for (const char* command : {"ADD", "DEL", "CHECK", "GC"}) {
+  for (const char* command : {"ADD", "CHECK", "GC"}) {
     const Reply reply = run(agent, command, config(annotated("dgx-qsfp"), "0.4.0"));
     EXPECT_EQ(reply.exitCode, 1);
     EXPECT_THAT(reply.output, HasSubstr(R"("cniVersion":"0.4.0","code":11,"msg":"the railhead )"
                                         "agent does not answer"));
     EXPECT_THAT(reply.output, HasSubstr(R"("details":"see whether)"));
   }
+  EXPECT_THAT(agent.marks, IsEmpty());
 }
 
-// An ADD that failed here leaves no prevResult; its DEL has to reach the plugins before us.
-TEST(Shim, DelOfAnAddThatFailedNeedsNoAgent) {
-  const std::string asking = R"("runtimeConfig":{"io.kubernetes.cri.pod-annotations":{)"
-                             R"("k8s.v1.cni.cncf.io/networks":"dgx-qsfp"}})";
+constexpr const char* kAsking = R"("runtimeConfig":{"io.kubernetes.cri.pod-annotations":{)"
+                                R"("k8s.v1.cni.cncf.io/networks":"dgx-qsfp"}})";
+
+// Of every version, Cilium's 0.3.1 too, after an ADD that failed (no prevResult) and after a whole
+// one: the plugins before us must be reached.
+TEST(Shim, AChainedDelPassesWithAMark) {
+  for (const char* version : {"0.3.1", "0.4.0", "1.0.0", "1.1.0"}) {
+    for (const std::string& more : {std::string(kAsking), annotated("dgx-qsfp")}) {
+      Agent agent{.away = true};
+      const Reply away = run(agent, "DEL", config(more, version));
+      EXPECT_EQ(away.exitCode, 0) << version;
+      EXPECT_EQ(away.output, "");
+      EXPECT_EQ(agent.asked, 1) << "an agent that is there is asked";
+      EXPECT_THAT(agent.marks, ElementsAre("/run/railhead abc@eth0!"));
+
+      Agent hanging{.hangs = true};
+      EXPECT_EQ(run(hanging, "DEL", config(more, version)).exitCode, 0);
+      EXPECT_THAT(hanging.marks, ElementsAre("/run/railhead abc@eth0"));
+
+      Agent busy{.says = {1, R"({"code":11})"}};
+      EXPECT_EQ(run(busy, "DEL", config(more, version)).exitCode, 0);
+      EXPECT_THAT(busy.marks, ElementsAre("/run/railhead abc@eth0"));
+
+      Agent well;
+      EXPECT_EQ(run(well, "DEL", config(more, version)).output, "from the agent");
+      EXPECT_THAT(well.marks, IsEmpty());
+    }
+  }
+  Agent elsewhere{.away = true};
+  run(elsewhere, "DEL", config(std::string(kAsking) + R"(,"socket":"/other/cni.sock")"));
+  EXPECT_THAT(elsewhere.marks, ElementsAre("/other abc@eth0!"));
+}
+
+TEST(Shim, WhatCannotBeMarkedIsAskedAgainUnlessNoAddWasWhole) {
+  Agent agent{.away = true, .full = true};
+  EXPECT_THAT(run(agent, "DEL", config(annotated("dgx-qsfp"))).output, HasSubstr(R"("code":11)"));
+  EXPECT_EQ(run(agent, "DEL", config(kAsking)).exitCode, 0);
+  Agent failing{.full = true, .says = {1, R"({"code":5})"}};
+  EXPECT_EQ(run(failing, "DEL", config(annotated("dgx-qsfp"))).output, R"({"code":5})");
+}
+
+// Multus asks again.
+TEST(Shim, ADelegatesDelDoesNotPass) {
   Agent agent{.away = true};
-  EXPECT_EQ(run(agent, "DEL", config(asking)).exitCode, 0);
-  EXPECT_EQ(agent.asked, 1) << "an agent that is there is asked";
-  EXPECT_EQ(run(agent, "CHECK", config(asking)).exitCode, 1);
-  EXPECT_EQ(run(agent, "DEL", config(asking, "0.3.1")).exitCode, 1)
-      << "that version has no prevResult";
   EXPECT_EQ(run(agent, "DEL", config(R"("deviceID":"0000:01:10.0")")).exitCode, 1);
+  Agent busy{.says = {1, R"({"code":11})"}};
+  EXPECT_EQ(run(busy, "DEL", config(R"("deviceID":"0000:01:10.0")")).output, R"({"code":11})");
+  EXPECT_THAT(agent.marks, IsEmpty());
+  EXPECT_THAT(busy.marks, IsEmpty());
+}
+
+TEST(Mark, IsAFolderOfTheAttachmentsName) {
+  testing_support::MemoryFilesystem files;
+  const Call call{"DEL", {{"CNI_CONTAINERID", "abc"}, {"CNI_IFNAME", "eth0"}}, "", {}};
+  const std::string mark = "/state/deleted/abc@eth0";
+  // No agent since the boot, so no VFs.
+  EXPECT_TRUE(leaveMark(files, "/state", call, false).has_value());
+  EXPECT_FALSE(files.exists("/state"));
+  files.putDirectory("/state");
+  // An agent that is away knows nothing of it.
+  EXPECT_TRUE(leaveMark(files, "/state", call, true).has_value());
+  EXPECT_FALSE(files.exists(mark));
+  files.put("/state/attachments/abc@eth0.json", "{}");
+  EXPECT_TRUE(leaveMark(files, "/state", call, true).has_value());
+  EXPECT_TRUE(files.exists(mark));
+  EXPECT_TRUE(leaveMark(files, "/state", call, true).has_value()) << "again is fine";
+  // One that is there may be about to attach it.
+  Call other = call;
+  other.environment["CNI_CONTAINERID"] = "def";
+  EXPECT_TRUE(leaveMark(files, "/state", other, false).has_value());
+  EXPECT_TRUE(files.exists("/state/deleted/def@eth0"));
+  for (const char* odd : {"", "..", "a/b", "-x"}) {
+    other.environment["CNI_CONTAINERID"] = odd;
+    EXPECT_FALSE(leaveMark(files, "/state", other, false).has_value()) << odd;
+  }
 }
 
 TEST(Shim, AnAbsentAgentDoesNotMakeTheNodeUnready) {

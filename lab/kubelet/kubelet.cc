@@ -213,6 +213,11 @@ std::vector<HeldDevice> Kubelet::heldDevices() {
   return lines;
 }
 
+bool Kubelet::admitsCall() {
+  const std::lock_guard lock(mutex_);
+  return ++podResourcesCalls_ > static_cast<std::uint64_t>(options_.rejectedCalls);
+}
+
 std::vector<HeldDevice> Kubelet::allDevices() {
   std::vector<HeldDevice> lines;
   for (const auto& [resource, status] : this->status().resources) {
@@ -360,7 +365,7 @@ KubeletStatus Kubelet::status() const {
 }
 
 KubeletStatus Kubelet::statusLocked() const {
-  KubeletStatus status{ledger_.status(), {}, registrations_};
+  KubeletStatus status{ledger_.status(), {}, registrations_, podResourcesCalls_};
   for (const auto& [name, pod] : pods_) status.pods.push_back({pod, std::nullopt});
   return status;
 }

@@ -32,6 +32,7 @@ struct KubeletOptions {
   std::string podResourcesFolder;
   std::string logFolder;   // of the pods' commands
   bool offersGet = true;   // PodResourcesLister.Get
+  int rejectedCalls = 0;   // of the pod-resources API, from the first on: kubelet limits their rate
   std::string refuseWith;  // not empty: every registration is refused with this text
   std::map<std::string, std::string> environment;  // pods' commands see it beneath their own
 };
@@ -45,6 +46,7 @@ struct KubeletStatus {
   std::map<std::string, ResourceStatus> resources;
   std::vector<PodStatus> pods;
   std::uint64_t registrations = 0;  // accepted ones
+  std::uint64_t podResourcesCalls = 0;
 };
 std::string statusToJson(const KubeletStatus& status);
 
@@ -83,6 +85,7 @@ class Kubelet final : private Desk {
   Result<void> onRegister(const RegistrationRequest& request) override;
   std::vector<HeldDevice> heldDevices() override;
   std::vector<HeldDevice> allDevices() override;
+  bool admitsCall() override;
 
   Result<void> removeSockets() const;
   Result<std::string> checkEndpoint(const RegistrationRequest& request) const;
@@ -111,6 +114,7 @@ class Kubelet final : private Desk {
   std::map<PodName, Pod> pods_;
   std::string refuseWith_;
   std::uint64_t registrations_ = 0;
+  std::uint64_t podResourcesCalls_ = 0;
 };
 
 }  // namespace railhead::lab

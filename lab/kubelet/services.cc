@@ -52,24 +52,29 @@ void writePods(const std::vector<HeldDevice>& lines, v1::ListPodResourcesRespons
   }
 }
 
+const grpc::Status kTooFast{grpc::StatusCode::RESOURCE_EXHAUSTED, "rejected by rate limit"};
+
 class PodResourcesService final : public v1::PodResourcesLister::Service {
  public:
   PodResourcesService(Desk& desk, bool offersGet) : desk_(desk), offersGet_(offersGet) {}
 
   grpc::Status List(grpc::ServerContext*, const v1::ListPodResourcesRequest*,
                     v1::ListPodResourcesResponse* response) override {
+    if (!desk_.admitsCall()) return kTooFast;
     writePods(desk_.heldDevices(), *response);
     return grpc::Status::OK;
   }
 
   grpc::Status GetAllocatableResources(grpc::ServerContext*, const v1::AllocatableResourcesRequest*,
                                        v1::AllocatableResourcesResponse* response) override {
+    if (!desk_.admitsCall()) return kTooFast;
     for (const auto& line : desk_.allDevices()) writeDevice(line, *response->add_devices());
     return grpc::Status::OK;
   }
 
   grpc::Status Get(grpc::ServerContext*, const v1::GetPodResourcesRequest* request,
                    v1::GetPodResourcesResponse* response) override {
+    if (!desk_.admitsCall()) return kTooFast;
     if (!offersGet_) return {grpc::StatusCode::UNIMPLEMENTED, "unknown method Get"};
     v1::ListPodResourcesResponse all;
     writePods(desk_.heldDevices(), all);

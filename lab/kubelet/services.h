@@ -33,6 +33,8 @@ class Desk {
   // Every pod, those without devices as one line with an empty resource.
   virtual std::vector<HeldDevice> heldDevices() = 0;
   virtual std::vector<HeldDevice> allDevices() = 0;  // pod and namespace empty
+  // Whether one more call of the pod-resources API is within kubelet's rate.
+  virtual bool admitsCall() = 0;
 };
 
 class Services {

@@ -9,6 +9,7 @@
 #include "src/agent/node_view.h"
 #include "src/agent/observe/observer.h"
 #include "src/agent/offers.h"
+#include "src/agent/probes.h"
 #include "src/agent/status.h"
 #include "src/agent/status_server.h"
 #include "src/attach/attacher.h"
@@ -56,12 +57,14 @@ class NodeAgent final : public Agent {
   Result<void> openParts() { return offers_.configure(config_->resources); }
 
   Result<void> start(Start how) override {
-    auto started = startInOrder(how);
+    auto started = serveProbes();
+    if (started.has_value()) started = startInOrder(how);
     if (!started.has_value()) stop();
     return started;
   }
 
   void stop() override {
+    probes_.reset();
     handover_.reset();
     stopServing();
     if (!handedOver_) stopOffering();
@@ -75,6 +78,8 @@ class NodeAgent final : public Agent {
     RAILHEAD_TRY(checkReloadable(*this->config(), config));
     RAILHEAD_TRY(checkPrivileges(seams_.privileges, config));
     RAILHEAD_TRY(checkTwins(config.twins));
+    if (const auto attacher = this->attacher())
+      RAILHEAD_TRY(attacher->checkSubnets(config.attach.networks));
     RAILHEAD_TRY(offers_.configure(config.resources));
     if (gpus_) gpus_->configure(config.functions.gpus, config.gpus);
     networks_.replace(config.attach.networks);
@@ -190,12 +195,12 @@ class NodeAgent final : public Agent {
     attach::AttachConfig attach = config()->attach;
     attach.paths = paths_;
     RAILHEAD_TRY(cluster_.start());
-    RAILHEAD_TRY_ASSIGN(const auto ordinal, cluster_.ordinal(attach.addresses.nodes));
-    if (ordinal) attach.addresses.nodeOrdinal = *ordinal;
+    RAILHEAD_TRY_ASSIGN(attach::NodeOrdinal* const ordinal,
+                        cluster_.ordinal(attach.addresses.nodes));
     RAILHEAD_TRY_ASSIGN(
         std::shared_ptr<attach::Attacher> attacher,
         attach::Attacher::open(attach, {seams_.files, seams_.netns, seams_.netlink, seams_.clock,
-                                        catalog_, kubelet_, view_, plugins_, &cluster_}));
+                                        catalog_, kubelet_, view_, plugins_, &cluster_, ordinal}));
     {
       const std::lock_guard lock(configMutex_);
       attacher_ = attacher;
@@ -233,6 +238,7 @@ class NodeAgent final : public Agent {
       RAILHEAD_TRY_ASSIGN(cni_, attach::CniServer::start(
                                     server, counts_.timed(cluster_.reporting(attach::makeCniHandler(
                                                 *attacher_, requestLog())))));
+      cniServed_ = true;
       sweeper_ = std::make_unique<attach::Sweeper>(
           *attacher_, kSweepInterval,
           [this](const attach::SweepReport& report) { logSweep(report); });
@@ -247,8 +253,9 @@ class NodeAgent final : public Agent {
   // The runtime calls us from here on. With serving_ held.
   Result<void> followPrimary() {
     const auto config = this->config();
-    if (!config->cni.conflist) return {};
+    if (!config->cni.shim) return {};
     conflist::InstallerConfig install;
+    install.chain = config->cni.conflist;
     install.folder = paths_.cniConfig;
     install.binFolder = paths_.cniBin;
     install.file = config->cni.file;
@@ -273,7 +280,8 @@ class NodeAgent final : public Agent {
   void logInstall(const Result<conflist::InstallOutcome>& outcome) {
     if (!outcome.has_value()) return seams_.log.error("conflist", outcome.error());
     for (const auto& line : outcome->changes) seams_.log.info("conflist", line);
-    if (outcome->standing == conflist::Standing::kShadowed) {
+    if (outcome->standing == conflist::Standing::kShadowed ||
+        outcome->standing == conflist::Standing::kContested) {
       seams_.log.error("conflist", outcome->note);
     } else if (!outcome->note.empty()) {
       seams_.log.info("conflist", outcome->note);
@@ -321,7 +329,16 @@ class NodeAgent final : public Agent {
     seams_.log.info("metrics", "answering on " + endpoint_->address().toString());
   }
 
-  // From the endpoint's thread, which ends before what this reads.
+  // From the first moment to the last, whoever serves the node: this agent's own.
+  Result<void> serveProbes() {
+    if (paths_.probeSocket.empty()) return {};
+    RAILHEAD_TRY_ASSIGN(probes_, agent::serveProbes(paths_.probeSocket, [this] {
+                          return ProbeState{observer_.notLive(), observer_.notReady()};
+                        }));
+    return {};
+  }
+
+  // From the endpoint's thread and the probes', at any time.
   ObservedState observed() const {
     const auto config = this->config();
     const auto attacher = this->attacher();
@@ -331,7 +348,7 @@ class NodeAgent final : public Agent {
             attacher ? attacher->attachments() : std::vector<attach::Attachment>(),
             config->functions.rails,
             config->functions.cni,
-            cni_ != nullptr};
+            cniServed_};
   }
 
   // Lets go of the node; kubelet is served on.
@@ -348,6 +365,7 @@ class NodeAgent final : public Agent {
     endpoint_.reset();
     status_.reset();
     sweeper_.reset();
+    cniServed_ = false;
     if (cni_) cni_->stop();
     cni_.reset();
     holders_.setAttacher(nullptr);
@@ -402,6 +420,7 @@ class NodeAgent final : public Agent {
 
   void logSweep(const attach::SweepReport& report) {
     counts_.swept(report);
+    if (report.strays) keeper_.configChanged();  // to the provisioning goal
     for (const auto& line : report.done) seams_.log.info("attach", line);
     for (const auto& failure : report.failed) seams_.log.error("attach", failure);
   }
@@ -430,6 +449,7 @@ class NodeAgent final : public Agent {
   os::SystemProcessRunner plugins_;  // CNI plugins of other authors
   std::unique_ptr<GpuOffers> gpus_;
   std::unique_ptr<attach::CniServer> cni_;
+  std::atomic<bool> cniServed_ = false;
   std::unique_ptr<attach::Sweeper> sweeper_;
   std::shared_ptr<conflist::ConflistFollower> follower_;
   std::unique_ptr<StatusServer> status_;
@@ -452,7 +472,8 @@ class NodeAgent final : public Agent {
   bool offering_ = false;
   std::string offerFailure_;
   std::string metricsFailure_;
-  std::string takeBackFailure_;  // of the handover's thread
+  std::string takeBackFailure_;           // of the handover's thread
+  std::unique_ptr<StatusServer> probes_;  // last: it looks at all of them
 };
 
 // What an agent that was killed while it wrote left in the folder; only with the lock held.

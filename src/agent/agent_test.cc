@@ -2,7 +2,10 @@
 // with pods is tested against the stand-in and in the lab.
 #include "src/agent/agent.h"
 
+#include "src/agent/probes.h"
 #include "src/agent/status_server.h"
+#include "src/cni/protocol.h"
+#include "src/os/unix_socket.h"
 #include "tests/support/agent_fixture.h"
 #include "tests/support/fake_api_server/fake_api_server.h"
 #include "tests/support/nvml_fixture.h"
@@ -75,9 +78,41 @@ TEST_F(AgentTest, AsksTheApiServerForWhatIsConfigured) {
   const auto agent = make(&access);
   const auto up = agent->start();
   ASSERT_TRUE(up.has_value()) << up.error().describe();
-  EXPECT_THAT(log_.text(), HasSubstr("this node's ordinal is 0"));
-  EXPECT_TRUE(server->object(leases + "/namespaces/railhead/leases/railhead-ordinal-0"));
+  EXPECT_TRUE(server->waitForRequests("POST", "/namespaces/railhead/leases", 1));
   EXPECT_TRUE(server->waitForRequests("PATCH", "/api/v1/nodes/node-a", 1));
+  agent->stop();
+}
+
+// After a boot the agent is up before the API server can be reached.
+TEST_F(AgentTest, ServesWhileTheApiServerIsAway) {
+  const auto server = std::move(*testing_support::FakeApiServer::start());
+  server->fail({.kind = testing_support::ApiFault::Kind::kHang, .times = -1});
+  const ClusterAccess access{
+      [&] {
+        return kube::openApiServer({server->url(), "", ""}, kernel_->files());
+      },
+      "node-a", "railhead"};
+  auto config = parseConfig(
+      "version: 1\nnode: {ordinal: lease, nodes: 4}\nkubernetes: {nads: api}\n"
+      "provision: {pfs: [{vfs: 4}]}\ntwins: [[enp1s0f0np0, enP2p1s0f0np0]]\n"
+      "resources: [{name: nvidia.com/cx7_qsfp}]\n",
+      "test.yaml");
+  const auto agent = std::move(*Agent::create(
+      std::move(*config), paths_,
+      {kernel_->files(), *kernel_, events_, *kernel_, clock_, log_, nullptr, &access}));
+  const auto up = agent->start();
+  ASSERT_TRUE(up.has_value()) << up.error().describe();
+  EXPECT_EQ(*kernel_->files().readTrimmed("/sys/bus/pci/devices/0000:01:00.0/sriov_numvfs"), "4");
+  const auto soon = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto fd = os::connectUnix(paths_.cniSocket(), soon);
+  ASSERT_TRUE(fd.has_value());
+  const std::string del = cni::encodeCall({"DEL",
+                                           {{"CNI_CONTAINERID", "abc"}, {"CNI_IFNAME", "eth0"}},
+                                           R"({"cniVersion":"1.0.0","name":"n"})"});
+  ASSERT_TRUE(os::sendFrame(fd->get(), del, soon).has_value());
+  const auto answer = os::receiveFrame(fd->get(), soon, cni::kMaxFrame);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(cni::decodeReply(*answer)->exitCode, 0);
   agent->stop();
 }
 
@@ -164,6 +199,24 @@ TEST_F(AgentTest, AnswersItsWatchersUntilItStops) {
   EXPECT_TRUE(askStatus(paths_).has_value());
 }
 
+// During an upgrade two agents share the state folder's sockets, and each has its own for probes.
+TEST_F(AgentTest, TellsHowItIsAtItsOwnSocket) {
+  paths_.probeSocket = directory_ + "/one.sock";
+  auto one = agent("{vfs: 4}");
+  ASSERT_TRUE(one.has_value() && (*one)->start().has_value());
+  const auto state = askProbes(directory_ + "/one.sock");
+  ASSERT_TRUE(state.has_value()) << state.error().message;
+  EXPECT_EQ(state->notLive, "");
+  EXPECT_THAT(state->notReady, HasSubstr("nvidia.com/cx7_qsfp"));  // there is no kubelet
+  // Another one that does not come to serve answers for itself, and not for this one.
+  paths_.probeSocket = directory_ + "/two.sock";
+  auto two = agent("{vfs: 4}");
+  ASSERT_TRUE(two.has_value());
+  EXPECT_FALSE((*two)->start().has_value());
+  EXPECT_FALSE(askProbes(directory_ + "/two.sock").has_value());
+  EXPECT_TRUE(askProbes(directory_ + "/one.sock").has_value());
+}
+
 TEST_F(AgentTest, WhatTheKernelTellsIsSeenAtOnce) {
   auto started = agent("{vfs: 4}");
   ASSERT_TRUE(started.has_value() && (*started)->start().has_value());
@@ -202,7 +255,7 @@ TEST_F(AgentTest, TakesANewConfigurationOverWhileServing) {
     return offered();
   };
   const std::vector<std::string> first{"nvidia.com/cx7_qsfp 2"};
-  EXPECT_EQ(offered(), first);
+  EXPECT_EQ(becomes(first), first);  // the look that follows provisioning
 
   const auto taken = (*started)->reconfigure(
       config("provision: {pfs: [{vfs: 4}]}\nresources: [{name: nvidia.com/rail, kind: rail, "

@@ -20,9 +20,15 @@ Result<CniConfig> readCni(const Field& field) {
   CniConfig cni;
   cni.file = conflist::kDefaultFile;
   if (!field.present()) return cni;
-  RAILHEAD_TRY(field.checkKeys({"conflist", "file", "primary"}));
+  RAILHEAD_TRY(field.checkKeys({"conflist", "shim", "file", "primary"}));
   if (const Field flag = field.child("conflist"); flag.present()) {
     RAILHEAD_TRY_ASSIGN(cni.conflist, flag.flag());
+  }
+  cni.shim = cni.conflist;
+  if (const Field flag = field.child("shim"); flag.present()) {
+    RAILHEAD_TRY_ASSIGN(cni.shim, flag.flag());
+    if (cni.conflist && !cni.shim)
+      return flag.complainAllowed("true, since the conflist names the program");
   }
   RAILHEAD_TRY(
       readFileName(field.child("file"), "a file name ending in .conflist", true, cni.file));

@@ -8,7 +8,8 @@
 namespace railhead::agent {
 
 struct CniConfig {
-  bool conflist = false;  // install the shim; write and follow the conflist
+  bool conflist = false;  // write and follow the conflist
+  bool shim = false;      // install the shim: with the conflist always
   std::string file;       // of the conflist, in the runtime's folder
   std::string primary;    // file of the primary network; empty: the first that is not ours
   bool operator==(const CniConfig&) const = default;

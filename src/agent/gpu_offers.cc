@@ -1,9 +1,9 @@
 #include "src/agent/gpu_offers.h"
 
-#include "src/agent/foreign_plugin.h"
 #include "src/agent/plugin_server.h"
 #include "src/agent/status.h"
 #include "src/gpu/labels.h"
+#include "src/os/living_socket.h"
 
 #include <algorithm>
 #include <utility>
@@ -133,7 +133,7 @@ void GpuOffers::dropRetired() {
 }
 
 void GpuOffers::run() {
-  if (const std::string foreign = findLivingSocket(paths_.kubeletPlugins, kForeignPrefix);
+  if (const std::string foreign = os::findLivingSocket(paths_.kubeletPlugins, kForeignPrefix);
       on_ && !foreign.empty()) {
     standBack(foreign);
     return;
@@ -215,7 +215,7 @@ bool GpuOffers::look() {
   const std::lock_guard lifecycle(lifecycle_);
   dropRetired();
   if (!started_ || !on_) return false;
-  const std::string foreign = findLivingSocket(paths_.kubeletPlugins, kForeignPrefix);
+  const std::string foreign = os::findLivingSocket(paths_.kubeletPlugins, kForeignPrefix);
   if (!foreign.empty()) {
     foreignSeen_ = seams_.clock.now();
     if (!watcher_ && offering() == GpuOffering::kStandingBack) return false;

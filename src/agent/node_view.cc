@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <set>
 #include <system_error>
+#include <utility>
 
 namespace railhead::agent {
 namespace {
@@ -26,24 +27,24 @@ os::Deadline deadline() { return std::chrono::steady_clock::now() + kKubeletDead
 
 }  // namespace
 
-Result<std::vector<std::string>> KubeletPodDevices::idsOf(const std::string& podNamespace,
-                                                          const std::string& pod,
-                                                          const std::string& resource) {
+Result<KubeletPodDevices::Held> KubeletPodDevices::heldBy(const std::string& podNamespace,
+                                                          const std::string& pod) {
   RAILHEAD_TRY_ASSIGN(const auto devices, client_.get(podNamespace, pod, deadline()));
   // Container by container, and within one in the order of its PCIDEVICE_ variable: kubelet may
   // tell the devices of one in several entries, and in any order.
-  std::vector<std::string> ids;
-  std::set<std::string> done;
+  Held held;
+  std::set<std::pair<std::string, std::string>> done;  // resource, container
   for (const auto& first : devices) {
-    if (first.resource != resource || !done.insert(first.container).second) continue;
+    if (!done.insert({first.resource, first.container}).second) continue;
+    auto& ids = held[first.resource];
     const auto begin = static_cast<std::ptrdiff_t>(ids.size());
     for (const auto& entry : devices) {
-      if (entry.resource == resource && entry.container == first.container)
+      if (entry.resource == first.resource && entry.container == first.container)
         ids.insert(ids.end(), entry.ids.begin(), entry.ids.end());
     }
     std::sort(ids.begin() + begin, ids.end());
   }
-  return ids;
+  return held;
 }
 
 Result<std::vector<kube::PodDevices>> KubeletPodDevices::all() { return client_.list(deadline()); }

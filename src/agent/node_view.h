@@ -45,12 +45,11 @@ class NodeView final : public attach::RailCatalog {
   std::shared_ptr<const NodeSnapshot> snapshot_ = std::make_shared<const NodeSnapshot>();
 };
 
-// kubelet's answer to "which devices does this pod hold".
+// kubelet's answer to "which devices does this pod hold". Thread-safe.
 class KubeletPodDevices final : public attach::PodDevices {
  public:
   explicit KubeletPodDevices(const std::string& socketPath) : client_(socketPath) {}
-  Result<std::vector<std::string>> idsOf(const std::string& podNamespace, const std::string& pod,
-                                         const std::string& resource) override;
+  Result<Held> heldBy(const std::string& podNamespace, const std::string& pod) override;
   // Every device of our resources that a pod holds.
   Result<std::vector<kube::PodDevices>> all();
 

@@ -46,7 +46,9 @@ void StatusServer::serve() {
   }
 }
 
-Result<std::string> askStatus(const os::HostPaths& paths) {
+Result<std::string> askStatus(const os::HostPaths& paths) { return askAt(paths.statusSocket()); }
+
+Result<std::string> askAt(const std::string& path) {
   const auto deadline = std::chrono::steady_clock::now() + kDeadline;
   // Whatever the socket says, what this node lacks is an agent that answers.
   const auto silent = [](Error error) {
@@ -55,7 +57,7 @@ Result<std::string> askStatus(const os::HostPaths& paths) {
         .addContext("no agent answers")
         .withRemedy("start railhead-agent on this node, or name its folder with --state");
   };
-  auto socket = os::connectUnix(paths.statusSocket(), deadline);
+  auto socket = os::connectUnix(path, deadline);
   if (!socket.has_value()) return silent(std::move(socket).error());
   auto status = os::receiveFrame(socket->get(), deadline, kMaxStatus);
   if (!status.has_value()) return silent(std::move(status).error());

@@ -32,6 +32,8 @@ class StatusServer {
   std::thread thread_;
 };
 
+// What the server at `path` answers. kEnvironment without one.
+Result<std::string> askAt(const std::string& path);
 // The status of a running agent. kEnvironment without one.
 Result<std::string> askStatus(const os::HostPaths& paths);
 

@@ -8,6 +8,14 @@
 
 namespace railhead::attach {
 
+// Where this node's addresses begin, where that is known later than the agent serves.
+class NodeOrdinal {
+ public:
+  virtual ~NodeOrdinal() = default;
+  // kUnavailable, with why, while it is not known. From memory; thread-safe.
+  virtual Result<int> ordinal() = 0;
+};
+
 // subnet.network() + 1 + nodeOrdinal x railSetsPerNode + railSetIndex, with the subnet's length.
 // kExhausted, with the numbers, when the index is not below railSetsPerNode or the subnet ends
 // before it.

@@ -24,8 +24,10 @@ Result<std::vector<NetworkChoice>> chooseForDelegate(const CniRequest& request,
   selection.ips = request.inlineNetwork.ips;
   // A configuration that is complete in itself needs no catalogue entry.
   auto known = networks.find(selection.networkNamespace, selection.name);
-  if (!known.has_value() && known.error().code != ErrorCode::kNotFound)
+  if (!known.has_value() && known.error().code != ErrorCode::kNotFound &&
+      known.error().code != ErrorCode::kUnavailable) {
     return std::move(known).error();
+  }
   NetworkDefinition base;
   if (known.has_value() && known->rails) {
     base = std::move(*known->rails);

@@ -3,6 +3,7 @@
 #include "src/attach/attach_plan.h"
 #include "src/attach/default_routes.h"
 #include "src/attach/result.h"
+#include "src/attach/subnet_use.h"
 #include "src/base/text.h"
 
 #include <algorithm>
@@ -11,14 +12,6 @@
 
 namespace railhead::attach {
 namespace {
-
-constexpr std::chrono::milliseconds kNoWait{0};
-
-std::string holderText(const Attachment& attachment) {
-  const std::string pod = attachment.pod.name.empty() ? "container " + attachment.id.containerId
-                                                      : "pod " + attachment.pod.toString();
-  return pod + " (sandbox " + attachment.id.containerId.substr(0, 13) + ")";
-}
 
 // The result for the runtime: the previous plugin's with what our networks gave behind.
 Result<std::string> resultFor(const CniRequest& request, const Attachment& attachment) {
@@ -46,8 +39,17 @@ Result<std::vector<std::string>> takenNames(const CniRequest& request, const os:
 
 }  // namespace
 
+std::string holderText(const Attachment& attachment) {
+  const std::string pod = attachment.pod.name.empty() ? "container " + attachment.id.containerId
+                                                      : "pod " + attachment.pod.toString();
+  return pod + " (sandbox " + attachment.id.containerId.substr(0, 13) + ")";
+}
+
 Attacher::Attacher(AttachConfig config, AttachSeams seams, Journal journal)
-    : config_(std::move(config)), seams_(seams), journal_(std::move(journal)) {}
+    : config_(std::move(config)),
+      seams_(seams),
+      journal_(std::move(journal)),
+      marks_(seams.files, config_.paths.state) {}
 
 Attacher::~Attacher() = default;
 
@@ -79,23 +81,82 @@ Result<std::optional<os::Netns>> Attacher::openSame(const Attachment& attachment
   return std::move(opened).error();
 }
 
+Budget Attacher::budgetFor(const CniRequest& request) const {
+  constexpr std::chrono::milliseconds kRest = cni::kAnswerWait - cni::kRequestBound;
+  auto whole = config_.requestWait;
+  if (request.patience) whole = std::min(whole, *request.patience - kRest);
+  return {seams_.clock, whole};
+}
+
 Result<std::string> Attacher::add(const CniRequest& request) {
-  RAILHEAD_TRY_ASSIGN(const auto hold, table_.hold(request.id, config_.queueWait));
-  RAILHEAD_TRY_ASSIGN(auto standing, answerAgain(request));
+  const Budget budget = budgetFor(request);
+  RAILHEAD_TRY_ASSIGN(const auto hold, table_.hold(request.id, budget.atMost(config_.queueWait)));
+  // Whoever asked for it has gone, or is about to, and asks for its DEL then.
+  if (budget.isOver())
+    return Error(ErrorCode::kDeadlineExceeded, "the request has waited for too long");
+  RAILHEAD_TRY(obeyMark(request.id));
+  RAILHEAD_TRY_ASSIGN(auto standing, answerAgain(request, budget));
   if (standing) return std::move(*standing);
   RAILHEAD_TRY_ASSIGN(RailMover mover, openMover());
   RAILHEAD_TRY_ASSIGN(Attachment attachment, plan(request, mover));
   // Whatever could refuse the result does so before anything is touched.
   RAILHEAD_TRY(resultFor(request, attachment));
   if (attachment.empty()) return resultFor(request, attachment);
-  RAILHEAD_TRY(claim(attachment));
-  RAILHEAD_TRY(carryOut(attachment, mover));
+  RAILHEAD_TRY(claim(attachment, budget));
+  RAILHEAD_TRY(carryOut(attachment, mover, budget));
   return finish(request, attachment);
+}
+
+// Without VF-bound addresses the ordinal does not matter.
+Result<AddressPlanConfig> Attacher::addressesFor(const std::vector<NetworkChoice>& choices) {
+  AddressPlanConfig addresses = config_.addresses;
+  const bool needed = std::any_of(choices.begin(), choices.end(), [](const NetworkChoice& choice) {
+    return choice.network.rails && !choice.network.rails->railSubnets.empty();
+  });
+  if (needed && seams_.ordinal != nullptr) {
+    RAILHEAD_TRY_ASSIGN(addresses.nodeOrdinal, seams_.ordinal->ordinal());
+  }
+  return addresses;
+}
+
+Result<void> Attacher::checkSubnets(const std::vector<NetworkDefinition>& networks) {
+  std::vector<PlacedSubnet> subnets;
+  for (const NetworkDefinition& network : networks) {
+    for (PlacedSubnet& subnet : subnetsOf(network, "network " + network.name))
+      subnets.push_back(std::move(subnet));
+  }
+  if (subnets.empty()) return {};
+  RAILHEAD_TRY_ASSIGN(const auto host, seams_.netlink.openLinks(nullptr));
+  return checkUnused(subnets, config_.addresses, *host, railDevices(seams_.rails.singleRails()),
+                     "this node");
+}
+
+Result<void> Attacher::checkSubnets(const std::vector<NetworkChoice>& choices,
+                                    const AddressPlanConfig& addresses, const os::Netns& pod) {
+  std::vector<PlacedSubnet> subnets;
+  for (const NetworkChoice& choice : choices) {
+    if (!choice.network.rails) continue;
+    const std::string place = "network " + choice.selection.qualifiedName();
+    for (PlacedSubnet& subnet : subnetsOf(*choice.network.rails, place))
+      subnets.push_back(std::move(subnet));
+  }
+  if (subnets.empty()) return {};
+  RAILHEAD_TRY(checkOverlaps(subnets));
+  const RailDevices own = railDevices(seams_.rails.singleRails());
+  RAILHEAD_TRY_ASSIGN(const auto host, seams_.netlink.openLinks(nullptr));
+  RAILHEAD_TRY(checkUnused(subnets, addresses, *host, own, "this node"));
+  RAILHEAD_TRY_ASSIGN(const auto inside, seams_.netlink.openLinks(&pod));
+  return checkUnused(subnets, addresses, *inside, own, "the pod");
 }
 
 Result<Attachment> Attacher::plan(const CniRequest& request, RailMover& mover) {
   RAILHEAD_TRY_ASSIGN(const auto choices,
                       chooseNetworks(request, seams_.networks, seams_.devices, seams_.rails));
+  for (const NetworkChoice& choice : choices) {
+    if (choice.selection.ignored.empty()) continue;
+    note("pod " + request.pod.toString() + ": its annotation has keys without effect for network " +
+         choice.selection.qualifiedName() + ": " + join(choice.selection.ignored, ", "));
+  }
   RAILHEAD_TRY_ASSIGN(const os::Netns pod, openPod(seams_.netns, request.netnsPath));
   RAILHEAD_TRY_ASSIGN(auto taken, takenNames(request, pod, mover));
   Attachment attachment;
@@ -106,7 +167,9 @@ Result<Attachment> Attacher::plan(const CniRequest& request, RailMover& mover) {
   attachment.pod = request.pod;
   attachment.cniArgs = request.cniArgs;
   attachment.cniPath = request.cniPath;
-  RAILHEAD_TRY(planAttachment(request, choices, config_.addresses, std::move(taken), attachment));
+  RAILHEAD_TRY_ASSIGN(const AddressPlanConfig addresses, addressesFor(choices));
+  RAILHEAD_TRY(checkSubnets(choices, addresses, pod));
+  RAILHEAD_TRY(planAttachment(request, choices, addresses, std::move(taken), attachment));
   if (!attachment.defaultRoutes.empty()) {
     RAILHEAD_TRY_ASSIGN(const auto inside, seams_.netlink.openLinks(&pod));
     RAILHEAD_TRY_ASSIGN(attachment.takenRoutes, routesInTheWay(*inside, attachment.defaultRoutes));
@@ -131,7 +194,8 @@ Result<std::string> Attacher::finish(const CniRequest& request, const Attachment
   return result;
 }
 
-Result<std::optional<std::string>> Attacher::answerAgain(const CniRequest& request) {
+Result<std::optional<std::string>> Attacher::answerAgain(const CniRequest& request,
+                                                         const Budget& budget) {
   const auto known = table_.find(request.id);
   if (!known) return std::optional<std::string>();
   RAILHEAD_TRY_ASSIGN(const bool whole, standsWhole(*known, request));
@@ -140,7 +204,8 @@ Result<std::optional<std::string>> Attacher::answerAgain(const CniRequest& reque
     return std::optional<std::string>(std::move(result));
   }
   RAILHEAD_TRY_ASSIGN(const Homecoming outcome,
-                      takeBack(*known, config_.returnWait).addContext("undo an earlier ADD"));
+                      takeBack(*known, {.wait = config_.returnWait, .budget = budget})
+                          .addContext("undo an earlier ADD"));
   if (outcome != Homecoming::kNotYet) return std::optional<std::string>();
   return Error(ErrorCode::kUnavailable,
                "the VFs of an earlier ADD of this container are not back yet");
@@ -163,11 +228,12 @@ Result<bool> Attacher::standsWhole(const Attachment& attachment, const CniReques
                      [&](const RailRecord& rail) { return mover.verify(rail, *pod).has_value(); });
 }
 
-Result<void> Attacher::claim(const Attachment& attachment) {
+Result<void> Attacher::claim(const Attachment& attachment, const Budget& budget) {
   // Each round frees one holder that has no right to its VFs any more; there are at most as many
   // holders as rails, and as many that have one of their addresses.
   for (std::size_t round = 0; round <= 2 * attachment.rails.size(); ++round) {
-    RAILHEAD_TRY_ASSIGN(const auto holder, table_.claim(attachment, config_.queueWait));
+    RAILHEAD_TRY_ASSIGN(const auto holder,
+                        table_.claim(attachment, budget.atMost(config_.queueWait)));
     if (!holder) return {};
     const std::string address = sharedAddress(attachment, *holder);
     const Error busy(
@@ -185,7 +251,7 @@ Result<void> Attacher::claim(const Attachment& attachment) {
                           current->id.containerId != attachment.id.containerId;
     if (alive && current->state == AttachmentState::kAttached && !replaced) return busy;
     RAILHEAD_TRY_ASSIGN(const Homecoming outcome,
-                        takeBack(*current, config_.returnWait)
+                        takeBack(*current, {.wait = config_.returnWait, .budget = budget})
                             .addContext("take rails back from " + holderText(*current)));
     if (outcome == Homecoming::kNotYet) {
       return Error(ErrorCode::kUnavailable, "the kernel has not yet given back the rails of " +
@@ -196,16 +262,25 @@ Result<void> Attacher::claim(const Attachment& attachment) {
 }
 
 Result<void> Attacher::del(const CniRequest& request) {
-  RAILHEAD_TRY_ASSIGN(const auto hold, table_.hold(request.id, config_.queueWait));
+  const Budget budget = budgetFor(request);
+  RAILHEAD_TRY_ASSIGN(const auto hold, table_.hold(request.id, budget.atMost(config_.queueWait)));
   const auto known = table_.find(request.id);
   if (!known) return {};
   // What the kernel still holds comes back by sweep(); the runtime need not wait for it.
-  auto outcome = takeBack(*known, config_.returnWait);
-  return outcome.has_value() ? Result<void>() : Result<void>(std::move(outcome).error());
+  auto outcome = takeBack(*known, {.wait = config_.returnWait, .budget = budget});
+  if (outcome.has_value()) return {};
+  // Once the record says that it ends, sweep() sees to the rest: the plugins before us in the
+  // chain, which free the pod's address, must not wait for it. Whoever calls a delegate asks again.
+  const auto left = table_.find(request.id);
+  if (!request.deviceId.empty() || !left || left->state == AttachmentState::kAttached)
+    return std::move(outcome).error();
+  note("DEL of " + holderText(*known) + " is not finished and goes on: " + outcome.error().message);
+  return {};
 }
 
 Result<void> Attacher::check(const CniRequest& request) {
-  RAILHEAD_TRY_ASSIGN(const auto hold, table_.hold(request.id, config_.queueWait));
+  const Budget budget = budgetFor(request);
+  RAILHEAD_TRY_ASSIGN(const auto hold, table_.hold(request.id, budget.atMost(config_.queueWait)));
   const auto known = table_.find(request.id);
   if (!known && request.deviceId.empty()) {
     RAILHEAD_TRY_ASSIGN(const auto wanted,
@@ -226,7 +301,7 @@ Result<void> Attacher::check(const CniRequest& request) {
     RAILHEAD_TRY_ASSIGN(RailMover mover, openMover());
     for (const RailRecord& rail : known->rails) RAILHEAD_TRY(mover.verify(rail, *pod));
   }
-  const PluginChains chains(pluginHost(), *known, known->netnsPath);
+  const PluginChains chains(pluginHost(budget), *known, known->netnsPath);
   for (const ChainRecord& chain : known->ipam) RAILHEAD_TRY(chains.check(chain));
   for (const ChainRecord& chain : known->delegates) RAILHEAD_TRY(chains.check(chain));
   return {};
@@ -235,13 +310,14 @@ Result<void> Attacher::check(const CniRequest& request) {
 Result<SweepReport> Attacher::gc(const CniRequest& request) {
   const std::set<AttachmentId> valid(request.validAttachments.begin(),
                                      request.validAttachments.end());
+  const Budget budget = budgetFor(request);
   SweepReport report;
   for (const Attachment& seen : table_.all()) {
     if (seen.networkName != request.networkName || valid.contains(seen.id)) continue;
     const auto hold = table_.tryHold(seen.id);
     const auto current = table_.find(seen.id);
     if (!hold || !current) continue;
-    auto outcome = takeBack(*current, kNoWait);
+    auto outcome = takeBack(*current, {.budget = budget});
     if (!outcome.has_value()) {
       report.failed.push_back(std::move(outcome).error().addContext(holderText(seen)));
     } else if (*outcome != Homecoming::kNotYet) {
@@ -256,93 +332,6 @@ Result<void> Attacher::status() {
   RAILHEAD_TRY_ASSIGN(RailMover mover, openMover());
   RAILHEAD_TRY(mover.hostLinks().addContext("attach status"));
   return {};
-}
-
-SweepReport Attacher::recover() {
-  SweepReport report = sweep();
-  for (Error& error : damaged_) report.failed.push_back(std::move(error));
-  damaged_.clear();
-  return report;
-}
-
-SweepReport Attacher::sweep() {
-  SweepReport report;
-  // A plugin may take its time: VFs that need none do not wait for it.
-  auto all = table_.all();
-  std::stable_partition(all.begin(), all.end(),
-                        [](const Attachment& seen) { return !seen.hasPlugins(); });
-  for (const Attachment& seen : all) sweepOne(seen, report);
-  sweepStrays(report);
-  takeNotes(report);
-  return report;
-}
-
-SweepReport Attacher::sweepAttachments() {
-  SweepReport report;
-  for (const Attachment& seen : table_.all()) sweepOne(seen, report);
-  takeNotes(report);
-  return report;
-}
-
-void Attacher::takeNotes(SweepReport& report) {
-  const std::lock_guard lock(notesMutex_);
-  std::erase_if(pauses_, [&](const auto& pause) { return !table_.find(pause.first); });
-  std::move(notes_.begin(), notes_.end(), std::back_inserter(report.done));
-  notes_.clear();
-}
-
-void Attacher::sweepOne(const Attachment& seen, SweepReport& report) {
-  const auto hold = table_.tryHold(seen.id);
-  const auto current = table_.find(seen.id);
-  if (!hold || !current) return;  // being worked on, or done meanwhile
-  auto pod = openSame(*current);
-  const bool whole = current->state == AttachmentState::kAttached;
-  if (pod.has_value() && *pod && whole) return;
-  if (pod.has_value()) pod->reset();  // plugins may run now
-  const Plugins plugins = pluginsDue(seen.id) ? Plugins::kRun : Plugins::kLeave;
-  auto outcome =
-      pod.has_value() ? takeBack(*current, kNoWait, plugins) : Result<Homecoming>(pod.error());
-  if (plugins == Plugins::kRun && current->hasPlugins())
-    pluginsFailed(seen.id, !outcome.has_value());
-  if (!outcome.has_value()) {
-    report.failed.push_back(std::move(outcome).error().addContext(holderText(seen)));
-  } else if (*outcome != Homecoming::kNotYet) {
-    report.done.push_back("took back the rails of " + holderText(seen) +
-                          (whole ? ": its namespace is gone" : ": the request was not finished"));
-  }
-}
-
-// VFs that came back under a pod's name and that no record knows: the journal was lost.
-void Attacher::sweepStrays(SweepReport& report) {
-  auto mover = openMover();
-  auto links =
-      mover.has_value() ? mover->hostLinks() : Result<std::vector<netlink::Link>>(mover.error());
-  if (!links.has_value()) {
-    report.failed.push_back(std::move(links).error().addContext("look for stray VFs"));
-    return;
-  }
-  for (const auto& single : seams_.rails.singleRails()) {
-    for (const auto& rail : single.rails) {
-      for (const auto& link : *links) {
-        if (link.parentDevice == rail.vf.toString() && isStrayName(link.name))
-          sweepStray(rail, *mover, report);
-      }
-    }
-  }
-}
-
-void Attacher::sweepStray(const discover::Rail& rail, RailMover& mover, SweepReport& report) {
-  // The look that found it may be older than an ADD: what counts is how the VF stands once no
-  // request can take it.
-  const auto reservation = table_.reserve(rail.vf);
-  if (!reservation) return;
-  auto renamed = mover.renameStray(rail.vf, rail.pf, rail.vfIndex);
-  if (!renamed.has_value()) {
-    report.failed.push_back(std::move(renamed).error().addContext("stray VF"));
-  } else if (*renamed) {
-    report.done.push_back("renamed stray VF " + rail.vf.toString() + " from " + (*renamed)->from +
-                          " to " + (*renamed)->to);
-  }
 }
 
 }  // namespace railhead::attach

@@ -5,8 +5,11 @@
 // each other. No namespace stays open after an operation, or while a plugin runs.
 #pragma once
 
+#include "src/attach/address_plan.h"
 #include "src/attach/attachment_table.h"
+#include "src/attach/budget.h"
 #include "src/attach/config.h"
+#include "src/attach/deletion_marks.h"
 #include "src/attach/device_info.h"
 #include "src/attach/devices.h"
 #include "src/attach/journal.h"
@@ -23,6 +26,7 @@
 #include "src/os/process.h"
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -41,14 +45,16 @@ struct AttachSeams {
   NetworkCatalog& networks;
   PodDevices& devices;
   RailCatalog& rails;
-  os::ProcessRunner& plugins;    // executes CNI plugins of other authors
-  StatusSink* status = nullptr;  // hears of every ADD with networks; null: nobody wants to
+  os::ProcessRunner& plugins;      // executes CNI plugins of other authors
+  StatusSink* status = nullptr;    // hears of every ADD with networks; null: nobody wants to
+  NodeOrdinal* ordinal = nullptr;  // null: it is the configuration's
 };
 
 // What recover(), gc() and sweep() did, for the log.
 struct SweepReport {
   std::vector<std::string> done;  // "gave enp1s0f0np0v0 (0000:01:10.0) back: its pod is gone"
   std::vector<Error> failed;      // each is tried again by the next sweep()
+  bool strays = false;  // some were renamed: MTU, MAC and trust are as their pods had them
 };
 
 class Attacher final {
@@ -62,7 +68,8 @@ class Attacher final {
   // could not be undone is named in the error and finished by sweep().
   // kBusy: a VF is held by another pod, which the message names.
   Result<std::string> add(const CniRequest& request);
-  // Succeeds when nothing is known, when the namespace is gone, and when it was done before.
+  // Succeeds when nothing is known, when the namespace is gone, and when it was done before. Of a
+  // chained request also when a part of it failed that sweep() and sweepPlugins() go on with.
   Result<void> del(const CniRequest& request);
   // kCheckFailed says what is different.
   Result<void> check(const CniRequest& request);
@@ -71,15 +78,24 @@ class Attacher final {
   // Whether ADD could work now: state directory writable, kernel answers.
   Result<void> status();
 
-  // At start: undoes half-done ADDs, finishes half-done DELs, gives VFs of dead namespaces back and
-  // renames strays of a lost journal.
+  // At start: undoes half-done ADDs, finishes half-done DELs and those that passed while no agent
+  // was there, gives VFs of dead namespaces back and renames strays of a lost journal. What takes
+  // plugins is left to sweepPlugins().
   SweepReport recover();
   // Call on link events: VFs whose namespace died without DEL come back under their own name, undo
-  // that failed is tried again, and strays are renamed. Lists the host's links.
+  // that failed is tried again, and strays are renamed. Lists the host's links; waits for no
+  // plugin.
   SweepReport sweep();
   // The same without the strays. Call every second, should an event get lost: costs one open() for
   // each attachment, and nothing without any.
   SweepReport sweepAttachments();
+  // What plugins have to give back: after the VFs of a dead pod, before those of a living one. From
+  // a thread of its own: each attachment may take AttachConfig::requestWait. `stop`: asked before
+  // each.
+  SweepReport sweepPlugins(const std::function<bool()>& stop = {});
+
+  // kInvalidArgument: a network has a subnet that the node uses already; named, with the route.
+  Result<void> checkSubnets(const std::vector<NetworkDefinition>& networks);
 
   // What pods hold now.
   std::vector<Attachment> attachments() const;
@@ -87,40 +103,47 @@ class Attacher final {
  private:
   Attacher(AttachConfig config, AttachSeams seams, Journal journal);
 
+  Budget budgetFor(const CniRequest& request) const;
   Result<RailMover> openMover();
   // The attachment's namespace if it is still the one it was; nothing when it is gone.
   Result<std::optional<os::Netns>> openSame(const Attachment& attachment);
   // Answers for an attachment that stands already; nothing when ADD has to be carried out.
-  Result<std::optional<std::string>> answerAgain(const CniRequest& request);
+  Result<std::optional<std::string>> answerAgain(const CniRequest& request, const Budget& budget);
   Result<bool> standsWhole(const Attachment& attachment, const CniRequest& request);
+  Result<AddressPlanConfig> addressesFor(const std::vector<NetworkChoice>& choices);
+  Result<void> checkSubnets(const std::vector<NetworkChoice>& choices,
+                            const AddressPlanConfig& addresses, const os::Netns& pod);
   // The attachment of a request, nothing of it done.
   Result<Attachment> plan(const CniRequest& request, RailMover& mover);
   // Enters it into the table; gives VFs back first that a dead or unfinished attachment holds.
-  Result<void> claim(const Attachment& attachment);
+  Result<void> claim(const Attachment& attachment, const Budget& budget);
   Result<std::string> finish(const CniRequest& request, const Attachment& attachment);
 
   // The steps of ADD, in attacher_steps.cc.
-  Result<void> carryOut(Attachment& attachment, RailMover& mover);
+  Result<void> carryOut(Attachment& attachment, RailMover& mover, const Budget& budget);
   Result<void> prepare(Attachment& attachment, RailMover& mover);
-  Result<void> runIpam(Attachment& attachment);
-  Result<void> attachRails(const Attachment& attachment, RailMover& mover);
-  Result<void> runDelegates(Attachment& attachment);
+  Result<void> runIpam(Attachment& attachment, const Budget& budget);
+  Result<void> attachRails(const Attachment& attachment, RailMover& mover, const Budget& budget);
+  Result<void> runDelegates(Attachment& attachment, const Budget& budget);
   Result<void> routeDefaults(const Attachment& attachment);
   void tellDevices(const Attachment& attachment);
   Result<void> forgetDevices(const Attachment& attachment);
-  PluginHost pluginHost() const;
+  PluginHost pluginHost(const std::optional<Budget>& budget = {}) const;
 
   enum class Plugins {
     kRun,
-    kLeave,  // one of them failed a short while ago: sweep() comes again
+    kLeave,  // sweepPlugins() comes for them
+  };
+  struct TakingBack {
+    std::chrono::milliseconds wait{0};  // for the kernel, to return the VFs of a dead namespace
+    Plugins plugins = Plugins::kRun;
+    std::optional<Budget> budget = {};  // of the request; plugins that it leaves no time are left
   };
   // Puts back all that the attachment took, the last first, and forgets it. kNotYet: the kernel
   // still has a VF, or plugins were left; sweep() goes on. An error says all that was not put back;
   // the attachment stays known then, without the rails if those are home.
-  Result<Homecoming> takeBack(Attachment attachment, RailMover& mover,
-                              std::chrono::milliseconds wait, Plugins plugins = Plugins::kRun);
-  Result<Homecoming> takeBack(const Attachment& attachment, std::chrono::milliseconds wait,
-                              Plugins plugins = Plugins::kRun);
+  Result<Homecoming> takeBack(Attachment attachment, RailMover& mover, const TakingBack& how);
+  Result<Homecoming> takeBack(const Attachment& attachment, const TakingBack& how);
   Result<bool> isAlive(const Attachment& attachment);
   Result<void> giveDefaultsBack(const Attachment& attachment);
   Result<Homecoming> bringRailsHome(const Attachment& attachment, RailMover& mover,
@@ -132,7 +155,11 @@ class Attacher final {
   bool pluginsDue(const AttachmentId& id);
   void pluginsFailed(const AttachmentId& id, bool failed);
 
-  void sweepOne(const Attachment& seen, SweepReport& report);
+  // Sweeping, in attacher_sweep.cc.
+  enum class Sweep { kRails, kPlugins };
+  void sweepOne(const Attachment& seen, Sweep what, SweepReport& report);
+  void obeyMarks(SweepReport& report);
+  Result<void> obeyMark(const AttachmentId& id);
   void takeNotes(SweepReport& report);
   void sweepStrays(SweepReport& report);
   void sweepStray(const discover::Rail& rail, RailMover& mover, SweepReport& report);
@@ -140,6 +167,7 @@ class Attacher final {
   AttachConfig config_;
   AttachSeams seams_;
   Journal journal_;
+  DeletionMarks marks_;
   std::vector<Error> damaged_;  // journal files that could not be read at open()
   AttachmentTable table_;
   std::mutex notesMutex_;
@@ -150,5 +178,8 @@ class Attacher final {
   };
   std::map<AttachmentId, Pause> pauses_;  // with notesMutex_
 };
+
+// How messages call whose attachment it is: the pod, else the container.
+std::string holderText(const Attachment& attachment);
 
 }  // namespace railhead::attach

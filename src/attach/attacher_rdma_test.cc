@@ -91,6 +91,29 @@ TEST_F(HardwareRdmaTest, MovesWithTheVfWhenExclusive) {
   EXPECT_EQ(kernel_.snapshot(), before);
 }
 
+// The move makes the GID table anew: NCCL that starts before it is there takes sockets.
+TEST_F(HardwareRdmaTest, WaitsForTheGidInThePodWhenExclusive) {
+  kernel_.setRdmaMode(netlink::RdmaNetnsMode::kExclusive);
+  start();
+  const std::string before = kernel_.snapshot();
+  kernel_.withholdGids(true);
+  const auto begin = clock_.now();
+  const auto none = attacher_->add(request(CniCommand::kAdd));
+  ASSERT_FALSE(none.has_value());
+  EXPECT_EQ(none.error().code, ErrorCode::kDeadlineExceeded);
+  EXPECT_THAT(none.error().message, HasSubstr("got no RoCE v2 GID for 10.100.0.5/24"));
+  EXPECT_GE(clock_.now() - begin, config_.gidWait);
+  EXPECT_EQ(kernel_.snapshot(), before);
+
+  bool late = false;
+  clock_.atSleep(4, [&] {
+    late = true;
+    kernel_.withholdGids(false);
+  });
+  EXPECT_TRUE(attacher_->add(request(CniCommand::kAdd)).has_value());
+  EXPECT_TRUE(late);
+}
+
 TEST_F(HardwareRdmaTest, ExclusiveAddFailingAtAnyStepLeavesNothingBehind) {
   kernel_.setRdmaMode(netlink::RdmaNetnsMode::kExclusive);
   start();

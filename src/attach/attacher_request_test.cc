@@ -58,6 +58,81 @@ TEST_F(AttacherRequestTest, RefusalsTouchNothing) {
               HasSubstr("default-route is '10.9.0.1': it is in no subnet of network"));
 }
 
+class LateOrdinal final : public NodeOrdinal {
+ public:
+  std::optional<int> number;
+  Result<int> ordinal() override {
+    if (number) return *number;
+    return Error(ErrorCode::kUnavailable, "this node's ordinal is not known yet: x");
+  }
+};
+
+TEST_F(AttacherRequestTest, OnlyAddressesOfVfsWaitForTheOrdinal) {
+  LateOrdinal late;
+  ordinal_ = &late;
+  nads_.nads = {
+      {"default", "plain", "nvidia.com/cx7_qsfp", R"({"type":"railhead","name":"plain"})"}};
+  start();
+  const Error error = refused("dgx-qsfp");
+  EXPECT_EQ(cni::codeFor(error.code), cni::kTryAgain);
+  EXPECT_THAT(error.message, HasSubstr("this node's ordinal is not known yet"));
+  EXPECT_TRUE(attacher_->add(request(CniCommand::kAdd, "trainer-0", "plain")).has_value());
+  EXPECT_TRUE(attacher_->del(request(CniCommand::kDel)).has_value());
+  late.number = 1;
+  EXPECT_TRUE(attacher_->add(request(CniCommand::kAdd)).has_value());
+  EXPECT_EQ(kernel_.link("net1", "trainer-0")->addresses.at(0).toString(), "10.100.0.5/24");
+}
+
+// A network on the pods' own addresses takes the primary's routes away.
+TEST_F(AttacherRequestTest, SubnetsThatAreInUseAreRefused) {
+  network_.railSubnets = {{*IpPrefix::parse("10.1.0.0/16")}, {*IpPrefix::parse("10.2.0.0/16")}};
+  nads_.nads = {
+      {"default", "other", "nvidia.com/cx7_qsfp",
+       R"({"type":"railhead","name":"other","subnets":["10.3.0.0/16","10.2.0.0/16"]})"},
+      {"default", "twisted", "nvidia.com/cx7_qsfp",
+       R"({"type":"railhead","name":"twisted","subnets":["10.2.0.0/16","10.3.0.0/16"]})"}};
+  start();
+  const auto route = [&](const os::Netns* where, const std::string& link, const char* to) {
+    const auto links = std::move(*kernel_.openLinks(where));
+    netlink::Route made{.destination = *IpPrefix::parse(to)};
+    made.linkIndex = links->link(link)->index;
+    ASSERT_TRUE(links->addRoute(made).has_value());
+  };
+  const auto pod = kernel_.open(kernel_.netnsPath("trainer-0"));
+  ASSERT_TRUE(kernel_
+                  .addPodLink(kernel_.netnsPath("trainer-0"), "eth0", "veth",
+                              {*IpPrefix::parse("10.1.0.7/24")})
+                  .has_value());
+  route(&*pod, "eth0", "10.1.0.0/24");
+  EXPECT_THAT(
+      refused("dgx-qsfp").message,
+      HasSubstr("network default/dgx-qsfp.subnets[0] is 10.1.0.0/16: the pod has a route to "
+                "10.1.0.0/24 through eth0"));
+  EXPECT_THAT(attacher_->recover().failed, IsEmpty());
+  kernel_.addHostLink("cni0", "bridge");
+  const auto host = std::move(*kernel_.openLinks(nullptr));
+  ASSERT_TRUE(host->change(host->link("cni0")->index, {.up = true}).has_value());
+  route(nullptr, "cni0", "10.1.4.0/24");
+  EXPECT_THAT(refused("dgx-qsfp").message, HasSubstr("this node has a route to 10.1.4.0/24"));
+  const auto loaded = attacher_->recover();
+  ASSERT_EQ(loaded.failed.size(), 1U);
+  EXPECT_THAT(loaded.failed[0].message, HasSubstr("network dgx-qsfp.subnets[0] is 10.1.0.0/16"));
+  // Two rails of one pod on one subnet.
+  devices_.ids["default/trainer-0"] = {rails_.sets[0].id, rails_.sets[1].id};
+  EXPECT_THAT(refused("other,twisted").message, HasSubstr("every rail needs a subnet of its own"));
+}
+
+TEST_F(AttacherRequestTest, KeysWithoutEffectAreTold) {
+  start();
+  ASSERT_TRUE(attacher_
+                  ->add(request(CniCommand::kAdd, "trainer-0",
+                                R"([{"name":"dgx-qsfp","interfce":"roce"}])"))
+                  .has_value());
+  EXPECT_THAT(attacher_->sweep().done,
+              testing::ElementsAre("pod default/trainer-0: its annotation has keys without effect "
+                                   "for network default/dgx-qsfp: 'interfce'"));
+}
+
 TEST_F(AttacherRequestTest, APodMayAskForFreeAddresses) {
   start();
   const auto result =
@@ -161,6 +236,7 @@ TEST_F(AttacherRequestTest, TwoNetworksOfAResourceTakeDifferentRailSets) {
   EXPECT_EQ(kernel_.link("roce2", "trainer-0")->pci, vfAddress(1, 2));
   EXPECT_EQ(kernel_.link("net1", "trainer-0")->pci, vfAddress(0, 1));
   EXPECT_EQ(kernel_.link("net2", "trainer-0")->pci, vfAddress(1, 1));
+  EXPECT_EQ(devices_.asked, 1) << "kubelet limits how often it is asked";
   EXPECT_EQ(kernel_.link("roce", "trainer-0")->addresses.at(0).toString(), "10.100.0.7/24");
   EXPECT_EQ(kernel_.link("net1", "trainer-0")->addresses.at(0).toString(), "10.100.0.6/24");
 }

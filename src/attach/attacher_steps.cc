@@ -20,8 +20,8 @@ Result<void> nothingMore() { return {}; }
 
 }  // namespace
 
-PluginHost Attacher::pluginHost() const {
-  return {seams_.plugins, seams_.files, config_.paths.cniBin, config_.pluginWait};
+PluginHost Attacher::pluginHost(const std::optional<Budget>& budget) const {
+  return {seams_.plugins, seams_.files, config_.paths.cniBin, config_.pluginWait, budget};
 }
 
 void Attacher::note(std::string text) {
@@ -29,16 +29,16 @@ void Attacher::note(std::string text) {
   notes_.push_back(std::move(text));
 }
 
-Result<void> Attacher::carryOut(Attachment& attachment, RailMover& mover) {
+Result<void> Attacher::carryOut(Attachment& attachment, RailMover& mover, const Budget& budget) {
   if (auto prepared = prepare(attachment, mover); !prepared.has_value()) {
     table_.forget(attachment.id);  // nothing was touched
     return prepared;
   }
   table_.store(attachment);
   const auto steps = [&]() -> Result<void> {
-    RAILHEAD_TRY(runIpam(attachment));
-    RAILHEAD_TRY(attachRails(attachment, mover));
-    RAILHEAD_TRY(runDelegates(attachment));
+    RAILHEAD_TRY(runIpam(attachment, budget));
+    RAILHEAD_TRY(attachRails(attachment, mover, budget));
+    RAILHEAD_TRY(runDelegates(attachment, budget));
     RAILHEAD_TRY(routeDefaults(attachment));
     Attachment attached = attachment;
     attached.state = AttachmentState::kAttached;
@@ -51,7 +51,10 @@ Result<void> Attacher::carryOut(Attachment& attachment, RailMover& mover) {
     tellDevices(attachment);
     return done;
   }
-  const auto undone = takeBack(attachment, mover, config_.returnWait);
+  // What plugins do not undo in this time, sweepPlugins() has undone.
+  const auto undone =
+      takeBack(attachment, mover,
+               {.wait = config_.returnWait, .budget = Budget(seams_.clock, config_.undoWait)});
   if (!undone.has_value())
     done.error().message += "; undoing it failed too: " + undone.error().message;
   return done;
@@ -65,27 +68,29 @@ Result<void> Attacher::prepare(Attachment& attachment, RailMover& mover) {
   return journal_.write(attachment);
 }
 
-Result<void> Attacher::runIpam(Attachment& attachment) {
+Result<void> Attacher::runIpam(Attachment& attachment, const Budget& budget) {
   if (attachment.ipam.empty()) return {};
-  const PluginChains chains(pluginHost(), attachment, attachment.netnsPath);
+  const PluginChains chains(pluginHost(budget), attachment, attachment.netnsPath);
   for (ChainRecord& chain : attachment.ipam)
     RAILHEAD_TRY(chains.add(chain, "", nothingMore).addContext("network " + chain.network));
   return takeIpamResults(attachment);
 }
 
-Result<void> Attacher::attachRails(const Attachment& attachment, RailMover& mover) {
+Result<void> Attacher::attachRails(const Attachment& attachment, RailMover& mover,
+                                   const Budget& budget) {
   if (attachment.rails.empty()) return {};
   RAILHEAD_TRY_ASSIGN(const auto pod, openSame(attachment));
   if (!pod) return Error(ErrorCode::kUnavailable, "the pod's namespace is gone");
   for (const RailRecord& rail : attachment.rails)
-    RAILHEAD_TRY(mover.attach(rail, *pod, config_.gidWait).addContext(placeOf(rail)));
+    RAILHEAD_TRY(
+        mover.attach(rail, *pod, budget.atMost(config_.gidWait)).addContext(placeOf(rail)));
   mover.leave();
   return {};
 }
 
-Result<void> Attacher::runDelegates(Attachment& attachment) {
+Result<void> Attacher::runDelegates(Attachment& attachment, const Budget& budget) {
   if (attachment.delegates.empty()) return {};
-  const PluginChains chains(pluginHost(), attachment, attachment.netnsPath);
+  const PluginChains chains(pluginHost(budget), attachment, attachment.netnsPath);
   for (ChainRecord& chain : attachment.delegates) {
     std::string previous;
     for (const RailRecord& rail : attachment.rails) {
@@ -124,14 +129,13 @@ Result<void> Attacher::forgetDevices(const Attachment& attachment) {
   return failures.outcome();
 }
 
-Result<Homecoming> Attacher::takeBack(const Attachment& attachment, std::chrono::milliseconds wait,
-                                      Plugins plugins) {
+Result<Homecoming> Attacher::takeBack(const Attachment& attachment, const TakingBack& how) {
   RAILHEAD_TRY_ASSIGN(RailMover mover, openMover());
-  return takeBack(attachment, mover, wait, plugins);
+  return takeBack(attachment, mover, how);
 }
 
 Result<Homecoming> Attacher::takeBack(Attachment attachment, RailMover& mover,
-                                      std::chrono::milliseconds wait, Plugins plugins) {
+                                      const TakingBack& how) {
   mover.leave();
   // A half-done ADD is undone after a crash anyway; only a complete one has to be marked.
   if (attachment.state == AttachmentState::kAttached) {
@@ -140,13 +144,13 @@ Result<Homecoming> Attacher::takeBack(Attachment attachment, RailMover& mover,
   }
   table_.store(attachment);
   RAILHEAD_TRY_ASSIGN(const bool alive, isAlive(attachment));
-  const PluginChains chains(pluginHost(), attachment, alive ? attachment.netnsPath : "");
-  const bool run = plugins == Plugins::kRun;
+  const PluginChains chains(pluginHost(how.budget), attachment, alive ? attachment.netnsPath : "");
+  const bool run = how.plugins == Plugins::kRun;
   Failures failures;
   // In a living pod what plugins made goes first. A dead one's VFs wait for no plugin.
   if (alive) failures.add(giveDefaultsBack(attachment));
   if (alive && run) failures.add(release(attachment.delegates, chains));
-  auto home = bringRailsHome(attachment, mover, wait);
+  auto home = bringRailsHome(attachment, mover, how.wait);
   mover.leave();
   for (const std::string& text : mover.notes()) note(text);
   if (!home.has_value()) failures.add(std::move(home).error());
@@ -202,8 +206,9 @@ Result<Homecoming> Attacher::bringRailsHome(const Attachment& attachment, RailMo
   RAILHEAD_TRY_ASSIGN(const auto pod, openSame(attachment));
   Failures failures;
   bool allBack = true;
+  const Budget waiting(seams_.clock, wait);  // for all of them together
   for (auto rail = attachment.rails.rbegin(); rail != attachment.rails.rend(); ++rail) {
-    const auto outcome = mover.bringHome(*rail, pod ? &*pod : nullptr, wait);
+    const auto outcome = mover.bringHome(*rail, pod ? &*pod : nullptr, waiting.left());
     if (outcome.has_value()) {
       allBack = allBack && *outcome != Homecoming::kNotYet;
     } else {

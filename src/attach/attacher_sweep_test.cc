@@ -62,11 +62,13 @@ TEST_F(AttacherSweepTest, TriesAgainWhatFailed) {
   add("trainer-0");
   kernel_.revive();
   kernel_.failAt(3, EIO);
-  ASSERT_FALSE(attacher_->del(request(CniCommand::kDel)).has_value());
+  ASSERT_TRUE(attacher_->del(request(CniCommand::kDel)).has_value());
   ASSERT_THAT(attacher_->attachments(), SizeIs(1));
   EXPECT_EQ(attacher_->attachments()[0].state, AttachmentState::kDetaching);
   const auto report = attacher_->sweep();
-  EXPECT_THAT(report.done, ElementsAre(HasSubstr("the request was not finished")));
+  EXPECT_THAT(report.done, ElementsAre(HasSubstr("the request was not finished"),
+                                       HasSubstr("DEL of pod default/trainer-0 (sandbox "
+                                                 "sandbox-train) is not finished and goes on: ")));
   EXPECT_EQ(kernel_.snapshot(), before);
 }
 
@@ -120,6 +122,43 @@ TEST_F(AttacherSweepTest, StraysOfALostJournalGetAPlainName) {
               ElementsAre("renamed stray VF 0000:01:10.0 from net1 to enp1s0f0np0v0",
                           "renamed stray VF 0002:01:10.0 from net2 to enP2p1s0f0np0v0"));
   EXPECT_TRUE(kernel_.link("enP2p1s0f0np0v0").has_value());
+}
+
+// Whatever the pod called them, and whatever its network set on them.
+TEST_F(AttacherSweepTest, StraysHaveTheirOwnNameAndNoSettingsOfAPod) {
+  kernel_.renameHostLink(vfName(0, 0), "ens1f0v0");
+  network_.vf.vlan = 100;
+  network_.vf.maxTxRate = 1000;
+  start();
+  ASSERT_TRUE(attacher_->add(request(CniCommand::kAdd, "trainer-0", "dgx-qsfp@roce")).has_value());
+  EXPECT_EQ(kernel_.vfSettings(kPfNames[0], 0).vlan, 100);
+  attacher_.reset();
+  kernel_.memory().erase(kernel_.paths().state);
+  kernel_.killNetns("trainer-0");
+  ASSERT_TRUE(kernel_.link("roce").has_value());
+  start();
+  const auto report = attacher_->recover();
+  EXPECT_THAT(report.done,
+              ElementsAre("renamed stray VF 0000:01:10.0 from roce to ens1f0v0",
+                          "renamed stray VF 0002:01:10.0 from roce2 to enP2p1s0f0np0v0"));
+  EXPECT_TRUE(report.strays);
+  EXPECT_THAT(report.failed, IsEmpty());
+  ASSERT_TRUE(kernel_.link("ens1f0v0").has_value());
+  EXPECT_EQ(kernel_.link("ens1f0v0")->alias, "");
+  EXPECT_EQ(kernel_.vfSettings(kPfNames[0], 0).vlan, 0);
+  EXPECT_EQ(kernel_.vfSettings(kPfNames[0], 0).maxTxRate, 0);
+  EXPECT_THAT(attacher_->sweep().done, IsEmpty());
+}
+
+TEST_F(AttacherSweepTest, AnAliasIsPutBack) {
+  const auto host = std::move(*kernel_.openLinks(nullptr));
+  const int index = kernel_.link(vfName(0, 0))->index;
+  ASSERT_TRUE(host->change(index, {.alias = "spare"}).has_value());
+  start();
+  add("trainer-0");
+  EXPECT_EQ(kernel_.link("net1", "trainer-0")->alias, "railhead:" + vfName(0, 0));
+  ASSERT_TRUE(attacher_->del(request(CniCommand::kDel)).has_value());
+  EXPECT_EQ(kernel_.link(vfName(0, 0))->alias, "spare");
 }
 
 // An ADD that comes after the sweep saw the stray and before it renamed it: one of the two waits.

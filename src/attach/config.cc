@@ -1,6 +1,7 @@
 #include "src/attach/config.h"
 
 #include "src/attach/address_plan.h"
+#include "src/attach/subnet_use.h"
 #include "src/base/text.h"
 
 #include <algorithm>
@@ -45,28 +46,6 @@ Result<void> checkSubnets(const NetworkDefinition& network, const AddressPlanCon
                        "its host bits must be zero, as in " + subnet.network().toString());
       }
       RAILHEAD_TRY(checkCapacity(subnet, plan).addContext(field));
-    }
-  }
-  return {};
-}
-
-struct PlacedSubnet {
-  IpPrefix subnet;
-  std::string place;     // "networks[0].subnets[1]"
-  std::string resource;  // the same resource and rail may share one subnet: same VF, same address
-  std::size_t rail = 0;
-};
-
-Result<void> checkOverlaps(const std::vector<PlacedSubnet>& all) {
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    for (std::size_t k = 0; k < i; ++k) {
-      if (!all[i].subnet.overlaps(all[k].subnet)) continue;
-      const bool alias = all[i].resource == all[k].resource && all[i].rail == all[k].rail &&
-                         all[i].subnet == all[k].subnet && !all[i].resource.empty();
-      if (alias) continue;
-      return invalid(all[i].place, all[i].subnet.toString(),
-                     "it overlaps " + all[k].subnet.toString() + " of " + all[k].place +
-                         "; every rail needs a subnet of its own");
     }
   }
   return {};
@@ -124,12 +103,7 @@ Result<void> validate(const AttachConfig& config) {
                        "networks[" + std::to_string(k) + "] has this name already");
       }
     }
-    for (std::size_t rail = 0; rail < network.railSubnets.size(); ++rail) {
-      for (const IpPrefix& subnet : network.railSubnets[rail]) {
-        all.push_back(
-            {subnet, field + ".subnets[" + std::to_string(rail) + "]", network.resourceName, rail});
-      }
-    }
+    for (PlacedSubnet& subnet : subnetsOf(network, field)) all.push_back(std::move(subnet));
   }
   return checkOverlaps(all);
 }

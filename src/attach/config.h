@@ -4,6 +4,7 @@
 
 #include "src/base/ip.h"
 #include "src/base/result.h"
+#include "src/cni/protocol.h"
 #include "src/netlink/types.h"
 #include "src/os/host_paths.h"
 
@@ -59,7 +60,11 @@ struct AttachConfig {
   std::chrono::milliseconds gidWait{2000};      // how long ADD waits for the RoCE v2 GID
   std::chrono::milliseconds queueWait{20000};   // ... for an earlier request of the same container
   std::chrono::milliseconds pluginWait{60000};  // how long one CNI plugin may run
-  // A DEL that a plugin failed is tried again by sweep() after this long, then twice as long, ...
+  // How long a request may take in all before it is undone, and how long plugins may undo then.
+  std::chrono::milliseconds requestWait{cni::kRequestBound};
+  std::chrono::milliseconds undoWait{cni::kUndoBound};
+  // A DEL that a plugin failed is tried again by sweepPlugins() after this long, then twice as
+  // long, ...
   std::chrono::milliseconds pluginPause{15000};
 };
 

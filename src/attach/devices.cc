@@ -3,6 +3,7 @@
 #include "src/base/text.h"
 
 #include <map>
+#include <optional>
 
 namespace railhead::attach {
 namespace {
@@ -14,30 +15,25 @@ class HoldingBook {
 
   // The pod's next device of `resource`. Without one: kExhausted when `needed`, else nothing.
   Result<std::string> take(const std::string& resource, bool needed) {
-    auto found = holdings_.find(resource);
-    if (found == holdings_.end()) {
-      RAILHEAD_TRY_ASSIGN(auto ids, devices_.idsOf(pod_.podNamespace, pod_.pod, resource));
-      found = holdings_.emplace(resource, Holding{std::move(ids), 0}).first;
+    if (!held_) {  // kubelet limits how often it is asked
+      RAILHEAD_TRY_ASSIGN(held_, devices_.heldBy(pod_.podNamespace, pod_.pod));
     }
-    Holding& holding = found->second;
-    if (holding.used < holding.ids.size()) return holding.ids[holding.used++];
+    const auto& ids = (*held_)[resource];
+    std::size_t& used = used_[resource];
+    if (used < ids.size()) return ids[used++];
     if (!needed) return std::string();
     return Error(ErrorCode::kExhausted,
                  "pod " + pod_.podNamespace + "/" + pod_.pod + " holds " +
-                     std::to_string(holding.ids.size()) + " of resource " + quoted(resource) +
-                     ", one for each network of it is needed (" + std::to_string(holding.used + 1) +
-                     ")",
+                     std::to_string(ids.size()) + " of resource " + quoted(resource) +
+                     ", one for each network of it is needed (" + std::to_string(used + 1) + ")",
                  "request " + resource + " in the pod's resource limits");
   }
 
  private:
-  struct Holding {
-    std::vector<std::string> ids;
-    std::size_t used = 0;
-  };
   const DeviceQuestion& pod_;
   PodDevices& devices_;
-  std::map<std::string, Holding> holdings_;
+  std::optional<PodDevices::Held> held_;
+  std::map<std::string, std::size_t> used_;
 };
 
 Error withoutResource() {

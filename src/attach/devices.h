@@ -6,6 +6,7 @@
 #include "src/base/result.h"
 #include "src/discover/node.h"
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -15,11 +16,10 @@ namespace railhead::attach {
 class PodDevices {
  public:
   virtual ~PodDevices() = default;
-  // The device ids of `resource` that the pod's containers hold, in a stable order; empty when it
-  // holds none. kUnavailable when kubelet cannot be asked.
-  virtual Result<std::vector<std::string>> idsOf(const std::string& podNamespace,
-                                                 const std::string& pod,
-                                                 const std::string& resource) = 0;
+  // The ids of all devices that the pod's containers hold, by resource, in a stable order.
+  // kUnavailable when kubelet cannot be asked.
+  using Held = std::map<std::string, std::vector<std::string>>;
+  virtual Result<Held> heldBy(const std::string& podNamespace, const std::string& pod) = 0;
 };
 
 // Implementations are thread-safe and answer from memory.

@@ -1,6 +1,6 @@
 #include "src/attach/journal.h"
 
-#include "src/base/text.h"
+#include "src/cni/names.h"
 
 namespace railhead::attach {
 namespace {
@@ -10,15 +10,13 @@ constexpr std::string_view kSuffix = ".json";
 }  // namespace
 
 Result<Journal> Journal::open(os::Filesystem& files, const os::HostPaths& paths) {
-  std::string directory = paths.state + "/attachments";
+  std::string directory = cni::attachmentRecords(paths.state);
   RAILHEAD_TRY(files.makeDirectories(directory, 0700).addContext("open the attach journal"));
-  return Journal(files, std::move(directory));
+  return Journal(files, paths.state, std::move(directory));
 }
 
 std::string Journal::pathOf(const AttachmentId& id) const {
-  // '@' occurs in no container id, so two attachments never share a file. An interface name may
-  // hold it, which does no harm after the first.
-  return directory_ + "/" + id.containerId + "@" + id.ifname + std::string(kSuffix);
+  return cni::attachmentRecord(state_, cni::attachmentKey(id.containerId, id.ifname));
 }
 
 Result<void> Journal::write(const Attachment& attachment) {

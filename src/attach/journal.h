@@ -27,6 +27,7 @@ struct RailRecord {
   std::string network;  // "namespace/name"
   // As found on the host, restored by DEL.
   std::string hostName;
+  std::string alias;
   Mac mac;
   int mtu = 0;
   bool up = false;
@@ -107,11 +108,12 @@ class Journal {
   Result<Contents> readAll();
 
  private:
-  Journal(os::Filesystem& files, std::string directory)
-      : files_(&files), directory_(std::move(directory)) {}
+  Journal(os::Filesystem& files, std::string state, std::string directory)
+      : files_(&files), state_(std::move(state)), directory_(std::move(directory)) {}
   std::string pathOf(const AttachmentId& id) const;
 
   os::Filesystem* files_;
+  std::string state_;
   std::string directory_;
 };
 

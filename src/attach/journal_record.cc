@@ -43,6 +43,7 @@ cni::Json encodeRail(const RailRecord& rail) {
   out["railSet"] = rail.railSet;
   out["network"] = rail.network;
   out["hostName"] = rail.hostName;
+  if (!rail.alias.empty()) out["alias"] = rail.alias;
   out["mac"] = rail.mac.toString();
   out["mtu"] = rail.mtu;
   out["up"] = rail.up;
@@ -236,6 +237,7 @@ Result<RailRecord> decodeRail(const cni::Json& object) {
   RAILHEAD_TRY_ASSIGN(rail.network, cni::textMember(object, "network", 512));
   RAILHEAD_TRY_ASSIGN(rail.hostName, cni::textMember(object, "hostName", 15));
   RAILHEAD_TRY(checkInterfaceName(rail.hostName, "hostName"));
+  RAILHEAD_TRY_ASSIGN(rail.alias, cni::textMember(object, "alias", 255));
   RAILHEAD_TRY_ASSIGN(rail.mac, parsedIn<Mac>(object, "mac"));
   RAILHEAD_TRY_ASSIGN(rail.mtu, intIn(object, "mtu"));
   const cni::Json* up = cni::member(object, "up");

@@ -24,6 +24,8 @@ class NadSource {
  public:
   virtual ~NadSource() = default;
   virtual std::optional<Nad> find(const std::string& podNamespace, const std::string& name) = 0;
+  // Whether what is not there does not exist: false until they were listed once.
+  virtual bool isComplete() = 0;
   // "namespace/name" of each, in any order: for the error that lists what there is.
   virtual std::vector<std::string> names() = 0;
 };

@@ -14,8 +14,6 @@ namespace {
 
 constexpr std::string_view kSriovType = "sriov";
 constexpr std::string_view kRdmaType = "rdma";
-// What a configuration that names no version means: the oldest that we speak.
-constexpr std::string_view kUnsaidVersion = cni::kVersions.front();
 
 bool isRails(const std::string& type) { return type == kOwnType || type == kSriovType; }
 
@@ -29,11 +27,15 @@ Result<Head> readHead(const Nad& nad, const cni::Json& config) {
   RAILHEAD_TRY_ASSIGN(head.name, cni::textMember(config, "name", 253));
   if (head.name.empty()) head.name = nad.name;
   RAILHEAD_TRY(checkSpecName(head.name, "name"));
-  RAILHEAD_TRY_ASSIGN(head.cniVersion, cni::textMember(config, "cniVersion", 32));
-  if (head.cniVersion.empty()) head.cniVersion = kUnsaidVersion;
-  if (cni::isSupportedVersion(head.cniVersion)) return head;
-  return Error(ErrorCode::kInvalidArgument, "cniVersion is " + railhead::quoted(head.cniVersion) +
-                                                ": 0.3.1, 0.4.0, 1.0.0 and 1.1.0 are supported");
+  RAILHEAD_TRY_ASSIGN(const std::string said, cni::textMember(config, "cniVersion", 32));
+  const auto version = cni::pluginVersion(said);
+  if (!version) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "cniVersion is " + railhead::quoted(said) +
+                     ": 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0 and 1.1.0 are supported");
+  }
+  head.cniVersion = *version;
+  return head;
 }
 
 // As libcni does it: each plugin of a list gets the list's name and version.

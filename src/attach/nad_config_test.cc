@@ -91,8 +91,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{R"({"type":".x"})", "not beginning with '.'"},
         Bad{R"({"type":"a/b"})", "type is 'a/b'"},
         Bad{R"({"type":"a","name":"x/y"})", "name is 'x/y': 1 to 128 letters"},
-        Bad{R"({"type":"a","cniVersion":"0.2.0"})",
-            "cniVersion is '0.2.0': 0.3.1, 0.4.0, 1.0.0 and 1.1.0 are supported"},
+        Bad{R"({"type":"a","cniVersion":"0.0.1"})", "cniVersion is '0.0.1': 0.1.0, 0.2.0, 0.3.0,"},
+        Bad{R"({"type":"a","cniVersion":"2.0.0"})", "1.0.0 and 1.1.0 are supported"},
         Bad{R"({"type":"a","cniVersion":1})", "cniVersion is '1': expected a string"},
         Bad{R"({"plugins":[]})", "plugins is '[]': a list of 1 to 16 objects is needed"},
         Bad{R"({"plugins":["a"]})", "plugins[0]: it is '\"a\"': expected an object"},
@@ -108,9 +108,25 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"{\"type\":\"a\",\"x\":\"" + std::string(kMaxNadConfig, 'x') + "\"}",
             "at most 65536 are allowed"}));
 
+// Multus' own examples and many clusters' NADs say 0.3.0; older ones are asked in 0.3.1.
+TEST(NadVersions, OldOnesAreSpoken) {
+  const std::vector<std::pair<std::string, std::string>> versions{
+      {"0.1.0", "0.3.1"}, {"0.2.0", "0.3.1"}, {"0.3.0", "0.3.0"}, {"0.3.1", "0.3.1"},
+      {"0.4.0", "0.4.0"}, {"1.0.0", "1.0.0"}, {"1.1.0", "1.1.0"}};
+  for (const auto& [said, spoken] : versions) {
+    const auto network =
+        networkFrom(nad(), R"({"cniVersion":")" + said + R"(","type":"macvlan","name":"x"})");
+    ASSERT_TRUE(network.has_value()) << network.error().describe();
+    EXPECT_EQ(network->cniVersion, spoken) << said;
+    EXPECT_THAT(network->plugins.at(0).config, HasSubstr(R"("cniVersion":")" + spoken + "\""));
+  }
+}
+
 class OneNad final : public NadSource {
  public:
   Nad only;
+  bool known = true;
+  bool isComplete() override { return known; }
   std::optional<Nad> find(const std::string& space, const std::string& name) override {
     if (space == only.podNamespace && name == only.name) return only;
     return std::nullopt;
@@ -129,6 +145,23 @@ TEST(LayeredCatalog, TakesTheAgentsConfigurationFirst) {
   EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
   EXPECT_THAT(missing.error().message,
               HasSubstr("network 'ml/slow' does not exist: there is */fast, ml/fast"));
+}
+
+// After a boot, until the API server was heard.
+TEST(LayeredCatalog, WhatWasNotListedYetIsAskedForAgain) {
+  const ConfiguredNetworks configured({NetworkDefinition{.name = "fast", .resourceName = "r/all"}});
+  OneNad nads;
+  nads.only = nad(kReference);
+  nads.known = false;
+  testing_support::MemoryFilesystem files;
+  LayeredCatalog catalog(configured, &nads, files, "/etc/cni/net.d");
+  EXPECT_TRUE(catalog.find("ml", "fast").has_value());
+  EXPECT_TRUE(catalog.find(nads.only.podNamespace, nads.only.name).has_value());
+  const auto missing = catalog.find("ml", "slow");
+  ASSERT_FALSE(missing.has_value());
+  EXPECT_EQ(missing.error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(cni::codeFor(missing.error().code), cni::kTryAgain);
+  EXPECT_THAT(missing.error().message, HasSubstr("have not been listed yet"));
 }
 
 TEST(LayeredCatalog, ReadsAFileForAnEmptyConfig) {

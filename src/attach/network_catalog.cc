@@ -25,6 +25,12 @@ Result<Network> LayeredCatalog::find(const std::string& networkNamespace, const 
     return network;
   }
   const auto nad = nads_ != nullptr ? nads_->find(networkNamespace, name) : std::nullopt;
+  if (!nad && nads_ != nullptr && !nads_->isComplete()) {
+    return Error(ErrorCode::kUnavailable,
+                 "network " + railhead::quoted(networkNamespace + "/" + name) +
+                     " is not known: the NetworkAttachmentDefinitions have not been listed yet",
+                 "see in the agent's log whether it reaches the API server");
+  }
   if (!nad) return unknown(networkNamespace, name);
   const std::string where = "NetworkAttachmentDefinition " + nad->podNamespace + "/" + nad->name;
   if (!trim(nad->config).empty()) return networkFrom(*nad, nad->config).addContext(where);

@@ -14,10 +14,11 @@
 namespace railhead::attach {
 namespace {
 
-constexpr std::array<std::string_view, 11> kElementKeys{
-    "name",     "namespace",       "interface",           "ips",
-    "mac",      "infiniband-guid", "bandwidth",           "portMappings",
-    "cni-args", "default-route",   "ipam-claim-reference"};
+constexpr std::array<std::string_view, 12> kElementKeys{
+    "name",     "namespace",     "interface",    "interfaceRequest",
+    "ips",      "mac",           "bandwidth",    "infiniband-guid",
+    "cni-args", "default-route", "portMappings", "ipam-claim-reference"};
+constexpr std::size_t kMaxIgnored = 8;     // named
 constexpr std::size_t kMaxAddresses = 16;  // of one element
 constexpr std::size_t kMaxPortMappings = 64;
 
@@ -181,17 +182,21 @@ Result<NetworkSelection> parseElement(const cni::Json& element, const std::strin
     return Error(ErrorCode::kInvalidArgument,
                  "it is " + cni::shown(element) + ": expected an object with a name");
   }
-  for (const auto& [key, value] : element.items()) {
-    if (std::find(kElementKeys.begin(), kElementKeys.end(), key) != kElementKeys.end()) continue;
-    const std::vector<std::string> keys(kElementKeys.begin(), kElementKeys.end());
-    return Error(ErrorCode::kInvalidArgument,
-                 "key " + railhead::quoted(key) + " is not known: allowed are " + join(keys, ", "));
-  }
   NetworkSelection selection;
+  for (const auto& [key, value] : element.items()) {
+    const bool known =
+        std::find(kElementKeys.begin(), kElementKeys.end(), key) != kElementKeys.end();
+    if (!known && selection.ignored.size() < kMaxIgnored)
+      selection.ignored.push_back(railhead::quoted(key, 60));
+  }
   RAILHEAD_TRY_ASSIGN(selection.name, cni::textMember(element, "name", 253));
   RAILHEAD_TRY_ASSIGN(selection.networkNamespace, cni::textMember(element, "namespace", 63));
   if (selection.networkNamespace.empty()) selection.networkNamespace = podNamespace;
   RAILHEAD_TRY_ASSIGN(selection.interface, cni::textMember(element, "interface", 253));
+  if (selection.interface.empty()) {
+    // As Multus called it before 3.2, and still reads it.
+    RAILHEAD_TRY_ASSIGN(selection.interface, cni::textMember(element, "interfaceRequest", 253));
+  }
   RAILHEAD_TRY(checkNames(selection));
   RAILHEAD_TRY_ASSIGN(selection.mac, cni::textMember(element, "mac", 64));
   RAILHEAD_TRY_ASSIGN(selection.infinibandGuid, cni::textMember(element, "infiniband-guid", 64));

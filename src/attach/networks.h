@@ -29,6 +29,7 @@ struct NetworkSelection {
   std::string bandwidth;
   std::string portMappings;
   std::string cniArguments;
+  std::vector<std::string> ignored;  // keys without effect, as Multus takes them: worth a warning
 
   std::string qualifiedName() const { return networkNamespace + "/" + name; }
 };
@@ -57,7 +58,7 @@ struct Network {
 class NetworkCatalog {
  public:
   virtual ~NetworkCatalog() = default;
-  // kNotFound names the network and what there is.
+  // kNotFound names the network and what there is; kUnavailable while it cannot be told.
   virtual Result<Network> find(const std::string& networkNamespace, const std::string& name) = 0;
 };
 

@@ -90,8 +90,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"[{}]", "network 1: name is ''"},
         Bad{R"([{"name":1}])", "network 1: name is '1': expected a string"},
         Bad{R"([{"name":"a"},{"name":"B"}])", "network 2: name is 'B'"},
-        Bad{R"([{"name":"a","interfce":"x"}])",
-            "key 'interfce' is not known: allowed are name, namespace, interface"},
+        Bad{R"([{"name":"a","interfaceRequest":"x/y"}])", "interface is 'x/y'"},
         Bad{R"([{"name":"a","ips":"10.0.0.1"}])", "ips is '\"10.0.0.1\"': a list of at most 16"},
         Bad{R"([{"name":"a","ips":["10.0.0.300"]}])", "ips: IP address '10.0.0.300'"},
         Bad{R"([{"name":"a","ips":["10.0.0.3/33"]}])", "prefix length must be 0 to 32"},
@@ -125,6 +124,19 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{R"([{"name":"a","namespace":"N"}])", "namespace is 'N'"},
         Bad{R"([{"name":"a","interface":"x/y"}])", "interface is 'x/y'"},
         Bad{std::string(70, '[') + std::string(70, ']'), "nested deeper than the 64 levels"}));
+
+// A pod that Multus starts must start.
+TEST(Annotation, TakesWhatMultusTakes) {
+  const auto parsed = parseNetworks(
+      R"([{"name":"a","interfaceRequest":"roce","deviceID":"0000:01:10.0","acme.com/x":[1]},)"
+      R"({"name":"b","interface":"net7","interfaceRequest":"old"}])",
+      "ml");
+  ASSERT_TRUE(parsed.has_value()) << parsed.error().describe();
+  EXPECT_EQ((*parsed)[0].interface, "roce");
+  EXPECT_EQ((*parsed)[0].ignored, (std::vector<std::string>{"'deviceID'", "'acme.com/x'"}));
+  EXPECT_EQ((*parsed)[1].interface, "net7");
+  EXPECT_TRUE((*parsed)[1].ignored.empty());
+}
 
 TEST(Annotation, KeepsWhatPluginsAreToldOf) {
   const auto parsed = parseNetworks(

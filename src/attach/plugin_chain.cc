@@ -94,7 +94,9 @@ Result<std::string> PluginChains::execute(const char* command, const ChainRecord
         {"CNI_IFNAME", chain.ifname}, {"CNI_ARGS", arguments_},          {"CNI_PATH", path_},
         {"PATH", kProgramPath}};
     RAILHEAD_TRY_ASSIGN(spec.input, withPrevious(plugin.config, std::string(previous)));
-    spec.deadline = host_.wait;
+    spec.deadline = host_.budget ? host_.budget->atMost(host_.wait) : host_.wait;
+    if (spec.deadline.count() == 0)
+      return Error(ErrorCode::kDeadlineExceeded, "no time is left for it");
     spec.maxOutput = kMaxResult;
     RAILHEAD_TRY_ASSIGN(os::ProcessResult result, host_.processes.run(spec));
     if (result.exitCode != 0) return failureOf(result);
@@ -128,7 +130,7 @@ Result<void> PluginChains::add(ChainRecord& chain, std::string_view previous,
 Result<void> PluginChains::del(const ChainRecord& chain) const {
   Failures failures;
   // Since 0.4.0 a DEL gets what ADD gave.
-  const std::string previous = chain.cniVersion == "0.3.1" ? std::string() : chain.result;
+  const std::string previous = cni::hasCheck(chain.cniVersion) ? chain.result : std::string();
   for (std::size_t i = chain.begun; i > 0; --i) {
     const auto done = execute("DEL", chain, chain.plugins[i - 1], previous);
     failures.add(done.has_value() ? Result<void>() : Result<void>(done.error()));
@@ -137,7 +139,7 @@ Result<void> PluginChains::del(const ChainRecord& chain) const {
 }
 
 Result<void> PluginChains::check(const ChainRecord& chain) const {
-  if (chain.cniVersion == "0.3.1") return {};
+  if (!cni::hasCheck(chain.cniVersion)) return {};
   for (const PluginConfig& plugin : chain.plugins)
     RAILHEAD_TRY(execute("CHECK", chain, plugin, chain.result));
   return {};

@@ -2,6 +2,7 @@
 // namespace open: a plugin that hangs keeps no VF of a dead pod from coming home.
 #pragma once
 
+#include "src/attach/budget.h"
 #include "src/attach/journal.h"
 #include "src/base/result.h"
 #include "src/os/filesystem.h"
@@ -9,6 +10,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,6 +22,7 @@ struct PluginHost {
   os::Filesystem& files;  // to look for the executables
   std::string folder;     // where plugins are that no folder of CNI_PATH has
   std::chrono::milliseconds wait{60000};
+  std::optional<Budget> budget = {};  // of the request; nothing: only `wait` bounds a plugin
 };
 
 // The chains of one attachment. Thread-safe as the host is.

@@ -13,6 +13,7 @@ namespace {
 using netlink::Link;
 
 constexpr std::size_t kMaxInterfaceName = 15;
+constexpr std::string_view kAlias = "railhead:";
 constexpr std::chrono::milliseconds kReturnPoll{10};
 constexpr std::uint32_t kScopeLink = 253;  // RT_SCOPE_LINK, as a result's route may say
 
@@ -28,6 +29,30 @@ bool isNumbered(std::string_view name, std::string_view prefix) {
   return name.starts_with(prefix) && parseUnsigned(name.substr(prefix.size())).has_value();
 }
 
+bool hasPodsName(const std::string& name) {
+  return isNumbered(name, "net") || isNumbered(name, "dev");
+}
+
+// Stays with the VF whatever becomes of its namespace and of our records. A pod that may change its
+// interfaces may change it, too: no more than a name is taken from it.
+std::string aliasFor(const RailRecord& rail) { return std::string(kAlias) + rail.hostName; }
+
+std::optional<std::string> ownNameIn(const std::string& alias) {
+  if (!alias.starts_with(kAlias)) return std::nullopt;
+  std::string name = alias.substr(kAlias.size());
+  return checkInterfaceName(name, "alias").has_value() ? std::optional(std::move(name))
+                                                       : std::nullopt;
+}
+
+// What a VF has that no network set anything on.
+netlink::VfChange plainSettings() {
+  netlink::VfChange plain;
+  plain.vlan = 0;
+  plain.linkState = netlink::VfLinkState::kAuto;
+  plain.minTxRate = 0;
+  return withWholeGroups(plain);
+}
+
 }  // namespace
 
 std::string plainVfName(const std::string& pfName, int vfIndex) {
@@ -35,8 +60,8 @@ std::string plainVfName(const std::string& pfName, int vfIndex) {
   return name.size() <= kMaxInterfaceName ? name : name.substr(name.size() - kMaxInterfaceName);
 }
 
-bool isStrayName(const std::string& name) {
-  return isNumbered(name, "net") || isNumbered(name, "dev");
+bool isStray(const Link& link) {
+  return ownNameIn(link.alias).has_value() || hasPodsName(link.name);
 }
 
 Result<RailMover> RailMover::open(os::Filesystem& files, const os::HostPaths& paths,
@@ -45,6 +70,7 @@ Result<RailMover> RailMover::open(os::Filesystem& files, const os::HostPaths& pa
   RailMover mover;
   mover.files_ = &files;
   mover.paths_ = paths;
+  mover.netns_ = &netns;
   mover.netlink_ = &netlink;
   mover.clock_ = &clock;
   RAILHEAD_TRY_ASSIGN(mover.home_, netns.current());
@@ -92,8 +118,13 @@ Result<void> RailMover::survey(RailRecord& rail) {
                      "holds it");
   }
   rail.hostName = link->name;
-  if (const auto pf = linkOf(links, rail.pf); pf && isStrayName(link->name))
+  rail.alias = link->alias;
+  if (const auto own = ownNameIn(link->alias)) {
+    rail.hostName = *own;
+    rail.alias.clear();
+  } else if (const auto pf = linkOf(links, rail.pf); pf && hasPodsName(link->name)) {
     rail.hostName = plainVfName(pf->name, rail.vfIndex);
+  }
   rail.mac = link->mac;
   rail.mtu = link->mtu;
   rail.up = link->up;
@@ -138,6 +169,8 @@ Result<void> RailMover::attach(const RailRecord& rail, const os::Netns& pod,
   RAILHEAD_TRY_ASSIGN(const auto found, findOnHost(rail.vf));
   if (!found) return Error(ErrorCode::kUnavailable, "its netdev left the host meanwhile");
   if (found->up) RAILHEAD_TRY(host_->change(found->index, {.up = false}));
+  if (found->alias != aliasFor(rail))
+    RAILHEAD_TRY(host_->change(found->index, {.alias = aliasFor(rail)}));
   if (found->mac != rail.podMac()) {
     RAILHEAD_TRY(host_->change(found->index, {.mac = rail.podMac()})
                      .addContext("set MAC " + rail.podMac().toString()));
@@ -157,7 +190,7 @@ Result<void> RailMover::attach(const RailRecord& rail, const os::Netns& pod,
   RAILHEAD_TRY(addRoutes(rail, arrived->index));
   RAILHEAD_TRY(keepApart(*inside, {arrived->index, rail.addresses, rail.gateways}));
   RAILHEAD_TRY(moveRdmaIn(rail, pod));
-  return waitForGid(rail, gidWait);
+  return waitForGid(rail, pod, gidWait);
 }
 
 Result<void> RailMover::addRoutes(const RailRecord& rail, int linkIndex) {
@@ -262,6 +295,7 @@ Result<void> RailMover::settleAtHome(const RailRecord& rail, const Link& link) {
   if (link.name != name) failures.add(host_->change(link.index, {.name = name}));
   if (otherMac) failures.add(host_->change(link.index, {.mac = rail.mac}));
   if (link.mtu != rail.mtu) failures.add(host_->change(link.index, {.mtu = rail.mtu}));
+  if (link.alias != rail.alias) failures.add(host_->change(link.index, {.alias = rail.alias}));
   if (rail.up && !up) failures.add(host_->change(link.index, {.up = true}));
   return failures.outcome();
 }
@@ -303,15 +337,26 @@ Result<void> RailMover::verify(const RailRecord& rail, const os::Netns& pod) {
   return {};
 }
 
-Result<std::optional<RailMover::Renamed>> RailMover::renameStray(const PciAddress& vf,
-                                                                 const PciAddress& pf,
-                                                                 int vfIndex) {
+Result<std::optional<RailMover::Renamed>> RailMover::bringStrayHome(const PciAddress& vf,
+                                                                    const PciAddress& pf,
+                                                                    int vfIndex) {
   RAILHEAD_TRY_ASSIGN(const auto link, findOnHost(vf));
-  if (!link || !isStrayName(link->name)) return std::optional<Renamed>();
+  if (!link || !isStray(*link)) return std::optional<Renamed>();
+  RailRecord rail;
+  rail.vf = vf;
+  rail.pf = pf;
+  rail.vfIndex = vfIndex;
   RAILHEAD_TRY_ASSIGN(const Link pfNetdev, pfLink(pf));
-  const std::string name = plainVfName(pfNetdev.name, vfIndex);
+  rail.hostName = ownNameIn(link->alias).value_or(plainVfName(pfNetdev.name, vfIndex));
+  const std::string name = freeHostName(rail);
   if (link->up) RAILHEAD_TRY(host_->change(link->index, {.up = false}));
-  RAILHEAD_TRY(host_->change(link->index, {.name = name}));
+  RAILHEAD_TRY_ASSIGN(const auto vfs, host_->vfs(pfNetdev.index));
+  const bool hasSettings =
+      std::any_of(vfs.begin(), vfs.end(), [&](const auto& one) { return one.index == vfIndex; });
+  if (hasSettings) RAILHEAD_TRY(setVf(rail, plainSettings()));
+  if (link->name != name) RAILHEAD_TRY(host_->change(link->index, {.name = name}));
+  // Last: until then it is a stray.
+  if (!link->alias.empty()) RAILHEAD_TRY(host_->change(link->index, {.alias = ""}));
   return std::optional(Renamed{link->name, name});
 }
 

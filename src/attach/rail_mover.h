@@ -24,8 +24,10 @@ std::string softRoceName(const PciAddress& vf);
 // "enp1s0f0np0v3", shortened at the front to fit.
 std::string plainVfName(const std::string& pfName, int vfIndex);
 
-// Whether a VF on the host carries a name that only a pod gives: net1, or devN of a clash.
-bool isStrayName(const std::string& name);
+// Whether a VF on the host that nobody holds came there without us: it still has the alias that it
+// had in its pod, which says its own name ("railhead:enp1s0f0np0v3"), or a name that only a pod
+// gives (net1, or devN of a clash).
+bool isStray(const netlink::Link& link);
 
 enum class Homecoming {
   kHome,    // the VF is on the host, as it was
@@ -40,12 +42,13 @@ class RailMover {
                                 os::NetnsOpener& netns, netlink::NetlinkOpener& netlink,
                                 os::Clock& clock);
 
-  // Fills what is found on the host: hostName, mac, mtu, up, vfBefore, rdmaDevice. The podMtu of 0
-  // becomes the VF's own. kUnavailable when the VF has no netdev on the host.
+  // Fills what is found on the host: hostName, alias, mac, mtu, up, vfBefore, rdmaDevice. The
+  // podMtu of 0 becomes the VF's own. kUnavailable when the VF has no netdev on the host.
   Result<void> survey(RailRecord& rail);
 
-  // Steps: VF settings, down, MAC, MTU, move, addresses, up, routes and rules, RDMA, GID. Stops at the first
-  // that fails; bringHome() undoes what was done. A route that is there already stays.
+  // Steps: VF settings, down, alias, MAC, MTU, move, addresses, up, routes and rules, RDMA, GID.
+  // Stops at the first that fails; bringHome() undoes what was done. A route that is there already
+  // stays.
   Result<void> attach(const RailRecord& rail, const os::Netns& pod,
                       std::chrono::milliseconds gidWait);
 
@@ -65,10 +68,12 @@ class RailMover {
     std::string from;
     std::string to;
   };
-  // Looks at the VF, and when it is a stray on the host sets it down and gives it plainVfName(), or
-  // leaves it when that is taken. Nothing when it is no stray (any more).
-  Result<std::optional<Renamed>> renameStray(const PciAddress& vf, const PciAddress& pf,
-                                             int vfIndex);
+  // Looks at the VF, and when it is a stray on the host sets it down and gives it its own name, or
+  // plainVfName() when that is not known or taken, and takes away what a network may have set on it
+  // (VLAN, rates, link state): nobody knows any more what it was. Nothing when it is no stray (any
+  // more).
+  Result<std::optional<Renamed>> bringStrayHome(const PciAddress& vf, const PciAddress& pf,
+                                                int vfIndex);
 
   // What a person should know though it worked, such as a VF that had to take another name.
   const std::vector<std::string>& notes() const { return notes_; }
@@ -83,7 +88,8 @@ class RailMover {
   Result<void> rememberVf(RailRecord& rail);
   Result<void> rememberRdma(RailRecord& rail, const netlink::Link& link);
   Result<void> moveRdmaIn(const RailRecord& rail, const os::Netns& pod);
-  Result<void> waitForGid(const RailRecord& rail, std::chrono::milliseconds wait);
+  Result<void> waitForGid(const RailRecord& rail, const os::Netns& pod,
+                          std::chrono::milliseconds wait);
   Result<void> removeSoftRoce(const RailRecord& rail, const os::Netns* pod);
   Result<void> forgetRules(const RailRecord& rail, const os::Netns& pod);
   Result<void> leavePod(const RailRecord& rail, const netlink::Link& link, const os::Netns& pod);
@@ -91,12 +97,12 @@ class RailMover {
   Result<std::optional<netlink::Link>> awaitReturn(const RailRecord& rail,
                                                    std::chrono::milliseconds wait);
   Result<void> addRoutes(const RailRecord& rail, int linkIndex);
-  bool hasGid(const RailRecord& rail);
   Result<void> moveRdmaHome(const RailRecord& rail, const os::Netns& pod);
   std::string freeHostName(const RailRecord& rail);
 
   os::Filesystem* files_ = nullptr;
   os::HostPaths paths_;
+  os::NetnsOpener* netns_ = nullptr;
   netlink::NetlinkOpener* netlink_ = nullptr;
   os::Clock* clock_ = nullptr;
   os::Netns home_;

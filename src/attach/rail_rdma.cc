@@ -29,6 +29,23 @@ std::string groups(const IpAddress& address) {
   return text;
 }
 
+// Whether each address is a RoCE v2 GID of the port.
+bool hasGids(os::Filesystem& files, const std::string& port,
+             const std::vector<IpPrefix>& addresses) {
+  std::vector<std::string> wanted;
+  for (const IpPrefix& address : addresses) wanted.push_back(groups(address.address));
+  for (int i = 0; i < kGidsRead && !wanted.empty(); ++i) {
+    const std::string entry = std::to_string(i);
+    const auto gid = files.readTrimmed(port + "/gids/" + entry);
+    if (!gid.has_value()) break;
+    const auto match = std::find(wanted.begin(), wanted.end(), *gid);
+    if (match == wanted.end()) continue;
+    const auto type = files.readTrimmed(port + "/gid_attrs/types/" + entry);
+    if (type.has_value() && *type == "RoCE v2") wanted.erase(match);
+  }
+  return wanted.empty();
+}
+
 std::optional<netlink::RdmaDevice> named(const std::vector<netlink::RdmaDevice>& devices,
                                          const std::string& name) {
   for (const auto& device : devices) {
@@ -107,29 +124,22 @@ Result<void> RailMover::removeSoftRoce(const RailRecord& rail, const os::Netns* 
   return removed;
 }
 
-bool RailMover::hasGid(const RailRecord& rail) {
-  const std::string port = paths_.sys + "/class/infiniband/" + rail.rdmaDevice + "/ports/1";
-  std::vector<std::string> wanted;
-  for (const IpPrefix& address : rail.addresses) wanted.push_back(groups(address.address));
-  for (int i = 0; i < kGidsRead && !wanted.empty(); ++i) {
-    const std::string entry = std::to_string(i);
-    const auto gid = files_->readTrimmed(port + "/gids/" + entry);
-    if (!gid.has_value()) break;
-    const auto match = std::find(wanted.begin(), wanted.end(), *gid);
-    if (match == wanted.end()) continue;
-    const auto type = files_->readTrimmed(port + "/gid_attrs/types/" + entry);
-    if (type.has_value() && *type == "RoCE v2") wanted.erase(match);
-  }
-  return wanted.empty();
-}
-
-Result<void> RailMover::waitForGid(const RailRecord& rail, std::chrono::milliseconds wait) {
+Result<void> RailMover::waitForGid(const RailRecord& rail, const os::Netns& pod,
+                                   std::chrono::milliseconds wait) {
   if (rail.rdmaDevice.empty() || rail.addresses.empty()) return {};
-  // In exclusive mode the device is out of sight here; nothing can be waited for.
-  const std::string gids = paths_.sys + "/class/infiniband/" + rail.rdmaDevice + "/ports/1/gids";
-  if (!files_->exists(gids)) return {};
+  const std::string device = "/class/infiniband/" + rail.rdmaDevice + "/ports/1";
+  os::Filesystem* files = files_;
+  std::string port = paths_.sys + device;
+  // An exclusive device is seen from its own namespace only. Its table is made anew by the move.
+  std::unique_ptr<os::Filesystem> inside;
+  if (!files->exists(port + "/gids")) {
+    RAILHEAD_TRY_ASSIGN(inside, netns_->sysfs(pod).addContext("see the RoCE v2 GIDs of " +
+                                                              rail.rdmaDevice + " in the pod"));
+    files = inside.get();
+    port = device;
+  }
   const auto deadline = clock_->now() + wait;
-  while (!hasGid(rail)) {
+  while (!hasGids(*files, port, rail.addresses)) {
     if (clock_->now() >= deadline) {
       return Error(ErrorCode::kDeadlineExceeded,
                    "RDMA device " + rail.rdmaDevice + " got no RoCE v2 GID for " +

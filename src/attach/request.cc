@@ -13,8 +13,6 @@
 namespace railhead::attach {
 namespace {
 
-constexpr std::size_t kMaxContainerId = 128;
-constexpr std::size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1
 constexpr std::size_t kMaxPath = 4096;
 constexpr std::size_t kMaxFolders = 16;
 constexpr std::size_t kMaxValidAttachments = 16384;
@@ -24,10 +22,6 @@ constexpr std::array kCommands{CniCommand::kAdd, CniCommand::kDel, CniCommand::k
 Error invalid(std::string_view field, std::string_view value, std::string_view allowed) {
   return Error(ErrorCode::kInvalidArgument,
                std::string(field) + " is " + railhead::quoted(value) + ": " + std::string(allowed));
-}
-
-bool isAlphanumeric(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
 // Which part of the call is wrong decides the CNI code.
@@ -162,27 +156,6 @@ std::string_view cniCommandName(CniCommand command) {
   return "";
 }
 
-Result<void> checkSpecName(std::string_view name, std::string_view field) {
-  const bool good =
-      !name.empty() && name.size() <= kMaxContainerId && isAlphanumeric(name.front()) &&
-      std::all_of(name.begin(), name.end(),
-                  [](char c) { return isAlphanumeric(c) || c == '_' || c == '.' || c == '-'; });
-  if (good) return {};
-  return invalid(field, name,
-                 "1 to 128 letters, digits, '_', '.', '-', beginning with a letter or digit");
-}
-
-Result<void> checkInterfaceName(std::string_view name, std::string_view field) {
-  const bool characters = std::all_of(name.begin(), name.end(), [](char c) {
-    return c > ' ' && c != 0x7f && c != '/' && c != ':' && c != '%';
-  });
-  if (!name.empty() && name.size() <= kMaxInterfaceName && name != "." && name != ".." &&
-      characters) {
-    return {};
-  }
-  return invalid(field, name, "1 to 15 printable characters without '/', ':', '%' and spaces");
-}
-
 tl::expected<CniRequest, CniRefusal> parseRequest(const cni::Call& call) {
   CniRequest request;
   const auto refuse = [&](int code, Error error) {
@@ -196,6 +169,7 @@ tl::expected<CniRequest, CniRefusal> parseRequest(const cni::Call& call) {
   const auto command = parseCommand(call.command);
   if (!command.has_value()) return refuse(cni::kInvalidEnvironment, command.error());
   request.command = *command;
+  request.patience = call.patience;
   if (!config.has_value()) return refuse(cni::kDecode, config.error());
   if (!version.has_value()) return refuse(cni::kDecode, version.error());
   if (!cni::isSupportedVersion(*version)) {

@@ -4,8 +4,11 @@
 #include "src/attach/inline_network.h"
 #include "src/attach/networks.h"
 #include "src/base/result.h"
+#include "src/cni/names.h"
 #include "src/cni/protocol.h"
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,6 +51,8 @@ struct CniRequest {
   std::string deviceId;
   InlineNetwork inlineNetwork;                 // delegate: what the configuration itself says
   std::vector<AttachmentId> validAttachments;  // GC
+  // How long whoever asks still waits for the answer; nothing: not said.
+  std::optional<std::chrono::milliseconds> patience;
 };
 
 struct CniRefusal {
@@ -58,11 +63,7 @@ struct CniRefusal {
 // A refused call comes back as the CNI error to print.
 tl::expected<CniRequest, CniRefusal> parseRequest(const cni::Call& call);
 
-// The specification's rule for container ids and network names; kInvalidArgument. It also keeps
-// them safe as parts of a file name.
-Result<void> checkSpecName(std::string_view name, std::string_view field);
-
-// IFNAMSIZ and the kernel's rules; kInvalidArgument. `field` is how the error calls the value.
-Result<void> checkInterfaceName(std::string_view name, std::string_view field);
+using cni::checkInterfaceName;
+using cni::checkSpecName;
 
 }  // namespace railhead::attach

@@ -76,7 +76,7 @@ void CniServer::accept() {
     {
       const std::lock_guard lock(mutex_);
       if (waiting_.size() < static_cast<std::size_t>(config_.maxWaiting)) {
-        waiting_.push_back(std::move(connection));
+        waiting_.push_back({std::move(connection), std::chrono::steady_clock::now()});
       }
     }
     if (connection) {
@@ -93,25 +93,33 @@ void CniServer::work() {
   ::pthread_setname_np(::pthread_self(), kWorkerName);
   const auto mark = os::makeWorkMark(config_.mark);
   for (;;) {
-    os::UniqueFd connection;
+    Waiting next;
     {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
       if (waiting_.empty()) return;
       // Those that waited when stop() came are still served: their pods are being made.
-      connection = std::move(waiting_.front());
+      next = std::move(waiting_.front());
       waiting_.pop_front();
     }
     const os::AtWork work(mark.get());
-    serve(std::move(connection));
+    serve(std::move(next));
   }
 }
 
-void CniServer::serve(os::UniqueFd connection) {
+void CniServer::serve(Waiting waiting) {
+  const os::UniqueFd& connection = waiting.connection;
   const auto frame =
       os::receiveFrame(connection.get(), after(config_.receiveDeadline), cni::kMaxFrame);
   if (!frame.has_value()) return;  // nobody there any more, or no peer of ours
-  const auto call = cni::decodeCall(*frame);
+  auto call = cni::decodeCall(*frame);
+  // Whose ADD was given up has asked for its DEL, or does so now: attached after that, it would
+  // stay.
+  if (call.has_value() && call->command == "ADD" && os::hungUp(connection.get())) return;
+  if (call.has_value() && call->patience) {
+    *call->patience -= std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::steady_clock::now() - waiting.since);
+  }
   const cni::Reply reply = call.has_value()
                                ? handler_(*call)
                                : cni::Reply{1, cni::encodeError(cni::errorFrom(call.error()), "")};

@@ -5,6 +5,7 @@
 #include "src/cni/protocol.h"
 #include "src/os/unique_fd.h"
 #include "src/os/unix_listener.h"
+#include "src/os/unix_socket.h"
 #include "src/os/work_mark.h"
 
 #include <chrono>
@@ -21,7 +22,7 @@ namespace railhead::attach {
 
 class Attacher;
 
-// Answers one call; thread-safe.
+// Answers one call, whose patience is what is left of it; thread-safe.
 using CniHandler = std::function<cni::Reply(const cni::Call&)>;
 
 // Parses, runs the operation on `attacher` and encodes the result or the CNI error. `attacher` must
@@ -56,7 +57,11 @@ class CniServer final {
             os::UniqueFd wake);
   void accept();
   void work();
-  void serve(os::UniqueFd connection);
+  struct Waiting {
+    os::UniqueFd connection;
+    os::Deadline since;
+  };
+  void serve(Waiting waiting);
 
   const CniServerConfig config_;
   const CniHandler handler_;
@@ -64,7 +69,7 @@ class CniServer final {
   os::UniqueFd wake_;  // eventfd: readable once stop() was called
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<os::UniqueFd> waiting_;
+  std::deque<Waiting> waiting_;
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

@@ -159,6 +159,49 @@ TEST_F(ServerTest, APeerThatSaysNothingDoesNotBlockOthers) {
   EXPECT_FALSE(os::receiveFrame(silent->get(), soon()).has_value());  // hung up on
 }
 
+// Its runtime has asked for the DEL, or does so now.
+TEST_F(ServerTest, AnAddWhoseShimIsGoneIsNotBegun) {
+  server_.workers = 1;
+  std::promise<void> entered;
+  std::promise<void> release;
+  auto gate = release.get_future().share();
+  std::mutex mutex;
+  std::vector<std::string> served;
+  const auto server = serve([&](const cni::Call& call) {
+    {
+      const std::lock_guard lock(mutex);
+      served.push_back(call.command);
+      if (served.size() == 1) entered.set_value();
+    }
+    gate.wait();
+    return cni::Reply{0, "done"};
+  });
+  auto first = std::async(std::launch::async, [&] { return call("CHECK"); });
+  entered.get_future().wait();
+  for (const char* command : {"ADD", "DEL"}) {
+    const auto gone = os::connectUnix(server_.socketPath, soon());
+    ASSERT_TRUE(gone.has_value());
+    ASSERT_TRUE(
+        os::sendFrame(gone->get(), cni::encodeCall({command, {}, "{}"}), soon()).has_value());
+  }
+  release.set_value();
+  first.get();
+  server->stop();
+  EXPECT_THAT(served, testing::ElementsAre("CHECK", "DEL"));
+}
+
+TEST_F(ServerTest, WaitingInTheQueueCostsPatience) {
+  std::optional<std::chrono::milliseconds> left;
+  const auto server = serve([&](const cni::Call& call) {
+    left = call.patience;
+    return cni::Reply{0, ""};
+  });
+  ask(cni::encodeCall({"DEL", {}, "{}", std::chrono::milliseconds(60'000)}));
+  ASSERT_TRUE(left.has_value());
+  EXPECT_LE(*left, std::chrono::milliseconds(60'000));
+  EXPECT_GT(*left, std::chrono::milliseconds(30'000));
+}
+
 TEST_F(ServerTest, TooManyWaitingAreToldToTryAgain) {
   server_.workers = 1;
   server_.maxWaiting = 0;

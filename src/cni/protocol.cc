@@ -9,6 +9,8 @@
 namespace railhead::cni {
 namespace {
 
+constexpr std::chrono::milliseconds kMaxPatience{600'000};
+
 std::string_view answerVersion(std::string_view asked) {
   return isSupportedVersion(asked) ? asked : kLatestVersion;
 }
@@ -18,6 +20,15 @@ std::string_view answerVersion(std::string_view asked) {
 bool isSupportedVersion(std::string_view version) {
   return std::find(kVersions.begin(), kVersions.end(), version) != kVersions.end();
 }
+
+std::optional<std::string_view> pluginVersion(std::string_view version) {
+  if (version.empty() || version == "0.1.0" || version == "0.2.0") return kVersions.front();
+  if (version == "0.3.0") return "0.3.0";  // the same results as 0.3.1
+  const auto found = std::find(kVersions.begin(), kVersions.end(), version);
+  return found == kVersions.end() ? std::nullopt : std::optional(*found);
+}
+
+bool hasCheck(std::string_view version) { return !version.starts_with("0.3."); }
 
 int codeFor(ErrorCode code) {
   switch (code) {
@@ -82,6 +93,7 @@ std::string encodeCall(const Call& call) {
   out["command"] = call.command;
   out["env"] = call.environment;
   out["stdin"] = call.input;
+  if (call.patience) out["patienceMs"] = call.patience->count();
   return dumpJson(out);
 }
 
@@ -98,6 +110,16 @@ Result<Call> decodeCall(std::string_view frame) {
     for (const auto& [name, value] : environment->items()) {
       RAILHEAD_TRY_ASSIGN(call.environment[name], textMember(*environment, name, 64 << 10));
     }
+  }
+  // A shim of before says nothing.
+  if (const Json* patience = member(object, "patienceMs")) {
+    constexpr auto kMost = static_cast<std::uint64_t>(kMaxPatience.count());
+    if (!patience->is_number_unsigned() || patience->get<std::uint64_t>() > kMost) {
+      return Error(ErrorCode::kInvalidArgument, "patienceMs is " + shown(*patience) + ": 0 to " +
+                                                    std::to_string(kMaxPatience.count()) +
+                                                    " are allowed");
+    }
+    call.patience = std::chrono::milliseconds(patience->get<std::int64_t>());
   }
   return call;
 }

@@ -6,7 +6,9 @@
 #include "src/base/result.h"
 
 #include <array>
+#include <chrono>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,6 +18,12 @@ inline constexpr std::size_t kMaxStdin = 1 << 20;  // bytes of network configura
 // A frame carries the stdin as a JSON string: escaping may double it.
 inline constexpr std::size_t kMaxFrame = 4 << 20;
 
+// How long the agent is at work on one request, and then on undoing it: so long that the shim still
+// gets the answer (it waits for kAnswerWait), whatever plugins do.
+inline constexpr std::chrono::seconds kRequestBound{40};
+inline constexpr std::chrono::seconds kUndoBound{10};
+inline constexpr std::chrono::seconds kAnswerWait{60};
+
 // Set by the runtime in runtimeConfig when the configuration declares the capability.
 inline constexpr std::string_view kPodAnnotationsCapability = "io.kubernetes.cri.pod-annotations";
 inline constexpr std::string_view kNetworksAnnotation = "k8s.v1.cni.cncf.io/networks";
@@ -23,6 +31,13 @@ inline constexpr std::string_view kNetworksAnnotation = "k8s.v1.cni.cncf.io/netw
 inline constexpr std::array<std::string_view, 4> kVersions{"0.3.1", "0.4.0", "1.0.0", "1.1.0"};
 inline constexpr std::string_view kLatestVersion = kVersions.back();
 bool isSupportedVersion(std::string_view version);
+
+// The version in which a plugin of another author is called whose network says `version`: older
+// plugins are, too. Itself from 0.3.0 on, 0.3.1 for older ones and when nothing is said; nothing
+// for one that we do not know.
+std::optional<std::string_view> pluginVersion(std::string_view version);
+// CHECK, and prevResult at DEL, exist since 0.4.0.
+bool hasCheck(std::string_view version);
 
 // The specification's well-known codes; ours begin at 100.
 enum Code : int {
@@ -58,6 +73,8 @@ struct Call {
   std::string command;                             // CNI_COMMAND
   std::map<std::string, std::string> environment;  // the CNI_ variables that were set
   std::string input;                               // stdin, unchanged
+  // How long the shim waits for the answer from when it asks; nothing: not said.
+  std::optional<std::chrono::milliseconds> patience;
 };
 
 struct Reply {

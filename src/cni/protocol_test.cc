@@ -12,12 +12,17 @@ namespace {
 using testing::HasSubstr;
 
 TEST(Protocol, CallsAndRepliesComeBackAsTheyWere) {
-  const Call call{"ADD", {{"CNI_IFNAME", "eth0"}}, "{\"x\":\"\\u00e9 \\\" \n\"}"};
+  const Call call{"ADD",
+                  {{"CNI_IFNAME", "eth0"}},
+                  "{\"x\":\"\\u00e9 \\\" \n\"}",
+                  std::chrono::milliseconds(60'000)};
   const auto decoded = decodeCall(encodeCall(call));
   ASSERT_TRUE(decoded.has_value());
   EXPECT_EQ(decoded->command, call.command);
   EXPECT_EQ(decoded->environment, call.environment);
   EXPECT_EQ(decoded->input, call.input);
+  EXPECT_EQ(decoded->patience, call.patience);
+  EXPECT_EQ(decodeCall(encodeCall({"ADD", {}, ""}))->patience, std::nullopt);
   const auto reply = decodeReply(encodeReply({1, "text"}));
   ASSERT_TRUE(reply.has_value());
   EXPECT_EQ(reply->exitCode, 1);
@@ -26,12 +31,30 @@ TEST(Protocol, CallsAndRepliesComeBackAsTheyWere) {
 
 TEST(Protocol, RefusesFramesOfAnotherForm) {
   for (const char* bad : {"", "[]", "{\"env\":[]}", "{\"env\":{\"a\":1}}", "{\"stdin\":{}}",
-                          "{\"command\":\"0123456789abcdefg\"}"}) {
+                          "{\"patienceMs\":-1}", "{\"patienceMs\":\"1\"}",
+                          "{\"patienceMs\":600001}", "{\"command\":\"0123456789abcdefg\"}"}) {
     EXPECT_FALSE(decodeCall(bad).has_value()) << bad;
   }
   for (const char* bad :
        {"", "{}", "{\"exitCode\":2}", "{\"exitCode\":\"0\"}", "{\"exitCode\":0,\"stdout\":[]}"}) {
     EXPECT_FALSE(decodeReply(bad).has_value()) << bad;
+  }
+}
+
+TEST(Protocol, CallsPluginsInVersionsThatTheyKnow) {
+  struct Case {
+    const char* said;
+    const char* called;  // empty: refused
+    bool check;
+  };
+  for (const Case& one :
+       {Case{"", "0.3.1", false}, Case{"0.1.0", "0.3.1", false}, Case{"0.2.0", "0.3.1", false},
+        Case{"0.3.0", "0.3.0", false}, Case{"0.3.1", "0.3.1", false}, Case{"0.4.0", "0.4.0", true},
+        Case{"1.0.0", "1.0.0", true}, Case{"1.1.0", "1.1.0", true}, Case{"0.0.1", "", false},
+        Case{"0.3", "", false}, Case{"1.2.0", "", false}, Case{"x", "", false}}) {
+    const auto called = pluginVersion(one.said);
+    EXPECT_EQ(called.value_or(""), one.called) << one.said;
+    EXPECT_EQ(called && hasCheck(*called), one.check) << one.said;
   }
 }
 

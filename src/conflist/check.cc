@@ -42,8 +42,13 @@ void findRenamed(os::Filesystem& files, CheckReport& report) {
     return name.starts_with(report.places.file + ".cilium_bak");
   });
   if (!renamed) return;
-  report.findings.push_back({true, "Cilium renamed " + report.places.file + " to .cilium_bak",
-                             "set cni.exclusive=false in Cilium's values"});
+  const std::string what = "Cilium renamed " + report.places.file + " to .cilium_bak";
+  if (report.picture.find(report.places.file) == nullptr) {
+    report.findings.push_back({true, what, "set cni.exclusive=false in Cilium's values"});
+  } else {
+    report.findings.push_back({false, what + " once; the file is there again",
+                               "remove " + report.places.file + ".cilium_bak"});
+  }
 }
 
 void findPrograms(os::Filesystem& files, CheckReport& report) {
@@ -61,6 +66,17 @@ void findPrograms(os::Filesystem& files, CheckReport& report) {
   }
 }
 
+// Multus keeps the path that it found when it started.
+void findMultusNetwork(const FolderFile& multus, CheckReport& report) {
+  const std::string& ours = report.places.file;
+  if (!namesFile(multus.text, ours)) return;
+  const bool present = report.picture.find(ours) != nullptr;
+  const std::string what = multus.name + " has " + ours + " as its cluster network";
+  report.findings.push_back(
+      present ? Finding{false, what, ""}
+              : Finding{true, what + ", which is not there: every pod fails", "restart Multus"});
+}
+
 void findCall(CheckReport& report) {
   const FolderFile* first = report.picture.first();
   if (first == nullptr || !first->configuration) return;
@@ -68,6 +84,7 @@ void findCall(CheckReport& report) {
   if (used.isMultus()) {
     report.findings.push_back(
         {false, first->name + " is Multus': it calls railhead for networks of type railhead", ""});
+    findMultusNetwork(*first, report);
     return;
   }
   if (!used.has(kOurType)) {

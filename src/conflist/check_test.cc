@@ -82,6 +82,14 @@ TEST_F(CheckCni, SeesThatCiliumTookTheFileAway) {
   EXPECT_THAT(problem(), HasSubstr("set cni.exclusive=false"));
 }
 
+TEST_F(CheckCni, WhatCiliumOnceTookAwayIsOnlyWorthKnowing) {
+  files_.put("/net.d/00-railhead.conflist.cilium_bak", kChain);
+  const auto report = check();
+  EXPECT_TRUE(report.callsUs());
+  ASSERT_EQ(report.findings.size(), 1U);
+  EXPECT_THAT(report.findings[0].remedy, HasSubstr("remove 00-railhead.conflist.cilium_bak"));
+}
+
 TEST_F(CheckCni, SeesAChainWithoutAnnotations) {
   files_.put("/net.d/00-railhead.conflist",
              R"({"name":"a","plugins":[{"type":"a-cni"},{"type":"railhead"}]})");
@@ -96,6 +104,11 @@ TEST_F(CheckCni, KnowsThatMultusCallsUs) {
   EXPECT_TRUE(report.callsUs());
   ASSERT_EQ(report.findings.size(), 1U);
   EXPECT_THAT(report.findings[0].what, HasSubstr("for networks of type railhead"));
+  files_.put("/net.d/00-multus.conf",
+             R"({"name":"m","type":"multus","clusterNetwork":"/host/net.d/00-railhead.conflist"})");
+  EXPECT_THAT(problem(), HasSubstr("which is not there: every pod fails | restart Multus"));
+  files_.put("/net.d/00-railhead.conflist", kChain);
+  EXPECT_TRUE(check().callsUs());
 }
 
 }  // namespace

@@ -29,8 +29,8 @@ Result<std::string> readType(const Json& plugin, const std::string& field) {
                  field + " is " + cni::shown(plugin) + ": expected an object");
   RAILHEAD_TRY_ASSIGN(std::string type, requiredText(plugin, "type", field + ".type"));
   if (type.find('/') == std::string::npos && type != "." && type != "..") return type;
-  return Error(ErrorCode::kInvalidArgument,
-               field + ".type is " + railhead::quoted(type) + ": a program's name without '/' is allowed");
+  return Error(ErrorCode::kInvalidArgument, field + ".type is " + railhead::quoted(type) +
+                                                ": a program's name without '/' is allowed");
 }
 
 bool wantsAnnotations(const Json& plugin) {
@@ -93,6 +93,14 @@ Json ourPlugin(const Chained& ours) {
   return plugin;
 }
 
+bool holdsPath(const Json& value, std::string_view name) {
+  if (const auto* text = value.get_ptr<const std::string*>())
+    return *text == name || text->ends_with("/" + std::string(name));
+  return value.is_structured() && std::any_of(value.begin(), value.end(), [&](const Json& inner) {
+           return holdsPath(inner, name);
+         });
+}
+
 }  // namespace
 
 bool isListName(std::string_view name) { return name.ends_with(".conflist"); }
@@ -125,6 +133,11 @@ Result<Configuration> readConfiguration(std::string_view text, bool list) {
     read.plugins.push_back(std::move(type));
   }
   return read;
+}
+
+bool namesFile(std::string_view text, std::string_view name) {
+  const auto config = cni::parseJson(text, "it");
+  return config.has_value() && holdsPath(*config, name);
 }
 
 Result<std::string> chainBehind(std::string_view primary, bool list, const Chained& ours) {

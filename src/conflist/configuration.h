@@ -33,6 +33,10 @@ struct Configuration {
 // kInvalidArgument names the field, its value and what is allowed.
 Result<Configuration> readConfiguration(std::string_view text, bool list);
 
+// Whether a value of the configuration is the file `name`, or a path that ends in it: Multus has
+// its cluster network so (clusterNetwork). False for text that is no JSON.
+bool namesFile(std::string_view text, std::string_view name);
+
 // What is put behind the primary's plugins.
 struct Chained {
   std::string socket;  // the agent's; empty: where the shim looks by itself

@@ -27,8 +27,11 @@ Result<std::unique_ptr<ConflistFollower>> ConflistFollower::start(InstallerConfi
                                                                   Listener listener) {
   os::UniqueFd stop(::eventfd(0, EFD_CLOEXEC));
   if (!stop) return Error::fromErrno(errno, "make an event descriptor");
-  return std::unique_ptr<ConflistFollower>(new ConflistFollower(
+  std::unique_ptr<ConflistFollower> follower(new ConflistFollower(
       std::move(config), std::move(watched), files, clock, std::move(listener), std::move(stop)));
+  follower->look();
+  follower->thread_ = std::thread([raw = follower.get()] { raw->run(); });
+  return follower;
 }
 
 ConflistFollower::ConflistFollower(InstallerConfig config, std::string watched,
@@ -38,10 +41,7 @@ ConflistFollower::ConflistFollower(InstallerConfig config, std::string watched,
       clock_(clock),
       installer_(std::move(config), files, clock),
       listener_(std::move(listener)),
-      stop_(std::move(stop)) {
-  look();
-  thread_ = std::thread([this] { run(); });
-}
+      stop_(std::move(stop)) {}
 
 ConflistFollower::~ConflistFollower() {
   const std::uint64_t one = 1;

@@ -141,15 +141,9 @@ TEST_F(Installer, APrimaryThatStaysAwayTakesOursWithIt) {
   EXPECT_FALSE(has(kOurs));
 }
 
-TEST_F(Installer, StandsBackForMultusAndForAChainMadeByHand) {
+TEST_F(Installer, StandsBackForAChainMadeByHand) {
   files_.put("/etc/cni/net.d/05-cilium.conflist", listOf("cilium", "cilium-cni"));
   look();
-  files_.put("/etc/cni/net.d/00-multus.conf", R"({"name":"multus","type":"multus-shim"})");
-  EXPECT_EQ(look().standing, Standing::kUnderMultus);
-  EXPECT_FALSE(has(kOurs));
-  EXPECT_TRUE(has(kShim));
-  files_.erase("/etc/cni/net.d/00-multus.conf");
-  EXPECT_EQ(look().standing, Standing::kChained);
   files_.put("/etc/cni/net.d/04-hand.conflist",
              R"({"name":"h","plugins":[{"type":"bridge"},{"type":"railhead"}]})");
   const auto hand = look();
@@ -158,30 +152,134 @@ TEST_F(Installer, StandsBackForMultusAndForAChainMadeByHand) {
   EXPECT_FALSE(has(kOurs));
 }
 
+// Multus: its file names as its cluster network the first file of the folder when it started, and
+// it takes its file away when it ends.
+class BesideMultus : public Installer {
+ protected:
+  BesideMultus() {
+    files_.put("/etc/cni/net.d/05-cilium.conflist", listOf("cilium", "cilium-cni"));
+  }
+  void startMultus() {
+    const std::string network = has(kOurs) ? "00-railhead.conflist" : "05-cilium.conflist";
+    files_.put(kMultus, R"({"cniVersion":"0.3.1","name":"multus-cni-network","type":"multus-shim",)"
+                        R"("clusterNetwork":"/host/etc/cni/net.d/)" +
+                            network + "\"}");
+  }
+  void endMultus() { files_.erase(kMultus); }
+  // Multus' pods: what it names must be there.
+  bool podsStart() {
+    const std::string text = files_.readFile(kMultus).value_or("");
+    return text.find("00-railhead") == std::string::npos || has(kOurs);
+  }
+  static constexpr const char* kMultus = "/etc/cni/net.d/00-multus.conf";
+};
+
+TEST_F(BesideMultus, ThatCameFirstWritesNothing) {
+  startMultus();
+  EXPECT_EQ(look().standing, Standing::kUnderMultus);
+  EXPECT_FALSE(has(kOurs));
+  EXPECT_TRUE(has(kShim));
+}
+
+TEST_F(BesideMultus, ThatIsRestartedIsWaitedFor) {
+  startMultus();
+  look();
+  endMultus();
+  const auto waiting = look();
+  EXPECT_EQ(waiting.standing, Standing::kAwaitsMultus);
+  EXPECT_FALSE(has(kOurs));
+  EXPECT_EQ(installer_.nextLook(), clock_.now() + std::chrono::seconds(30));
+  clock_.advance(std::chrono::seconds(29));
+  EXPECT_EQ(look().standing, Standing::kAwaitsMultus);
+  startMultus();
+  EXPECT_EQ(look().standing, Standing::kUnderMultus);
+  EXPECT_EQ(installer_.nextLook(), std::nullopt);
+  EXPECT_TRUE(podsStart());
+  // Taken away for good, it gives its place up.
+  endMultus();
+  look();
+  clock_.advance(std::chrono::seconds(30));
+  EXPECT_EQ(look().standing, Standing::kChained);
+}
+
+TEST_F(BesideMultus, WhatMultusHasAsItsNetworkStaysAndFollowsThePrimary) {
+  look();
+  ASSERT_TRUE(has(kOurs));
+  startMultus();
+  const auto under = look();
+  EXPECT_EQ(under.standing, Standing::kUnderMultus);
+  EXPECT_THAT(under.note, HasSubstr("its cluster network is 00-railhead.conflist"));
+  EXPECT_TRUE(podsStart());
+  files_.put("/etc/cni/net.d/05-cilium.conflist", listOf("cilium", "cilium-cni-2"));
+  look();
+  EXPECT_THAT(ours(), HasSubstr("cilium-cni-2"));
+  EXPECT_THAT(ours(), testing::Not(HasSubstr("multus")));
+  files_.erase("/etc/cni/net.d/05-cilium.conflist");
+  clock_.advance(std::chrono::minutes(5));
+  EXPECT_THAT(look().note, HasSubstr("stays: 00-multus.conf has it as its network"));
+  EXPECT_TRUE(podsStart());
+}
+
+TEST_F(BesideMultus, WhoseProgramIsThereIsWaitedForAtStart) {
+  files_.put("/opt/cni/bin/multus-shim", "x");
+  EXPECT_EQ(look().standing, Standing::kAwaitsMultus);
+  clock_.advance(std::chrono::seconds(30));
+  EXPECT_EQ(look().standing, Standing::kChained);
+  EXPECT_EQ(look().standing, Standing::kChained);
+}
+
+TEST_F(BesideMultus, OurFileOfAnEarlierStartGoesOnServing) {
+  files_.put("/opt/cni/bin/multus-shim", "x");
+  files_.put(kOurs, listOf("cilium", "old"));
+  EXPECT_EQ(look().standing, Standing::kChained);
+}
+
+TEST_F(BesideMultus, TheProgramAloneWhereMultusStays) {
+  auto alone = config();
+  alone.chain = false;
+  ConflistInstaller installer(alone, files_, clock_);
+  EXPECT_EQ(looked(installer.bringUpToDate()).standing, Standing::kProgramOnly);
+  EXPECT_TRUE(has(kShim));
+  EXPECT_FALSE(has(kOurs));
+  files_.put(kOurs, listOf("cilium", "old"));
+  startMultus();
+  looked(installer.bringUpToDate());
+  EXPECT_TRUE(podsStart());
+  endMultus();
+  looked(installer.bringUpToDate());
+  EXPECT_FALSE(has(kOurs));
+}
+
+// Cilium with cni.exclusive renames what it does not know at every change in the folder.
+TEST_F(Installer, DoesNotFightForever) {
+  files_.put("/etc/cni/net.d/05-cilium.conflist", listOf("cilium", "cilium-cni"));
+  look();
+  int written = 0;
+  InstallOutcome last;
+  for (int round = 0; round < 500; ++round) {  // 10 s
+    if (has(kOurs)) {
+      files_.put(std::string(kOurs) + ".cilium_bak", ours());
+      files_.erase(kOurs);
+    }
+    clock_.advance(std::chrono::milliseconds(20));
+    last = look();
+    written += last.changes.empty() ? 0 : 1;
+  }
+  EXPECT_LE(written, 8);
+  EXPECT_EQ(last.standing, Standing::kContested);
+  EXPECT_THAT(last.note, HasSubstr("Cilium renames it; set cni.exclusive=false"));
+  EXPECT_GT(installer_.nextLook(), clock_.now());
+  // Cilium's value is mended.
+  clock_.advance(std::chrono::minutes(6));
+  EXPECT_EQ(look().standing, Standing::kChained);
+  EXPECT_TRUE(has(kOurs));
+}
+
 TEST_F(Installer, SaysWhenAnotherFileComesFirst) {
   files_.put("/etc/cni/net.d/00-a.conflist", listOf("a", "a-cni"));
   const auto outcome = look();
   EXPECT_EQ(outcome.standing, Standing::kShadowed);
   EXPECT_THAT(outcome.note, HasSubstr("set cni.file to a name that sorts before it"));
-}
-
-TEST_F(Installer, UninstallTakesTheFileAndThenTheProgram) {
-  files_.put("/etc/cni/net.d/05-cilium.conflist", listOf("cilium", "cilium-cni"));
-  look();
-  const auto gone = looked(installer_.uninstall());
-  EXPECT_THAT(gone.changes, ElementsAre(HasSubstr(kOurs), HasSubstr(kShim)));
-  EXPECT_FALSE(has(kOurs));
-  EXPECT_FALSE(has(kShim));
-  EXPECT_TRUE(has("/etc/cni/net.d/05-cilium.conflist"));
-  EXPECT_THAT(looked(installer_.uninstall()).changes, IsEmpty());
-}
-
-TEST_F(Installer, UninstallLeavesAProgramThatAnotherFileNames) {
-  files_.put("/etc/cni/net.d/04-hand.conflist",
-             R"({"name":"h","plugins":[{"type":"bridge"},{"type":"railhead"}]})");
-  look();
-  EXPECT_THAT(looked(installer_.uninstall()).note, HasSubstr("04-hand.conflist names it"));
-  EXPECT_TRUE(has(kShim));
 }
 
 TEST_F(Installer, AFailedWriteLeavesTheOldFile) {

@@ -5,6 +5,8 @@
 #include "src/kube/rpc/status.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include <grpcpp/client_context.h>
 
@@ -35,24 +37,72 @@ Result<void> append(const v1::PodResources& pod, std::vector<PodDevices>& into) 
   return {};
 }
 
+constexpr std::chrono::milliseconds kFirstPause{20};
+constexpr std::chrono::milliseconds kLongestPause{320};
+
+// What kubelet answers to whoever is one too many: its answer of no other call.
+Error failureOf(const grpc::Status& status, const std::string& what) {
+  Error error = rpc::fromStatus(status, what);
+  if (error.code == ErrorCode::kExhausted &&
+      status.error_message().find("rate limit") != std::string::npos) {
+    error.code = ErrorCode::kBusy;
+  }
+  return error;
+}
+
+// Calls again after a pause while kubelet has no time; at the deadline that is kUnavailable.
+template <typename Call>
+auto patiently(os::Deadline deadline, const Call& call) {
+  for (auto pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
+    auto answer = call();
+    if (answer.has_value() || answer.error().code != ErrorCode::kBusy) return answer;
+    if (std::chrono::steady_clock::now() + pause >= deadline) {
+      answer.error().code = ErrorCode::kUnavailable;
+      return answer;
+    }
+    std::this_thread::sleep_for(pause);
+  }
+}
+
 }  // namespace
 
 Result<std::vector<PodDevices>> PodResourcesClient::list(os::Deadline deadline) const {
-  RAILHEAD_TRY_ASSIGN(const auto channel, rpc::connectChannel(socketPath_, deadline));
-  const auto stub = v1::PodResourcesLister::NewStub(channel);
-  grpc::ClientContext context;
-  context.set_deadline(rpc::toWallClock(deadline));
-  v1::ListPodResourcesResponse response;
-  const auto status = stub->List(&context, {}, &response);
-  if (!status.ok()) return rpc::fromStatus(status, "list pod resources at " + socketPath_);
-  std::vector<PodDevices> all;
-  for (const auto& pod : response.pod_resources()) RAILHEAD_TRY(append(pod, all));
+  auto all = patiently(deadline, [&] { return listOnce(deadline); });
+  if (!all.has_value()) withoutGet_ = false;  // another kubelet may come
   return all;
 }
 
 Result<std::vector<PodDevices>> PodResourcesClient::get(const std::string& podNamespace,
                                                         const std::string& pod,
                                                         os::Deadline deadline) const {
+  if (!withoutGet_) {
+    RAILHEAD_TRY_ASSIGN(auto own,
+                        patiently(deadline, [&] { return getOnce(podNamespace, pod, deadline); }));
+    if (own) return std::move(*own);
+    withoutGet_ = true;
+  }
+  RAILHEAD_TRY_ASSIGN(auto all, list(deadline));
+  std::erase_if(all, [&](const PodDevices& one) {
+    return one.podNamespace != podNamespace || one.pod != pod;
+  });
+  return all;
+}
+
+Result<std::vector<PodDevices>> PodResourcesClient::listOnce(os::Deadline deadline) const {
+  RAILHEAD_TRY_ASSIGN(const auto channel, rpc::connectChannel(socketPath_, deadline));
+  const auto stub = v1::PodResourcesLister::NewStub(channel);
+  grpc::ClientContext context;
+  context.set_deadline(rpc::toWallClock(deadline));
+  v1::ListPodResourcesResponse response;
+  const auto status = stub->List(&context, {}, &response);
+  if (!status.ok()) return failureOf(status, "list pod resources at " + socketPath_);
+  std::vector<PodDevices> all;
+  for (const auto& pod : response.pod_resources()) RAILHEAD_TRY(append(pod, all));
+  return all;
+}
+
+Result<std::optional<std::vector<PodDevices>>> PodResourcesClient::getOnce(
+    const std::string& podNamespace, const std::string& pod, os::Deadline deadline) const {
   RAILHEAD_TRY_ASSIGN(const auto channel, rpc::connectChannel(socketPath_, deadline));
   const auto stub = v1::PodResourcesLister::NewStub(channel);
   grpc::ClientContext context;
@@ -65,25 +115,18 @@ Result<std::vector<PodDevices>> PodResourcesClient::get(const std::string& podNa
   if (status.ok()) {
     std::vector<PodDevices> own;
     RAILHEAD_TRY(append(response.pod_resources(), own));
-    return own;
+    return std::optional(std::move(own));
   }
-  Error error = rpc::fromStatus(
-      status, "get pod resources of " + podNamespace + "/" + pod + " at " + socketPath_);
+  Error error =
+      failureOf(status, "get pod resources of " + podNamespace + "/" + pod + " at " + socketPath_);
   // With the feature gate off the method exists and answers a plain error that says so.
   const bool absent = error.code == ErrorCode::kUnsupported ||
                       status.error_message().find("disabled") != std::string::npos;
-  if (!absent) {
-    // Kubelet gives an unknown pod no class of its own.
-    if (status.error_message().find("not found") != std::string::npos) {
-      error.code = ErrorCode::kNotFound;
-    }
-    return error;
-  }
-  RAILHEAD_TRY_ASSIGN(auto all, list(deadline));
-  std::erase_if(all, [&](const PodDevices& one) {
-    return one.podNamespace != podNamespace || one.pod != pod;
-  });
-  return all;
+  if (absent) return std::optional<std::vector<PodDevices>>();
+  // Kubelet gives an unknown pod no class of its own.
+  if (status.error_message().find("not found") != std::string::npos)
+    error.code = ErrorCode::kNotFound;
+  return error;
 }
 
 }  // namespace railhead::kube

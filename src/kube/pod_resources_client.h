@@ -5,6 +5,8 @@
 #include "src/base/result.h"
 #include "src/os/unix_socket.h"
 
+#include <atomic>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,18 +30,27 @@ class PodResourcesClient {
   // `socketPath`: <kubelet's pod-resources folder>/kubelet.sock
   explicit PodResourcesClient(std::string socketPath) : socketPath_(std::move(socketPath)) {}
 
-  // Every device of every pod on the node. kNotFound or kUnavailable while kubelet is away,
-  // kDeadlineExceeded, kExhausted when the answer is too long or kubelet limits the rate of calls.
+  // Every device of every pod on the node. kNotFound or kUnavailable while kubelet is away or, up
+  // to the deadline, limits the rate of calls (100/s for all its clients together; tried again
+  // within it), kDeadlineExceeded, kExhausted when the answer is too long.
   Result<std::vector<PodDevices>> list(os::Deadline deadline) const;
 
   // One pod's devices; empty when the pod holds none. kNotFound when kubelet does not know the pod.
   // Kubelets before 1.27, and later ones with the feature off, have no such call: then the whole
-  // list is asked, and a pod without devices is answered empty, known or not.
+  // list is asked, and a pod without devices is answered empty, known or not. Remembered until
+  // kubelet was away.
   Result<std::vector<PodDevices>> get(const std::string& podNamespace, const std::string& pod,
                                       os::Deadline deadline) const;
 
  private:
+  Result<std::vector<PodDevices>> listOnce(os::Deadline deadline) const;
+  // Nothing: there is no such call.
+  Result<std::optional<std::vector<PodDevices>>> getOnce(const std::string& podNamespace,
+                                                         const std::string& pod,
+                                                         os::Deadline deadline) const;
+
   std::string socketPath_;
+  mutable std::atomic<bool> withoutGet_ = false;
 };
 
 }  // namespace railhead::kube

@@ -38,9 +38,10 @@ class PlainHandler final : public ResourceHandler {
 
 class PodResourcesClientTest : public testing::Test {
  protected:
-  void startKubelet(bool offersGet) {
+  void startKubelet(bool offersGet, int rejectedCalls = 0) {
     lab::KubeletOptions options;
     options.offersGet = offersGet;
+    options.rejectedCalls = rejectedCalls;
     auto made = KubeletRig::make(options);
     ASSERT_TRUE(made.has_value()) << made.error().describe();
     rig_ = std::move(*made);
@@ -121,6 +122,44 @@ TEST_F(PodResourcesClientTest, FallsBackToTheListOnOlderKubelets) {
   const auto unknown = client().get("ml", "nobody", in(seconds(5)));
   ASSERT_TRUE(unknown.has_value());
   EXPECT_TRUE(unknown->empty());
+}
+
+TEST_F(PodResourcesClientTest, RemembersThatThereIsNoGet) {
+  startKubelet(false);
+  runPod("a", 1);
+  const auto one = client();
+  const auto calls = [&] { return rig_->kubelet().status().podResourcesCalls; };
+  const auto before = calls();
+  ASSERT_TRUE(one.get("ml", "a", in(seconds(5))).has_value());
+  EXPECT_EQ(calls() - before, 2U);
+  ASSERT_TRUE(one.get("ml", "a", in(seconds(5))).has_value());
+  EXPECT_EQ(calls() - before, 3U);
+  // Another kubelet may have it.
+  rig_->kubelet().stop();
+  EXPECT_FALSE(one.get("ml", "a", in(milliseconds(200))).has_value());
+  ASSERT_TRUE(rig_->kubelet().start().has_value());
+  ASSERT_TRUE(one.get("ml", "a", in(seconds(5))).has_value());
+  EXPECT_EQ(calls() - before, 5U);
+}
+
+// Kubelet lets 100 calls a second through, of all its clients together.
+TEST_F(PodResourcesClientTest, WaitsWhereKubeletLimitsTheRate) {
+  startKubelet(true, 4);
+  runPod("a", 1);
+  const auto one = client().get("ml", "a", in(seconds(5)));
+  ASSERT_TRUE(one.has_value()) << one.error().describe();
+  EXPECT_EQ(one->size(), 1U);
+  EXPECT_GE(rig_->kubelet().status().podResourcesCalls, 5U);
+}
+
+TEST_F(PodResourcesClientTest, ALimitThatLastsIsATryAgain) {
+  startKubelet(true, 1'000'000);
+  for (const auto& answer :
+       {client().get("ml", "a", in(milliseconds(300))), client().list(in(milliseconds(300)))}) {
+    ASSERT_FALSE(answer.has_value());
+    EXPECT_EQ(answer.error().code, ErrorCode::kUnavailable);
+    EXPECT_THAT(answer.error().message, HasSubstr("rejected by rate limit"));
+  }
 }
 
 TEST_F(PodResourcesClientTest, SurvivesKubeletRestart) {

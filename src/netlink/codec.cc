@@ -163,6 +163,9 @@ Result<Link> parseLink(Bytes payload) {
       case IFLA_IFNAME:
         link.name = a.text();
         break;
+      case IFLA_IFALIAS:
+        link.alias = a.text();
+        break;
       case IFLA_ADDRESS:
         link.mac = macFrom(a.data);
         break;

@@ -61,12 +61,13 @@ class KernelLinks final : public LinkClient {
 
   Result<void> change(int index, const LinkChange& change) override {
     const std::string what = "change link " + std::to_string(index);
-    const bool other = change.mtu || change.mac || change.name;
+    const bool other = change.mtu || change.mac || change.name || change.alias;
     if (other) {
       Request request = linkRequest(RTM_NEWLINK, 0, index);
       if (change.mtu) request.putU32(IFLA_MTU, static_cast<std::uint32_t>(*change.mtu));
       if (change.mac) request.put(IFLA_ADDRESS, change.mac->bytes.data(), change.mac->bytes.size());
       if (change.name) request.putText(IFLA_IFNAME, *change.name);
+      if (change.alias) request.put(IFLA_IFALIAS, change.alias->data(), change.alias->size());
       RAILHEAD_TRY(socket_.change(std::move(request), what));
     }
     if (change.strictArp) RAILHEAD_TRY(setStrictArp(index, *change.strictArp));

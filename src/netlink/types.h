@@ -22,6 +22,7 @@ struct Link {
   std::string parentDevice;  // "0000:01:10.0" (IFLA_PARENT_DEV_NAME, kernel >= 5.14); else empty
   Mac permanentMac;          // the one the hardware was made with; zero when it has none
   bool strictArp = false;    // see LinkChange
+  std::string alias;         // IFLA_IFALIAS: free text that stays with the link wherever it goes
 };
 
 // Absent fields stay as they are. The kernel wants a link down before it is renamed or
@@ -34,6 +35,7 @@ struct LinkChange {
   // Answer ARP only for this link's own addresses and ask with them (arp_ignore 1, arp_announce 2),
   // so that two links of one host never answer for each other. A move forgets it.
   std::optional<bool> strictArp;
+  std::optional<std::string> alias;  // at most 255 bytes; empty takes it away
 };
 
 enum class VfLinkState { kAuto, kEnable, kDisable };

@@ -68,6 +68,10 @@ Result<std::unique_ptr<RootedFilesystem>> RootedFilesystem::open(const std::stri
   return std::unique_ptr<RootedFilesystem>(new RootedFilesystem(std::move(fd)));
 }
 
+std::unique_ptr<RootedFilesystem> RootedFilesystem::at(UniqueFd root) {
+  return std::unique_ptr<RootedFilesystem>(new RootedFilesystem(std::move(root)));
+}
+
 Result<UniqueFd> RootedFilesystem::openInside(const std::string& path, int flags, mode_t mode) {
   open_how how{};
   how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);

@@ -64,6 +64,8 @@ class Filesystem {
 class RootedFilesystem final : public Filesystem {
  public:
   static Result<std::unique_ptr<RootedFilesystem>> open(const std::string& root);
+  // `root`: an open directory.
+  static std::unique_ptr<RootedFilesystem> at(UniqueFd root);
 
   Result<std::string> readFile(const std::string& path, std::size_t maxBytes) override;
   Result<void> writeFile(const std::string& path, std::string_view data) override;

@@ -27,6 +27,7 @@ struct HostPaths {
   std::string cdi = "/var/run/cdi";  // where we write, too; runtimes prefer it to the next
   std::string cdiStatic = "/etc/cdi";
   std::string nads = "/etc/railhead/nads";  // manifests of NADs, where they come from files
+  std::string probeSocket;                  // where this very agent tells how it is; empty: nowhere
 
   std::string cniSocket() const { return state + "/cni.sock"; }  // agent, for the shim
   // The agent's, for the next one.

@@ -128,6 +128,11 @@ Result<std::string> receiveFrame(int fd, Deadline deadline, std::size_t maxBytes
   return payload;
 }
 
+bool hungUp(int fd) {
+  pollfd poller{fd, POLLRDHUP, 0};
+  return ::poll(&poller, 1, 0) > 0 && (poller.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
 Result<PeerCredentials> peerCredentials(int fd) {
   ucred credentials{};
   socklen_t length = sizeof credentials;

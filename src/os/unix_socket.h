@@ -29,6 +29,9 @@ bool isListening(const std::string& path);
 Result<void> sendFrame(int fd, std::string_view payload, Deadline deadline);
 Result<std::string> receiveFrame(int fd, Deadline deadline, std::size_t maxBytes = 1 << 20);
 
+// Whether the peer has closed the connection. Never waits.
+bool hungUp(int fd);
+
 struct PeerCredentials {
   pid_t pid = 0;
   uid_t uid = 0;

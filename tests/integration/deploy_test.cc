@@ -1,8 +1,15 @@
-// Renders deploy/ with kubectl and holds it to docs/deploy.md: what is mounted writable, which
-// capabilities and rights there are, and that the files inside are ones the agent takes.
+// Holds deploy/ to docs/deploy.md: what is mounted writable, which capabilities and rights there
+// are, what belongs to others and so is in none of it, and that the files inside are ones the agent
+// takes. Rendered by kubectl where there is one, and always by the tests' own reader.
 #include "src/agent/config.h"
 #include "src/os/process.h"
+#include "tests/support/fake_api_server/fake_api_server.h"
+#include "tests/support/manifests.h"
 
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <set>
 
@@ -13,38 +20,89 @@
 namespace railhead {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::UnorderedElementsAre;
 
-// By kubectl, which renders by itself since 1.14; before 1.27 it knows another language.
+std::string kindOf(const YAML::Node& object) { return object["kind"].as<std::string>(); }
+std::string nameOf(const YAML::Node& object) {
+  return object["metadata"]["name"].as<std::string>();
+}
+
+// kubectl renders this language by itself since 1.27.
+bool kubectlRenders() {
+  os::SystemProcessRunner runner;
+  const auto said = runner.run({.argv = {"kubectl", "version", "--client", "-o", "json"}});
+  if (!said.has_value() || said->exitCode != 0) return false;
+  const YAML::Node version = YAML::Load(said->output)["clientVersion"];
+  return version && std::stoi(version["minor"].as<std::string>()) >= 27;
+}
+
+std::vector<YAML::Node> rendered(const std::string& folder) {
+  auto objects = testing_support::renderManifests(folder);
+  EXPECT_TRUE(objects.has_value()) << objects.error().message;
+  return objects.has_value() ? std::move(*objects) : std::vector<YAML::Node>();
+}
+
+std::vector<std::string> kinds(const std::vector<YAML::Node>& objects) {
+  std::vector<std::string> all;
+  for (const YAML::Node& one : objects) all.push_back(kindOf(one));
+  return all;
+}
+
 class Deploy : public testing::TestWithParam<const char*> {
  protected:
-  void SetUp() override {
-    os::SystemProcessRunner runner;
-    if (!runner.run({.argv = {"kubectl", "version", "--client"}}).has_value())
-      GTEST_SKIP() << "there is no kubectl on this machine to render with";
-    const auto rendered = runner.run({.argv = {"kubectl", "kustomize", GetParam()}});
-    ASSERT_TRUE(rendered.has_value()) << rendered.error().message;
-    if (rendered->errorOutput.find("unknown field") != std::string::npos)
-      GTEST_SKIP() << "kubectl older than 1.27: " << rendered->errorOutput;
-    ASSERT_EQ(rendered->exitCode, 0) << rendered->errorOutput;
-    for (const YAML::Node& one : YAML::LoadAll(rendered->output)) objects_.push_back(one);
-  }
+  void SetUp() override { objects_ = rendered(GetParam()); }
 
   YAML::Node object(const std::string& kind, const std::string& name) {
     for (const YAML::Node& one : objects_) {
-      if (one["kind"].as<std::string>() == kind &&
-          one["metadata"]["name"].as<std::string>() == name)
-        return one;
+      if (kindOf(one) == kind && nameOf(one) == name) return one;
     }
     ADD_FAILURE() << "no " << kind << " " << name;
     return {};
   }
   YAML::Node pod() { return object("DaemonSet", "railhead-agent")["spec"]["template"]["spec"]; }
   YAML::Node container() { return pod()["containers"][0]; }
+  agent::AgentConfig config() {
+    const auto text = object("ConfigMap", "railhead-agent")["data"]["agent.yaml"].as<std::string>();
+    auto config = agent::parseConfig(text, "agent.yaml");
+    EXPECT_TRUE(config.has_value()) << config.error().describe();
+    return config.has_value() ? std::move(*config) : agent::AgentConfig();
+  }
 
   std::vector<YAML::Node> objects_;
 };
+
+TEST_P(Deploy, KubectlRendersTheSame) {
+  if (!kubectlRenders())
+    GTEST_SKIP() << "there is no kubectl >= 1.27 on this machine; the other "
+                    "tests render without";
+  os::SystemProcessRunner runner;
+  const auto done = runner.run({.argv = {"kubectl", "kustomize", GetParam()}});
+  ASSERT_TRUE(done.has_value()) << done.error().message;
+  ASSERT_EQ(done->exitCode, 0) << done->errorOutput;
+  std::set<std::string> theirs;
+  for (const YAML::Node& one : YAML::LoadAll(done->output))
+    theirs.insert(testing_support::canonicalText(one));
+  std::set<std::string> ours;
+  for (const YAML::Node& one : objects_) ours.insert(testing_support::canonicalText(one));
+  EXPECT_EQ(ours, theirs);
+}
+
+// `kubectl delete -k` takes away what is here: a kind deletes every object of it, Multus' too, and
+// GPU pods name the RuntimeClass whoever offers the GPUs.
+TEST_P(Deploy, OwnsNothingThatOthersUse) {
+  EXPECT_THAT(kinds(objects_), UnorderedElementsAre("Namespace", "ServiceAccount", "ClusterRole",
+                                                    "ClusterRoleBinding", "Role", "RoleBinding",
+                                                    "ConfigMap", "DaemonSet"));
+  for (const YAML::Node& one : objects_) {
+    const YAML::Node space = one["metadata"]["namespace"];
+    EXPECT_EQ(space ? space.as<std::string>() : "railhead-system", "railhead-system")
+        << nameOf(one);
+    EXPECT_THAT(nameOf(one), testing::StartsWith("railhead-"));
+  }
+}
 
 TEST_P(Deploy, MountsNothingElseWritable) {
   std::map<std::string, std::string> hostPaths;
@@ -86,7 +144,7 @@ TEST_P(Deploy, HasNoCapabilityThatItDoesNotNeed) {
 TEST_P(Deploy, HasNoRightThatItDoesNotNeed) {
   std::set<std::string> rights;
   for (const YAML::Node& one : objects_) {
-    const auto kind = one["kind"].as<std::string>();
+    const auto kind = kindOf(one);
     if (kind != "ClusterRole" && kind != "Role") continue;
     for (const auto& rule : one["rules"]) {
       std::string verbs;
@@ -107,15 +165,14 @@ TEST_P(Deploy, HasNoRightThatItDoesNotNeed) {
 }
 
 TEST_P(Deploy, TheAgentTakesItsConfiguration) {
-  const auto text = object("ConfigMap", "railhead-agent")["data"]["agent.yaml"].as<std::string>();
-  const auto config = agent::parseConfig(text, "agent.yaml");
-  ASSERT_TRUE(config.has_value()) << config.error().describe();
-  EXPECT_TRUE(config->cni.conflist);
-  ASSERT_EQ(config->resources.size(), 1U);
-  EXPECT_EQ(config->resources[0].name, "nvidia.com/cx7_qsfp");
-  const YAML::Node nad = object("NetworkAttachmentDefinition", "dgx-qsfp");
-  EXPECT_EQ(nad["metadata"]["annotations"]["k8s.v1.cni.cncf.io/resourceName"].as<std::string>(),
-            config->resources[0].name);
+  const auto taken = config();
+  ASSERT_EQ(taken.resources.size(), 1U);
+  EXPECT_EQ(taken.resources[0].name, "nvidia.com/cx7_qsfp");
+  const bool migrating = std::string(GetParam()).ends_with("migrate");
+  EXPECT_EQ(taken.functions.provision, !migrating);
+  EXPECT_EQ(taken.functions.rails, !migrating);
+  EXPECT_EQ(taken.cni.conflist, !migrating);
+  EXPECT_TRUE(taken.cni.shim);
 }
 
 TEST_P(Deploy, HandsOverOnAnUpgrade) {
@@ -124,16 +181,155 @@ TEST_P(Deploy, HandsOverOnAnUpgrade) {
   EXPECT_EQ(strategy["maxSurge"].as<int>(), 1);
   EXPECT_EQ(strategy["maxUnavailable"].as<int>(), 0);
   const auto args = container()["args"].as<std::vector<std::string>>();
-  EXPECT_THAT(args, testing::Contains("--take-over"));
+  EXPECT_THAT(args, Contains("--take-over"));
+}
+
+// Another process on the host's network, or the older agent of an upgrade, must not answer for it.
+TEST_P(Deploy, ProbesAskThisVeryAgent) {
+  const auto args = container()["args"].as<std::vector<std::string>>();
+  const auto option = std::find(args.begin(), args.end(), "--probe-socket");
+  ASSERT_LT(option + 1, args.end());
+  const std::string& socket = *(option + 1);
+  for (const char* name : {"startupProbe", "readinessProbe", "livenessProbe"}) {
+    const YAML::Node probe = container()[name];
+    EXPECT_FALSE(probe["httpGet"]) << name;
+    ASSERT_TRUE(probe["exec"]) << name;
+    const auto command = probe["exec"]["command"].as<std::vector<std::string>>();
+    EXPECT_THAT(command, testing::IsSupersetOf({std::string("probe"), socket})) << name;
+    EXPECT_THAT(command, Contains(std::string(name) == "readinessProbe" ? "ready" : "live"));
+  }
+  std::string volume;
+  for (const auto& mount : container()["volumeMounts"]) {
+    if (socket.starts_with(mount["mountPath"].as<std::string>() + "/"))
+      volume = mount["name"].as<std::string>();
+  }
+  for (const auto& one : pod()["volumes"]) {
+    EXPECT_TRUE(one["emptyDir"] || one["name"].as<std::string>() != volume) << volume;
+  }
+  EXPECT_NE(volume, "");
 }
 
 TEST_P(Deploy, EnforcesTheOnlyPodSecurityLevelThatAllowsIt) {
   const YAML::Node labels = object("Namespace", "railhead-system")["metadata"]["labels"];
   EXPECT_EQ(labels["pod-security.kubernetes.io/enforce"].as<std::string>(), "privileged");
-  EXPECT_EQ(object("RuntimeClass", "nvidia")["handler"].as<std::string>(), "nvidia");
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Deploy, testing::Values("deploy/base", "deploy/overlays/talos"));
+INSTANTIATE_TEST_SUITE_P(All, Deploy,
+                         testing::Values("deploy/base", "deploy/overlays/talos",
+                                         "deploy/overlays/migrate"));
+
+TEST(DeployShared, IsWhatAClusterMayHaveAlready) {
+  EXPECT_THAT(kinds(rendered("deploy/shared/nad-kind")), ElementsAre("CustomResourceDefinition"));
+  const auto runtime = rendered("deploy/shared/runtimeclass");
+  ASSERT_THAT(kinds(runtime), ElementsAre("RuntimeClass"));
+  EXPECT_EQ(nameOf(runtime[0]), "nvidia");
+  EXPECT_EQ(runtime[0]["handler"].as<std::string>(), "nvidia");
+  const auto network = rendered("deploy/networks/dgx-qsfp");
+  ASSERT_THAT(kinds(network), ElementsAre("NetworkAttachmentDefinition"));
+  EXPECT_EQ(nameOf(network[0]), "dgx-qsfp");
+  const YAML::Node resource =
+      network[0]["metadata"]["annotations"]["k8s.v1.cni.cncf.io/resourceName"];
+  EXPECT_EQ(resource.as<std::string>(), "nvidia.com/cx7_qsfp");
+}
+
+// The components that no overlay here uses: they must fit on base.
+TEST(DeployComponents, PatchBase) {
+  const auto agentOf = [](const std::string& component) {
+    std::string folder = testing::TempDir() + "rh-deploy-XXXXXX";
+    EXPECT_NE(mkdtemp(folder.data()), nullptr);
+    const std::string here = std::filesystem::current_path().string() + "/deploy/";
+    YAML::Node rules;
+    rules["resources"].push_back(here + "base");
+    rules["components"].push_back(here + "components/" + component);
+    std::ofstream(folder + "/kustomization.yaml") << rules;
+    YAML::Node found;
+    for (const YAML::Node& one : rendered(folder)) {
+      if (kindOf(one) == "DaemonSet") found.reset(one["spec"]["template"]["spec"]);
+    }
+    std::filesystem::remove_all(folder);
+    return found;
+  };
+  EXPECT_EQ(agentOf("gpus")["runtimeClassName"].as<std::string>(), "nvidia");
+  const YAML::Node security = agentOf("selinux")["containers"][0]["securityContext"];
+  EXPECT_EQ(security["seLinuxOptions"]["type"].as<std::string>(), "spc_t");
+  EXPECT_FALSE(security["privileged"]);
+  const YAML::Node away = agentOf("uninstall")["containers"][0];
+  EXPECT_THAT(away["args"].as<std::vector<std::string>>(), ElementsAre("uninstall-cni", "--stay"));
+  EXPECT_FALSE(away["readinessProbe"]);
+}
+
+// Patches of a machine's configuration: nothing of ours reads them, so what they must say is said
+// here.
+TEST(DeployTalos, MachinePatchesLoadWhatPodsCannot) {
+  const YAML::Node rdma = YAML::LoadFile("deploy/overlays/talos/machine/rdma.yaml")["machine"];
+  std::set<std::string> modules;
+  for (const auto& one : rdma["kernel"]["modules"]) modules.insert(one["name"].as<std::string>());
+  EXPECT_THAT(modules, UnorderedElementsAre("mlx5_core", "mlx5_ib", "ib_uverbs", "rdma_ucm"));
+  EXPECT_EQ(rdma["sysctls"]["net.ipv4.conf.all.arp_ignore"].as<std::string>(), "1");
+  const YAML::Node gpu = YAML::LoadFile("deploy/overlays/talos/machine/gpu.yaml")["machine"];
+  EXPECT_EQ(gpu["kernel"]["modules"][0]["name"].as<std::string>(), "nvidia");
+  const YAML::Node image = YAML::LoadFile("deploy/overlays/talos/machine/schematic.yaml");
+  EXPECT_GE(image["customization"]["systemExtensions"]["officialExtensions"].size(), 1U);
+}
+
+// kubectl against an API server that has none of it yet, and neither Multus' kind nor a
+// RuntimeClass.
+class DryRun : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!kubectlRenders()) GTEST_SKIP() << "there is no kubectl >= 1.27 on this machine";
+    server_ = std::move(*testing_support::FakeApiServer::start());
+    const std::string rbac = "/apis/rbac.authorization.k8s.io/v1";
+    server_->describeKind("/api/v1", "namespaces", "Namespace", false);
+    server_->describeKind("/api/v1", "configmaps", "ConfigMap", true);
+    server_->describeKind("/api/v1", "serviceaccounts", "ServiceAccount", true);
+    server_->describeKind("/apis/apps/v1", "daemonsets", "DaemonSet", true);
+    server_->describeKind(rbac, "roles", "Role", true);
+    server_->describeKind(rbac, "rolebindings", "RoleBinding", true);
+    server_->describeKind(rbac, "clusterroles", "ClusterRole", false);
+    server_->describeKind(rbac, "clusterrolebindings", "ClusterRoleBinding", false);
+    server_->describeKind("/apis/node.k8s.io/v1", "runtimeclasses", "RuntimeClass", false);
+    server_->describeKind("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions",
+                          "CustomResourceDefinition", false);
+  }
+
+  // What it printed, both streams.
+  std::string apply(const std::string& folder, int exitCode) {
+    os::SystemProcessRunner runner;
+    const auto done = runner.run(
+        {.argv = {"kubectl", "apply", "-k", folder, "--dry-run=client", "--validate=false",
+                  "--server", server_->url()},
+         .environment = std::map<std::string, std::string>{{"PATH", std::getenv("PATH")},
+                                                           {"HOME", testing::TempDir()},
+                                                           {"KUBECONFIG", "/nonexistent"}}});
+    EXPECT_TRUE(done.has_value()) << done.error().message;
+    if (!done.has_value()) return "";
+    EXPECT_EQ(done->exitCode, exitCode) << done->errorOutput;
+    return done->output + done->errorOutput;
+  }
+
+  std::unique_ptr<testing_support::FakeApiServer> server_;
+};
+
+TEST_F(DryRun, EveryFolderApplies) {
+  for (const char* folder : {"deploy/base", "deploy/overlays/talos", "deploy/overlays/migrate"}) {
+    const std::string said = apply(folder, 0);
+    EXPECT_THAT(said, HasSubstr("daemonset.apps/railhead-agent created (dry run)")) << folder;
+    EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 8) << said;
+  }
+  EXPECT_THAT(apply("deploy/shared/nad-kind", 0), HasSubstr("created (dry run)"));
+  EXPECT_THAT(apply("deploy/shared/runtimeclass", 0),
+              HasSubstr("runtimeclass.node.k8s.io/nvidia created (dry run)"));
+  EXPECT_EQ(server_->requests("POST", ""), 0);
+  EXPECT_EQ(server_->requests("PATCH", ""), 0);
+}
+
+TEST_F(DryRun, TheNetworkNeedsItsKind) {
+  EXPECT_THAT(apply("deploy/networks/dgx-qsfp", 1), HasSubstr("NetworkAttachmentDefinition"));
+  server_->describeKind("/apis/k8s.cni.cncf.io/v1", "network-attachment-definitions",
+                        "NetworkAttachmentDefinition", true);
+  EXPECT_THAT(apply("deploy/networks/dgx-qsfp", 0), HasSubstr("dgx-qsfp created (dry run)"));
+}
 
 }  // namespace
 }  // namespace railhead

@@ -107,6 +107,33 @@ TEST(NetlinkKernel, ReadsADriversOwnCounters) {
   EXPECT_EQ(counters->read("sixteen-bytes-xx").error().code, ErrorCode::kInvalidArgument);
 }
 
+// sysfs shows the namespace of whoever mounted it; this machine's /sys has no rh2.
+TEST(NetlinkKernel, TheSysfsOfANamespaceIsSeenFromOutside) {
+  if (geteuid() != 0) GTEST_SKIP() << "a mount of sysfs needs CAP_SYS_ADMIN";
+  const OtherNamespace neighbour;
+  if (!neighbour.opened()) GTEST_SKIP() << "this machine allows no namespaces of our own";
+  os::SystemNetnsOpener opener;
+  const auto other = opener.open(neighbour.path());
+  ASSERT_TRUE(other.has_value()) << other.error().message;
+  const auto sysfs = opener.sysfs(*other);
+  if (!sysfs.has_value() && sysfs.error().code == ErrorCode::kPermissionDenied)
+    GTEST_SKIP() << sysfs.error().message;
+  ASSERT_TRUE(sysfs.has_value()) << sysfs.error().message;
+  EXPECT_EQ((*sysfs)->listDirectory("/class/net").value_or(std::vector<std::string>()),
+            std::vector<std::string>{"lo"});
+  os::SystemProcessRunner runner;
+  const auto made = os::runInside(*other, [&]() -> Result<void> {
+    RAILHEAD_TRY(runner.run({.argv = {"ip", "link", "add", "rh2", "type", "veth", "peer", "rh3"}}));
+    return {};
+  });
+  ASSERT_TRUE(made.has_value()) << made.error().message;
+  EXPECT_TRUE((*sysfs)->exists("/class/net/rh2/address"));
+  EXPECT_TRUE((*sysfs)->readTrimmed("/class/net/rh2/mtu").has_value());
+  EXPECT_FALSE((*sysfs)->writeFile("/class/net/rh2/mtu", "1400").has_value());
+  const auto host = std::move(*os::RootedFilesystem::open("/"));
+  EXPECT_FALSE(host->exists("/sys/class/net/rh2"));
+}
+
 TEST(NetlinkKernel, ANamespaceIsKnownByItsIdentity) {
   os::SystemNetnsOpener opener;
   const auto own = opener.open("/proc/self/ns/net");

@@ -8,6 +8,7 @@
 #include "tests/support/fake_plugins.h"
 #include "tests/support/manual_clock.h"
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -34,16 +35,20 @@ class FixedRails final : public RailCatalog {
 class FixedDevices final : public PodDevices {
  public:
   std::map<std::string, std::vector<std::string>> ids;  // by "namespace/pod"
-  Result<std::vector<std::string>> idsOf(const std::string& podNamespace, const std::string& pod,
-                                         const std::string& resource) override {
-    if (resource != "nvidia.com/cx7_qsfp") return std::vector<std::string>();
-    return ids[podNamespace + "/" + pod];
+  std::atomic<int> asked = 0;
+  Result<Held> heldBy(const std::string& podNamespace, const std::string& pod) override {
+    ++asked;
+    const auto found = ids.find(podNamespace + "/" + pod);
+    return Held{
+        {"nvidia.com/cx7_qsfp", found == ids.end() ? std::vector<std::string>() : found->second}};
   }
 };
 
 class FixedNads final : public NadSource {
  public:
   std::vector<Nad> nads;
+  bool complete = true;
+  bool isComplete() override { return complete; }
   std::optional<Nad> find(const std::string& podNamespace, const std::string& name) override {
     for (const Nad& nad : nads) {
       if (nad.podNamespace == podNamespace && nad.name == name) return nad;
@@ -123,7 +128,7 @@ class AttachFixture : public testing::Test {
     catalog_ = std::make_unique<LayeredCatalog>(*networks_, &nads_, kernel_.files(),
                                                 kernel_.paths().cniConfig);
     auto opened = Attacher::open(config_, {kernel_.files(), kernel_, kernel_, clock_, *catalog_,
-                                           devices_, rails_, plugins_, &status_});
+                                           devices_, rails_, plugins_, &status_, ordinal_});
     ASSERT_TRUE(opened.has_value()) << opened.error().describe();
     attacher_ = std::move(*opened);
   }
@@ -158,6 +163,7 @@ class AttachFixture : public testing::Test {
   AttachConfig config_;
   FixedNads nads_;
   KeptStatus status_;
+  NodeOrdinal* ordinal_ = nullptr;
   testing_support::FakePlugins plugins_{kernel_};
   std::unique_ptr<ConfiguredNetworks> networks_;
   std::unique_ptr<LayeredCatalog> catalog_;

@@ -112,6 +112,14 @@ void FakeKernel::addHostLink(const std::string& name, const std::string& kind) {
   render();
 }
 
+void FakeKernel::renameHostLink(const std::string& name, const std::string& to) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [index, link] : spaces_[kHost].links) {
+    if (link.name == name) link.name = to;
+  }
+  render();
+}
+
 void FakeKernel::addNetns(const std::string& name) {
   const std::lock_guard lock(mutex_);
   const std::uint64_t id = nextSpace_++;

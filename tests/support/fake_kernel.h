@@ -65,6 +65,7 @@ struct FakeLink {
   std::string pci;  // parent device
   std::vector<IpPrefix> addresses;
   bool strictArp = false;
+  std::string alias;
 };
 
 struct FakeRdma {
@@ -102,6 +103,7 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   // What the PF's driver counts for one of its VFs; before the first call it counts nothing.
   void setVfTraffic(const std::string& pfNetdev, const netlink::VfTraffic& traffic);
   void addHostLink(const std::string& name, const std::string& kind);
+  void renameHostLink(const std::string& name, const std::string& to);  // as udev does
 
   // A change that something outside makes (a plugin that was executed): counted, and failing by
   // injection as every other.
@@ -138,6 +140,7 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   Result<std::unique_ptr<netlink::RdmaClient>> openRdma(const os::Netns* netns) override;
   Result<os::Netns> open(const std::string& path) override;
   Result<os::Netns> current() override;
+  Result<std::unique_ptr<os::Filesystem>> sysfs(const os::Netns& netns) override;
 
  private:
   friend class FakeLinks;
@@ -186,6 +189,9 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   void renderFunction(const Function& function);
   void renderPf(const Pf& pf, const Function& function);
   void renderRdma(const FakeRdma& device);
+  void renderInPods(const FakeRdma& device);
+  const FakeLink* linkUnder(const FakeRdma& device) const;
+  static std::string podSysfs(std::uint64_t space);  // where the tree that it sees is kept
   void renderGids(const std::string& port, const FakeLink& link);
   std::string devicePath(const std::string& pci) const;
 

@@ -36,11 +36,12 @@ class FakeLinks final : public netlink::LinkClient {
   Result<void> change(int index, const LinkChange& change) override {
     const std::lock_guard lock(kernel_.mutex_);
     RAILHEAD_TRY_ASSIGN(FakeLink * link, own(index, "change link"));
-    if (change.mtu || change.mac || change.name) {
+    if (change.mtu || change.mac || change.name || change.alias) {
       std::string what = "change link " + link->name + ":";
       if (change.mtu) what += " mtu " + std::to_string(*change.mtu);
       if (change.mac) what += " mac " + change.mac->toString();
       if (change.name) what += " name " + *change.name;
+      if (change.alias) what += " alias '" + *change.alias + "'";
       RAILHEAD_TRY(kernel_.change(what));
       if (change.mtu && (*change.mtu < 68 || *change.mtu > 9216))
         return Error::fromErrno(EINVAL, what);
@@ -53,6 +54,7 @@ class FakeLinks final : public netlink::LinkClient {
       }
       if (change.mtu) link->mtu = *change.mtu;
       if (change.mac) link->mac = *change.mac;
+      if (change.alias) link->alias = *change.alias;
     }
     if (change.strictArp) {
       RAILHEAD_TRY(kernel_.change("set ARP of link " + link->name));
@@ -223,9 +225,10 @@ class FakeLinks final : public netlink::LinkClient {
 
  private:
   netlink::Link valueOf(const FakeLink& link) const {
-    return {
-        link.index, link.name, link.mac,           link.mtu,      link.up, link.up && link.carrier,
-        link.kind,  link.pci,  permanentMac(link), link.strictArp};
+    return {link.index,     link.name, link.mac,
+            link.mtu,       link.up,   link.up && link.carrier,
+            link.kind,      link.pci,  permanentMac(link),
+            link.strictArp, link.alias};
   }
 
   // A PF's stays what it was made with; VFs and software links have none.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 
 namespace railhead::testing_support {
@@ -34,7 +35,52 @@ std::string gidText(const IpAddress& address) {
   return text + "\n";
 }
 
+// A part of a fake's files as a file system of its own; to be read only.
+class Part final : public os::Filesystem {
+ public:
+  Part(os::Filesystem& whole, std::string below) : whole_(whole), below_(std::move(below)) {}
+  Result<std::string> readFile(const std::string& path, std::size_t maxBytes) override {
+    return whole_.readFile(below_ + path, maxBytes);
+  }
+  Result<std::string> readLink(const std::string& path) override {
+    return whole_.readLink(below_ + path);
+  }
+  Result<std::vector<std::string>> listDirectory(const std::string& path) override {
+    return whole_.listDirectory(below_ + path);
+  }
+  Result<os::FileStatus> status(const std::string& path) override {
+    return whole_.status(below_ + path);
+  }
+  Result<void> writeFile(const std::string& path, std::string_view) override { return no(path); }
+  Result<void> replaceFile(const std::string& path, std::string_view, mode_t) override {
+    return no(path);
+  }
+  Result<void> makeDirectories(const std::string& path, mode_t) override { return no(path); }
+  Result<void> remove(const std::string& path) override { return no(path); }
+  Result<void> rename(const std::string& from, const std::string&) override { return no(from); }
+  Result<void> makeSymlink(const std::string&, const std::string& path) override {
+    return no(path);
+  }
+
+ private:
+  static Error no(const std::string& path) { return Error::fromErrno(EROFS, "write " + path); }
+  os::Filesystem& whole_;
+  const std::string below_;
+};
+
+constexpr const char* kPodTrees = "/sysfs-of-pods";
+
 }  // namespace
+
+std::string FakeKernel::podSysfs(std::uint64_t space) {
+  return std::string(kPodTrees) + "/" + std::to_string(space);
+}
+
+Result<std::unique_ptr<os::Filesystem>> FakeKernel::sysfs(const os::Netns& netns) {
+  const std::lock_guard lock(mutex_);
+  if (!spaces_.contains(netns.id.inode)) return Error::fromErrno(ENOENT, "make a mount of sysfs");
+  return std::unique_ptr<os::Filesystem>(std::make_unique<Part>(files_, podSysfs(netns.id.inode)));
+}
 
 std::string FakeKernel::devicePath(const std::string& pci) const {
   return paths_.sys + "/devices/pci" + pci.substr(0, pci.find(':')) + ":00/" + pci;
@@ -46,6 +92,7 @@ void FakeKernel::render() {
        {"/devices", "/bus/pci", "/class/net", "/class/infiniband", "/class/infiniband_verbs"}) {
     files_.erase(paths_.sys + tree);
   }
+  files_.erase(kPodTrees);
   files_.dropHooks(paths_.sys);
   files_.putDirectory(paths_.sys + "/class/net");
   files_.putDirectory(paths_.sys + "/bus/pci/devices");
@@ -66,7 +113,32 @@ void FakeKernel::render() {
     }
   }
   for (const auto& [pci, function] : functions_) renderFunction(function);
-  for (const auto& [index, device] : rdma_) renderRdma(device);
+  for (const auto& [index, device] : rdma_) {
+    renderRdma(device);
+    renderInPods(device);
+  }
+}
+
+const FakeLink* FakeKernel::linkUnder(const FakeRdma& device) const {
+  for (const auto& [id, space] : spaces_) {
+    for (const auto& [index, candidate] : space.links) {
+      if (index == device.softLink || (!device.pci.empty() && candidate.pci == device.pci))
+        return &candidate;
+    }
+  }
+  return nullptr;
+}
+
+// What a process in a pod sees of it.
+void FakeKernel::renderInPods(const FakeRdma& device) {
+  const FakeLink* link = linkUnder(device);
+  for (const auto& [id, space] : spaces_) {
+    if (id == kHost || (mode_ == netlink::RdmaNetnsMode::kExclusive && device.netns != id))
+      continue;
+    const std::string port = podSysfs(id) + "/class/infiniband/" + device.name + "/ports/1";
+    files_.putDirectory(port + "/gids");
+    if (link != nullptr && !gidsWithheld_) renderGids(port, *link);
+  }
 }
 
 void FakeKernel::renderFunction(const Function& function) {
@@ -141,13 +213,7 @@ void FakeKernel::renderRdma(const FakeRdma& device) {
   files_.putLink(paths_.sys + "/class/infiniband/" + device.name, path);
   if (!device.pci.empty()) files_.putLink(path + "/device", base);
   files_.put(path + "/node_guid", device.guid.toString() + "\n");
-  const FakeLink* link = nullptr;
-  for (const auto& [id, space] : spaces_) {
-    for (const auto& [index, candidate] : space.links) {
-      if (index == device.softLink || (!device.pci.empty() && candidate.pci == device.pci))
-        link = &candidate;
-    }
-  }
+  const FakeLink* link = linkUnder(device);
   const bool active = link != nullptr && link->up && link->carrier;
   files_.put(path + "/ports/1/state", active ? "4: ACTIVE\n" : "1: DOWN\n");
   files_.put(path + "/ports/1/link_layer", "Ethernet\n");

@@ -84,7 +84,8 @@ std::string FakeKernel::snapshot() const {
     for (const auto& [index, link] : space.links) {
       std::string line = link.name + " mac=" + link.mac.toString() +
                          " mtu=" + std::to_string(link.mtu) + (link.up ? " up" : " down") +
-                         (link.strictArp ? " strict-arp" : "") + " pci=" + link.pci;
+                         (link.strictArp ? " strict-arp" : "") + " pci=" + link.pci +
+                         (link.alias.empty() ? "" : " alias=" + link.alias);
       for (const auto& address : link.addresses) line += " " + address.toString();
       lines.push_back(line);
     }

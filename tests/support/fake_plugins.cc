@@ -43,6 +43,28 @@ void FakePlugins::fail(const std::string& type, const std::string& command,
   }
 }
 
+void FakePlugins::slow(const std::string& type, const std::string& command, os::Clock& clock,
+                       std::chrono::milliseconds duration) {
+  const std::lock_guard lock(mutex_);
+  slow_[type + " " + command] = {&clock, duration};
+}
+
+void FakePlugins::hold(const std::string& type, const std::string& command) {
+  const std::lock_guard lock(mutex_);
+  holding_ = type + " " + command;
+}
+
+void FakePlugins::letGo() {
+  const std::lock_guard lock(mutex_);
+  holding_.clear();
+  changed_.notify_all();
+}
+
+bool FakePlugins::waitUntilHeld() {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, std::chrono::seconds(20), [this] { return waits_; });
+}
+
 std::vector<PluginRun> FakePlugins::runs() const {
   const std::lock_guard lock(mutex_);
   return runs_;
@@ -101,7 +123,7 @@ std::string FakePlugins::add(const PluginRun& run, Kind kind) {
 }
 
 Result<os::ProcessResult> FakePlugins::run(const os::ProcessSpec& spec) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   PluginRun run;
   run.type = spec.argv.at(0).substr(spec.argv.at(0).rfind('/') + 1);
   run.environment = spec.environment.value_or(std::map<std::string, std::string>());
@@ -110,6 +132,18 @@ Result<os::ProcessResult> FakePlugins::run(const os::ProcessSpec& spec) {
   runs_.push_back(run);
   const auto kind = kinds_.find(run.type);
   if (kind == kinds_.end()) return Error(ErrorCode::kNotFound, "start " + spec.argv.at(0));
+  const std::string call = run.type + " " + run.command;
+  if (holding_ == call) {
+    waits_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return holding_ != call; });
+    waits_ = false;
+  }
+  if (const auto slow = slow_.find(call); slow != slow_.end()) {
+    slow->second.clock->sleepFor(std::min(spec.deadline, slow->second.duration));
+    if (spec.deadline < slow->second.duration)
+      return Error(ErrorCode::kDeadlineExceeded, spec.argv.at(0) + ": it did not end in time");
+  }
   if (const auto failure = failures_.find(run.type + " " + run.command);
       failure != failures_.end()) {
     return failed(failure->second);

@@ -4,9 +4,12 @@
 // error. As real ones, they take a DEL of what they do not know. Thread-safe.
 #pragma once
 
+#include "src/os/clock.h"
 #include "src/os/process.h"
 #include "tests/support/fake_kernel.h"
 
+#include <chrono>
+#include <condition_variable>
 #include <map>
 #include <mutex>
 #include <set>
@@ -36,6 +39,14 @@ class FakePlugins final : public os::ProcessRunner {
   // Every call of this type with this command exits 1 with this output; an empty one heals it.
   void fail(const std::string& type, const std::string& command, const std::string& output);
 
+  // Calls of this type with this command take so long on `clock`, or end at their deadline.
+  void slow(const std::string& type, const std::string& command, os::Clock& clock,
+            std::chrono::milliseconds duration);
+  // Calls of this type with this command wait until letGo().
+  void hold(const std::string& type, const std::string& command);
+  void letGo();
+  bool waitUntilHeld();  // that one waits; false after 20 s
+
   std::vector<PluginRun> runs() const;  // of all calls that were made, failing ones too
   void forgetRuns();
   // What plugins hold now, one line each: must be empty after DEL.
@@ -48,7 +59,15 @@ class FakePlugins final : public os::ProcessRunner {
   std::string address(const std::string& holder);
 
   FakeKernel& kernel_;
+  struct Slow {
+    os::Clock* clock;
+    std::chrono::milliseconds duration;
+  };
   mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::string, Slow> slow_;  // by "type command"
+  std::string holding_;               // "type command"
+  bool waits_ = false;
   std::map<std::string, Kind> kinds_;
   std::map<std::string, std::string> answers_;
   std::map<std::string, std::string> failures_;  // by "type command"

@@ -129,6 +129,11 @@ void checkLinkContract(NetlinkWorld& world) {
   checkRoutes(*here, link->index);
   checkRules(*here);
   checkArp(*here, link->index, "renamed");
+  for (const char* alias : {"railhead:renamed", "", "railhead:renamed"}) {
+    const auto changed = here->change(link->index, {.alias = alias});
+    ASSERT_TRUE(changed.has_value()) << changed.error().message;
+    EXPECT_EQ(here->link("renamed")->alias, alias);
+  }
 
   // A move: taken names are refused, the link arrives down, under its new name, without addresses.
   const IpPrefix address = *IpPrefix::parse("10.100.0.6/24");
@@ -140,6 +145,7 @@ void checkLinkContract(NetlinkWorld& world) {
   const auto moved = there->link("net1");
   ASSERT_TRUE(moved.has_value()) << moved.error().message;
   EXPECT_FALSE(moved->up);
+  EXPECT_EQ(moved->alias, "railhead:renamed");
   EXPECT_FALSE(hasAddress(*there, moved->index, address));
   EXPECT_FALSE(here->change(link->index, {.up = true}).has_value());
 }

@@ -1,7 +1,5 @@
 #include "src/agent/cluster/cluster.h"
 
-#include "src/agent/cluster/ordinal_lease.h"
-
 #include <utility>
 
 namespace railhead::agent {
@@ -17,6 +15,7 @@ class Cluster::StoredNads final : public attach::NadSource {
     return attach::Nad{std::move(nad->podNamespace), std::move(nad->name),
                        std::move(nad->resourceName), std::move(nad->config)};
   }
+  bool isComplete() override { return store_.knowledge() == kube::NadStore::Knowledge::kListed; }
   std::vector<std::string> names() override { return store_.names(); }
 
  private:
@@ -50,7 +49,8 @@ Result<void> Cluster::startNads() {
     seams_.log.warning("nads", error.describe());
   };
   if (config_.nads == NadOrigin::kFiles) {
-    RAILHEAD_TRY_ASSIGN(nadFolder_, kube::NadFolder::start(config_.nadFolder, *store_, problem));
+    RAILHEAD_TRY_ASSIGN(nadFolder_,
+                        kube::NadFolder::start(seams_.files, config_.nadFolder, *store_, problem));
     return {};
   }
   if (const auto recalled = store_->recall(); !recalled.has_value()) problem(recalled.error());
@@ -77,6 +77,7 @@ Result<void> Cluster::start() {
 }
 
 void Cluster::stop() {
+  ordinal_.reset();
   labels_.reset();
   statuses_.reset();
   events_.reset();
@@ -84,8 +85,8 @@ void Cluster::stop() {
   nadWatch_.reset();
 }
 
-Result<std::optional<int>> Cluster::ordinal(int nodes) {
-  if (!config_.ordinalByLease) return std::optional<int>();
+Result<attach::NodeOrdinal*> Cluster::ordinal(int nodes) {
+  if (!config_.ordinalByLease || ordinal_) return ordinal_.get();
   OrdinalPlace place;
   place.podNamespace =
       config_.leaseNamespace.empty() ? seams_.access->ownNamespace : config_.leaseNamespace;
@@ -96,17 +97,9 @@ Result<std::optional<int>> Cluster::ordinal(int nodes) {
     return Error(ErrorCode::kEnvironment, "the agent does not know its own namespace",
                  "set kubernetes.ordinals.namespace to the one that the Leases stand in");
   }
-  RAILHEAD_TRY_ASSIGN(const kube::Cancel never, kube::Cancel::create());
-  RAILHEAD_TRY_ASSIGN(const OrdinalClaim claim,
-                      claimOrdinal(*api_, seams_.files, seams_.clock, place,
-                                   stateFolder_ + "/ordinal.json", never));
-  const std::string line = "this node's ordinal is " + std::to_string(claim.ordinal);
-  if (claim.warning.empty()) {
-    seams_.log.info("agent", line);
-  } else {
-    seams_.log.warning("agent", line + ", and " + claim.warning);
-  }
-  return std::optional(claim.ordinal);
+  RAILHEAD_TRY_ASSIGN(ordinal_, OrdinalKeeper::start(*api_, seams_.files, seams_.clock, seams_.log,
+                                                     place, stateFolder_ + "/ordinal.json"));
+  return ordinal_.get();
 }
 
 attach::NadSource* Cluster::nads() { return nads_.get(); }

@@ -8,6 +8,7 @@
 #include "src/agent/cluster/event_recorder.h"
 #include "src/agent/cluster/health_news.h"
 #include "src/agent/cluster/node_labels.h"
+#include "src/agent/cluster/ordinal_keeper.h"
 #include "src/agent/cluster/pod_status.h"
 #include "src/attach/nad.h"
 #include "src/attach/network_status.h"
@@ -54,9 +55,10 @@ class Cluster final : public attach::StatusSink {
   Result<void> start();
   void stop();  // ends every call under way
 
-  // The node's ordinal by its Lease, among `nodes` (0: not said); nothing when the configuration
-  // does not ask for one. After start(); takes a few seconds when the API server does not answer.
-  Result<std::optional<int>> ordinal(int nodes);
+  // The node's ordinal by its Lease, among `nodes` (0: not said); null when the configuration does
+  // not ask for one. After start(), until stop(); asked for again, it is the same. kEnvironment:
+  // the Leases' namespace is not known.
+  Result<attach::NodeOrdinal*> ordinal(int nodes);
 
   // NADs that are known now; null when the configuration takes none.
   attach::NadSource* nads();
@@ -85,6 +87,7 @@ class Cluster final : public attach::StatusSink {
   std::unique_ptr<EventRecorder> events_;
   std::unique_ptr<PodStatusWriter> statuses_;
   std::unique_ptr<NodeLabeler> labels_;
+  std::unique_ptr<OrdinalKeeper> ordinal_;
   std::mutex newsMutex_;
   std::optional<HealthNews> news_;
 };

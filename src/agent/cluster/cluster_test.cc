@@ -65,7 +65,7 @@ TEST_F(ClusterTest, WithoutConfigurationAsksNobody) {
   const auto cluster = make({});
   ASSERT_TRUE(cluster->start().has_value());
   EXPECT_EQ(cluster->nads(), nullptr);
-  EXPECT_FALSE(cluster->ordinal(4)->has_value());
+  EXPECT_EQ(cluster->ordinal(4).value(), nullptr);
   cluster->observe({{"r", "0", "no carrier"}});
   cluster->label({{"a", "b"}});
   cluster->attached("a", "b", "c", "[]");
@@ -103,11 +103,16 @@ TEST_F(ClusterTest, ClaimsTheOrdinalInItsOwnNamespace) {
   server->addKind("/apis/coordination.k8s.io/v1", "leases");
   const auto cluster = make(config);
   ASSERT_TRUE(cluster->start().has_value());
-  EXPECT_EQ(cluster->ordinal(4)->value(), 0);
+  attach::NodeOrdinal* const ordinal = cluster->ordinal(4).value();
+  ASSERT_NE(ordinal, nullptr);
+  EXPECT_TRUE(waitUntil([&] { return ordinal->ordinal().value_or(-1) == 0; }));
+  EXPECT_EQ(cluster->ordinal(4).value(), ordinal);
   EXPECT_TRUE(
       server->object("/apis/coordination.k8s.io/v1/namespaces/railhead/leases/railhead-ordinal-0"));
   access.ownNamespace.clear();
-  EXPECT_EQ(cluster->ordinal(4).error().code, ErrorCode::kEnvironment);
+  const auto homeless = make(config);
+  ASSERT_TRUE(homeless->start().has_value());
+  EXPECT_EQ(homeless->ordinal(4).error().code, ErrorCode::kEnvironment);
 }
 
 TEST_F(ClusterTest, TellsOfAFailedAdd) {

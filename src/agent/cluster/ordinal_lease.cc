@@ -93,8 +93,10 @@ std::string keptText(const OrdinalPlace& place, int number) {
                             {"ordinal", number}});
 }
 
-// Only what this very place gave.
-std::optional<int> kept(os::Filesystem& files, const OrdinalPlace& place, const std::string& file) {
+}  // namespace
+
+std::optional<int> rememberedOrdinal(os::Filesystem& files, const OrdinalPlace& place,
+                                     const std::string& file) {
   const auto text = files.readFile(file, 4096);
   if (!text.has_value()) return std::nullopt;
   const auto json = cni::parseJsonObject(*text, file);
@@ -107,20 +109,18 @@ std::optional<int> kept(os::Filesystem& files, const OrdinalPlace& place, const 
   return keptText(place, ordinal) == cni::dumpJson(*json) ? std::optional(ordinal) : std::nullopt;
 }
 
-}  // namespace
-
 Result<OrdinalClaim> claimOrdinal(kube::ApiServer& api, os::Filesystem& files, os::Clock& clock,
                                   const OrdinalPlace& place, const std::string& file,
                                   const kube::Cancel& cancel) {
   auto claimed = claim(api, clock, place, cancel);
   if (claimed.has_value()) {
-    OrdinalClaim done{*claimed, {}};
+    OrdinalClaim done{*claimed, {}, true};
     const auto written = files.replaceFile(file, keptText(place, *claimed), 0600);
     if (!written.has_value()) done.warning = "it is not remembered: " + written.error().describe();
     return done;
   }
-  if (const auto known = kept(files, place, file)) {
-    return OrdinalClaim{*known, "it is the remembered one: " + claimed.error().describe()};
+  if (const auto known = rememberedOrdinal(files, place, file)) {
+    return OrdinalClaim{*known, "it is the remembered one: " + claimed.error().describe(), false};
   }
   Error error = std::move(claimed).error();
   if (error.remedy.empty()) {

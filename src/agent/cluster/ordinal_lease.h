@@ -9,6 +9,7 @@
 #include "src/os/clock.h"
 #include "src/os/filesystem.h"
 
+#include <optional>
 #include <string>
 
 namespace railhead::agent {
@@ -22,7 +23,8 @@ struct OrdinalPlace {
 
 struct OrdinalClaim {
   int ordinal = 0;
-  std::string warning;  // why it is the remembered one; empty: the API server said so
+  std::string warning;     // what is not as it should be; empty: nothing
+  bool confirmed = false;  // by the API server; else it is the remembered one
 };
 
 // The number that the node holds; else the lowest that nobody holds, made its own by creating the
@@ -32,5 +34,9 @@ struct OrdinalClaim {
 Result<OrdinalClaim> claimOrdinal(kube::ApiServer& api, os::Filesystem& files, os::Clock& clock,
                                   const OrdinalPlace& place, const std::string& file,
                                   const kube::Cancel& cancel);
+
+// What `file` remembers of this very place.
+std::optional<int> rememberedOrdinal(os::Filesystem& files, const OrdinalPlace& place,
+                                     const std::string& file);
 
 }  // namespace railhead::agent

@@ -13,7 +13,7 @@ metrics::HttpAnswer verdict(const std::string& problem) {
                          : metrics::HttpAnswer{503, problem + "\n"};
 }
 
-std::string notReady(const ObservedState& state) {
+std::string whyNotReady(const ObservedState& state) {
   const auto refused = [](const auto& offer) -> std::string {
     if (offer.state.phase == kube::PluginPhase::kRegistered) return {};
     return offer.resource + ": " + std::string(kube::pluginPhaseName(offer.state.phase)) +
@@ -32,13 +32,17 @@ std::string notReady(const ObservedState& state) {
 
 }  // namespace
 
+std::string Observer::notLive() const {
+  const auto now = std::chrono::steady_clock::now();
+  const auto stalled = counts_.stalled(now);
+  return stalled.empty() ? threads_.stuck(now) : stalled;
+}
+
+std::string Observer::notReady() const { return whyNotReady(look_()); }
+
 metrics::HttpAnswer Observer::answer(std::string_view path) const {
-  if (path == "/healthz") {
-    const auto now = std::chrono::steady_clock::now();
-    const auto stalled = counts_.stalled(now);
-    return verdict(stalled.empty() ? threads_.stuck(now) : stalled);
-  }
-  if (path == "/readyz") return verdict(notReady(look_()));
+  if (path == "/healthz") return verdict(notLive());
+  if (path == "/readyz") return verdict(notReady());
   if (path != "/metrics") {
     return {404, "railhead-agent answers /metrics, /healthz and /readyz\n"};
   }

@@ -43,6 +43,10 @@ class Observer {
         threads_(threads),
         look_(std::move(look)) {}
 
+  // Why the agent should be restarted, and why it does not serve; empty when all is well.
+  std::string notLive() const;
+  std::string notReady() const;
+
   // /metrics: docs/reference/metrics.md. /healthz: 503 when a loop of the agent stands still or a
   // thread of it hangs.
   // /readyz: 503 until kubelet has accepted every resource and the CNI socket is served.

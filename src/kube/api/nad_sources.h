@@ -6,7 +6,7 @@
 #include "src/kube/api/api_server.h"
 #include "src/kube/api/nad_store.h"
 #include "src/kube/api/retry_pause.h"
-#include "src/os/unique_fd.h"
+#include "src/os/filesystem.h"
 
 #include <functional>
 #include <memory>
@@ -43,26 +43,24 @@ class NadFolder {
  public:
   static constexpr std::size_t kMaxFiles = 256;
 
-  // Has read the folder once when it returns. `store` outlives it.
-  static Result<std::unique_ptr<NadFolder>> start(std::string folder, NadStore& store,
-                                                  NadProblem problem);
+  // Has read the folder once when it returns. `files` and `store` outlive it.
+  static Result<std::unique_ptr<NadFolder>> start(os::Filesystem& files, std::string folder,
+                                                  NadStore& store, NadProblem problem);
   ~NadFolder();
   NadFolder(const NadFolder&) = delete;
   NadFolder& operator=(const NadFolder&) = delete;
 
  private:
-  NadFolder(std::string folder, NadStore& store, NadProblem problem, os::UniqueFd inotify,
+  NadFolder(os::Filesystem& files, std::string folder, NadStore& store, NadProblem problem,
             Cancel cancel);
   void run();
-  void watch();
   void look();
 
+  os::Filesystem& files_;
   const std::string folder_;
   NadStore& store_;
   const NadProblem problem_;
-  os::UniqueFd inotify_;
   Cancel cancel_;
-  bool watching_ = false;
   std::string lastProblems_;  // told once
   std::thread thread_;
 };

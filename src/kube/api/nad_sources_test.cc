@@ -279,6 +279,7 @@ class NadFolderTest : public ::testing::Test {
   }
 
   std::string folder;
+  std::unique_ptr<os::Filesystem> disk = std::move(*os::RootedFilesystem::open("/"));
   MemoryFilesystem state;
   NadStore store{state, "/run/railhead/nads.json"};
   Witness witness;
@@ -288,7 +289,7 @@ class NadFolderTest : public ::testing::Test {
 TEST_F(NadFolderTest, FollowsTheFiles) {
   write("a.yaml", "one");
   write("notes.txt", "ignored");
-  source = std::move(*NadFolder::start(folder, store, witness.problem()));
+  source = std::move(*NadFolder::start(*disk, folder, store, witness.problem()));
   EXPECT_THAT(store.names(), ElementsAre("default/one"));
   write("b.yml", "two");
   EXPECT_TRUE(waitFor({"default/one", "default/two"}));
@@ -298,9 +299,22 @@ TEST_F(NadFolderTest, FollowsTheFiles) {
   EXPECT_TRUE(waitFor({"default/two"}));
 }
 
+TEST_F(NadFolderTest, AFileThatCannotBeReadLeavesTheOthersAlone) {
+  MemoryFilesystem files;
+  const std::string nad = "kind: NetworkAttachmentDefinition\nmetadata: {name: ";
+  files.put("/nads/a.yaml", nad + "one}\n");
+  files.put("/nads/big.yaml", std::string((2U << 20) + 1, ' '));
+  files.putLink("/nads/c.yaml", "/elsewhere/real");
+  files.put("/elsewhere/real", nad + "three}\n");
+  files.putDirectory("/nads/folder.yaml");
+  source = std::move(*NadFolder::start(files, "/nads", store, witness.problem()));
+  EXPECT_THAT(store.names(), ElementsAre("default/one", "default/three"));
+  EXPECT_TRUE(witness.waitForProblem("big.yaml"));
+}
+
 TEST_F(NadFolderTest, WaitsForItsFolder) {
   const std::string real = folder;
-  source = std::move(*NadFolder::start(real + "/later", store, witness.problem()));
+  source = std::move(*NadFolder::start(*disk, real + "/later", store, witness.problem()));
   EXPECT_EQ(store.knowledge(), NadStore::Knowledge::kListed);
   std::filesystem::create_directory(real + "/later");
   folder = real + "/later";

@@ -219,6 +219,7 @@ bool FakeApiServer::answer(int fd, const Request& request) {
     if (given == request.headers.end() || given->second != "Bearer " + token_)
       return sendAnswer(fd, 401, statusBody(401, "Unauthorized", "Unauthorized"));
   }
+  if (const auto told = discovery(request.path)) return sendAnswer(fd, 200, *told);
   const auto place = placeOf(request.path);
   if (!place || kinds_.count(place->kind) == 0) return sendAnswer(fd, 404, "404 page not found\n");
   if (request.method == "WATCH" && kind != ApiFault::Kind::kTruncate) {

@@ -52,6 +52,9 @@ class FakeApiServer {
   // Only kinds that were added exist; others are 404. `root`: "/api/v1", "/apis/GROUP/VERSION".
   void addKind(const std::string& root, const std::string& plural);
   void removeKind(const std::string& root, const std::string& plural);
+  // The same, and discovery (GET of "/api", "/apis", and `root`) tells of it.
+  void describeKind(const std::string& root, const std::string& plural, const std::string& kind,
+                    bool namespaced);
   // Creates or replaces; name and namespace of `path` are written into the object.
   void put(const std::string& path, const std::string& object);
   void remove(const std::string& path);
@@ -105,6 +108,11 @@ class FakeApiServer {
     std::string body;
   };
 
+  struct Described {
+    std::string kind;
+    bool namespaced = false;
+  };
+
   FakeApiServer() = default;
   Result<void> listen();
   void accept();
@@ -116,6 +124,7 @@ class FakeApiServer {
              std::unique_lock<std::mutex>& lock);
   std::optional<ApiFault> faultFor(const Request& request);
   std::optional<Place> placeOf(const std::string& path) const;
+  std::optional<std::string> discovery(const std::string& path) const;  // with mutex_ held
   Answer carryOut(const Request& request, const Place& place);
   Answer list(const Request& request, const Place& place);
   Answer create(const Request& request, const Place& place);
@@ -134,7 +143,8 @@ class FakeApiServer {
   int accepted_ = 0;
 
   std::set<std::string> kinds_;
-  std::map<std::string, std::string> objects_;  // by "kind|namespace|name"
+  std::map<std::string, std::map<std::string, Described>> described_;  // by root, by plural
+  std::map<std::string, std::string> objects_;                         // by "kind|namespace|name"
   std::uint64_t version_ = 100;
   std::uint64_t forgotten_ = 0;  // versions up to this
   std::vector<Change> history_;

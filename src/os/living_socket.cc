@@ -1,4 +1,4 @@
-#include "src/agent/foreign_plugin.h"
+#include "src/os/living_socket.h"
 
 #include "src/os/unix_socket.h"
 
@@ -6,7 +6,7 @@
 #include <set>
 #include <system_error>
 
-namespace railhead::agent {
+namespace railhead::os {
 
 std::string findLivingSocket(const std::string& folder, std::string_view prefix) {
   namespace fs = std::filesystem;
@@ -19,9 +19,9 @@ std::string findLivingSocket(const std::string& folder, std::string_view prefix)
     if (name.starts_with(prefix) && each->is_socket(ignored)) names.insert(std::move(name));
   }
   for (const auto& name : names) {
-    if (os::isListening(folder + "/" + name)) return name;
+    if (isListening(folder + "/" + name)) return name;
   }
   return {};
 }
 
-}  // namespace railhead::agent
+}  // namespace railhead::os

@@ -1,0 +1,31 @@
+#include "src/agent/probes.h"
+
+#include "src/cni/json_input.h"
+
+#include <nlohmann/json.hpp>
+
+namespace railhead::agent {
+
+std::string encodeProbeState(const ProbeState& state) {
+  return cni::dumpJson({{"notLive", state.notLive}, {"notReady", state.notReady}});
+}
+
+Result<ProbeState> decodeProbeState(std::string_view text) {
+  ProbeState state;
+  RAILHEAD_TRY_ASSIGN(const cni::Json json, cni::parseJsonObject(text, "the probe's answer"));
+  RAILHEAD_TRY_ASSIGN(state.notLive, cni::textMember(json, "notLive", 4096));
+  RAILHEAD_TRY_ASSIGN(state.notReady, cni::textMember(json, "notReady", 4096));
+  return state;
+}
+
+Result<std::unique_ptr<StatusServer>> serveProbes(const std::string& path,
+                                                  std::function<ProbeState()> look) {
+  return StatusServer::start(path, [look = std::move(look)] { return encodeProbeState(look()); });
+}
+
+Result<ProbeState> askProbes(const std::string& path) {
+  RAILHEAD_TRY_ASSIGN(const std::string text, askAt(path));
+  return decodeProbeState(text);
+}
+
+}  // namespace railhead::agent
