@@ -58,6 +58,7 @@ Result<std::unique_ptr<Attacher>> Attacher::open(AttachConfig config, AttachSeam
   std::unique_ptr<Attacher> attacher(new Attacher(std::move(config), seams, std::move(journal)));
   for (const Attachment& attachment : contents.attachments) attacher->table_.store(attachment);
   attacher->damaged_ = std::move(contents.damaged);
+  attacher->knowsAll_ = attacher->damaged_.empty();
   return attacher;
 }
 
@@ -106,7 +107,7 @@ Result<Attachment> Attacher::plan(const CniRequest& request, RailMover& mover) {
   attachment.pod = request.pod;
   attachment.cniArgs = request.cniArgs;
   attachment.cniPath = request.cniPath;
-  RAILHEAD_TRY(planAttachment(request, choices, config_.addresses, std::move(taken), attachment));
+  RAILHEAD_TRY(planAttachment(request, choices, config_, std::move(taken), attachment));
   if (!attachment.defaultRoutes.empty()) {
     RAILHEAD_TRY_ASSIGN(const auto inside, seams_.netlink.openLinks(&pod));
     RAILHEAD_TRY_ASSIGN(attachment.takenRoutes, routesInTheWay(*inside, attachment.defaultRoutes));
@@ -244,14 +245,15 @@ Result<SweepReport> Attacher::gc(const CniRequest& request) {
       report.done.push_back("took back the rails of " + holderText(seen) + ": garbage collection");
     }
   }
+  collectInPlugins(request, report);
   return report;
 }
 
-Result<void> Attacher::status() {
+Result<void> Attacher::status(const CniRequest& request) {
   RAILHEAD_TRY(seams_.files.listDirectory(config_.paths.state).addContext("attach status"));
   RAILHEAD_TRY_ASSIGN(RailMover mover, openMover());
   RAILHEAD_TRY(mover.hostLinks().addContext("attach status"));
-  return {};
+  return askIpam("STATUS", request, nullptr);
 }
 
 SweepReport Attacher::recover() {
