@@ -6,16 +6,20 @@
 #include "src/advertise/inventory.h"
 #include "src/kube/device.h"
 
+#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
 
 namespace railhead::advertise {
 
+// Whether pods that hold devices of this resource may get soft-RoCE devices on them. Thread-safe.
+using SoftRoceQuestion = std::function<bool(const std::string& resource)>;
+
 class RailResource final : public kube::ResourceHandler {
  public:
-  // `devDirectory`: the host's /dev.
-  RailResource(RailResourceConfig config, std::string devDirectory);
+  // `devDirectory`: the host's /dev. Without `softRoce` no pod gets any.
+  RailResource(RailResourceConfig config, std::string devDirectory, SoftRoceQuestion softRoce = {});
 
   RailResourceConfig config() const;
   void configure(RailResourceConfig config);  // the name stays
@@ -44,6 +48,7 @@ class RailResource final : public kube::ResourceHandler {
 
  private:
   const std::string devDirectory_;
+  const SoftRoceQuestion softRoce_;
   mutable std::mutex mutex_;
   RailResourceConfig config_;
   Inventory inventory_;

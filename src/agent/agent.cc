@@ -55,7 +55,9 @@ class NodeAgent final : public Agent {
         kubelet_(paths_.podResourcesSocket()),
         holders_(kubelet_),
         cdi_(seams_.files, paths_.cdi, {paths_.cdiStatic}),
-        offers_(paths_, seams_.log, cdi_, threads_),
+        offers_(paths_,
+                {seams_.files, seams_.log, cdi_, threads_,
+                 [this](const std::string& resource) { return catalog_.useSoftRoce(resource); }}),
         cluster_(config_->cluster, paths_.state,
                  {seams_.files, seams_.clock, seams_.log, seams_.cluster}) {
     if (seams_.gpus == nullptr) return;
@@ -77,6 +79,7 @@ class NodeAgent final : public Agent {
     handover_.reset();
     stopServing();
     stopOffering();
+    if (offering_ && !handedOver_) offers_.forget();
     cluster_.stop();
   }
 

@@ -20,9 +20,9 @@ std::string cdiFile(std::string resource) {
 
 Result<std::shared_ptr<Offers::Offer>> Offers::makeOffer(
     const advertise::RailResourceConfig& config) {
-  auto offer = std::make_shared<Offer>(config, paths_.dev);
-  RAILHEAD_TRY_ASSIGN(offer->server,
-                      makePluginServer(paths_, log_, config.name, offer->resource, &threads_));
+  auto offer = std::make_shared<Offer>(config, paths_.dev, seams_.softRoce);
+  RAILHEAD_TRY_ASSIGN(offer->server, makePluginServer(paths_, seams_.log, config.name,
+                                                      offer->resource, &seams_.threads));
   return offer;
 }
 
@@ -75,6 +75,7 @@ Result<void> Offers::start() {
     const std::lock_guard lock(mutex_);
     offers = offers_;
     started_ = true;
+    describe();
   }
   for (const auto& offer : offers) RAILHEAD_TRY(offer->server->start());
   return {};
@@ -91,6 +92,26 @@ void Offers::stop() {
   for (const auto& offer : offers) offer->server->stop();
 }
 
+void Offers::forget() {
+  const std::lock_guard lock(mutex_);
+  files_.removeAll();
+}
+
+void Offers::describe() {
+  if (!started_) return;
+  std::map<std::string, DescribedDevices> resources;
+  for (const auto& offer : offers_) {
+    DescribedDevices& devices = resources[offer->resource.config().name];
+    for (const auto& set : offer->resource.inventory().sets) {
+      if (set.rails.empty()) continue;
+      const auto& first = set.rails.front();
+      const std::string rdma = first.rdma.empty() ? "" : first.rdma.front().name;
+      devices[set.id] = {first.rail.vf, first.rail.pf, rdma};
+    }
+  }
+  files_.keep(resources);
+}
+
 Result<void> Offers::update(const discover::Node& node,
                             const std::vector<discover::RailSet>& sets) {
   const std::lock_guard lock(mutex_);
@@ -104,18 +125,19 @@ Result<void> Offers::update(const discover::Node& node,
     offer->resource.update(advertise::takeInventory(node, sets, offer->resource.config(), taken));
     if (!std::exchange(offer->remembers, true)) {
       const auto& kind = offer->resource.config().name;
-      offer->resource.remember(cdi_.ourNodes(cdiFile(kind), kind));
+      offer->resource.remember(seams_.cdi.ourNodes(cdiFile(kind), kind));
     }
     const auto spec = offer->resource.cdiSpec();
     files.insert(cdiFile(spec.kind));
-    note(cdi_.put(cdiFile(spec.kind), advertise::encodeCdiSpec(spec)));
+    note(seams_.cdi.put(cdiFile(spec.kind), advertise::encodeCdiSpec(spec)));
     auto devices = offer->resource.devices();
     if (devices == offer->told) continue;
     auto told = offer->server->setDevices(devices);
     if (told.has_value()) offer->told = std::move(devices);
     note(std::move(told));
   }
-  note(cdi_.removeOthers(kCdiPrefix, files));
+  note(seams_.cdi.removeOthers(kCdiPrefix, files));
+  describe();
   return outcome;
 }
 
