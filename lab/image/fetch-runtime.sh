@@ -6,7 +6,7 @@
 #
 # Afterwards CACHE_DIR/current holds
 #   bin/         containerd containerd-shim-runc-v2 ctr runc
-#   cni/         bridge host-local loopback
+#   cni/         bridge host-device host-local loopback macvlan tuning
 #   versions     "PACKAGE VERSION", one a line
 set -euo pipefail
 export LC_ALL=C
@@ -15,6 +15,7 @@ export LC_ALL=C
 
 # What a runtime hands the pods' annotations to its CNI plugins by; older ones do not know it.
 readonly CAPABILITY=io.kubernetes.cri.pod-annotations
+readonly PLUGINS='bridge host-device host-local loopback macvlan tuning'
 
 usage() {
   cat <<'TEXT'
@@ -56,7 +57,12 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ -n "$cache" ] || wrong_usage "CACHE_DIR is missing"
-[ "$refresh" = 1 ] || [ ! -s "$cache/current/versions" ] || exit 0
+# An older script may have fetched fewer.
+complete() {
+  [ "$refresh" = 0 ] && [ -s "$cache/current/versions" ] || return 1
+  for plugin in $PLUGINS; do [ -f "$cache/current/cni/$plugin" ] || return 1; done
+}
+! complete || exit 0
 
 [ "$(uname -m)" = x86_64 ] || lacks "the emulated nodes are x86-64 and this machine is $(uname -m)" \
   "build and run the lab on an x86-64 machine"
@@ -68,7 +74,7 @@ mkdir -p "$cache" || lacks "cannot create '$cache'" "name a folder that you may 
 cache=$(cd "$cache" && pwd)
 exec 9>"$cache/.lock"
 flock -w 900 9 || lacks "another fetch holds $cache/.lock for 15 minutes" "end it and try again"
-[ "$refresh" = 1 ] || [ ! -s "$cache/current/versions" ] || exit 0
+! complete || exit 0
 
 read_distribution "$os_release"
 # The mirror is the one that serves the system's own base suite; failing that, the first with 'main'.
@@ -130,7 +136,7 @@ take() {
 
 take containerd bin /usr/bin/containerd /usr/bin/containerd-shim-runc-v2 /usr/bin/ctr
 take runc bin /usr/sbin/runc
-take containernetworking-plugins cni /usr/lib/cni/bridge /usr/lib/cni/host-local /usr/lib/cni/loopback
+take containernetworking-plugins cni $(printf '/usr/lib/cni/%s ' $PLUGINS)
 
 rm -rf "$cache/current"
 mv "$new" "$cache/current"
