@@ -3,6 +3,7 @@
 //
 // Anonymous and file pages are told apart: file pages are the program's own text, shared by every
 // process that runs it and given up under pressure.
+#include "bench/environment_json.h"
 #include "bench/node_tree.h"
 #include "bench/process_cost.h"
 #include "lab/kubelet/rig.h"
@@ -10,7 +11,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -19,9 +19,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <nlohmann/json.hpp>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 namespace railhead::bench_programs {
@@ -66,37 +64,6 @@ std::size_t scrape() {
     bytes += static_cast<std::size_t>(count);
   }
   return bytes;
-}
-
-std::string firstLine(const std::vector<std::string>& argv) {
-  const auto ran = os::SystemProcessRunner().run({.argv = argv});
-  if (!ran.has_value() || ran->exitCode != 0) return {};
-  return ran->output.substr(0, ran->output.find('\n'));
-}
-
-Json environmentJson() {
-  utsname system{};
-  ::uname(&system);
-  std::string processor;
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; processor.empty() && std::getline(info, line);) {
-    if (line.starts_with("model name")) processor = line.substr(line.find(':') + 2);
-  }
-  double load = 0;  // of the last minute: others at work make figures worse
-  ::getloadavg(&load, 1);
-  std::string today(32, '\0');
-  const std::time_t now = std::time(nullptr);
-  today.resize(std::strftime(today.data(), today.size(), "%Y-%m-%d", std::gmtime(&now)));
-  return {{"kernel", system.release},
-          {"architecture", system.machine},
-          {"processor", processor},
-          {"processors", std::thread::hardware_concurrency()},
-          {"load_average", load},
-          {"niceness", ::getpriority(PRIO_PROCESS, 0)},
-          {"compiler", RAILHEAD_COMPILER},
-          {"build", RAILHEAD_BUILD_TYPE},
-          {"revision", firstLine({"git", "-C", RAILHEAD_SOURCE, "rev-parse", "--short", "HEAD"})},
-          {"date", today}};
 }
 
 Json costJson(const ProcessCost& cost) {

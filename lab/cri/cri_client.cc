@@ -5,6 +5,7 @@
 #include "src/kube/rpc/channel.h"
 #include "src/kube/rpc/status.h"
 
+#include <array>
 #include <mutex>
 #include <utility>
 
@@ -28,6 +29,14 @@ void copyInto(const std::map<std::string, std::string>& from, Map* into) {
   for (const auto& [key, value] : from) (*into)[key] = value;
 }
 
+// As kubelet asks for: a process namespace for each container.
+wire::NamespaceOption namespaces(const CriSandboxConfig& sandbox) {
+  wire::NamespaceOption option;
+  option.set_pid(wire::CONTAINER);
+  if (sandbox.hostNetwork) option.set_network(wire::NODE);
+  return option;
+}
+
 wire::PodSandboxConfig toWire(const CriSandboxConfig& from) {
   wire::PodSandboxConfig config;
   auto* metadata = config.mutable_metadata();
@@ -35,7 +44,7 @@ wire::PodSandboxConfig toWire(const CriSandboxConfig& from) {
   metadata->set_namespace_(from.podNamespace);
   metadata->set_uid(from.podUid);
   metadata->set_attempt(from.attempt);
-  config.set_hostname(from.podName.substr(0, 63));
+  if (!from.hostNetwork) config.set_hostname(from.podName.substr(0, 63));
   config.set_log_directory(from.logFolder);
   copyInto(from.annotations, config.mutable_annotations());
   copyInto({{"io.kubernetes.pod.name", from.podName},
@@ -45,12 +54,43 @@ wire::PodSandboxConfig toWire(const CriSandboxConfig& from) {
   auto* linux_ = config.mutable_linux();
   linux_->set_cgroup_parent(from.cgroupParent);
   linux_->mutable_security_context()->set_privileged(from.privileged);
-  // As kubelet asks for: a process namespace for each container.
-  linux_->mutable_security_context()->mutable_namespace_options()->set_pid(wire::CONTAINER);
+  *linux_->mutable_security_context()->mutable_namespace_options() = namespaces(from);
   return config;
 }
 
-wire::ContainerConfig toWire(const CriContainerConfig& from) {
+// What no container of Kubernetes sees or may write, unless it is privileged.
+constexpr std::array kMasked{"/proc/asound",
+                             "/proc/acpi",
+                             "/proc/kcore",
+                             "/proc/keys",
+                             "/proc/latency_stats",
+                             "/proc/timer_list",
+                             "/proc/timer_stats",
+                             "/proc/sched_debug",
+                             "/proc/scsi",
+                             "/sys/firmware",
+                             "/sys/devices/virtual/powercap"};
+constexpr std::array kReadOnly{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+                               "/proc/sysrq-trigger"};
+
+void secure(const CriContainerConfig& from, const CriSandboxConfig& sandbox,
+            wire::LinuxContainerSecurityContext& context) {
+  context.set_privileged(from.privileged);
+  *context.mutable_namespace_options() = namespaces(sandbox);
+  for (const auto& one : from.capabilities)
+    context.mutable_capabilities()->add_add_capabilities(one);
+  for (const auto& one : from.droppedCapabilities)
+    context.mutable_capabilities()->add_drop_capabilities(one);
+  context.set_readonly_rootfs(from.readOnlyRoot);
+  context.mutable_seccomp()->set_profile_type(from.runtimeSeccomp
+                                                  ? wire::SecurityProfile::RuntimeDefault
+                                                  : wire::SecurityProfile::Unconfined);
+  if (from.privileged) return;
+  for (const char* path : kMasked) context.add_masked_paths(path);
+  for (const char* path : kReadOnly) context.add_readonly_paths(path);
+}
+
+wire::ContainerConfig toWire(const CriContainerConfig& from, const CriSandboxConfig& sandbox) {
   wire::ContainerConfig config;
   config.mutable_metadata()->set_name(from.name);
   config.mutable_image()->set_image(from.image);
@@ -65,6 +105,7 @@ wire::ContainerConfig toWire(const CriContainerConfig& from) {
     added->set_container_path(mount.containerPath);
     added->set_host_path(mount.hostPath);
     added->set_readonly(mount.readOnly);
+    if (mount.followsHost) added->set_propagation(wire::PROPAGATION_HOST_TO_CONTAINER);
   }
   for (const auto& device : from.devices) {
     auto* added = config.add_devices();
@@ -76,11 +117,7 @@ wire::ContainerConfig toWire(const CriContainerConfig& from) {
   copyInto(from.annotations, config.mutable_annotations());
   config.mutable_labels()->insert({"io.kubernetes.container.name", from.name});
   config.set_log_path(from.logPath);
-  auto* context = config.mutable_linux()->mutable_security_context();
-  context->set_privileged(from.privileged);
-  context->mutable_namespace_options()->set_pid(wire::CONTAINER);
-  for (const auto& one : from.capabilities)
-    context->mutable_capabilities()->add_add_capabilities(one);
+  secure(from, sandbox, *config.mutable_linux()->mutable_security_context());
   return config;
 }
 
@@ -230,7 +267,7 @@ Result<std::string> CriClient::createContainer(const std::string& sandboxId,
                                                const CriSandboxConfig& sandbox) const {
   wire::CreateContainerRequest request;
   request.set_pod_sandbox_id(sandboxId);
-  *request.mutable_config() = toWire(config);
+  *request.mutable_config() = toWire(config, sandbox);
   *request.mutable_sandbox_config() = toWire(sandbox);
   RAILHEAD_TRY_ASSIGN(const auto answer,
                       connection_->call("CRI CreateContainer", kLong,

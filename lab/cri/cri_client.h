@@ -37,6 +37,14 @@ struct CriSandboxConfig {
   std::map<std::string, std::string> annotations;
   std::string cgroupParent;  // "" leaves it to the runtime
   bool privileged = false;   // one of its containers is
+  bool hostNetwork = false;
+};
+
+struct CriMount {
+  std::string containerPath;
+  std::string hostPath;
+  bool readOnly = false;
+  bool followsHost = false;  // sees what the host mounts in it later
 };
 
 struct CriContainerConfig {
@@ -44,13 +52,16 @@ struct CriContainerConfig {
   std::string image;
   std::vector<std::string> command;  // empty: the image's own
   std::map<std::string, std::string> environment;
-  std::vector<kube::Mount> mounts;
+  std::vector<CriMount> mounts;
   std::vector<kube::DeviceNode> devices;
   std::vector<std::string> cdiDevices;
   std::map<std::string, std::string> annotations;
   std::string logPath;  // relative to the sandbox's logFolder
   bool privileged = false;
-  std::vector<std::string> capabilities;  // beside the usual ones, "IPC_LOCK"
+  std::vector<std::string> capabilities;         // beside the usual ones, "IPC_LOCK"
+  std::vector<std::string> droppedCapabilities;  // of the usual ones; "ALL"
+  bool readOnlyRoot = false;
+  bool runtimeSeccomp = false;  // the runtime's own profile of system calls
 };
 
 struct CriSandbox {

@@ -32,9 +32,8 @@ Result<void> startContainerd(const NodeShell& node, std::size_t index) {
                  "lab/image/fetch-runtime.sh .cache/runtime, then ./dev build");
   }
   RAILHEAD_TRY(node.writeFile(kConflist, cniConflist(Primary::kBridge, index)));
-  RAILHEAD_TRY(node.run({"sh", "-c",
-                         "mkdir -p /opt/cni/bin && ln -sf /usr/lib/cni/bridge "
-                         "/usr/lib/cni/host-local /usr/lib/cni/loopback /opt/cni/bin/"}));
+  RAILHEAD_TRY(
+      node.run({"sh", "-c", "mkdir -p /opt/cni/bin && ln -sf /usr/lib/cni/* /opt/cni/bin/"}));
   return node.startDaemon("containerd", {"containerd"});
 }
 

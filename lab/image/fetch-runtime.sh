@@ -6,7 +6,7 @@
 #
 # Afterwards CACHE_DIR/current holds
 #   bin/         containerd containerd-shim-runc-v2 ctr runc
-#   cni/         bridge host-local loopback
+#   cni/         bridge host-device host-local loopback macvlan tuning
 #   versions     "PACKAGE VERSION", one a line
 set -euo pipefail
 export LC_ALL=C
@@ -16,6 +16,7 @@ program=fetch-runtime
 
 # What a runtime hands the pods' annotations to its CNI plugins by; older ones do not know it.
 readonly CAPABILITY=io.kubernetes.cri.pod-annotations
+readonly PLUGINS='bridge host-device host-local loopback macvlan tuning'
 
 usage() {
   cat <<'TEXT'
@@ -31,13 +32,18 @@ TEXT
 }
 
 read_options CACHE_DIR -- "$@"
-[ "$refresh" = 1 ] || [ ! -s "$folder/current/versions" ] || exit 0
+# An older script may have fetched fewer.
+complete() {
+  [ "$refresh" = 0 ] && [ -s "$folder/current/versions" ] || return 1
+  for plugin in $PLUGINS; do [ -f "$folder/current/cni/$plugin" ] || return 1; done
+}
+! complete || exit 0
 
 [ "$(uname -m)" = x86_64 ] || lacks "the emulated nodes are x86-64 and this machine is $(uname -m)" \
   "build and run the lab on an x86-64 machine"
 need_programs apt-get apt-cache apt-config dpkg awk sort sed grep flock ldd
 hold_folder
-[ "$refresh" = 1 ] || [ ! -s "$folder/current/versions" ] || exit 0
+! complete || exit 0
 
 read_distribution "$os_release"
 choose_mirror
@@ -93,7 +99,7 @@ take() {
 
 take containerd bin /usr/bin/containerd /usr/bin/containerd-shim-runc-v2 /usr/bin/ctr
 take runc bin /usr/sbin/runc
-take containernetworking-plugins cni /usr/lib/cni/bridge /usr/lib/cni/host-local /usr/lib/cni/loopback
+take containernetworking-plugins cni $(printf '/usr/lib/cni/%s ' $PLUGINS)
 
 rm -rf "$folder/current"
 mv "$new" "$folder/current"

@@ -166,7 +166,10 @@ expect "runtime: unknown option" 2 "unknown option '--pin'" runtime --pin 1 "$te
 expect "runtime: help" 0 "example: " "$here/fetch-runtime.sh" --help
 expect "runtime: no source" 4 "no package mirror" "$here/fetch-runtime.sh" --sources "$temporary/none" "$temporary/r"
 expect "runtime: a mirror without it" 4 "no containerd at copy:$temporary/mirror" runtime "$temporary/r"
-mkdir -p "$temporary/r/current" && echo "containerd 1" >"$temporary/r/current/versions"
+mkdir -p "$temporary/r/current/cni" && echo "containerd 1" >"$temporary/r/current/versions"
+expect "runtime: fewer plugins than today's" 4 "no package mirror" \
+  "$here/fetch-runtime.sh" --sources "$temporary/none" "$temporary/r"
+for plugin in $(sed -n "s/^readonly PLUGINS='\(.*\)'/\1/p" "$here/fetch-runtime.sh"); do touch "$temporary/r/current/cni/$plugin"; done
 expect "runtime: there already" 0 "" "$here/fetch-runtime.sh" --sources "$temporary/none" "$temporary/r"
 
 # --- build.sh: usage and environment ---

@@ -18,6 +18,7 @@ pod_image() {
   cp "$pause" "$root/pause"
   chmod 755 "$root/pause"
   for folder in bin sbin lib lib64; do ln -s "usr/$folder" "$root/$folder"; done
+  ln -s ../run "$root/var/run"
   pack() {
     tar -C "$1" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --format=gnu -cf "$2" "${@:3}"
   }

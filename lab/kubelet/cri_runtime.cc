@@ -35,6 +35,7 @@ CriSandboxConfig sandboxConfig(const Pod& pod, const std::string& logFolder) {
   config.logFolder = logFolder;
   config.annotations = pod.spec.annotations;
   config.cgroupParent = kPods + pod.uid;
+  config.hostNetwork = pod.spec.hostNetwork;
   return config;
 }
 
@@ -66,6 +67,10 @@ Result<void> CriRuntime::setUp(Pod& pod, const ContainerPlan& plan) {
   RAILHEAD_TRY_ASSIGN(pod.sandboxId, client_.runSandbox(sandboxConfig(pod, plan.logFolder)));
   pod.setUpSeconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  if (pod.spec.hostNetwork) {  // CNI is not asked
+    pod.netns = places_.proc + "/1/ns/net";
+    return {};
+  }
   RAILHEAD_TRY_ASSIGN(const CriSandboxStatus status, client_.sandboxStatus(pod.sandboxId));
   if (status.netns.empty()) {
     return Error(ErrorCode::kCorrupt, "the container runtime does not tell the sandbox's netns");
@@ -99,14 +104,20 @@ Result<void> CriRuntime::start(const Pod& pod, const ContainerPlan& plan) {
   config.image = places_.image;
   config.command = pod.spec.command;
   config.environment = podEnvironment(pod);
-  config.mounts = places_.programs;
-  config.mounts.insert(config.mounts.end(), pod.allocation.mounts.begin(),
-                       pod.allocation.mounts.end());
+  for (const auto* mounts : {&places_.programs, &pod.allocation.mounts}) {
+    for (const auto& one : *mounts)
+      config.mounts.push_back({one.containerPath, one.hostPath, one.readOnly, false});
+  }
+  for (const auto& one : pod.spec.mounts)
+    config.mounts.push_back({one.containerPath, one.hostPath, one.readOnly, one.followsHost});
   config.devices = pod.allocation.deviceNodes;
   config.cdiDevices = pod.allocation.cdiDevices;
   config.annotations = pod.allocation.annotations;
   config.logPath = plan.logName;
   config.capabilities = pod.spec.capabilities;
+  config.droppedCapabilities = pod.spec.droppedCapabilities;
+  config.readOnlyRoot = pod.spec.readOnlyRoot;
+  config.runtimeSeccomp = pod.spec.runtimeSeccomp;
   RAILHEAD_TRY_ASSIGN(
       const std::string id,
       client_.createContainer(pod.sandboxId, config, sandboxConfig(pod, plan.logFolder)));

@@ -99,6 +99,36 @@ TEST_F(CriRuntimeTest, AContainerGetsWhatWasAllocated) {
   EXPECT_EQ(container.logPath, "default_a.log");
 }
 
+// As the node daemons of Kubernetes are described.
+TEST_F(CriRuntimeTest, AContainerIsAsSecureAsItsPodSays) {
+  const auto spec = parsePodSpec(R"({"kind": "Pod", "metadata": {"name": "daemon"}, "spec": {
+    "hostNetwork": true,
+    "volumes": [{"name": "state", "hostPath": {"path": "/run/x"}}, {"name": "shm", "emptyDir": {}}],
+    "containers": [{"command": ["daemon"],
+      "securityContext": {"readOnlyRootFilesystem": true,
+        "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]},
+        "seccompProfile": {"type": "RuntimeDefault"}},
+      "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"},
+        {"name": "state", "mountPath": "/state", "readOnly": true,
+         "mountPropagation": "HostToContainer"}]}]}})");
+  ASSERT_TRUE(spec.has_value()) << spec.error().message;
+  Pod one = pod();
+  one.spec = *spec;
+  one.allocation = {};
+  ASSERT_TRUE(runtime_->setUp(one, plan_).has_value());
+  EXPECT_EQ(one.netns, folder_ + "/proc/1/ns/net");
+  EXPECT_EQ(one.cniResult, "");
+  ASSERT_TRUE(runtime_->start(one, plan_).has_value());
+  const auto container = fake_->containers().begin()->second;
+  EXPECT_TRUE(container.hostNetwork);
+  EXPECT_TRUE(container.readOnlyRoot);
+  EXPECT_TRUE(container.runtimeSeccomp);
+  EXPECT_THAT(container.droppedCapabilities, ElementsAre("ALL"));
+  EXPECT_THAT(container.capabilities, ElementsAre("NET_ADMIN"));
+  EXPECT_THAT(container.mounts, ElementsAre("/usr:/usr:ro", "/run/x:/state:ro:follows"));
+  EXPECT_THAT(container.readOnlyPaths, testing::Contains("/proc/sys"));
+}
+
 TEST_F(CriRuntimeTest, TakingDownLeavesNothing) {
   const Pod one = running();
   EXPECT_EQ(runtime_->process(one), 4711);

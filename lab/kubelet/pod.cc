@@ -133,6 +133,20 @@ const json& member(const json& from, const char* key) {
   return found == from.end() || found->is_null() ? kNothing : *found;
 }
 
+Result<void> readSecurity(const json& context, PodSpec& spec) {
+  const std::string field = "spec.containers[0].securityContext.capabilities";
+  const json& capabilities = member(context, "capabilities");
+  if (const json& added = member(capabilities, "add"); !added.empty()) {
+    RAILHEAD_TRY_ASSIGN(spec.capabilities, readList(added, field + ".add"));
+  }
+  if (const json& dropped = member(capabilities, "drop"); !dropped.empty()) {
+    RAILHEAD_TRY_ASSIGN(spec.droppedCapabilities, readList(dropped, field + ".drop"));
+  }
+  spec.readOnlyRoot = member(context, "readOnlyRootFilesystem") == true;
+  spec.runtimeSeccomp = member(member(context, "seccompProfile"), "type") == "RuntimeDefault";
+  return {};
+}
+
 Result<void> readContainer(const json& container, PodSpec& spec) {
   RAILHEAD_TRY_ASSIGN(spec.resources,
                       readResources(member(member(container, "resources"), "limits"),
@@ -153,10 +167,23 @@ Result<void> readContainer(const json& container, PodSpec& spec) {
     RAILHEAD_TRY_ASSIGN(const auto words, readList(container[part], part));
     spec.command.insert(spec.command.end(), words.begin(), words.end());
   }
-  const json& added = member(member(member(container, "securityContext"), "capabilities"), "add");
-  if (!added.empty()) {
-    RAILHEAD_TRY_ASSIGN(spec.capabilities,
-                        readList(added, "spec.containers[0].securityContext.capabilities.add"));
+  return readSecurity(member(container, "securityContext"), spec);
+}
+
+// Volumes of other kinds than hostPath, which the lab has none of, are left out.
+Result<void> readMounts(const json& pod, const json& container, PodSpec& spec) {
+  const std::string field = "spec.containers[0].volumeMounts";
+  std::map<std::string, std::string> paths;
+  for (const auto& volume : member(pod, "volumes")) {
+    const json& path = member(member(volume, "hostPath"), "path");
+    if (path.is_string()) paths[volume.value("name", "")] = path.get<std::string>();
+  }
+  for (const auto& one : member(container, "volumeMounts")) {
+    const auto path = one.is_object() ? paths.find(one.value("name", "")) : paths.end();
+    if (path == paths.end()) continue;
+    RAILHEAD_TRY_ASSIGN(auto inside, readText(member(one, "mountPath"), field));
+    spec.mounts.push_back({std::move(inside), path->second, one.value("readOnly", false),
+                           one.value("mountPropagation", "") == "HostToContainer"});
   }
   return {};
 }
@@ -176,6 +203,8 @@ Result<PodSpec> readManifest(const json& from) {
     return wrong("spec.containers", railhead::quoted(containers.dump()), "exactly one container");
   }
   RAILHEAD_TRY(readContainer(containers[0], spec));
+  RAILHEAD_TRY(readMounts(member(from, "spec"), containers[0], spec));
+  spec.hostNetwork = member(member(from, "spec"), "hostNetwork") == true;
   return spec;
 }
 

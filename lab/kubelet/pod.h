@@ -18,6 +18,14 @@ struct PodName {
   auto operator<=>(const PodName&) const = default;
 };
 
+// A folder of the node in the pod.
+struct HostMount {
+  std::string containerPath;
+  std::string hostPath;
+  bool readOnly = false;
+  bool followsHost = false;  // mountPropagation: HostToContainer
+};
+
 // What a user asks for: one container.
 struct PodSpec {
   PodName name;
@@ -25,12 +33,19 @@ struct PodSpec {
   std::map<std::string, int> resources;    // extended resource -> how many
   std::map<std::string, std::string> env;  // wins over what the allocation gives
   std::vector<std::string> command;        // optional: runs inside the pod
-  std::vector<std::string> capabilities;   // to add, "IPC_LOCK"; only a real runtime heeds them
+  // Only a real runtime heeds what follows.
+  std::vector<std::string> capabilities;  // to add, "IPC_LOCK"
+  std::vector<std::string> droppedCapabilities;
+  bool hostNetwork = false;
+  bool readOnlyRoot = false;
+  bool runtimeSeccomp = false;
+  std::vector<HostMount> mounts;
 };
 
 // Accepts our short form {"name", "namespace", "annotations", "resources", "env", "command",
 // "capabilities"} and a Kubernetes Pod with one container ("kind": "Pod"), of which the same parts
-// are read. Unknown keys of the short form are refused. kInvalidArgument names the field.
+// are read, and host network, hostPath volumes and the container's security context. Unknown keys
+// of the short form are refused. kInvalidArgument names the field.
 Result<PodSpec> parsePodSpec(std::string_view json);
 
 // "name" or "namespace/name".

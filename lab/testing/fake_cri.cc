@@ -168,10 +168,21 @@ class Server final : public FakeCri, private wire::RuntimeService::Service {
                              one.permissions());
     for (const auto& one : config.mounts())
       made.mounts.push_back(one.host_path() + ":" + one.container_path() +
-                            (one.readonly() ? ":ro" : ""));
+                            (one.readonly() ? ":ro" : "") +
+                            (one.propagation() == wire::PROPAGATION_PRIVATE ? "" : ":follows"));
     for (const auto& one : config.cdi_devices()) made.cdiDevices.push_back(one.name());
-    const auto& added = config.linux().security_context().capabilities().add_capabilities();
+    const auto& context = config.linux().security_context();
+    const auto& added = context.capabilities().add_capabilities();
     made.capabilities = {added.begin(), added.end()};
+    const auto& dropped = context.capabilities().drop_capabilities();
+    made.droppedCapabilities = {dropped.begin(), dropped.end()};
+    made.readOnlyPaths = {context.readonly_paths().begin(), context.readonly_paths().end()};
+    made.readOnlyRoot = context.readonly_rootfs();
+    made.hostNetwork =
+        context.namespace_options().network() == wire::NODE &&
+        request->sandbox_config().linux().security_context().namespace_options().network() ==
+            wire::NODE;
+    made.runtimeSeccomp = context.seccomp().profile_type() == wire::SecurityProfile::RuntimeDefault;
     made.logPath = config.log_path();
     const std::string id = "container" + std::to_string(++made_);
     containers_[id] = std::move(made);

@@ -27,9 +27,14 @@ class FakeCri {
     std::vector<std::string> command;
     std::map<std::string, std::string> environment;
     std::vector<std::string> devices;  // "host:container:permissions"
-    std::vector<std::string> mounts;   // "host:container", ":ro" behind it
+    std::vector<std::string> mounts;   // "host:container", ":ro" behind it, ":follows" behind that
     std::vector<std::string> cdiDevices;
     std::vector<std::string> capabilities;
+    std::vector<std::string> droppedCapabilities;
+    std::vector<std::string> readOnlyPaths;
+    bool readOnlyRoot = false;
+    bool hostNetwork = false;
+    bool runtimeSeccomp = false;
     std::string logPath;
     bool running = false;
     bool exited = false;

@@ -86,8 +86,12 @@ std::string pciDeviceVariable(const std::string& resource) {
   return name;
 }
 
-RailResource::RailResource(RailResourceConfig config, std::string devDirectory, NumaTrail* trail)
-    : devDirectory_(std::move(devDirectory)), trail_(trail), config_(std::move(config)) {}
+RailResource::RailResource(RailResourceConfig config, std::string devDirectory, NumaTrail* trail,
+                           SoftRoceQuestion softRoce)
+    : devDirectory_(std::move(devDirectory)),
+      trail_(trail),
+      softRoce_(std::move(softRoce)),
+      config_(std::move(config)) {}
 
 RailResourceConfig RailResource::config() const {
   const std::lock_guard lock(mutex_);
@@ -174,6 +178,7 @@ void RailResource::remember(const CdiNodes& nodes) {
 }
 
 Result<kube::AllocateAnswer> RailResource::allocate(const std::vector<std::string>& ids) {
+  const bool softRoce = softRoce_ && softRoce_(config().name);
   const std::lock_guard lock(mutex_);
   // kubelet hands ids over in any order. The pod's networks take its devices in this one.
   std::vector<std::string> ordered = ids;
@@ -199,7 +204,7 @@ Result<kube::AllocateAnswer> RailResource::allocate(const std::vector<std::strin
       info[addresses.back()] = infoOf(rail, devDirectory_);
     }
     const auto own = rdmaNodes(*set, devDirectory_);
-    folder = folder || (config_.softRoce && own.empty());
+    folder = folder || (softRoce && own.empty());
     if (config_.cdi && !own.empty()) {
       answer.cdiDevices.push_back(config_.name + "=" + cdiDeviceName(set->id));
     } else {

@@ -7,16 +7,22 @@
 #include "src/advertise/numa_trail.h"
 #include "src/kube/device.h"
 
+#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
 
 namespace railhead::advertise {
 
+// Whether pods that hold devices of this resource may get soft-RoCE devices on them. Thread-safe.
+using SoftRoceQuestion = std::function<bool(const std::string& resource)>;
+
 class RailResource final : public kube::ResourceHandler {
  public:
   // `devDirectory`: the host's /dev. `trail`: shared with the node's other resources, may be null.
-  RailResource(RailResourceConfig config, std::string devDirectory, NumaTrail* trail = nullptr);
+  // Without `softRoce` no pod gets any.
+  RailResource(RailResourceConfig config, std::string devDirectory, NumaTrail* trail = nullptr,
+               SoftRoceQuestion softRoce = {});
 
   RailResourceConfig config() const;
   void configure(RailResourceConfig config);  // the name stays
@@ -50,6 +56,7 @@ class RailResource final : public kube::ResourceHandler {
  private:
   const std::string devDirectory_;
   NumaTrail* const trail_;
+  const SoftRoceQuestion softRoce_;
   mutable std::mutex mutex_;
   RailResourceConfig config_;
   Inventory inventory_;

@@ -100,11 +100,16 @@ TEST(RailResource, TellsDevicesInTheOrderThatNetworksTakeThem) {
 // The device nodes of a soft-RoCE device come to be after Allocate.
 TEST(RailResource, SoftRoceGetsTheFolderOfDeviceNodes) {
   auto node = spark(1);
-  RailResource resource({.name = "nvidia.com/cx7_qsfp", .softRoce = true}, "/dev");
+  bool soft = false;
+  RailResource resource(
+      {.name = "nvidia.com/cx7_qsfp"}, "/dev", nullptr,
+      [&](const std::string& name) { return soft && name == "nvidia.com/cx7_qsfp"; });
   auto inventory = inventoryOf(node);
   for (auto& rail : inventory.sets.at(0).rails) rail.rdma.clear();
   const std::string id = inventory.sets.at(0).id;
   resource.update(std::move(inventory));
+  EXPECT_TRUE(resource.allocate({id})->deviceNodes.empty());
+  soft = true;
   const auto answer = resource.allocate({id});
   ASSERT_TRUE(answer.has_value());
   ASSERT_EQ(answer->deviceNodes.size(), 1U);

@@ -23,8 +23,6 @@ struct RailResourceConfig {
   std::size_t rails = 0;
   bool topology = true;  // tell kubelet the NUMA node
   bool cdi = false;      // hand out CDI names; the specification is written by the agent
-  // Its pods' RDMA devices are soft-RoCE ones, made only when the network is attached.
-  bool softRoce = false;
 };
 
 }  // namespace railhead::advertise

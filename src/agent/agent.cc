@@ -44,7 +44,9 @@ class NodeAgent final : public Agent {
         holders_(kubelet_, paths_.kubeletPlugins),
         cdi_(seams_.files, paths_.cdi, {paths_.cdiStatic}),
         trail_(seams_.clock),
-        offers_(paths_, seams_.log, cdi_, threads_, trail_),
+        offers_(paths_,
+                {seams_.files, seams_.log, cdi_, threads_, trail_,
+                 [this](const std::string& resource) { return catalog_.useSoftRoce(resource); }}),
         cluster_(config_->cluster, paths_.state,
                  {seams_.files, seams_.clock, seams_.log, seams_.cluster}) {
     if (seams_.gpus == nullptr) return;
@@ -68,6 +70,7 @@ class NodeAgent final : public Agent {
     handover_.reset();
     stopServing();
     if (!handedOver_) stopOffering();
+    if (offering_ && !handedOver_) offers_.forget();
     cluster_.stop();
   }
 

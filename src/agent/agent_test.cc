@@ -38,7 +38,10 @@ TEST_F(AgentTest, ProvisionsOffersAndTellsItsState) {
   EXPECT_EQ(json["resources"][0]["devices"].size(), 4U);
   EXPECT_EQ(json["resources"][0]["devices"][0]["rails"].size(), 2U);
   EXPECT_TRUE(json["attachments"].empty());
+  const std::string described = paths_.deviceInfo + "/dp";
+  EXPECT_EQ(kernel_->files().listDirectory(described)->size(), 4U);
   (*started)->stop();
+  EXPECT_TRUE(kernel_->files().listDirectory(described)->empty());
   const auto nobody = askStatus(paths_);
   ASSERT_FALSE(nobody.has_value());
   EXPECT_EQ(exitCodeFor(nobody.error().code), ExitCode::kEnvironment);
@@ -48,7 +51,7 @@ TEST_F(AgentTest, ProvisionsOffersAndTellsItsState) {
   kernel_->revive();
   auto again = agent("{vfs: 4}");
   ASSERT_TRUE((*again)->start().has_value());
-  EXPECT_THAT(kernel_->log(), testing::IsEmpty());
+  EXPECT_THAT(kernel_->log(), testing::Each(HasSubstr(described)));
 }
 
 TEST_F(AgentTest, AsksTheApiServerForWhatIsConfigured) {

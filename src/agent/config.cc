@@ -299,11 +299,6 @@ Result<AgentConfig> parseConfig(std::string_view text, const std::string& source
     for (const auto& entry : entries) {
       RAILHEAD_TRY_ASSIGN(auto network,
                           readNetwork(entry, config.resources, config.attach.addresses));
-      for (auto& resource : config.resources) {
-        if (network.rdma == attach::RdmaUse::kSoft && resource.name == network.resourceName) {
-          resource.softRoce = true;
-        }
-      }
       config.attach.networks.push_back(std::move(network));
     }
   }

@@ -22,9 +22,9 @@ std::string cdiFile(std::string resource) {
 
 Result<std::shared_ptr<Offers::Offer>> Offers::makeOffer(
     const advertise::RailResourceConfig& config) {
-  auto offer = std::make_shared<Offer>(config, paths_.dev, trail_);
-  RAILHEAD_TRY_ASSIGN(offer->server,
-                      makePluginServer(paths_, log_, config.name, offer->resource, &threads_));
+  auto offer = std::make_shared<Offer>(config, paths_.dev, seams_.trail, seams_.softRoce);
+  RAILHEAD_TRY_ASSIGN(offer->server, makePluginServer(paths_, seams_.log, config.name,
+                                                      offer->resource, &seams_.threads));
   return offer;
 }
 
@@ -77,6 +77,7 @@ Result<void> Offers::start() {
     const std::lock_guard lock(mutex_);
     offers = offers_;
     started_ = true;
+    describe();
   }
   for (const auto& offer : offers) RAILHEAD_TRY(startOne(*offer));
   return {};
@@ -123,10 +124,10 @@ Result<void> Offers::startOne(Offer& offer) {
 Result<void> Offers::writeCdi(Offer& offer) {
   if (!std::exchange(offer.remembers, true)) {
     const auto& kind = offer.resource.config().name;
-    offer.resource.remember(cdi_.ourNodes(cdiFile(kind), kind));
+    offer.resource.remember(seams_.cdi.ourNodes(cdiFile(kind), kind));
   }
   auto spec = offer.resource.cdiSpec();
-  auto written = cdi_.put(cdiFile(spec.kind), advertise::encodeCdiSpec(spec));
+  auto written = seams_.cdi.put(cdiFile(spec.kind), advertise::encodeCdiSpec(spec));
   if (written.has_value()) {
     offer.specified = std::move(spec);
   } else {
@@ -152,18 +153,39 @@ void Offers::tellHealth(Offer& offer, const advertise::Inventory& before) {
   }
   for (const auto& [reason, ids] : changed) {
     if (reason.empty()) {
-      log_.info("advertise", name + ": healthy again: " + join(ids, ", "));
+      seams_.log.info("advertise", name + ": healthy again: " + join(ids, ", "));
     } else {
-      log_.error("advertise", name + ": unhealthy: " + reason + ": " + join(ids, ", "));
+      seams_.log.error("advertise", name + ": unhealthy: " + reason + ": " + join(ids, ", "));
     }
   }
-  if (!gone.empty()) log_.warning("advertise", name + ": no longer there: " + join(gone, ", "));
+  if (!gone.empty())
+    seams_.log.warning("advertise", name + ": no longer there: " + join(gone, ", "));
   std::set<std::string> withheld;
   for (const auto& set : now.withheld) withheld.insert(set.reason);
   for (const auto& reason : withheld) {
-    if (!offer.withheld.contains(reason)) log_.warning("advertise", "withheld: " + reason);
+    if (!offer.withheld.contains(reason)) seams_.log.warning("advertise", "withheld: " + reason);
   }
   offer.withheld = std::move(withheld);
+}
+
+void Offers::forget() {
+  const std::lock_guard lock(mutex_);
+  files_.removeAll();
+}
+
+void Offers::describe() {
+  if (!started_) return;
+  std::map<std::string, DescribedDevices> resources;
+  for (const auto& offer : offers_) {
+    DescribedDevices& devices = resources[offer->resource.config().name];
+    for (const auto& set : offer->resource.inventory().sets) {
+      if (set.rails.empty()) continue;
+      const auto& first = set.rails.front();
+      const std::string rdma = first.rdma.empty() ? "" : first.rdma.front().name;
+      devices[set.id] = {first.rail.vf, first.rail.pf, rdma};
+    }
+  }
+  files_.keep(resources);
 }
 
 Result<void> Offers::update(const advertise::RailPicture& picture) {
@@ -187,7 +209,8 @@ Result<void> Offers::update(const advertise::RailPicture& picture) {
     if (told.has_value()) offer->told = std::move(devices);
     note(std::move(told));
   }
-  note(cdi_.removeOthers(kCdiPrefix, files));
+  note(seams_.cdi.removeOthers(kCdiPrefix, files));
+  describe();
   return outcome;
 }
 

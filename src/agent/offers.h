@@ -4,10 +4,12 @@
 #include "src/advertise/cdi.h"
 #include "src/advertise/rail_resource.h"
 #include "src/advertise/resource.h"
+#include "src/agent/device_files.h"
 #include "src/agent/held_connections.h"
 #include "src/agent/observe/threads.h"
 #include "src/discover/node.h"
 #include "src/kube/device_plugin_server.h"
+#include "src/os/filesystem.h"
 #include "src/os/host_paths.h"
 #include "src/os/log.h"
 
@@ -25,12 +27,22 @@ struct OfferStatus {
   advertise::Inventory inventory;
 };
 
+// All outlive the offers.
+struct OfferSeams {
+  os::Filesystem& files;
+  os::Log& log;
+  advertise::CdiFolder& cdi;
+  WatchedThreads& threads;
+  advertise::NumaTrail& trail;
+  advertise::SoftRoceQuestion softRoce;
+};
+
 class Offers {
  public:
-  // All outlive it.
-  Offers(os::HostPaths paths, os::Log& log, advertise::CdiFolder& cdi, WatchedThreads& threads,
-         advertise::NumaTrail& trail)
-      : paths_(std::move(paths)), log_(log), cdi_(cdi), threads_(threads), trail_(trail) {}
+  Offers(os::HostPaths paths, OfferSeams seams)
+      : paths_(std::move(paths)),
+        seams_(std::move(seams)),
+        files_(seams_.files, paths_.deviceInfo, seams_.log) {}
   ~Offers() { stop(); }
 
   // Makes the servers for these resources: one that was there keeps serving, one that is no longer
@@ -43,12 +55,14 @@ class Offers {
   // Until kubelet watches every resource, or the deadline.
   void awaitWatched(os::Deadline deadline) const;
   void registerAgain();  // kubelet may have lost what it was told
+  // After stop(), unless another agent offers the same: nothing of ours describes them any more.
+  void forget();
 
   // What the node has now; what became unhealthy or well again is logged. kubelet is told of
   // differences only: it writes a checkpoint for every list it gets. CDI specifications are written
   // before kubelet hears of what they specify, and a device that none can be written for is told as
   // unhealthy; they stay when the agent stops, since containers of running pods are restarted with
-  // them.
+  // them. While started, each device has its device information file.
   Result<void> update(const advertise::RailPicture& picture);
 
   std::vector<OfferStatus> statuses() const;
@@ -63,14 +77,16 @@ class Offers {
     advertise::CdiSpec specified;    // what is written
     std::set<std::string> withheld;  // reasons that were logged
 
-    Offer(advertise::RailResourceConfig config, const std::string& dev, advertise::NumaTrail& trail)
-        : resource(std::move(config), dev, &trail) {}
+    Offer(advertise::RailResourceConfig config, const std::string& dev, advertise::NumaTrail& trail,
+          advertise::SoftRoceQuestion softRoce)
+        : resource(std::move(config), dev, &trail, std::move(softRoce)) {}
   };
   Result<std::shared_ptr<Offer>> makeOffer(const advertise::RailResourceConfig& config);
   static Result<void> startOne(Offer& offer);
   // With mutex_ held.
   Result<void> writeCdi(Offer& offer);
   void tellHealth(Offer& offer, const advertise::Inventory& before);
+  void describe();
 
   std::vector<std::shared_ptr<Offer>> offers() const {
     const std::lock_guard lock(mutex_);
@@ -78,10 +94,8 @@ class Offers {
   }
 
   const os::HostPaths paths_;
-  os::Log& log_;
-  advertise::CdiFolder& cdi_;
-  WatchedThreads& threads_;
-  advertise::NumaTrail& trail_;
+  const OfferSeams seams_;
+  DeviceFiles files_;       // with mutex_
   std::mutex configuring_;  // start, stop and configure against each other; taken first
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<Offer>> offers_;

@@ -1,6 +1,7 @@
 #include "src/attach/attach_plan.h"
 
 #include "src/attach/address_plan.h"
+#include "src/attach/device_info.h"
 #include "src/attach/plugin_config.h"
 #include "src/attach/result.h"
 #include "src/base/text.h"
@@ -39,7 +40,7 @@ Result<std::vector<NetworkChoice>> chooseForDelegate(const CniRequest& request,
   network.cniVersion = request.cniVersion;
   network.rails = request.inlineNetwork.over(std::move(base));
   return std::vector<NetworkChoice>{
-      {std::move(selection), std::move(network), std::move(rails), {}}};
+      {std::move(selection), std::move(network), std::move(rails), {}, {}}};
 }
 
 class NameGiver {
@@ -206,9 +207,9 @@ Result<void> placeDefaultRoutes(Attachment& attachment) {
 
 class Planner {
  public:
-  Planner(const CniRequest& request, const AddressPlanConfig& plan, NameGiver giver,
+  Planner(const CniRequest& request, const AttachConfig& config, NameGiver giver,
           Attachment& attachment)
-      : request_(request), plan_(plan), giver_(std::move(giver)), attachment_(attachment) {}
+      : request_(request), config_(config), giver_(std::move(giver)), attachment_(attachment) {}
 
   Result<void> add(const NetworkChoice& choice) {
     const std::string& wanted = choice.selection.interface;
@@ -218,15 +219,16 @@ class Planner {
     PluginArguments arguments = argumentsOf(choice.selection);
     arguments.podAnnotations = request_.podAnnotations;
     arguments.deviceId = choice.deviceId;
+    arguments.files = pluginFiles(config_);
     RAILHEAD_TRY(choice.network.rails ? addRails(choice, names, std::move(arguments))
-                                      : addPlugins(choice, names.front(), arguments));
+                                      : addPlugins(choice, names.front(), std::move(arguments)));
     return addDefaultRoutes(choice, names);
   }
 
  private:
   Result<void> addRails(const NetworkChoice& choice, const std::vector<std::string>& names,
                         PluginArguments arguments) {
-    RAILHEAD_TRY_ASSIGN(auto records, RailPlanner(choice, plan_).plan(names));
+    RAILHEAD_TRY_ASSIGN(auto records, RailPlanner(choice, config_.addresses).plan(names));
     if (!choice.network.rails->ipamType.empty()) RAILHEAD_TRY(addIpam(choice, names, arguments));
     // What the rails themselves took is not asked of the plugins behind them.
     arguments.ips.clear();
@@ -234,6 +236,7 @@ class Planner {
     for (std::size_t i = 0; i < names.size() && !choice.network.plugins.empty(); ++i) {
       ChainRecord chain = chainFor(choice, names[i]);
       arguments.deviceId = records[i].vf.toString();
+      tellDeviceInfo(choice, chain, arguments);
       RAILHEAD_TRY_ASSIGN(chain.plugins, pluginInputs(choice.network.plugins, arguments));
       chain.behindRail = true;
       attachment_.delegates.push_back(std::move(chain));
@@ -255,6 +258,7 @@ class Planner {
     for (std::size_t i = 0; i < names.size(); ++i) {
       PluginArguments arguments;
       arguments.cniArguments = given.cniArguments;
+      arguments.files = given.files;
       // As a delegate, the runtime has put them in already.
       if (request_.deviceId.empty() && !ips.empty()) {
         arguments.ips = names.size() > 1 ? std::vector{ips[i]} : ips;
@@ -268,8 +272,11 @@ class Planner {
   }
 
   Result<void> addPlugins(const NetworkChoice& choice, const std::string& name,
-                          const PluginArguments& arguments) {
+                          PluginArguments arguments) {
     ChainRecord chain = chainFor(choice, name);
+    chain.resource = choice.network.resourceName;
+    chain.device = choice.heldDevice;
+    tellDeviceInfo(choice, chain, arguments);
     RAILHEAD_TRY_ASSIGN(chain.plugins, pluginInputs(choice.network.plugins, arguments));
     attachment_.delegates.push_back(std::move(chain));
     return {};
@@ -280,7 +287,16 @@ class Planner {
     chain.network = choice.selection.qualifiedName();
     chain.ifname = name;
     chain.cniVersion = choice.network.cniVersion;
+    chain.checkDisabled = choice.network.checkDisabled;
     return chain;
+  }
+
+  void tellDeviceInfo(const NetworkChoice& choice, ChainRecord& chain,
+                      PluginArguments& arguments) const {
+    chain.toldDeviceInfo = wantDeviceInfo(choice.network.plugins);
+    if (!chain.toldDeviceInfo) return;
+    arguments.deviceInfoFile =
+        podDeviceInfoFile(config_.paths.deviceInfo, request_.id.containerId, chain.ifname);
   }
 
   Result<void> addDefaultRoutes(const NetworkChoice& choice,
@@ -300,7 +316,7 @@ class Planner {
   }
 
   const CniRequest& request_;
-  const AddressPlanConfig& plan_;
+  const AttachConfig& config_;
   NameGiver giver_;
   Attachment& attachment_;
 };
@@ -336,15 +352,17 @@ Result<std::vector<std::string>> railNames(const std::string& first, std::size_t
 }
 
 Result<void> planAttachment(const CniRequest& request, const std::vector<NetworkChoice>& choices,
-                            const AddressPlanConfig& addresses, std::vector<std::string> taken,
+                            const AttachConfig& config, std::vector<std::string> taken,
                             Attachment& attachment) {
   // A chained plugin's own CNI_IFNAME is the primary interface.
   if (request.deviceId.empty()) taken.push_back(request.id.ifname);
-  Planner planner(request, addresses, NameGiver(std::move(taken)), attachment);
+  Planner planner(request, config, NameGiver(std::move(taken)), attachment);
   for (const NetworkChoice& choice : choices)
     RAILHEAD_TRY(planner.add(choice).addContext("network " + choice.selection.qualifiedName()));
   return {};
 }
+
+std::string pluginFiles(const AttachConfig& config) { return config.paths.state + "/plugins"; }
 
 Result<void> takeIpamResults(Attachment& attachment) {
   for (const ChainRecord& chain : attachment.ipam) {

@@ -26,8 +26,11 @@ Result<std::vector<std::string>> railNames(const std::string& first, std::size_t
 // plugin can tell. `taken`: names that exist in the pod. kAlreadyExists when a wanted name is one
 // of them; unnamed networks take the next free netN.
 Result<void> planAttachment(const CniRequest& request, const std::vector<NetworkChoice>& choices,
-                            const AddressPlanConfig& addresses, std::vector<std::string> taken,
+                            const AttachConfig& config, std::vector<std::string> taken,
                             Attachment& attachment);
+
+// Where plugins keep their files (PluginArguments::files).
+std::string pluginFiles(const AttachConfig& config);
 
 // After the IPAM plugins ran: their addresses and routes for the rails, and each default route on
 // the rail whose subnet has the gateway. kInvalidArgument when none has; kCorrupt for a result

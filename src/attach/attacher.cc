@@ -60,6 +60,7 @@ Result<std::unique_ptr<Attacher>> Attacher::open(AttachConfig config, AttachSeam
   std::unique_ptr<Attacher> attacher(new Attacher(std::move(config), seams, std::move(journal)));
   for (const Attachment& attachment : contents.attachments) attacher->table_.store(attachment);
   attacher->damaged_ = std::move(contents.damaged);
+  attacher->knowsAll_ = attacher->damaged_.empty();
   return attacher;
 }
 
@@ -169,7 +170,9 @@ Result<Attachment> Attacher::plan(const CniRequest& request, RailMover& mover) {
   attachment.cniPath = request.cniPath;
   RAILHEAD_TRY_ASSIGN(const AddressPlanConfig addresses, addressesFor(choices));
   RAILHEAD_TRY(checkSubnets(choices, addresses, pod));
-  RAILHEAD_TRY(planAttachment(request, choices, addresses, std::move(taken), attachment));
+  AttachConfig placed = config_;
+  placed.addresses = addresses;
+  RAILHEAD_TRY(planAttachment(request, choices, placed, std::move(taken), attachment));
   if (!attachment.defaultRoutes.empty()) {
     RAILHEAD_TRY_ASSIGN(const auto inside, seams_.netlink.openLinks(&pod));
     RAILHEAD_TRY_ASSIGN(attachment.takenRoutes, routesInTheWay(*inside, attachment.defaultRoutes));
@@ -324,14 +327,15 @@ Result<SweepReport> Attacher::gc(const CniRequest& request) {
       report.done.push_back("took back the rails of " + holderText(seen) + ": garbage collection");
     }
   }
+  collectInPlugins(request, report);
   return report;
 }
 
-Result<void> Attacher::status() {
+Result<void> Attacher::status(const CniRequest& request) {
   RAILHEAD_TRY(seams_.files.listDirectory(config_.paths.state).addContext("attach status"));
   RAILHEAD_TRY_ASSIGN(RailMover mover, openMover());
   RAILHEAD_TRY(mover.hostLinks().addContext("attach status"));
-  return {};
+  return askIpam("STATUS", request, nullptr);
 }
 
 }  // namespace railhead::attach

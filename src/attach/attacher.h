@@ -31,6 +31,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -73,10 +74,12 @@ class Attacher final {
   Result<void> del(const CniRequest& request);
   // kCheckFailed says what is different.
   Result<void> check(const CniRequest& request);
-  // Takes back what belongs to this network and is not among request.validAttachments.
+  // Takes back what belongs to this network and is not among request.validAttachments, and passes
+  // GC on to the plugins of the networks that pods have.
   Result<SweepReport> gc(const CniRequest& request);
-  // Whether ADD could work now: state directory writable, kernel answers.
-  Result<void> status();
+  // Whether ADD could work now: state directory writable, kernel answers; for a delegate, the IPAM
+  // plugin that its configuration names too.
+  Result<void> status(const CniRequest& request);
 
   // At start: undoes half-done ADDs, finishes half-done DELs and those that passed while no agent
   // was there, gives VFs of dead namespaces back and renames strays of a lost journal. What takes
@@ -125,10 +128,19 @@ class Attacher final {
   Result<void> runIpam(Attachment& attachment, const Budget& budget);
   Result<void> attachRails(const Attachment& attachment, RailMover& mover, const Budget& budget);
   Result<void> runDelegates(Attachment& attachment, const Budget& budget);
+  Result<void> runDelegate(Attachment& attachment, ChainRecord& chain, const PluginChains& chains);
+  Result<void> writeDeviceInfo(const Attachment& attachment, const ChainRecord& chain);
   Result<void> routeDefaults(const Attachment& attachment);
   void tellDevices(const Attachment& attachment);
   Result<void> forgetDevices(const Attachment& attachment);
   PluginHost pluginHost(const std::optional<Budget>& budget = {}) const;
+
+  // GC and STATUS of other authors' plugins, in attacher_networks.cc.
+  void collectInPlugins(const CniRequest& request, SweepReport& report);
+  Result<void> collectInNetwork(const std::string& network, const CniRequest& request,
+                                const std::set<AttachmentId>& valid);
+  Result<void> askIpam(const char* command, const CniRequest& request,
+                       const std::set<AttachmentId>* valid);
 
   enum class Plugins {
     kRun,
@@ -169,6 +181,7 @@ class Attacher final {
   Journal journal_;
   DeletionMarks marks_;
   std::vector<Error> damaged_;  // journal files that could not be read at open()
+  bool knowsAll_ = true;        // there were none of these
   AttachmentTable table_;
   std::mutex notesMutex_;
   std::vector<std::string> notes_;  // for the next sweep's report

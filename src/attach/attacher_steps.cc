@@ -92,15 +92,41 @@ Result<void> Attacher::runDelegates(Attachment& attachment, const Budget& budget
   if (attachment.delegates.empty()) return {};
   const PluginChains chains(pluginHost(budget), attachment, attachment.netnsPath);
   for (ChainRecord& chain : attachment.delegates) {
-    std::string previous;
-    for (const RailRecord& rail : attachment.rails) {
-      if (chain.behindRail && rail.podName == chain.ifname)
-        previous = encodeResult(resultOf(rail, attachment.netnsPath), chain.cniVersion);
-    }
-    RAILHEAD_TRY(chains.add(chain, previous, [&] { return journal_.write(attachment); })
-                     .addContext("network " + chain.network));
+    RAILHEAD_TRY(runDelegate(attachment, chain, chains).addContext("network " + chain.network));
   }
   return {};
+}
+
+Result<void> Attacher::runDelegate(Attachment& attachment, ChainRecord& chain,
+                                   const PluginChains& chains) {
+  std::string previous;
+  for (const RailRecord& rail : attachment.rails) {
+    if (chain.behindRail && rail.podName == chain.ifname)
+      previous = encodeResult(resultOf(rail, attachment.netnsPath), chain.cniVersion);
+  }
+  if (chain.toldDeviceInfo) RAILHEAD_TRY(writeDeviceInfo(attachment, chain));
+  RAILHEAD_TRY(chains.add(chain, previous, [&] { return journal_.write(attachment); }));
+  if (!chain.toldDeviceInfo) return {};
+  DeviceInfoFolder folder(seams_.files, config_.paths.deviceInfo);
+  auto said = folder.readForPod(attachment.id.containerId, chain.ifname);
+  if (said.has_value()) {
+    chain.deviceInfo = std::move(*said);
+  } else {
+    note(said.error().message);  // what a plugin writes there is nothing that a pod waits for
+  }
+  return {};
+}
+
+// What a plugin finds in the file that it is told of.
+Result<void> Attacher::writeDeviceInfo(const Attachment& attachment, const ChainRecord& chain) {
+  DeviceInfoFolder folder(seams_.files, config_.paths.deviceInfo);
+  for (const RailRecord& rail : attachment.rails) {
+    if (!chain.behindRail || rail.podName != chain.ifname) continue;
+    return folder.writeForPod(attachment.id.containerId, chain.ifname,
+                              {rail.vf, rail.pf, rail.rdmaDevice});
+  }
+  if (chain.resource.empty() || chain.device.empty()) return {};
+  return folder.copyForPod(attachment.id.containerId, chain.ifname, chain.resource, chain.device);
 }
 
 Result<void> Attacher::routeDefaults(const Attachment& attachment) {
@@ -126,6 +152,10 @@ Result<void> Attacher::forgetDevices(const Attachment& attachment) {
   Failures failures;
   for (const RailRecord& rail : attachment.rails)
     failures.add(folder.removeForPod(attachment.id.containerId, rail.podName));
+  for (const ChainRecord& chain : attachment.delegates) {
+    if (chain.toldDeviceInfo && !chain.behindRail)
+      failures.add(folder.removeForPod(attachment.id.containerId, chain.ifname));
+  }
   return failures.outcome();
 }
 

@@ -288,9 +288,9 @@ TEST_F(AttacherSweepTest, AVfTheKernelStillHasIsLeftToTheSweep) {
 
 TEST_F(AttacherSweepTest, StatusAnswersFromTheKernel) {
   start();
-  EXPECT_TRUE(attacher_->status().has_value());
+  EXPECT_TRUE(attacher_->status(request(CniCommand::kStatus)).has_value());
   kernel_.memory().erase(kernel_.paths().state);
-  EXPECT_FALSE(attacher_->status().has_value());
+  EXPECT_FALSE(attacher_->status(request(CniCommand::kStatus)).has_value());
 }
 
 TEST_F(AttacherSweepTest, AttachmentsAreSweptWithoutListingTheHostsLinks) {

@@ -71,7 +71,7 @@ Result<std::vector<NetworkChoice>> chooseDevices(const std::vector<NetworkSelect
   HoldingBook book(pod, devices);
   std::vector<NetworkChoice> choices;
   for (const NetworkSelection& selection : selections) {
-    NetworkChoice choice{selection, {}, {}, {}};
+    NetworkChoice choice{selection, {}, {}, {}, {}};
     RAILHEAD_TRY_ASSIGN(choice.network, networks.find(selection.networkNamespace, selection.name));
     const std::string where = "network " + selection.qualifiedName();
     const auto& rails = choice.network.rails;
@@ -87,6 +87,7 @@ Result<std::vector<NetworkChoice>> chooseDevices(const std::vector<NetworkSelect
       RAILHEAD_TRY_ASSIGN(choice.rails, findRailSet(catalog, id).addContext(where));
     } else {
       choice.deviceId = deviceForPlugin(id);
+      choice.heldDevice = std::move(id);
     }
     choices.push_back(std::move(choice));
   }

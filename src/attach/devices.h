@@ -40,7 +40,8 @@ struct NetworkChoice {
   NetworkSelection selection;
   Network network;
   discover::RailSet rails;  // when the network has rails
-  std::string deviceId;  // else: the device for its plugins; empty when the pod holds none for it
+  std::string heldDevice;   // else: the device of the network's resource, as kubelet calls it
+  std::string deviceId;     // ... and as its plugins are told; both empty when the pod holds none
 };
 
 struct DeviceQuestion {

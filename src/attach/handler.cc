@@ -34,7 +34,7 @@ Result<std::string> carryOut(Attacher& attacher, const CniRequest& request) {
     case CniCommand::kGc:
       return silent(outcomeOf(attacher.gc(request)));
     case CniCommand::kStatus:
-      return silent(attacher.status());
+      return silent(attacher.status(request));
   }
   return Error(ErrorCode::kInternal, "unknown command");
 }

@@ -53,9 +53,17 @@ struct ChainRecord {
   std::string ifname;   // CNI_IFNAME
   std::string cniVersion;
   std::vector<PluginConfig> plugins;  // stdin of each, without prevResult
-  bool behindRail = false;  // chained to the rail of this name; its result stands for both
-  std::size_t begun = 0;    // for how many of them ADD was called
-  std::string result;       // of the last that succeeded
+  bool behindRail = false;     // chained to the rail of this name; its result stands for both
+  std::size_t begun = 0;       // for how many of them ADD was called
+  std::string result;          // of the last that succeeded
+  bool checkDisabled = false;  // the network's author wants no CHECK
+  // The plugins were told of the pod's device information file (device_info.h), which goes with
+  // them; what it said after ADD, if it said anything.
+  bool toldDeviceInfo = false;
+  std::string deviceInfo;
+  // Whose file it begins as, before ADD; empty: nobody's.
+  std::string resource;
+  std::string device;
 };
 
 // A gateway that the pod's default route goes through.

@@ -74,6 +74,9 @@ cni::Json encodeChain(const ChainRecord& chain) {
   out["behindRail"] = chain.behindRail;
   out["begun"] = chain.begun;
   out["result"] = chain.result;
+  if (chain.checkDisabled) out["checkDisabled"] = true;
+  if (chain.toldDeviceInfo) out["toldDeviceInfo"] = true;
+  if (!chain.deviceInfo.empty()) out["deviceInfo"] = chain.deviceInfo;
   return out;
 }
 
@@ -171,8 +174,14 @@ Result<ChainRecord> decodeChain(const cni::Json& object) {
     chain.plugins.push_back(std::move(plugin));
     return {};
   }));
-  const cni::Json* behindRail = cni::member(object, "behindRail");
-  chain.behindRail = behindRail != nullptr && *behindRail == true;
+  const auto isTrue = [&](std::string_view key) {
+    const cni::Json* value = cni::member(object, key);
+    return value != nullptr && *value == true;
+  };
+  chain.behindRail = isTrue("behindRail");
+  chain.checkDisabled = isTrue("checkDisabled");
+  chain.toldDeviceInfo = isTrue("toldDeviceInfo");
+  RAILHEAD_TRY_ASSIGN(chain.deviceInfo, cni::textMember(object, "deviceInfo", kMaxRecord));
   RAILHEAD_TRY_ASSIGN(const int begun, intIn(object, "begun"));
   chain.begun = static_cast<std::size_t>(begun);
   if (chain.begun > chain.plugins.size()) return corrupt("begun");

@@ -17,6 +17,12 @@ constexpr std::string_view kRdmaType = "rdma";
 
 bool isRails(const std::string& type) { return type == kOwnType || type == kSriovType; }
 
+// As libcni takes these: a boolean or its name.
+bool isSet(const cni::Json& config, std::string_view key) {
+  const cni::Json* value = cni::member(config, key);
+  return value != nullptr && (*value == true || *value == "true");
+}
+
 struct Head {
   std::string name;
   std::string cniVersion;
@@ -127,6 +133,8 @@ Result<Network> networkFrom(const Nad& nad, std::string_view text) {
   Network network;
   network.cniVersion = head.cniVersion;
   network.resourceName = nad.resourceName;
+  network.checkDisabled = isSet(config, "disableCheck");
+  network.gcDisabled = isSet(config, "disableGC");
   RAILHEAD_TRY_ASSIGN(network.plugins, readPlugins(config, head));
   RAILHEAD_TRY(splitRails(nad, network));
   return network;

@@ -122,22 +122,28 @@ TEST(NadVersions, OldOnesAreSpoken) {
   }
 }
 
-class OneNad final : public NadSource {
+class SomeNads final : public NadSource {
  public:
-  Nad only;
+  std::vector<Nad> nads;
   bool known = true;
   bool isComplete() override { return known; }
   std::optional<Nad> find(const std::string& space, const std::string& name) override {
-    if (space == only.podNamespace && name == only.name) return only;
+    for (const Nad& one : nads) {
+      if (space == one.podNamespace && name == one.name) return one;
+    }
     return std::nullopt;
   }
-  std::vector<std::string> names() override { return {only.podNamespace + "/" + only.name}; }
+  std::vector<std::string> names() override {
+    std::vector<std::string> all;
+    for (const Nad& one : nads) all.push_back(one.podNamespace + "/" + one.name);
+    return all;
+  }
 };
 
 TEST(LayeredCatalog, TakesTheAgentsConfigurationFirst) {
   const ConfiguredNetworks configured({NetworkDefinition{.name = "fast", .resourceName = "r/all"}});
-  OneNad nads;
-  nads.only = nad(kReference);
+  SomeNads nads;
+  nads.nads = {nad(kReference)};
   testing_support::MemoryFilesystem files;
   LayeredCatalog both(configured, &nads, files, "/etc/cni/net.d");
   EXPECT_EQ(both.find("ml", "fast")->resourceName, "r/all");
@@ -150,13 +156,13 @@ TEST(LayeredCatalog, TakesTheAgentsConfigurationFirst) {
 // After a boot, until the API server was heard.
 TEST(LayeredCatalog, WhatWasNotListedYetIsAskedForAgain) {
   const ConfiguredNetworks configured({NetworkDefinition{.name = "fast", .resourceName = "r/all"}});
-  OneNad nads;
-  nads.only = nad(kReference);
+  SomeNads nads;
+  nads.nads = {nad(kReference)};
   nads.known = false;
   testing_support::MemoryFilesystem files;
   LayeredCatalog catalog(configured, &nads, files, "/etc/cni/net.d");
   EXPECT_TRUE(catalog.find("ml", "fast").has_value());
-  EXPECT_TRUE(catalog.find(nads.only.podNamespace, nads.only.name).has_value());
+  EXPECT_TRUE(catalog.find(nads.nads.front().podNamespace, nads.nads.front().name).has_value());
   const auto missing = catalog.find("ml", "slow");
   ASSERT_FALSE(missing.has_value());
   EXPECT_EQ(missing.error().code, ErrorCode::kUnavailable);
@@ -164,10 +170,33 @@ TEST(LayeredCatalog, WhatWasNotListedYetIsAskedForAgain) {
   EXPECT_THAT(missing.error().message, HasSubstr("have not been listed yet"));
 }
 
+TEST(LayeredCatalog, KnowsWhoseNetworksMakeSoftRoceDevices) {
+  NetworkDefinition own;
+  own.name = "own";
+  own.resourceName = "r/configured";
+  own.rdma = RdmaUse::kSoft;
+  ConfiguredNetworks configured({own});
+  SomeNads nads;
+  testing_support::MemoryFilesystem files;
+  const auto add = [&](const std::string& name, const std::string& rest) {
+    nads.nads.push_back(
+        {"ml", name, "r/" + name, R"({"cniVersion":"1.0.0","type":"railhead",)" + rest + "}"});
+  };
+  add("soft", R"("rdma":"soft")");
+  add("device", R"("rdma":"device")");
+  add("broken", R"("rdma":"hard")");
+  LayeredCatalog catalog(configured, &nads, files, "/etc/cni/net.d");
+  EXPECT_TRUE(catalog.useSoftRoce("r/configured"));
+  EXPECT_TRUE(catalog.useSoftRoce("r/soft"));
+  EXPECT_FALSE(catalog.useSoftRoce("r/device"));
+  EXPECT_FALSE(catalog.useSoftRoce("r/broken"));
+  EXPECT_FALSE(catalog.useSoftRoce("r/other"));
+}
+
 TEST(LayeredCatalog, ReadsAFileForAnEmptyConfig) {
   const ConfiguredNetworks configured({});
-  OneNad nads;
-  nads.only = nad();
+  SomeNads nads;
+  nads.nads = {nad()};
   testing_support::MemoryFilesystem files;
   files.put("/etc/cni/net.d/10-other.conf", R"({"name":"other","type":"bridge"})");
   files.put("/etc/cni/net.d/20-broken.conf", "{");
@@ -203,6 +232,23 @@ TEST(PluginInputs, GiveEachPluginWhatItDeclares) {
   EXPECT_THAT((*inputs)[1].config, HasSubstr(R"("mac":"02:00:00:00:00:01",)"
                                              R"("io.kubernetes.cri.pod-annotations":{"k":"v"})"));
   EXPECT_EQ((*inputs)[1].config.find("pciBusID"), std::string::npos);
+}
+
+TEST(PluginInputs, SayWherePluginsKeepTheirFilesUnlessTheNetworkDoes) {
+  PluginArguments arguments;
+  arguments.files = "/state";
+  const auto inputs = pluginInputs(
+      {{"bridge", R"({"type":"bridge","ipam":{"type":"host-local"}})"},
+       {"macvlan", R"({"type":"macvlan","ipam":{"type":"host-local","dataDir":"/own"}})"},
+       {"ipvlan", R"({"type":"ipvlan","ipam":{"type":"static"}})"},
+       {"tuning", R"({"type":"tuning","dataDir":""})"}},
+      arguments);
+  ASSERT_TRUE(inputs.has_value()) << inputs.error().describe();
+  EXPECT_EQ((*inputs)[0].config,
+            R"({"type":"bridge","ipam":{"type":"host-local","dataDir":"/state/host-local"}})");
+  EXPECT_THAT((*inputs)[1].config, HasSubstr(R"("dataDir":"/own")"));
+  EXPECT_EQ((*inputs)[2].config, R"({"type":"ipvlan","ipam":{"type":"static"}})");
+  EXPECT_EQ((*inputs)[3].config, R"({"type":"tuning","dataDir":"/state/tuning"})");
 }
 
 TEST(PluginInputs, RefuseWhatNobodyWouldHear) {

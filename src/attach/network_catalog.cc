@@ -38,6 +38,20 @@ Result<Network> LayeredCatalog::find(const std::string& networkNamespace, const 
   return networkFrom(*nad, text).addContext(where);
 }
 
+bool LayeredCatalog::useSoftRoce(const std::string& resource) {
+  if (configured_.useSoftRoce(resource)) return true;
+  if (nads_ == nullptr) return false;
+  const auto names = nads_->names();
+  return std::any_of(names.begin(), names.end(), [&](const std::string& qualified) {
+    const auto slash = qualified.find('/');
+    if (slash == std::string::npos) return false;
+    const auto nad = nads_->find(qualified.substr(0, slash), qualified.substr(slash + 1));
+    if (!nad || nad->resourceName != resource) return false;
+    const auto network = find(nad->podNamespace, nad->name);
+    return network.has_value() && network->rails && network->rails->rdma == RdmaUse::kSoft;
+  });
+}
+
 Result<std::string> LayeredCatalog::fileFor(const std::string& name) {
   RAILHEAD_TRY_ASSIGN(const auto names, files_.listDirectory(folder_));
   std::size_t looked = 0;

@@ -19,6 +19,9 @@ class LayeredCatalog final : public NetworkCatalog {
       : configured_(configured), nads_(nads), files_(files), folder_(std::move(cniConfigFolder)) {}
 
   Result<Network> find(const std::string& networkNamespace, const std::string& name) override;
+  // Whether a network of this resource, configured or a NAD, makes soft-RoCE devices. NADs that
+  // cannot be used are passed over.
+  bool useSoftRoce(const std::string& resource);
 
  private:
   Result<std::string> fileFor(const std::string& name);

@@ -49,6 +49,16 @@ const RailRecord* railNamed(const Attachment& attachment, const std::string& nam
   return found == attachment.rails.end() ? nullptr : &*found;
 }
 
+// What is known of the device behind an interface, as JSON text; empty when nothing is.
+std::string deviceInfoOf(const Attachment& attachment, const std::string& interface) {
+  if (const RailRecord* rail = railNamed(attachment, interface))
+    return encodeDeviceInfo({rail->vf, rail->pf, rail->rdmaDevice});
+  for (const ChainRecord& chain : attachment.delegates) {
+    if (chain.ifname == interface) return chain.deviceInfo;
+  }
+  return "";
+}
+
 // What the runtime calls eth0.
 Result<void> addPrimary(const CniRequest& request, cni::Json& list) {
   if (request.prevResult.empty()) return {};
@@ -137,11 +147,9 @@ Result<std::string> networkStatus(const CniRequest& request, const Attachment& a
       if (results[k].interfaces[i].sandbox.empty()) continue;  // on the host
       cni::Json entry = entryFor(networks[k], results[k], i);
       addGateways(entry, attachment);
-      if (const RailRecord* rail = railNamed(attachment, results[k].interfaces[i].name)) {
-        const auto info =
-            cni::parseJson(encodeDeviceInfo({rail->vf, rail->pf, rail->rdmaDevice}), "device-info");
-        if (info.has_value()) entry["device-info"] = *info;
-      }
+      const auto info =
+          cni::parseJson(deviceInfoOf(attachment, results[k].interfaces[i].name), "device-info");
+      if (info.has_value()) entry["device-info"] = *info;
       list.push_back(std::move(entry));
     }
   }

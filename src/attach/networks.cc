@@ -289,4 +289,11 @@ std::vector<std::string> ConfiguredNetworks::names() const {
   return names;
 }
 
+bool ConfiguredNetworks::useSoftRoce(const std::string& resource) const {
+  const std::lock_guard lock(mutex_);
+  return std::any_of(networks_.begin(), networks_.end(), [&](const NetworkDefinition& network) {
+    return network.resourceName == resource && network.rdma == RdmaUse::kSoft;
+  });
+}
+
 }  // namespace railhead::attach

@@ -52,6 +52,9 @@ struct Network {
   std::string cniVersion;             // the plugins'
   std::string resourceName;           // whose devices it uses; empty: none
   std::vector<PluginConfig> plugins;  // in the order of ADD
+  // The list's disableCheck and disableGC: its author wants no such calls.
+  bool checkDisabled = false;
+  bool gcDisabled = false;
 };
 
 // Looks networks up by name. Implementations are thread-safe.
@@ -72,6 +75,7 @@ class ConfiguredNetworks final {
   std::optional<NetworkDefinition> find(const std::string& networkNamespace,
                                         const std::string& name) const;
   std::vector<std::string> names() const;  // "namespace/name", "*/name" for every namespace
+  bool useSoftRoce(const std::string& resource) const;  // whether one of this resource does
 
  private:
   mutable std::mutex mutex_;

@@ -59,7 +59,52 @@ Error failureOf(const os::ProcessResult& result) {
   return Error(classOf(number ? code->get<long long>() : 0), all);
 }
 
+Result<std::string> find(const PluginHost& host, const std::string& type,
+                         const std::string& searchPath) {
+  std::vector<std::string> folders;
+  const std::string all = searchPath + ":" + host.folder;
+  for (const std::string_view folder : split(all, ':')) {
+    if (folder.empty()) continue;
+    const std::string path = std::string(folder) + "/" + type;
+    const auto status = host.files.status(path);
+    if (status.has_value() && status->kind == os::FileKind::kFile) return path;
+    if (folders.empty() || folders.back() != folder) folders.emplace_back(folder);
+  }
+  return Error(ErrorCode::kEnvironment, "it is not in " + join(folders, ", "),
+               "install the CNI plugin " + type + " there, or correct the network's type");
+}
+
+using Environment = std::map<std::string, std::string>;
+
+// What it printed. `environment`: the CNI_ variables of this call; CNI_PATH is among them.
+Result<std::string> run(const PluginHost& host, const std::string& type, Environment environment,
+                        std::string input) {
+  RAILHEAD_TRY_ASSIGN(const std::string path, find(host, type, environment["CNI_PATH"]));
+  os::ProcessSpec spec;
+  spec.argv = {path};
+  environment["PATH"] = kProgramPath;
+  spec.environment = std::move(environment);
+  spec.input = std::move(input);
+  spec.deadline = host.budget ? host.budget->atMost(host.wait) : host.wait;
+  if (spec.deadline.count() == 0)
+    return Error(ErrorCode::kDeadlineExceeded, "no time is left for it");
+  spec.maxOutput = kMaxResult;
+  spec.writableSysctls = true;  // interfaces are set up by them, too
+  RAILHEAD_TRY_ASSIGN(os::ProcessResult result, host.processes.run(spec));
+  if (result.exitCode != 0) return failureOf(result);
+  return std::move(result.output);
+}
+
 }  // namespace
+
+Result<void> callAboutNetwork(const PluginHost& host, const char* command,
+                              const PluginConfig& plugin, const std::string& searchPath) {
+  const Environment environment{{"CNI_COMMAND", command},
+                                {"CNI_PATH", searchPath.empty() ? host.folder : searchPath}};
+  RAILHEAD_TRY(run(host, plugin.type, environment, plugin.config)
+                   .addContext("CNI plugin " + plugin.type + ", " + command));
+  return {};
+}
 
 PluginChains::PluginChains(PluginHost host, const Attachment& attachment, std::string netns)
     : host_(std::move(host)),
@@ -68,47 +113,22 @@ PluginChains::PluginChains(PluginHost host, const Attachment& attachment, std::s
       arguments_(attachment.cniArgs),
       path_(attachment.cniPath.empty() ? host_.folder : attachment.cniPath) {}
 
-Result<std::string> PluginChains::find(const std::string& type) const {
-  std::vector<std::string> folders;
-  const std::string all = path_ + ":" + host_.folder;
-  for (const std::string_view folder : split(all, ':')) {
-    if (folder.empty()) continue;
-    const std::string path = std::string(folder) + "/" + type;
-    const auto status = host_.files.status(path);
-    if (status.has_value() && status->kind == os::FileKind::kFile) return path;
-    if (folders.empty() || folders.back() != folder) folders.emplace_back(folder);
-  }
-  return Error(ErrorCode::kEnvironment, "it is not in " + join(folders, ", "),
-               "install the CNI plugin " + type + " there, or correct the network's type");
-}
-
 Result<std::string> PluginChains::execute(const char* command, const ChainRecord& chain,
                                           const PluginConfig& plugin,
                                           std::string_view previous) const {
-  const auto run = [&]() -> Result<std::string> {
-    RAILHEAD_TRY_ASSIGN(const std::string path, find(plugin.type));
-    os::ProcessSpec spec;
-    spec.argv = {path};
-    spec.environment = std::map<std::string, std::string>{
-        {"CNI_COMMAND", command},     {"CNI_CONTAINERID", containerId_}, {"CNI_NETNS", netns_},
-        {"CNI_IFNAME", chain.ifname}, {"CNI_ARGS", arguments_},          {"CNI_PATH", path_},
-        {"PATH", kProgramPath}};
-    RAILHEAD_TRY_ASSIGN(spec.input, withPrevious(plugin.config, std::string(previous)));
-    spec.deadline = host_.budget ? host_.budget->atMost(host_.wait) : host_.wait;
-    if (spec.deadline.count() == 0)
-      return Error(ErrorCode::kDeadlineExceeded, "no time is left for it");
-    spec.maxOutput = kMaxResult;
-    RAILHEAD_TRY_ASSIGN(os::ProcessResult result, host_.processes.run(spec));
-    if (result.exitCode != 0) return failureOf(result);
-    return std::move(result.output);
-  };
-  return run().addContext("CNI plugin " + plugin.type + ", " + command + " " + chain.ifname);
+  const std::string where = "CNI plugin " + plugin.type + ", " + command + " " + chain.ifname;
+  auto input = withPrevious(plugin.config, std::string(previous));
+  if (!input.has_value()) return std::move(input).addContext(where);
+  const Environment environment{{"CNI_COMMAND", command}, {"CNI_CONTAINERID", containerId_},
+                                {"CNI_NETNS", netns_},    {"CNI_IFNAME", chain.ifname},
+                                {"CNI_ARGS", arguments_}, {"CNI_PATH", path_}};
+  return run(host_, plugin.type, environment, std::move(*input)).addContext(where);
 }
 
 Result<void> PluginChains::checkInstalled(const ChainRecord& chain) const {
   for (const PluginConfig& plugin : chain.plugins) {
-    RAILHEAD_TRY(
-        find(plugin.type).addContext("network " + chain.network + ": CNI plugin " + plugin.type));
+    RAILHEAD_TRY(find(host_, plugin.type, path_)
+                     .addContext("network " + chain.network + ": CNI plugin " + plugin.type));
   }
   return {};
 }
@@ -139,7 +159,7 @@ Result<void> PluginChains::del(const ChainRecord& chain) const {
 }
 
 Result<void> PluginChains::check(const ChainRecord& chain) const {
-  if (!cni::hasCheck(chain.cniVersion)) return {};
+  if (!cni::hasCheck(chain.cniVersion) || chain.checkDisabled) return {};
   for (const PluginConfig& plugin : chain.plugins)
     RAILHEAD_TRY(execute("CHECK", chain, plugin, chain.result));
   return {};

@@ -25,6 +25,11 @@ struct PluginHost {
   std::optional<Budget> budget = {};  // of the request; nothing: only `wait` bounds a plugin
 };
 
+// A call of one plugin about its network: GC or STATUS, which no pod is part of. `searchPath`: as
+// CNI_PATH came; may be empty.
+Result<void> callAboutNetwork(const PluginHost& host, const char* command,
+                              const PluginConfig& plugin, const std::string& searchPath);
+
 // The chains of one attachment. Thread-safe as the host is.
 class PluginChains {
  public:
@@ -42,13 +47,13 @@ class PluginChains {
   // DEL of each plugin that was begun, the last one first, past failures, of which the first is
   // returned with the others in its message.
   Result<void> del(const ChainRecord& chain) const;
-  // CHECK of each; nothing is executed for a version that has no CHECK.
+  // CHECK of each; nothing is executed for a version that has no CHECK, or when the network wants
+  // none.
   Result<void> check(const ChainRecord& chain) const;
 
  private:
   Result<std::string> execute(const char* command, const ChainRecord& chain,
                               const PluginConfig& plugin, std::string_view previous) const;
-  Result<std::string> find(const std::string& type) const;
 
   PluginHost host_;
   std::string containerId_;

@@ -12,6 +12,8 @@ namespace railhead::attach {
 namespace {
 
 constexpr std::size_t kMaxType = 64;
+constexpr const char* kDeviceInfoCapability = "CNIDeviceInfoFile";
+constexpr const char* kDataFolder = "dataDir";
 
 // One thing a pod asks for, and the capability a plugin must declare to get it.
 struct Asked {
@@ -39,7 +41,14 @@ Result<std::vector<Asked>> askedFor(const PluginArguments& arguments) {
   RAILHEAD_TRY(
       parsed(std::string(cni::kPodAnnotationsCapability).c_str(), arguments.podAnnotations, false));
   if (!arguments.deviceId.empty()) asked.push_back({"deviceID", arguments.deviceId, false});
+  if (!arguments.deviceInfoFile.empty())
+    asked.push_back({kDeviceInfoCapability, arguments.deviceInfoFile, false});
   return asked;
+}
+
+bool declares(const cni::Json& capabilities, std::string_view capability) {
+  const cni::Json* declared = cni::member(capabilities, capability);
+  return declared != nullptr && *declared == true;
 }
 
 void hear(cni::Json& config, std::vector<Asked>& asked) {
@@ -47,8 +56,7 @@ void hear(cni::Json& config, std::vector<Asked>& asked) {
   if (capabilities == nullptr) return;
   cni::Json runtime = cni::Json::object();
   for (Asked& one : asked) {
-    const cni::Json* declared = cni::member(*capabilities, one.capability);
-    if (declared == nullptr || *declared != true) continue;
+    if (!declares(*capabilities, one.capability)) continue;
     runtime[one.capability] = one.value;
     one.heard = true;
   }
@@ -66,6 +74,20 @@ Result<void> addCniArguments(cni::Json& config, const std::string& text) {
   args["cni"].update(arguments);
   config["args"] = std::move(args);
   return {};
+}
+
+// host-local keeps its addresses and tuning what it changed below folders of their own.
+void placeFiles(cni::Json& config, const std::string& type, const std::string& folder) {
+  if (folder.empty()) return;
+  const auto place = [&](cni::Json& object, const char* name) {
+    const cni::Json* given = cni::member(object, kDataFolder);
+    if (given == nullptr || *given == "") object[kDataFolder] = folder + "/" + name;
+  };
+  if (type == "tuning") place(config, "tuning");
+  const auto ipam = config.find("ipam");
+  if (ipam == config.end() || !ipam->is_object()) return;
+  const cni::Json* kind = cni::member(*ipam, "type");
+  if (kind != nullptr && *kind == "host-local") place(*ipam, "host-local");
 }
 
 }  // namespace
@@ -107,6 +129,7 @@ Result<std::vector<PluginConfig>> pluginInputs(const std::vector<PluginConfig>& 
       config.erase(runtime);
     }
     hear(config, asked);
+    placeFiles(config, plugin.type, arguments.files);
     RAILHEAD_TRY(addCniArguments(config, arguments.cniArguments));
     if (inputs.empty() && !arguments.deviceId.empty()) {
       config["deviceID"] = arguments.deviceId;
@@ -123,6 +146,24 @@ Result<std::vector<PluginConfig>> pluginInputs(const std::vector<PluginConfig>& 
                      "\": true} to the network, or remove it from the annotation");
   }
   return inputs;
+}
+
+bool wantDeviceInfo(const std::vector<PluginConfig>& plugins) {
+  return std::any_of(plugins.begin(), plugins.end(), [](const PluginConfig& plugin) {
+    const auto config = cni::parseJsonObject(plugin.config, plugin.type);
+    const cni::Json* all = config.has_value() ? cni::member(*config, "capabilities") : nullptr;
+    return all != nullptr && declares(*all, kDeviceInfoCapability);
+  });
+}
+
+Result<std::string> withValidAttachments(const std::string& config,
+                                         const std::set<AttachmentId>& valid) {
+  RAILHEAD_TRY_ASSIGN(cni::Json object, cni::parseJsonObject(config, "configuration"));
+  cni::Json list = cni::Json::array();
+  for (const AttachmentId& id : valid)
+    list.push_back({{"containerID", id.containerId}, {"ifname", id.ifname}});
+  object["cni.dev/valid-attachments"] = std::move(list);
+  return cni::dumpJson(object);
 }
 
 Result<std::string> withPrevious(const std::string& config, const std::string& previous) {

@@ -3,8 +3,10 @@
 #pragma once
 
 #include "src/attach/networks.h"
+#include "src/attach/request.h"
 #include "src/base/result.h"
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,8 +19,9 @@ inline constexpr std::string_view kOwnType = "railhead";
 // The name of an executable: letters, digits, '-', '_', '.', not beginning with '.'.
 Result<void> checkPluginType(std::string_view type, std::string_view field);
 
-// What a pod's request adds; each part only reaches plugins that declare its capability, but for
-// cniArguments (args.cni) and the device of a network's first plugin.
+// What a pod's request and the node add; each part only reaches plugins that declare its
+// capability, but for cniArguments (args.cni), the device of a network's first plugin and the
+// folder of files.
 struct PluginArguments {
   std::vector<std::string> ips;
   std::string mac;
@@ -28,7 +31,11 @@ struct PluginArguments {
   std::string portMappings;
   std::string podAnnotations;  // an object: all annotations of the pod
   std::string cniArguments;
-  std::string deviceId;  // set as deviceID and pciBusID in the first plugin's configuration
+  std::string deviceId;        // set as deviceID and pciBusID in the first plugin's configuration
+  std::string deviceInfoFile;  // CNIDeviceInfoFile
+  // Where plugins that keep files (host-local, tuning) are told to keep them, unless the network
+  // says where: their own default is not writable for an agent in a container. Empty: not told.
+  std::string files;
 };
 PluginArguments argumentsOf(const NetworkSelection& selection);
 
@@ -36,6 +43,13 @@ PluginArguments argumentsOf(const NetworkSelection& selection);
 // the pod asks for and no plugin has the capability for.
 Result<std::vector<PluginConfig>> pluginInputs(const std::vector<PluginConfig>& plugins,
                                                const PluginArguments& arguments);
+
+// Whether one of them has the capability CNIDeviceInfoFile.
+bool wantDeviceInfo(const std::vector<PluginConfig>& plugins);
+
+// `config` for a GC: with the attachments that are still valid.
+Result<std::string> withValidAttachments(const std::string& config,
+                                         const std::set<AttachmentId>& valid);
 
 // `config` with prevResult set to the result `previous`; with an empty one it is returned as it is.
 Result<std::string> withPrevious(const std::string& config, const std::string& previous);

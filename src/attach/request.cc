@@ -73,6 +73,8 @@ Result<void> checkSearchPath(const std::string& path) {
 }
 
 Result<void> parseEnvironment(const cni::Call& call, CniRequest& request) {
+  request.cniPath = variable(call, "CNI_PATH");
+  RAILHEAD_TRY(checkSearchPath(request.cniPath));
   if (request.command == CniCommand::kGc || request.command == CniCommand::kStatus) return {};
   request.id = {variable(call, "CNI_CONTAINERID"), variable(call, "CNI_IFNAME")};
   RAILHEAD_TRY(checkSpecName(request.id.containerId, "CNI_CONTAINERID"));
@@ -85,8 +87,6 @@ Result<void> parseEnvironment(const cni::Call& call, CniRequest& request) {
       path.starts_with('/') && path.size() <= kMaxPath && path.find('\0') == std::string::npos;
   if (!good && !optional) return invalid("CNI_NETNS", path, "an absolute path is needed");
   request.cniArgs = variable(call, "CNI_ARGS");
-  request.cniPath = variable(call, "CNI_PATH");
-  RAILHEAD_TRY(checkSearchPath(request.cniPath));
   return parseArguments(request.cniArgs, request.pod);
 }
 
@@ -130,6 +130,9 @@ Result<void> readConfig(const cni::Json& config, std::string_view text, CniReque
   if (!request.deviceId.empty()) {
     // DEL must work with whatever the configuration says by now.
     if (request.command == CniCommand::kDel) return {};
+    RAILHEAD_TRY_ASSIGN(request.inlineNetwork, parseInlineNetwork(text));
+  } else if (request.command == CniCommand::kGc || request.command == CniCommand::kStatus) {
+    // No device is told with these; the IPAM plugin of a delegate's network is.
     RAILHEAD_TRY_ASSIGN(request.inlineNetwork, parseInlineNetwork(text));
   } else if (request.command != CniCommand::kDel) {
     RAILHEAD_TRY(readAnnotation(config, request));

@@ -8,7 +8,10 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,12 +58,21 @@ struct ChildPlan {
   std::vector<char*> argv;
   std::vector<char*> environment;
   bool inherit = true;
+  bool opensSysctls = false;
 };
+
+constexpr const char* kSysctls = "/proc/sys";
+
+bool areReadOnly(const char* path) {
+  struct statvfs about {};
+  return ::statvfs(path, &about) == 0 && (about.f_flag & ST_RDONLY) != 0;
+}
 
 ChildPlan planChild(const ProcessSpec& spec) {
   ChildPlan plan;
   for (const auto& argument : spec.argv) plan.argv.push_back(const_cast<char*>(argument.c_str()));
   plan.argv.push_back(nullptr);
+  plan.opensSysctls = spec.writableSysctls && areReadOnly(kSysctls);
   if (spec.environment) {
     plan.inherit = false;
     for (const auto& [name, value] : *spec.environment)
@@ -80,6 +92,12 @@ ChildPlan planChild(const ProcessSpec& spec) {
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
+  // A refusal changes nothing.
+  if (plan.opensSysctls && ::unshare(CLONE_NEWNS) == 0) {
+    [[maybe_unused]] const int opened =
+        ::mount(nullptr, kSysctls, nullptr,
+                MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RELATIME, nullptr);
+  }
   if (plan.inherit) {
     ::execvp(plan.argv[0], plan.argv.data());
   } else {

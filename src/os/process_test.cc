@@ -2,6 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace railhead::os {
 namespace {
@@ -52,6 +56,49 @@ TEST(Process, AProgramThatReadsNoInputIsNoSignal) {
   os::SystemProcessRunner runner;
   const auto result = runner.run({.argv = {"true"}, .input = std::string(1 << 20, 'x')});
   ASSERT_TRUE(result.has_value()) << result.error().message;
+  EXPECT_EQ(result->exitCode, 0);
+}
+
+// Makes this process see /proc/sys as one in a container does, in namespaces of its own; false
+// without the right to.
+bool enterContainersView() {
+  return ::unshare(CLONE_NEWNS | CLONE_NEWNET) == 0 &&
+         ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         ::mount("/proc/sys", "/proc/sys", nullptr, MS_BIND, nullptr) == 0 &&
+         ::mount(nullptr, "/proc/sys", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) == 0;
+}
+
+enum Outcome { kAsPromised, kWithoutRights, kWritableForAll, kReadOnly, kLeaked };
+
+Outcome writeSysctls() {
+  if (!enterContainersView()) return kWithoutRights;
+  ProcessSpec spec{.argv = {"sh", "-c", "echo 1 >/proc/sys/net/ipv4/conf/lo/arp_notify"}};
+  SystemProcessRunner runner;
+  const auto ends = [&] {
+    const auto result = runner.run(spec);
+    return result.has_value() ? result->exitCode : -1;
+  };
+  if (ends() == 0) return kWritableForAll;
+  spec.writableSysctls = true;
+  if (ends() != 0) return kReadOnly;
+  spec.writableSysctls = false;
+  return ends() == 0 ? kLeaked : kAsPromised;
+}
+
+TEST(Process, AProgramMaySetSysctlsThatAreReadOnlyHere) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(writeSysctls());
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == kWithoutRights) GTEST_SKIP() << "needs CAP_SYS_ADMIN";
+  EXPECT_EQ(WEXITSTATUS(status), kAsPromised);
+}
+
+TEST(Process, AskingForWritableSysctlsChangesNothingWhereTheyAre) {
+  SystemProcessRunner runner;
+  const auto result = runner.run({.argv = {"true"}, .writableSysctls = true});
+  ASSERT_TRUE(result.has_value());
   EXPECT_EQ(result->exitCode, 0);
 }
 

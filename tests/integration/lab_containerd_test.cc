@@ -1,27 +1,20 @@
 // Pods made by a real containerd on two emulated nodes, with eth0 from the bridge plugin and the
-// rails from us, chained behind it. One lab for all cases; each leaves the nodes as it found them:
-// links, addresses, rules, routes, namespaces, mounts, files, cgroups, snapshots, processes.
+// rails from us, chained behind it (containerd_fixture.h).
 //
 // RAILHEAD_LAB_CYCLES and RAILHEAD_LAB_KILL_CYCLES say how often pods are created and deleted, and
 // killed without DEL, on both nodes together. The defaults are a short form.
 #include "lab/demo/measure.h"
 #include "lab/demo/node_setup.h"
-#include "lab/demo/picture.h"
 #include "lab/demo/scenario.h"
 #include "src/base/text.h"
-#include "tests/integration/lab_fixture.h"
+#include "tests/integration/containerd_fixture.h"
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <functional>
-#include <future>
-#include <map>
 #include <set>
-#include <sstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -33,173 +26,10 @@ namespace {
 using Json = nlohmann::json;
 using testing::HasSubstr;
 
-constexpr std::size_t kNodes = 2;
-constexpr const char* kScript = "/tmp/containerd_node.sh";
-
-double since(std::chrono::steady_clock::time_point begun) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
-}
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
 int count(const char* variable, int otherwise) {
   const char* text = std::getenv(variable);
   return text == nullptr ? otherwise : std::max(0, std::atoi(text));
 }
-
-std::string spec(const std::string& name, bool rails) {
-  Json pod{{"name", name}};
-  if (rails) {
-    pod["annotations"] = {{"k8s.v1.cni.cncf.io/networks", kDemoNetwork}};
-    pod["resources"] = {{kDemoResource, 1}};
-    pod["capabilities"] = {"IPC_LOCK"};
-  }
-  return pod.dump();
-}
-
-class LabContainerd : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    topology_ = new Topology(*loadTopology("two-sparks"));
-    const auto begun = std::chrono::steady_clock::now();
-    auto lab = BoundLab::start(*topology_, labOptions("containerd"));
-    ASSERT_TRUE(lab.has_value()) << lab.error().describe();
-    lab_ = new BoundLab(std::move(*lab));
-    std::printf("nodes up after %.1f s\n", since(begun));
-    std::stringstream script;
-    script << std::ifstream(RAILHEAD_SOURCE_DIR "/tests/integration/containerd_node.sh").rdbuf();
-    ASSERT_TRUE(onEachNode([&](std::size_t i) -> Result<void> {
-      const NodeShell node = shell(i);
-      RAILHEAD_TRY(installFiles(node, *topology_, i));
-      RAILHEAD_TRY(startContainerd(node, i));
-      RAILHEAD_TRY(startKubelet(node, Runtime::kContainerd));
-      RAILHEAD_TRY(startAgent(node));
-      RAILHEAD_TRY(awaitAllocatable(node, 4));
-      RAILHEAD_TRY(awaitContainerd(node));
-      RAILHEAD_TRY(node.writeFile(kScript, script.str()));
-      for (int pod = 0; pod < 5; ++pod) {
-        const std::string name = "p" + std::to_string(pod);
-        RAILHEAD_TRY(node.writeFile("/tmp/pods/" + name + ".json", spec(name, true)));
-      }
-      return node.writeFile("/tmp/pods/plain.json", spec("plain", false));
-    }));
-    std::printf("containerd, agent and kubelet ready after %.1f s\n", since(begun));
-    // The first pod makes what stays: the bridge, the address file of host-local.
-    ASSERT_TRUE(onEachNode([&](std::size_t i) -> Result<void> {
-      RAILHEAD_TRY(run(i, {"railhead-lab-kubelet", "run-pod", "/tmp/pods/plain.json"}));
-      RAILHEAD_TRY(run(i, {"railhead-lab-kubelet", "delete-pod", "plain"}));
-      return {};
-    }));
-    std::printf("first pods run and gone after %.1f s\n", since(begun));
-    std::fflush(stdout);
-    ready_ = true;
-  }
-  static void TearDownTestSuite() {
-    delete lab_;
-    delete topology_;
-    lab_ = nullptr;
-  }
-
-  void SetUp() override {
-    ASSERT_TRUE(ready_) << "the lab did not start";
-    for (std::size_t i = 0; i < kNodes; ++i) before_[i] = picture(i);
-    ASSERT_THAT(before_[0], HasSubstr("link enp1s0f0np0 "));
-  }
-  void TearDown() override {
-    if (!ready_) return;
-    for (std::size_t i = 0; i < kNodes; ++i) EXPECT_EQ(difference(i), "") << "on node " << i;
-    if (HasFailure()) {
-      for (const char* daemon : {"agent", "containerd", "kubelet"}) {
-        std::printf("--- %s\n%s\n", daemon, join(shell(0).lastLines(daemon, 12), "\n").c_str());
-      }
-    }
-  }
-
-  static NodeShell shell(std::size_t node) { return {lab_->client(), topology_->nodes[node].name}; }
-  static Result<std::string> run(std::size_t node, const std::vector<std::string>& argv,
-                                 std::chrono::seconds deadline = std::chrono::seconds(120)) {
-    return shell(node).run(argv, {}, deadline);
-  }
-  static std::string ask(std::size_t node, const std::vector<std::string>& argv) {
-    auto answer = run(node, argv);
-    return answer.has_value() ? *answer : "failed: " + answer.error().message;
-  }
-  static Result<std::string> runPod(std::size_t node, const std::string& name) {
-    return run(node, {"railhead-lab-kubelet", "run-pod", "/tmp/pods/" + name + ".json"});
-  }
-  static std::string deletePod(std::size_t node, const std::string& name) {
-    return ask(node, {"railhead-lab-kubelet", "delete-pod", name});
-  }
-  static std::string inPod(std::size_t node, const std::string& pod,
-                           std::vector<std::string> command) {
-    command.insert(command.begin(), {"railhead-lab-kubelet", "exec", pod, "--"});
-    return ask(node, command);
-  }
-
-  template <typename Function>
-  static testing::AssertionResult onEachNode(const Function& work) {
-    std::vector<std::future<Result<void>>> running;
-    for (std::size_t i = 0; i < kNodes; ++i) {
-      running.push_back(
-          std::async(std::launch::async, [&work, i]() -> Result<void> { return work(i); }));
-    }
-    auto all = testing::AssertionSuccess();
-    for (auto& one : running) {
-      const auto done = one.get();
-      if (!done.has_value()) all = testing::AssertionFailure() << done.error().describe();
-    }
-    return all;
-  }
-
-  static std::string picture(std::size_t node) { return ask(node, {"sh", kScript, "picture"}); }
-
-  // Lines that came and went since SetUp(). The runtime reaps shims a little later than it answers,
-  // so it is looked at for up to 60 s. Its snapshots, which it collects when it likes, are not
-  // ours.
-  std::string difference(std::size_t node) const {
-    const auto begun = std::chrono::steady_clock::now();
-    for (;;) {
-      const std::string now = picture(node);
-      if (now == before_[node]) return {};
-      if (since(begun) < 60) continue;
-      const auto lines = [](const std::string& text) {
-        std::multiset<std::string> all;
-        for (const auto line : split(text, '\n')) all.emplace(line);
-        return all;
-      };
-      const auto was = lines(before_[node]);
-      const auto is = lines(now);
-      std::vector<std::string> gone;
-      std::vector<std::string> come;
-      std::set_difference(was.begin(), was.end(), is.begin(), is.end(), std::back_inserter(gone));
-      std::set_difference(is.begin(), is.end(), was.begin(), was.end(), std::back_inserter(come));
-      std::string text;
-      for (const auto& line : gone) text += "- " + line + "\n";
-      for (const auto& line : come) text += "+ " + line + "\n";
-      return text.empty() ? "the same lines in another order" : text;
-    }
-  }
-
-  static Result<PodEnd> endOf(std::size_t node, const std::string& name, const std::string& made) {
-    RAILHEAD_TRY_ASSIGN(const std::string agent, run(node, {"railhead-agent", "status"}));
-    RAILHEAD_TRY_ASSIGN(report::Pod pod,
-                        podPicture(topology_->nodes[node].name, kDemoNamespace, name, agent, made));
-    return PodEnd{shell(node), std::move(pod)};
-  }
-
-  static Topology* topology_;
-  static BoundLab* lab_;
-  static bool ready_;
-  std::array<std::string, kNodes> before_;
-};
-
-Topology* LabContainerd::topology_ = nullptr;
-BoundLab* LabContainerd::lab_ = nullptr;
-bool LabContainerd::ready_ = false;
 
 TEST_F(LabContainerd, ReferencePodsReachEachOtherOverBothRails) {
   std::array<std::string, kNodes> made;
@@ -227,7 +57,7 @@ TEST_F(LabContainerd, ReferencePodsReachEachOtherOverBothRails) {
   ASSERT_TRUE(to.has_value()) << to.error().message;
   ASSERT_EQ(from->pod.interfaces.size(), 2U);
   report::Rdma rdma;
-  const MeasurePlan plan{{topology_->links[0].rate, topology_->links[1].rate}, 3, 64 * 1024};
+  const MeasurePlan plan{{topology().links[0].rate, topology().links[1].rate}, 3, 64 * 1024};
   const auto measured = measureRdma(*from, *to, plan, rdma);
   EXPECT_TRUE(measured.has_value()) << measured.error().describe();
   EXPECT_TRUE(rdma.verified);
@@ -240,7 +70,7 @@ TEST_F(LabContainerd, ReferencePodsReachEachOtherOverBothRails) {
 }
 
 TEST_F(LabContainerd, ACommandGetsItsEnvironmentAndDevicesAndItsLogIsKept) {
-  Json pod = Json::parse(spec("says", true));
+  Json pod = Json::parse(podSpecification("says", true));
   pod["env"] = {{"NCCL_DEBUG", "INFO"}};
   pod["command"] = {"sh", "-c",
                     "echo $NCCL_DEBUG $PCIDEVICE_NVIDIA_COM_CX7_QSFP; ls /dev/infiniband; exit 7"};
@@ -287,7 +117,7 @@ TEST_F(LabContainerd, PodsWithoutARequestNeedNoAgentAndTheOthersWaitForIt) {
   const auto refused = runPod(0, "p0");
   ASSERT_FALSE(refused.has_value());
   // Without the device the request gets as far as the shim, and the runtime undoes the sandbox.
-  Json asking = Json::parse(spec("asking", true));
+  Json asking = Json::parse(podSpecification("asking", true));
   asking.erase("resources");
   ASSERT_TRUE(shell(0).writeFile("/tmp/pods/asking.json", asking.dump()).has_value());
   const auto unanswered = runPod(0, "asking");

@@ -104,6 +104,9 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   void setVfTraffic(const std::string& pfNetdev, const netlink::VfTraffic& traffic);
   void addHostLink(const std::string& name, const std::string& kind);
   void renameHostLink(const std::string& name, const std::string& to);  // as udev does
+  // From now on sysfs stays as it is, whatever happens: making it anew after every change is most
+  // of what this kernel costs. For a benchmark of what only looks at netlink.
+  void freezeSysfs();
 
   // A change that something outside makes (a plugin that was executed): counted, and failing by
   // injection as every other.
@@ -206,6 +209,7 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   bool rdmaEnabled_ = true;
   bool vfDriverFails_ = false;
   bool gidsWithheld_ = false;
+  bool sysfsFrozen_ = false;
   int nextLink_ = 2;
   std::uint32_t nextRdma_ = 1;
   std::uint64_t nextSpace_ = 2;

@@ -86,7 +86,13 @@ std::string FakeKernel::devicePath(const std::string& pci) const {
   return paths_.sys + "/devices/pci" + pci.substr(0, pci.find(':')) + ":00/" + pci;
 }
 
+void FakeKernel::freezeSysfs() {
+  const std::lock_guard lock(mutex_);
+  sysfsFrozen_ = true;
+}
+
 void FakeKernel::render() {
+  if (sysfsFrozen_) return;
   const auto whole = files_.hold();
   for (const char* tree :
        {"/devices", "/bus/pci", "/class/net", "/class/infiniband", "/class/infiniband_verbs"}) {

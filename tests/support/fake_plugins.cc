@@ -94,6 +94,27 @@ std::string FakePlugins::address(const std::string& holder) {
   return "10.200.0." + std::to_string(number) + "/24";
 }
 
+// What it holds for attachments that are not valid any more goes.
+void FakePlugins::collect(const PluginRun& run) {
+  std::set<std::string> valid;
+  const Json config = Json::parse(run.input);
+  for (const auto& one : config.at("cni.dev/valid-attachments")) {
+    valid.insert(run.type + " " + one.at("containerID").get<std::string>() + "/" +
+                 one.at("ifname").get<std::string>());
+  }
+  std::erase_if(held_, [&](const std::string& holder) {
+    return holder.starts_with(run.type + " ") && !valid.contains(holder);
+  });
+}
+
+void FakePlugins::describeDevice(const std::string& configuration) {
+  const Json config = Json::parse(configuration);
+  if (!config.contains("runtimeConfig")) return;
+  const std::string file = config["runtimeConfig"].value("CNIDeviceInfoFile", "");
+  if (file.empty() || kernel_.files().exists(file)) return;
+  kernel_.memory().put(file, R"({"type":"memif","version":"1.1.0","memif":{"role":"slave"}})");
+}
+
 std::string FakePlugins::add(const PluginRun& run, Kind kind) {
   const Json config = Json::parse(run.input);
   const std::string holder = run.type + " " + in(run.environment, "CNI_CONTAINERID") + "/" +
@@ -155,7 +176,13 @@ Result<os::ProcessResult> FakePlugins::run(const os::ProcessSpec& spec) {
   }
   if (const auto may = kernel_.act(run.type + " " + run.command); !may.has_value())
     return failed(errorText(may.error().message));
+  if (run.command == "STATUS") return os::ProcessResult{};
+  if (run.command == "GC") {
+    collect(run);
+    return os::ProcessResult{};
+  }
   if (run.command == "ADD") {
+    describeDevice(run.input);
     std::string output = add(run, kind->second);
     return output.empty() ? failed(errorText("no such namespace"))
                           : os::ProcessResult{0, std::move(output), ""};

@@ -1,7 +1,8 @@
 // CNI plugins as an os::ProcessRunner that executes nothing: interface plugins make a link in the
 // pod, IPAM plugins hand out addresses, chained ones pass their prevResult on. They act on a
 // FakeKernel, whose faults they share: a call that is made to fail does nothing and prints a CNI
-// error. As real ones, they take a DEL of what they do not know. Thread-safe.
+// error. As real ones, they take a DEL of what they do not know, and keep by GC what is valid. Told
+// of a device information file that is not there, they write one. Thread-safe.
 #pragma once
 
 #include "src/os/clock.h"
@@ -57,6 +58,8 @@ class FakePlugins final : public os::ProcessRunner {
  private:
   std::string add(const PluginRun& run, Kind kind);  // with mutex_ held; the output
   std::string address(const std::string& holder);
+  void collect(const PluginRun& run);
+  void describeDevice(const std::string& configuration);
 
   FakeKernel& kernel_;
   struct Slow {
