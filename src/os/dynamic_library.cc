@@ -7,10 +7,11 @@
 
 namespace railhead::os {
 
-Result<DynamicLibrary> DynamicLibrary::open(const std::vector<std::string>& names) {
+Result<DynamicLibrary> DynamicLibrary::open(const std::vector<std::string>& names, Unload unload) {
+  const int flags = RTLD_NOW | RTLD_LOCAL | (unload == Unload::kNever ? RTLD_NODELETE : 0);
   std::string tried;
   for (const auto& name : names) {
-    if (void* handle = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL)) return DynamicLibrary(handle);
+    if (void* handle = ::dlopen(name.c_str(), flags)) return DynamicLibrary(handle);
     const char* reason = ::dlerror();  // NOLINT(concurrency-mt-unsafe): per thread in glibc
     tried += (tried.empty() ? "" : "; ") + std::string(reason != nullptr ? reason : name.c_str());
   }

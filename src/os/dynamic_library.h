@@ -8,10 +8,14 @@
 
 namespace railhead::os {
 
+// kNever: for libraries whose own threads may outlive their last caller (CUDA, NCCL).
+enum class Unload { kWithLastOwner, kNever };
+
 class DynamicLibrary {
  public:
   // Tries each name in turn; kNotFound lists what was tried and what the loader said.
-  static Result<DynamicLibrary> open(const std::vector<std::string>& names);
+  static Result<DynamicLibrary> open(const std::vector<std::string>& names,
+                                     Unload unload = Unload::kWithLastOwner);
   DynamicLibrary(DynamicLibrary&& other) noexcept;
   DynamicLibrary& operator=(DynamicLibrary&& other) noexcept;
   ~DynamicLibrary();

@@ -1,5 +1,6 @@
 #include "src/verbs/system_verbs.h"
 
+#include "src/os/dynamic_library.h"
 #include "src/verbs/ibv_handles.h"
 #include "src/verbs/ibv_queue_pair.h"
 
@@ -23,18 +24,44 @@ std::string memlockLimit() {
   return limit.rlim_cur == RLIM_INFINITY ? "unlimited" : formatBytes(limit.rlim_cur);
 }
 
+constexpr int kAccess = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE;
+
+// ibv_reg_dmabuf_mr came with rdma-core 34; an older library starts this program all the same.
+using RegisterDmabuf = ibv_mr*(ibv_pd*, std::uint64_t, std::size_t, std::uint64_t, int, int);
+Result<RegisterDmabuf*> dmabufCall() {
+  RAILHEAD_TRY_ASSIGN(const auto library,
+                      os::DynamicLibrary::open({"libibverbs.so.1"}, os::Unload::kNever));
+  auto* call = library.find<RegisterDmabuf>("ibv_reg_dmabuf_mr");
+  if (call != nullptr) return call;
+  return Error(ErrorCode::kUnsupported, library.path() + " lacks ibv_reg_dmabuf_mr",
+               "install rdma-core 34 or newer, or load nvidia-peermem");
+}
+
 class IbvRegion final : public MemoryRegion {
  public:
+  // `memory`: of this process; for another device's memory `device` says where it is.
   IbvRegion(std::span<std::byte> memory, std::shared_ptr<ibv_mr> mr)
-      : memory_(memory), mr_(std::move(mr)) {}
+      : memory_(memory),
+        span_{reinterpret_cast<std::uintptr_t>(memory.data()), memory.size()},
+        mr_(std::move(mr)) {}
+  IbvRegion(const DeviceSpan& device, std::shared_ptr<ibv_mr> mr)
+      : span_(device), mr_(std::move(mr)) {}
   std::span<std::byte> bytes() const override { return memory_; }
+  std::uint64_t address() const override { return span_.address; }
+  std::size_t size() const override { return span_.size; }
   std::uint32_t localKey() const override { return mr_->lkey; }
   std::uint32_t remoteKey() const override { return mr_->rkey; }
 
  private:
   std::span<std::byte> memory_;
+  DeviceSpan span_;
   std::shared_ptr<ibv_mr> mr_;
 };
+
+// What a driver says when it does not know the call or cannot do it with this device.
+bool meansUnsupported(int code) {
+  return code == EOPNOTSUPP || code == ENOSYS || code == EPROTONOSUPPORT || code == ENOTTY;
+}
 
 class IbvContext final : public DeviceContext {
  public:
@@ -42,8 +69,7 @@ class IbvContext final : public DeviceContext {
   const DeviceInfo& info() const override { return device_.info; }
 
   Result<std::unique_ptr<MemoryRegion>> registerMemory(std::span<std::byte> memory) override {
-    ibv_mr* mr = ibv_reg_mr(device_.pd.get(), memory.data(), memory.size(),
-                            IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
+    ibv_mr* mr = ibv_reg_mr(device_.pd.get(), memory.data(), memory.size(), kAccess);
     if (mr == nullptr) {
       const int code = errno;
       Error error = Error::fromErrno(
@@ -55,6 +81,38 @@ class IbvContext final : public DeviceContext {
       return error;
     }
     return std::make_unique<IbvRegion>(memory, own(mr, ibv_dereg_mr, device_.pd));
+  }
+
+  Result<std::unique_ptr<MemoryRegion>> registerDmabuf(int fd, std::uint64_t offset,
+                                                       const DeviceSpan& memory) override {
+    RAILHEAD_TRY_ASSIGN(auto* const call, dmabufCall());
+    ibv_mr* mr = call(device_.pd.get(), offset, memory.size, memory.address, fd, kAccess);
+    if (mr != nullptr)
+      return std::make_unique<IbvRegion>(memory, own(mr, ibv_dereg_mr, device_.pd));
+    const int code = errno;
+    Error error = Error::fromErrno(
+        code, "register a dma-buf of " + formatBytes(memory.size) + " with " + device_.info.name);
+    if (meansUnsupported(code)) {
+      error.code = ErrorCode::kUnsupported;
+      error.withRemedy("dma-buf needs Linux 5.12 and a NIC driver that imports it (mlx5)");
+    }
+    return error;
+  }
+
+  Result<std::unique_ptr<MemoryRegion>> registerDevicePointer(const DeviceSpan& memory) override {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): an address of the device's
+    auto* const start = reinterpret_cast<void*>(memory.address);
+    ibv_mr* mr = ibv_reg_mr(device_.pd.get(), start, memory.size, kAccess);
+    if (mr != nullptr)
+      return std::make_unique<IbvRegion>(memory, own(mr, ibv_dereg_mr, device_.pd));
+    const int code = errno;
+    Error error = Error::fromErrno(code, "register " + formatBytes(memory.size) +
+                                             " of device memory with " + device_.info.name);
+    if (code == EFAULT || meansUnsupported(code)) {  // nobody translates such addresses
+      error.code = ErrorCode::kUnsupported;
+      error.withRemedy("load the kernel module nvidia-peermem, or use dma-buf");
+    }
+    return error;
   }
 
   Result<std::unique_ptr<CompletionQueue>> createCompletionQueue(int depth) override {

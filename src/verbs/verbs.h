@@ -19,14 +19,22 @@
 
 namespace railhead::verbs {
 
-// Host memory the device may read, and a peer that knows remoteKey may write.
+// Memory the device may read, and a peer that knows remoteKey may write.
 class MemoryRegion {
  public:
   virtual ~MemoryRegion() = default;
+  // As this process sees it; empty for memory of another device, which it cannot touch.
   virtual std::span<std::byte> bytes() const = 0;
+  virtual std::uint64_t address() const = 0;  // what a peer names its first byte by
+  virtual std::size_t size() const = 0;
   virtual std::uint32_t localKey() const = 0;
   virtual std::uint32_t remoteKey() const = 0;
-  std::uint64_t address() const { return reinterpret_cast<std::uintptr_t>(bytes().data()); }
+};
+
+// Memory of another device (a GPU), by the address that device knows it by.
+struct DeviceSpan {
+  std::uint64_t address = 0;
+  std::size_t size = 0;
 };
 
 class CompletionQueue {
@@ -77,6 +85,13 @@ class DeviceContext {
   virtual const DeviceInfo& info() const = 0;  // as it was when opened
   // Local and remote write rights. kExhausted names the memlock limit and what lifts it.
   virtual Result<std::unique_ptr<MemoryRegion>> registerMemory(std::span<std::byte> memory) = 0;
+  // Device memory that its driver exported as a dma-buf: `memory` begins `offset` bytes into it.
+  // The region keeps what it needs of `fd`. kUnsupported: library, kernel or NIC driver cannot.
+  virtual Result<std::unique_ptr<MemoryRegion>> registerDmabuf(int fd, std::uint64_t offset,
+                                                               const DeviceSpan& memory) = 0;
+  // Device memory by its address alone, which a kernel module of its driver translates
+  // (nvidia-peermem). kUnsupported when there is none.
+  virtual Result<std::unique_ptr<MemoryRegion>> registerDevicePointer(const DeviceSpan& memory) = 0;
   virtual Result<std::unique_ptr<CompletionQueue>> createCompletionQueue(int depth) = 0;
   // Sends and receives complete on `queue`, which must be of this context.
   virtual Result<std::unique_ptr<QueuePair>> createQueuePair(CompletionQueue& queue,

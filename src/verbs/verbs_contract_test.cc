@@ -1,5 +1,6 @@
 // What every implementation of the verbs seam must do. The same body runs over the fake, and over
 // the first real device with a RoCE v2 address in this namespace, connected to itself.
+#include "src/os/unique_fd.h"
 #include "src/verbs/buffer.h"
 #include "src/verbs/gid_choice.h"
 #include "src/verbs/poller.h"
@@ -13,6 +14,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 namespace railhead::verbs {
 namespace {
@@ -251,6 +253,19 @@ TEST_P(VerbsContract, WaitEndsWhenTheOtherDescriptorSpeaks) {
   ::close(pipe[1]);
 }
 
+TEST_P(VerbsContract, DeviceMemoryThatNobodyTranslatesIsRefused) {
+  fabric_.setDeviceMemory(false, false);
+  End a = open();
+  void* gone = ::mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(gone, MAP_FAILED);
+  ::munmap(gone, 4096);
+  const DeviceSpan nowhere{reinterpret_cast<std::uintptr_t>(gone), 4096};
+  const auto refused = a.context->registerDevicePointer(nowhere);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, ErrorCode::kUnsupported) << refused.error().describe();
+  EXPECT_FALSE(refused.error().remedy.empty());
+}
+
 INSTANTIATE_TEST_SUITE_P(Fake, VerbsContract, testing::Values("fake"));
 INSTANTIATE_TEST_SUITE_P(Real, VerbsContract, testing::Values("real"));
 
@@ -277,6 +292,35 @@ TEST_P(FakeFaults, FaultsHitTheChosenWriteOnce) {
   fabric_.failWrite(device_, 0, CompletionStatus::kRetryExceeded);
   ASSERT_TRUE(a.pair->postWrite(write(a, b, 0, 8)).has_value());
   EXPECT_EQ(next(a).status, CompletionStatus::kRetryExceeded);
+}
+
+// A file stands for the device's memory: what arrives is in it.
+TEST_P(FakeFaults, AWriteLandsInDeviceMemoryRegisteredEitherWay) {
+  const os::UniqueFd device(::memfd_create("device", MFD_CLOEXEC));
+  ASSERT_EQ(::ftruncate(device.get(), 16384), 0);
+  void* seen = ::mmap(nullptr, 16384, PROT_READ | PROT_WRITE, MAP_SHARED, device.get(), 0);
+  ASSERT_NE(seen, MAP_FAILED);
+  End a = open();
+  End b = open();
+  connect(a, b);
+  connect(b, a);
+  fill(a, "rail", 0);
+  const DeviceSpan byDmabuf{0x7700000000, 8192};  // an address that is the device's alone
+  const auto dmabuf = b.context->registerDmabuf(device.get(), 4096, byDmabuf).value();
+  const DeviceSpan byPointer{reinterpret_cast<std::uintptr_t>(seen), 4096};
+  const auto pointer = b.context->registerDevicePointer(byPointer).value();
+  for (const auto* region : {dmabuf.get(), pointer.get()}) {
+    EXPECT_TRUE(region->bytes().empty());
+    WriteRequest request;
+    request.source = {a.region.get(), 0, 4};
+    request.remoteAddress = region->address() + 100;
+    request.remoteKey = region->remoteKey();
+    ASSERT_TRUE(a.pair->postWrite(request).has_value());
+    EXPECT_EQ(next(a).status, CompletionStatus::kSuccess);
+  }
+  EXPECT_EQ(std::memcmp(static_cast<char*>(seen) + 4096 + 100, "rail", 4), 0);
+  EXPECT_EQ(std::memcmp(static_cast<char*>(seen) + 100, "rail", 4), 0);
+  ::munmap(seen, 16384);
 }
 
 TEST_P(FakeFaults, RateDelaysCompletions) {

@@ -39,6 +39,9 @@ class FakeFabric {
   void setRate(const std::string& device, BitRate rate);
   // registerMemory fails as with a memlock limit of this many bytes for each device.
   void setMemoryLimit(std::size_t bytes);
+  // Whether other devices' memory can be registered: by dma-buf (any file that can be mapped), and
+  // by its address (which must then be of this process: tests/support/fake_cuda's is). Both can.
+  void setDeviceMemory(bool dmabuf, bool peermem);
 
   std::size_t liveObjects() const;  // regions and queue pairs that still exist
 
