@@ -26,6 +26,7 @@ struct HostPaths {
   std::string deviceInfo = "/var/run/k8s.cni.cncf.io/devinfo";  // what a pod's devices are
   std::string cdi = "/var/run/cdi";  // where we write, too; runtimes prefer it to the next
   std::string cdiStatic = "/etc/cdi";
+  std::string ncclConf = "/etc/nccl.conf";  // every NCCL reads it, whatever its environment says
   std::string nads = "/etc/railhead/nads";  // manifests of NADs, where they come from files
   std::string probeSocket;                  // where this very agent tells how it is; empty: nowhere
 
