@@ -10,6 +10,9 @@
 // is an illegal address, which spoils the context for good; a driver older than a question answers
 // "invalid value" to it.
 //
+// Environment: RAILHEAD_FAKE_CUDA holds the kinds of devices for other processes, as "devices"
+// does.
+//
 // Not as the real one: dma-buf is exported of whole allocations only; a kernel's grid is ignored.
 #pragma once
 

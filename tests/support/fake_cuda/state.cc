@@ -1,6 +1,8 @@
 #include "tests/support/fake_cuda/state.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <sstream>
 
 namespace railhead::gpu::cuda::abi {
@@ -104,7 +106,12 @@ std::unique_ptr<FakeDevice> makeDevice(const std::string& kind, int ordinal) {
 
 }  // namespace
 
-FakeCudaState::FakeCudaState() { devices.push_back(makeDevice("h200", 0)); }
+FakeCudaState::FakeCudaState() {
+  const char* kinds = std::getenv("RAILHEAD_FAKE_CUDA");  // NOLINT(concurrency-mt-unsafe)
+  const std::string problem =
+      command(std::string("devices ") + (kinds != nullptr ? kinds : "h200"));
+  if (!problem.empty()) std::fprintf(stderr, "fake CUDA: %s\n", problem.c_str());
+}
 
 FakeCudaState& fakeCuda() {
   static FakeCudaState state;
