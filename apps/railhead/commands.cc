@@ -4,6 +4,7 @@
 #include "apps/railhead/demo_command.h"
 #include "apps/railhead/lab_command.h"
 #include "apps/railhead/status_command.h"
+#include "apps/railhead/verify_command.h"
 #include "apps/usage/completion.h"
 
 namespace railhead::app {
@@ -12,6 +13,7 @@ void addCommands(CLI::App& app, Context& context) {
   addDemoCommand(app, context);
   addLabCommand(app, context);
   addBenchCommand(app, context);
+  addVerifyCommand(app, context);
   addStatusCommand(app, context);
   usage::addCompletionCommand(app, context.out);
 }

@@ -17,16 +17,18 @@ std::string bareAddress(const std::string& withLength) {
 
 }  // namespace
 
-Result<std::unique_ptr<LabRanks>> LabRanks::open(const Context& context,
+Result<std::unique_ptr<LabRanks>> LabRanks::open(const Context& context, const std::string& name,
                                                  const std::function<void(std::string)>& tell) {
   std::unique_ptr<LabRanks> out(new LabRanks());
   out->program_ = context.program;
-  out->name_ = lab::kDefaultLab;
+  out->name_ = name.empty() ? lab::kDefaultLab : name;
   auto running = lab::LabClient::connect(out->name_);
   if (running.has_value()) {
     RAILHEAD_TRY_ASSIGN(const auto status, running->status());
     RAILHEAD_TRY_ASSIGN(out->topology_, lab::parseTopology(status.topologyYaml, "the running lab"));
     out->client_ = std::move(*running);
+  } else if (!name.empty()) {
+    return running.error();
   } else {
     tell("booting two emulated nodes (railhead lab up keeps them)");
     RAILHEAD_TRY_ASSIGN(out->topology_, lab::loadTopology(kTopology));

@@ -18,8 +18,9 @@ namespace railhead::app {
 // lives; on each node a pod with a rail set. One rank in each pod.
 class LabRanks {
  public:
-  // Boots and attaches; tells what it does in the user's words.
-  static Result<std::unique_ptr<LabRanks>> open(const Context& context,
+  // Boots and attaches; tells what it does in the user's words. With a name, only the lab of that
+  // name: kNotFound when it does not run.
+  static Result<std::unique_ptr<LabRanks>> open(const Context& context, const std::string& name,
                                                 const std::function<void(std::string)>& tell);
 
   // `program.argv` is run in every pod, without the program's own path.

@@ -103,9 +103,10 @@ Result<Placed> placeInCluster(const RankOptions& options, const std::string& con
   return out;
 }
 
-Result<Placed> placeInLab(const launch::RankProgram& program, Context& context) {
+Result<Placed> placeInLab(const RankOptions& options, const launch::RankProgram& program,
+                          Context& context) {
   Placed out;
-  RAILHEAD_TRY_ASSIGN(out.lab, LabRanks::open(context, [&](const std::string& what) {
+  RAILHEAD_TRY_ASSIGN(out.lab, LabRanks::open(context, options.lab, [&](const std::string& what) {
                         if (context.terminal) context.err << what << std::endl;
                       }));
   out.commands = out.lab->commands(program);
@@ -125,7 +126,7 @@ Result<Placed> place(const RankLaunch& launch, Context& context) {
   program.argv.insert(program.argv.end(), options.begin(), options.end());
   program.token = launch::newToken();
   program.masterPort = kRemotePort;
-  if (placement.kind == Kind::kLab) return placeInLab(program, context);
+  if (placement.kind == Kind::kLab) return placeInLab(launch.options, program, context);
   program.argv.insert(program.argv.begin(),
                       placement.kind == Kind::kLocal ? context.program : "railhead");
   Placed out;

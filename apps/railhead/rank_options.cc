@@ -28,6 +28,7 @@ void addRankOptions(CLI::App* command, RankOptions& options) {
   command->add_option("--timeout", options.timeout, "seconds for the ranks to find each other")
       ->check(CLI::Range(0.1, 86400.0))
       ->capture_default_str();
+  command->add_option("--lab", options.lab, "of --on lab: the name of the running lab");
   command->add_option("--image", options.image, "of --on kubernetes: the image that holds railhead")
       ->envname("RAILHEAD_IMAGE");
   command->add_option("--ranks", options.ranks, "of --on kubernetes: one on each node")

@@ -21,6 +21,7 @@ struct RankOptions {
   std::vector<std::string> rails;
   std::string ncclLibrary;
   double timeout = 60;  // seconds for the ranks to find each other
+  std::string lab;      // of --on lab: its name; empty: the usual one
   // Of --on kubernetes.
   int ranks = 2;
   std::string image;

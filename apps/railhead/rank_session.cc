@@ -39,28 +39,23 @@ Result<std::vector<HostRail>> tcpRails(const RankOptions& options, const collect
   return std::vector<HostRail>{{HostRail::Kind::kTcp, own.toString(), "", 1, 0}};
 }
 
-Result<std::vector<HostRail>> verbsRails(const RankOptions& options) {
+Result<std::vector<bench::RailChoice>> verbsRails(const RankOptions& options) {
   std::vector<bench::RailRequest> requests;
-  for (const auto& text : options.rails) {
+  for (const auto& text : options.transport == "tcp" ? std::vector<std::string>() : options.rails) {
     RAILHEAD_TRY_ASSIGN(auto request, bench::RailRequest::parse(text));
     requests.push_back(std::move(request));
   }
   verbs::SystemVerbs verbs;
-  RAILHEAD_TRY_ASSIGN(const auto choices, bench::chooseRails(verbs, requests));
+  return bench::chooseRails(verbs, requests);
+}
+
+std::vector<HostRail> hostRails(const std::vector<bench::RailChoice>& choices) {
   std::vector<HostRail> out;
   for (const auto& choice : choices) {
     out.push_back({HostRail::Kind::kVerbs, choice.gid.gid.ip().toString(), choice.device.name, 1,
                    static_cast<int>(choice.gid.index)});
   }
   return out;
-}
-
-Result<std::vector<HostRail>> hostRails(const RankOptions& options,
-                                        const collective::World& world) {
-  if (options.transport == "tcp") return tcpRails(options, world);
-  auto rails = verbsRails(options);
-  if (options.transport == "verbs" || rails.has_value() || !options.rails.empty()) return rails;
-  return tcpRails(options, world);
 }
 
 // The kernel sends SIGIO, whose default is to end the process, when standard input is closed at its
@@ -85,6 +80,9 @@ Result<std::unique_ptr<RankSession>> RankSession::open(const RankOptions& option
   std::unique_ptr<RankSession> session(new RankSession());
   if (options.untilStdinEnds) RAILHEAD_TRY(endWithStdin());
   RAILHEAD_TRY_ASSIGN(session->filesystem_, os::RootedFilesystem::open("/"));
+  verbs::SystemVerbs verbs;
+  // A machine without RDMA is an ordinary one; who needs a rail says so when it is opened.
+  if (auto here = bench::devicesHere(verbs); here.has_value()) session->devices_ = std::move(*here);
   collective::GroupSettings settings;
   settings.purpose = purpose;
   settings.meetBy = in(options.timeout);
@@ -105,7 +103,15 @@ RankSession::~RankSession() = default;
 
 Result<void> RankSession::connectHost(const RankOptions& options, const collective::World& world) {
   collective::HostSettings settings;
-  RAILHEAD_TRY_ASSIGN(settings.rails, hostRails(options, world));
+  const auto choices = verbsRails(options);
+  const bool mayUseTcp = options.transport == "auto" && options.rails.empty();
+  if (options.transport == "tcp" || (!choices.has_value() && mayUseTcp)) {
+    RAILHEAD_TRY_ASSIGN(settings.rails, tcpRails(options, world));
+  } else {
+    if (!choices.has_value()) return choices.error();
+    settings.rails = hostRails(*choices);
+    for (const auto& rail : settings.rails) opened_.push_back(rail.device);
+  }
   const auto gather = [this](const std::string& own) {
     return group_->gather(own, std::chrono::steady_clock::now() + kGatherTime);
   };

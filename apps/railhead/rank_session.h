@@ -5,10 +5,11 @@
 #include "src/collective/communicator.h"
 #include "src/collective/group.h"
 #include "src/os/filesystem.h"
+#include "src/verbs/types.h"
 
 #include <memory>
 #include <string>
-#include <thread>
+#include <vector>
 
 namespace railhead::app {
 
@@ -25,11 +26,17 @@ class RankSession {
   collective::Group& group() { return *group_; }
   collective::Communicator& communicator() { return *communicator_; }
   os::Filesystem& filesystem() { return *filesystem_; }
+  // Every RDMA device of this network namespace, whether it can carry now or not; and which of them
+  // the backend opened itself (the host backend over verbs).
+  const std::vector<verbs::DeviceInfo>& devices() const { return devices_; }
+  const std::vector<std::string>& opened() const { return opened_; }
 
  private:
   RankSession() = default;
   Result<void> connectHost(const RankOptions& options, const collective::World& world);
 
+  std::vector<verbs::DeviceInfo> devices_;
+  std::vector<std::string> opened_;
   std::unique_ptr<os::Filesystem> filesystem_;
   std::unique_ptr<collective::Communicator> communicator_;
   std::unique_ptr<collective::Group> group_;  // ends first: nothing may abort what is gone

@@ -6,6 +6,8 @@
 
 #include <future>
 
+#include <nlohmann/json.hpp>
+
 namespace railhead::lab {
 
 Result<void> Stage::onEveryNode(const Step& step) const {
@@ -54,9 +56,24 @@ Result<StagedNode> Stage::look(std::size_t index, const std::string& podJson) co
   return out;
 }
 
+Result<std::string> Stage::podThere(std::size_t index) const {
+  RAILHEAD_TRY_ASSIGN(const std::string status,
+                      shell(index).run({"railhead-lab-kubelet", "status"}));
+  const auto json = nlohmann::json::parse(status, nullptr, false);
+  if (!json.is_object() || !json.contains("pods")) return std::string();
+  for (const auto& pod : json["pods"]) {
+    if (pod.value("name", "") == podName(index) && pod.value("namespace", "") == kDemoNamespace) {
+      return pod.dump();
+    }
+  }
+  return std::string();
+}
+
 Result<std::vector<StagedNode>> Stage::attachPods() const {
   std::vector<std::string> made(topology_.nodes.size());
   RAILHEAD_TRY(onEveryNode([this, &made](std::size_t i) -> Result<void> {
+    RAILHEAD_TRY_ASSIGN(made[i], podThere(i));
+    if (!made[i].empty()) return {};
     RAILHEAD_TRY_ASSIGN(made[i], runPod(shell(i), i));
     return {};
   }));
@@ -69,15 +86,9 @@ Result<std::vector<StagedNode>> Stage::attachPods() const {
 }
 
 Result<std::vector<StagedNode>> Stage::prepare() const {
-  const bool stands = shell(std::size_t{0}).run({"pidof", "railhead-agent"}).has_value();
-  if (!stands) {
+  if (!shell(std::size_t{0}).run({"pidof", "railhead-agent"}).has_value()) {
     RAILHEAD_TRY(startAgents());
     RAILHEAD_TRY(awaitRailSets());
-  }
-  // Pods of an earlier command have gone through that command's data: new ones begin afresh.
-  for (std::size_t i = 0; stands && i < topology_.nodes.size(); ++i) {
-    (void)shell(i).run({"railhead-lab-kubelet", "delete-pod",
-                        std::string(kDemoNamespace) + "/" + podName(i)});  // or there is none
   }
   return attachPods();
 }

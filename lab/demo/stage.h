@@ -31,15 +31,17 @@ class Stage {
 
   Result<void> startAgents() const;    // VFs stand when it returns
   Result<void> awaitRailSets() const;  // kubelet can hand them out
+  // One on each node, unless it is there.
   Result<std::vector<StagedNode>> attachPods() const;
 
-  // All of it, or what is missing: on nodes whose agent runs nothing is started again.
+  // All of it, or what is missing: where an agent runs nothing is started again.
   Result<std::vector<StagedNode>> prepare() const;
 
  private:
   using Step = std::function<Result<void>(std::size_t node)>;
   // On all nodes at once; the first failure is told.
   Result<void> onEveryNode(const Step& step) const;
+  Result<std::string> podThere(std::size_t index) const;  // empty: none
   Result<StagedNode> look(std::size_t index, const std::string& podJson) const;
 
   const LabClient& client_;

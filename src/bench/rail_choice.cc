@@ -129,4 +129,13 @@ Result<std::vector<RailChoice>> chooseRails(verbs::Verbs& verbs,
   return out;
 }
 
+Result<std::vector<verbs::DeviceInfo>> devicesHere(verbs::Verbs& verbs) {
+  RAILHEAD_TRY_ASSIGN(auto devices, verbs.listDevices());
+  std::erase_if(devices, [](const verbs::DeviceInfo& device) {
+    return std::none_of(device.gids.begin(), device.gids.end(),
+                        [](const verbs::GidEntry& gid) { return !gid.netdev.empty(); });
+  });
+  return devices;
+}
+
 }  // namespace railhead::bench

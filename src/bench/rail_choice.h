@@ -33,4 +33,7 @@ inline constexpr std::size_t kMaxRails = 16;
 Result<std::vector<RailChoice>> chooseRails(verbs::Verbs& verbs,
                                             const std::vector<RailRequest>& requests);
 
+// Every device with an interface in this network namespace, whether it can carry now or not.
+Result<std::vector<verbs::DeviceInfo>> devicesHere(verbs::Verbs& verbs);
+
 }  // namespace railhead::bench

@@ -46,6 +46,15 @@ TEST(ChooseRails, TakesWhatIsInThisNamespaceByNetdevName) {
   EXPECT_EQ(rails[0].gid.type, verbs::GidType::kRoceV2);
 }
 
+TEST(DevicesHere, AreThoseWithAnInterfaceInThisNamespace) {
+  const FakeFabric fabric;
+  FakeVerbs node(
+      fabric, {device("rxe0", "10.100.1.2", "net2"), device("rxe1", "10.100.0.2", "net1", false)});
+  const auto here = devicesHere(node).value();
+  ASSERT_EQ(here.size(), 1U);
+  EXPECT_EQ(here[0].name, "rxe0");
+}
+
 TEST(ChooseRails, NoDeviceIsTheEnvironmentsFault) {
   const FakeFabric fabric;
   FakeVerbs empty(fabric, {});

@@ -47,6 +47,9 @@ class Group {
   // Every rank gives a text and receives those of all, in the order of ranks. All must call it.
   virtual Result<std::vector<std::string>> gather(std::string_view own, os::Deadline deadline) = 0;
   Result<void> barrier(os::Deadline deadline);
+  // As gather(), in as many rounds as the longest text needs: up to kMaxLongText of each rank.
+  static constexpr std::size_t kMaxLongText = 16 << 20;
+  Result<std::vector<std::string>> gatherLong(std::string_view own, os::Deadline deadline);
   // The text that rank 0 gives, to every rank.
   Result<std::string> fromHub(std::string_view own, os::Deadline deadline);
 

@@ -67,6 +67,19 @@ TEST_F(GroupTest, EveryRankReceivesTheTextsOfAllInOrder) {
   for (const auto& result : results) EXPECT_THAT(result, ElementsAre("19", "119", "219", "319"));
 }
 
+TEST_F(GroupTest, LongTextsComeWhole) {
+  const auto results = run(3, settings(), [](Group& group) {
+    const std::size_t size = static_cast<std::size_t>(group.world().rank) * 100'000;
+    return group.gatherLong(std::string(size, 'a'), in(10s)).value();
+  });
+  for (const auto& result : results) {
+    ASSERT_EQ(result.size(), 3U);
+    EXPECT_EQ(result[0].size(), 0U);
+    EXPECT_EQ(result[1].size(), 100'000U);
+    EXPECT_EQ(result[2], std::string(200'000, 'a'));
+  }
+}
+
 TEST_F(GroupTest, OneRankAloneNeedsNoNetwork) {
   World alone = world(0, 1);
   alone.masterPort = 0;

@@ -1,0 +1,258 @@
+#include "apps/railhead/verify_command.h"
+
+#include "apps/railhead/bench_collectives_output.h"
+#include "apps/railhead/rank_launch.h"
+#include "apps/railhead/rank_options.h"
+#include "apps/railhead/rank_session.h"
+#include "apps/railhead/verify_output.h"
+#include "src/base/text.h"
+#include "src/bench/environment.h"
+#include "src/bench/verbs_session.h"
+#include "src/netlink/ethtool.h"
+#include "src/os/clock.h"
+#include "src/verify/run/exercise.h"
+#include "src/verify/run/judge_run.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <ostream>
+
+#include <CLI/CLI.hpp>
+
+namespace railhead::app {
+namespace {
+
+constexpr const char* kPurpose = "verify " RAILHEAD_VERSION;
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  two nodes:        railhead verify --on ssh:spark-a,spark-b --expect rdma\n"
+    "  in a cluster:     railhead verify --on kubernetes --image IMAGE --expect gdr\n"
+    "  emulated nodes:   railhead verify --on lab --transport verbs --line-rate 20Mbit\n"
+    "  as a gate:        railhead verify --on ssh:a,b --expect rdma --min-share 0.9 --json\n"
+    "Each rank sends to the next and checks what comes from the previous one. A verdict needs what "
+    "the\n"
+    "backend says, the counters of both ends, the GPUs' capability and the data check to agree; "
+    "where\n"
+    "one is missing or they do not fit it is unproven, with what to switch on.\n"
+    "Exit code 3: an expectation does not hold, or a wrong byte; 4: a rank, rail or library is "
+    "missing.";
+
+struct Settings {
+  RankOptions ranks;
+  verify::ExercisePlan plan;
+  std::string expect;
+  std::optional<double> minShare;
+  std::vector<std::string> lineRates;
+  bool json = false;
+  std::string out;
+};
+
+Result<verify::Expectation> expectationOf(const Settings& settings) {
+  verify::Expectation out;
+  if (!settings.expect.empty()) {
+    RAILHEAD_TRY_ASSIGN(out.path, verify::parseExpectedPath(settings.expect));
+  }
+  out.minShare = settings.minShare;
+  return out;
+}
+
+Result<bench::VerbsTargets> targetsOf(const Settings& settings) {
+  bench::VerbsTargets targets;
+  for (const auto& text : settings.lineRates) {
+    RAILHEAD_TRY_ASSIGN(const auto rate, BitRate::parse(text).addContext("--line-rate"));
+    targets.lineRates.push_back(rate);
+  }
+  return targets;
+}
+
+std::vector<std::string> wordsOf(const Settings& settings) {
+  std::vector<std::string> out = {"verify",
+                                  "--message",
+                                  std::to_string(settings.plan.messageBytes),
+                                  "--seconds",
+                                  std::to_string(settings.plan.seconds),
+                                  "--call-timeout",
+                                  std::to_string(settings.plan.callTimeout),
+                                  "--seed",
+                                  std::to_string(settings.plan.seed)};
+  for (const auto& rate : settings.lineRates) out.insert(out.end(), {"--line-rate", rate});
+  if (!settings.expect.empty()) out.insert(out.end(), {"--expect", settings.expect});
+  if (settings.minShare) {
+    out.insert(out.end(), {"--min-share", std::to_string(*settings.minShare)});
+  }
+  return out;
+}
+
+// What every rail together can carry; absent when one of them is not known.
+void addCeiling(RankSession& session, const bench::VerbsTargets& targets,
+                verify::RankAccount& account) {
+  const auto& devices = session.devices();
+  const auto environment =
+      bench::readEnvironment(session.filesystem(), os::HostPaths().sys, devices);
+  std::vector<bench::Ceiling> ceilings;
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    const auto ceiling =
+        bench::ceilingOf(devices[i], environment.devices[i], devices[i].activeMtu, targets, i);
+    if (!ceiling) return;
+    ceilings.push_back(*ceiling);
+  }
+  if (ceilings.empty()) return;
+  const auto together = bench::together(ceilings);
+  account.ceilingGbps = together.rate.gbps();
+  account.ceilingExplanation = together.explanation;
+}
+
+Result<verify::RankAccount> account(RankSession& session, const Settings& settings,
+                                    const bench::VerbsTargets& targets) {
+  verify::RankAccount out;
+  const auto description = session.communicator().describe();
+  out.backend = description.name + " " + description.version;
+  out.device = description.device;
+  out.hostBuffers = session.communicator().memory().kind() == collective::MemoryKind::kHost;
+  out.railsOpened = session.opened();
+  addCeiling(session, targets, out);
+  os::SystemClock clock;
+  const auto driver = netlink::openDriverCounters();
+  verify::ExerciseNode node{session.filesystem(), os::HostPaths(), driver.get(), clock, {}};
+  for (const auto& device : session.devices()) {
+    const auto gid = std::find_if(device.gids.begin(), device.gids.end(),
+                                  [](const auto& entry) { return !entry.netdev.empty(); });
+    node.rails.push_back({device.name, gid->netdev});
+  }
+  RAILHEAD_TRY(verify::exercise(session.communicator(), session.group(), settings.plan, node, out));
+  return out;
+}
+
+struct Found {
+  std::string json;
+  std::optional<Error> failure;
+  std::string objects;
+};
+
+Error notAsExpected(const verify::VerifyReport& report) {
+  return Error(ErrorCode::kCheckFailed, join(report.expected.failures, "; "),
+               "see the evidence and the remedies of each direction above");
+}
+
+Result<Found> runAsRank(const Settings& settings) {
+  RAILHEAD_TRY_ASSIGN(const auto targets, targetsOf(settings));
+  RAILHEAD_TRY_ASSIGN(const auto world, collective::worldFrom(collective::processEnvironment()));
+  RAILHEAD_TRY_ASSIGN(const auto session, RankSession::open(settings.ranks, world, kPurpose));
+  auto own = account(*session, settings, targets);
+  if (!own.has_value()) {
+    const auto gone = session->group().failure();
+    session->group().fail(own.error());
+    return gone ? *gone : own.error();
+  }
+  verify::VerifyReport report;
+  RAILHEAD_TRY_ASSIGN(report.ranks, verify::exchangeAccounts(session->group(), *own));
+  report.judgements = verify::judgeRun(report.ranks);
+  RAILHEAD_TRY_ASSIGN(report.expectation, expectationOf(settings));
+  const bool asked = !settings.expect.empty() || settings.minShare.has_value();
+  if (asked) report.expected = verify::check(report.judgements, report.expectation);
+  for (const auto& rank : report.ranks) {
+    if (rank.elementsWrong == 0) continue;
+    report.expected.holds = false;
+    report.expected.failures.push_back(rank.name() + ": " + std::to_string(rank.elementsWrong) +
+                                       " wrong bytes arrived");
+  }
+  Found out{verify::toJson(report), std::nullopt, ""};
+  if (!report.expected.holds) out.failure = notAsExpected(report);
+  return out;
+}
+
+Result<Found> runOnRanks(const Settings& settings, Context& context) {
+  const RankLaunch launch{wordsOf(settings), settings.ranks, {}};
+  Found found;
+  auto launched = launchRanks(launch, context, &found.json);
+  if (!launched.has_value()) {
+    if (found.json.empty()) return launched.error();
+    found.failure = launched.error();
+    return found;
+  }
+  found.json = std::move(launched->result);
+  found.objects = std::move(launched->objects);
+  return found;
+}
+
+void show(const Settings& settings, const Found& found, Context& context) {
+  if (!found.objects.empty()) {
+    context.out << found.objects;
+    return;
+  }
+  if (!settings.out.empty()) {
+    const auto written = writeResult(settings.out, found.json);
+    if (!written.has_value()) return fail(context, written.error());
+  }
+  if (settings.ranks.markedResult) {
+    context.out << kResultMark << oneLine(found.json) << std::endl;
+  } else if (settings.json) {
+    context.out << found.json << '\n';
+  } else if (const auto printed = printVerify(context.out, found.json); !printed.has_value()) {
+    return fail(context, printed.error());
+  }
+  if (found.failure) fail(context, *found.failure);
+}
+
+void run(const Settings& settings, Context& context) {
+  if (const auto expectation = expectationOf(settings); !expectation.has_value()) {
+    return fail(context, expectation.error());
+  }
+  if (const auto targets = targetsOf(settings); !targets.has_value()) {
+    return fail(context, targets.error());
+  }
+  const bool launches = !settings.ranks.on.empty();
+  if (!launches && !collective::isRank(collective::processEnvironment())) {
+    return fail(context,
+                Error(ErrorCode::kInvalidArgument,
+                      "verify: neither --on nor RANK and WORLD_SIZE say where the ranks are",
+                      "give --on ssh:HOST,HOST, or start it by torchrun, srun or an Indexed Job"));
+  }
+  const auto found = launches ? runOnRanks(settings, context) : runAsRank(settings);
+  if (!found.has_value()) {
+    const ExitCode before = context.exitCode;
+    fail(context, found.error());
+    if (before != ExitCode::kOk) context.exitCode = before;  // a signal's
+    return;
+  }
+  const auto own = collective::worldFrom(collective::processEnvironment());
+  const bool speaks = launches || !own.has_value() || own->rank == 0;
+  if (speaks) return show(settings, *found, context);
+  if (found->failure) fail(context, *found->failure);
+}
+
+}  // namespace
+
+void addVerifyCommand(CLI::App& app, Context& context) {
+  auto settings = std::make_shared<Settings>();
+  auto* command = app.add_subcommand("verify", "Say which path the bytes took, with the evidence");
+  command->footer(kExamples);
+  addRankOptions(command, settings->ranks);
+  command->add_option("--expect", settings->expect,
+                      "gdr or rdma: what every direction must have been, else exit code 3");
+  command
+      ->add_option("--min-share", settings->minShare,
+                   "of the ceiling that must be reached, like 0.9")
+      ->check(CLI::Range(0.0, 1.0));
+  command->add_option("--line-rate", settings->lineRates,
+                      "rate of each rail's link, or once per rail, where the device does not tell");
+  command->add_option("--message", settings->plan.messageBytes, "bytes of one call, like 4MiB")
+      ->transform(CLI::AsSizeValue(false))
+      ->default_str("4MiB");
+  command->add_option("--seconds", settings->plan.seconds, "of moving data, about")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  command
+      ->add_option("--call-timeout", settings->plan.callTimeout,
+                   "seconds after which one call has failed")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  command->add_option("--seed", settings->plan.seed, "of the data that is checked")
+      ->capture_default_str();
+  command->add_option("--out", settings->out, "also write the JSON to this file");
+  command->add_flag("--json", settings->json, "print the result as JSON");
+  command->final_callback([settings, &context] { run(*settings, context); });
+}
+
+}  // namespace railhead::app
