@@ -130,10 +130,12 @@ void readCni(os::Filesystem& files, const std::string& folder, Patient& patient)
   const auto names = files.listDirectory(folder);
   if (!names.has_value()) return;
   for (const auto& name : *names) {
-    if (name.ends_with(".cilium_bak")) patient.cniBackups.push_back(folder + "/" + name);
+    std::string path = folder;
+    path.append("/").append(name);
+    if (name.ends_with(".cilium_bak")) patient.cniBackups.push_back(path);
     if (!isConfig(name) || patient.cniFiles.size() == kMaxConfigFiles) continue;
-    auto text = files.readFile(folder + "/" + name, kMaxConfigBytes);
-    if (text.has_value()) patient.cniFiles.push_back({folder + "/" + name, std::move(*text)});
+    auto text = files.readFile(path, kMaxConfigBytes);
+    if (text.has_value()) patient.cniFiles.push_back({std::move(path), std::move(*text)});
   }
 }
 
@@ -145,7 +147,7 @@ Result<Patient> examine(os::Filesystem& files, const os::HostPaths& paths, Place
   Patient patient;
   patient.place = place;
   RAILHEAD_TRY_ASSIGN(patient.node, discover::discoverNode(files, paths));
-  RAILHEAD_TRY_ASSIGN(patient.cages, discover::pairTwins(patient.node, {}));
+  patient.cages = discover::pairTwins(patient.node, {});
   readPorts(files, paths, patient);
   readNetdevs(files, paths, patient);
   readMemory(files, paths, patient.memory);
