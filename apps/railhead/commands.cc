@@ -3,6 +3,7 @@
 #include "apps/railhead/bench_command.h"
 #include "apps/railhead/demo_command.h"
 #include "apps/railhead/lab_command.h"
+#include "apps/railhead/report_command.h"
 #include "apps/railhead/status_command.h"
 #include "apps/usage/completion.h"
 
@@ -13,6 +14,7 @@ void addCommands(CLI::App& app, Context& context) {
   addLabCommand(app, context);
   addBenchCommand(app, context);
   addStatusCommand(app, context);
+  addReportCommand(app, context);
   usage::addCompletionCommand(app, context.out);
 }
 
