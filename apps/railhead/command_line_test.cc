@@ -37,7 +37,7 @@ TEST(CommandLine, BadUsageIsExitTwoAndNamed) {
   const Outcome unknown = run({"frobnicate"});
   EXPECT_EQ(unknown.code, ExitCode::kUsage);
   EXPECT_THAT(unknown.err, testing::StartsWith("railhead: 'frobnicate' is no command; allowed: "
-                                               "demo, lab, bench, status, completion\n"));
+                                               "demo, lab, bench, status, report, completion\n"));
   const Outcome below = run({"lab", "nosuch"});
   EXPECT_EQ(below.code, ExitCode::kUsage);
   EXPECT_THAT(below.err, testing::StartsWith("railhead: lab: 'nosuch' is no command; allowed: up, "
@@ -53,6 +53,7 @@ TEST(CommandLine, EveryHelpHasAnExample) {
            {{"lab"}, "railhead lab up"},
            {{"bench"}, "railhead bench verbs --listen"},
            {{"bench", "verbs"}, "railhead bench verbs --listen"},
+           {{"report"}, "railhead report verify.json"},
            {{"completion"}, "railhead completion bash"}}) {
     auto args = words;
     args.emplace_back("--help");
@@ -69,7 +70,7 @@ TEST(CommandLine, CompletionKnowsEveryCommand) {
     EXPECT_EQ(script.code, ExitCode::kOk);
     for (const char* path :
          {"demo", "lab", "lab up", "lab status", "lab exec", "lab logs", "lab link", "lab down",
-          "bench", "bench verbs", "status", "completion"}) {
+          "bench", "bench verbs", "status", "report", "completion"}) {
       EXPECT_THAT(script.out, HasSubstr("'" + std::string(path) + "'")) << shell;
     }
   }

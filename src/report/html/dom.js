@@ -24,6 +24,16 @@ const h = (tag, attributes, ...children) =>
 const s = (tag, attributes, ...children) =>
   fill(document.createElementNS(SVG, tag), attributes, children);
 
+// SVG has no ellipsis. Widths are estimated for the widest fonts in use, so text never runs out of
+// its box; the whole text is in the tooltip.
+function label(x, y, text, width, size, attributes) {
+  const each = size * (attributes.class?.includes("code") ? 0.61 : 0.6);
+  const most = Math.max(1, Math.floor(width / each));
+  const cut = text.length > most;
+  return s("text", { x, y, "font-size": size, ...attributes },
+    cut ? [`${text.slice(0, most - 1)}…`, s("title", null, text)] : text);
+}
+
 // Rails keep their colour everywhere; the palette repeats after eight.
 const railColour = (rail) => ({ "data-rail": String(rail % 8) });
 

@@ -11,13 +11,6 @@ function failureSection(report) {
       h("pre", { tabindex: "0" }, result.logs.join("\n"))]);
 }
 
-function figure(name, parts, note) {
-  return h("div", { class: "figure" }, h("dt", null, name),
-    h("dd", null, h("span", { class: "big" }, parts.number),
-      h("span", { class: "unit" }, ` ${parts.unit}`),
-      note ? h("span", { class: "figure-note" }, note) : null));
-}
-
 // The numbers of the rails that were measured, and what all of them at once are called.
 const railsOf = (rdma) => [...new Set(rdma.per_rail.map((one) => one.rail))];
 function allRailsName(rdma) {
@@ -46,22 +39,6 @@ function figuresSection(report) {
         rdma.bytes_wrong === 0 ? "none wrong" : `${plural(rdma.bytes_wrong, "byte")} wrong`),
   ].filter(Boolean);
   return figures.length === 0 ? null : h("dl", { class: "figures" }, figures);
-}
-
-// One bar on its track: the track ends at the ceiling, one strip for each rail in use.
-function bar(row, whole) {
-  const percent = (value) => `${value / whole * 100}%`;
-  const part = share(row.value, row.ceiling);
-  const strips = h("span", { class: "strips", style: `width:${percent(row.value)}` },
-    row.rails.length === 0 ? h("span", { class: "strip reference" })
-      : row.rails.map((rail) => h("span", { class: "strip", ...railColour(rail) })));
-  const track = row.ceiling > 0
-    ? h("span", { class: "track", style: `width:${percent(row.ceiling)}` }) : null;
-  return h("li", { class: "bar" },
-    h("span", { class: "bar-name" }, row.name, h("span", { class: "quiet" }, row.note)),
-    h("span", { class: "bar-area", "aria-hidden": "true" }, track, strips),
-    h("span", { class: "bar-value" }, h("strong", null, rate(row.value)),
-      part === null ? null : h("span", { class: "quiet" }, `${part} of ${rate(row.ceiling)}`)));
 }
 
 function bandwidthSection(report) {
@@ -187,6 +164,5 @@ function environmentSection(report) {
     ["Railhead", [report.tool_version, at.revision.slice(0, 12)].filter(Boolean).join(", ")],
   ].filter(([, value]) => value !== "");
   if (facts.length === 0) return null;
-  return section("environment", "Environment", null, h("dl", { class: "facts" },
-    facts.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value)))));
+  return section("environment", "Environment", null, factList(facts));
 }

@@ -1,15 +1,5 @@
 // The picture of the topology as SVG.
 
-// SVG has no ellipsis. Widths are estimated for the widest fonts in use, so text never runs out of
-// its box; the whole text is in the tooltip.
-function label(x, y, text, width, size, attributes) {
-  const each = size * (attributes.class?.includes("code") ? 0.61 : 0.6);
-  const most = Math.max(1, Math.floor(width / each));
-  const cut = text.length > most;
-  return s("text", { x, y, "font-size": size, ...attributes },
-    cut ? [`${text.slice(0, most - 1)}…`, s("title", null, text)] : text);
-}
-
 function drawPf(card, form, port) {
   const { pf, rail } = port;
   const x = card.inward === 1 ? card.portX - form.pf : card.portX;

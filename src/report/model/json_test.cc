@@ -171,11 +171,11 @@ void collectPaths(const Json& value, const std::string& path, std::set<std::stri
   }
 }
 
-// Rows "| `path` | type | meaning |" of the reference page, in order.
+// Rows "| `path` | type | meaning |" of the reference page's part on report.json, in order.
 std::vector<SchemaField> documentedFields() {
   std::vector<SchemaField> fields;
   std::stringstream page(contentOf("docs/reference/report.md"));
-  for (std::string line; std::getline(page, line);) {
+  for (std::string line; std::getline(page, line) && line != "## Measurements";) {
     if (!line.starts_with("| `")) continue;
     const auto pathEnd = line.find("` | ", 3);
     const auto typeEnd = line.find(" | ", pathEnd + 4);

@@ -1,0 +1,99 @@
+#include "apps/railhead/report_command.h"
+
+#include "apps/railhead/bench_collectives_output.h"
+#include "src/base/units.h"
+#include "src/report/measurements/page.h"
+
+#include <memory>
+#include <ostream>
+
+#include <CLI/CLI.hpp>
+
+namespace railhead::app {
+namespace {
+
+constexpr std::size_t kMaxFiles = 16;
+constexpr double kThreshold = 0.02;  // as bench compare has it
+
+struct Settings {
+  std::vector<std::string> files;
+  std::string out;
+  std::string ceiling;
+  bool json = false;
+};
+
+using Sweeps = std::vector<bench::SweepSummary>;
+
+Result<report::Measurement> load(const std::string& path, Sweeps& sweeps) {
+  RAILHEAD_TRY_ASSIGN(const auto text, readResult(path));
+  RAILHEAD_TRY_ASSIGN(auto measurement, report::readMeasurement(path, text));
+  if (measurement.kind == report::MeasurementKind::kCollectives) {
+    auto sweep = bench::parseSweep(text).addContext(path);
+    // A field that the comparison alone reads: bad input as the others are.
+    if (!sweep.has_value()) return Error(ErrorCode::kInvalidArgument, sweep.error().message);
+    sweeps.push_back(std::move(*sweep));
+  }
+  return measurement;
+}
+
+Result<report::Measurements> gather(const Settings& settings) {
+  if (settings.files.size() > kMaxFiles) {
+    return Error(ErrorCode::kInvalidArgument, "report: " + std::to_string(settings.files.size()) +
+                                                  " files; at most " + std::to_string(kMaxFiles) +
+                                                  " are allowed");
+  }
+  report::Measurements out;
+  out.toolVersion = RAILHEAD_VERSION;
+  if (!settings.ceiling.empty()) {
+    RAILHEAD_TRY_ASSIGN(const auto rate, BitRate::parse(settings.ceiling).addContext("--ceiling"));
+    out.ceilingGbps = rate.gbps();
+  }
+  Sweeps sweeps;
+  for (const auto& path : settings.files) {
+    RAILHEAD_TRY_ASSIGN(auto measurement, load(path, sweeps));
+    out.files.push_back(std::move(measurement));
+  }
+  if (sweeps.size() == 2) {
+    out.comparison = bench::toJson(bench::compareSweeps(sweeps[0], sweeps[1], kThreshold));
+  }
+  return out;
+}
+
+void run(const Settings& settings, Context& context) {
+  const auto measurements = gather(settings);
+  if (!measurements.has_value()) return fail(context, measurements.error());
+  const auto written = writeResult(settings.out, report::toHtml(*measurements));
+  if (!written.has_value()) return fail(context, written.error());
+  if (settings.json) {
+    context.out << report::toJson(*measurements);
+    return;
+  }
+  for (const auto& one : report::statementsOf(*measurements)) {
+    context.out << one.headline << ": " << one.sentence << '\n';
+  }
+  context.out << "report: " << settings.out << '\n';
+}
+
+}  // namespace
+
+void addReportCommand(CLI::App& app, Context& context) {
+  auto settings = std::make_shared<Settings>();
+  auto* command =
+      app.add_subcommand("report", "Put measurements on one page, the verdict on top in words");
+  command->footer(
+      "Example:\n  railhead report verify.json before.json after.json verbs.json --out "
+      "report.html\n"
+      "Takes the JSON of verify, doctor, bench collectives and bench verbs, in any number and "
+      "order.\n"
+      "Two sweeps of bench collectives are compared, the first as the one before.\n"
+      "The exit code is 0 when the page was written, whatever it says; 2: a file is none of "
+      "these.");
+  command->add_option("files", settings->files, "JSON of verify, doctor or bench")->required();
+  command->add_option("--out", settings->out, "the page")->required();
+  command->add_option("--ceiling", settings->ceiling,
+                      "what the path carries at most, like 196Gbit, where no file tells");
+  command->add_flag("--json", settings->json, "print what the page shows as JSON");
+  command->final_callback([settings, &context] { run(*settings, context); });
+}
+
+}  // namespace railhead::app

@@ -1,0 +1,155 @@
+#include "src/report/measurements/page.h"
+
+#include "src/report/html/page_template.h"
+#include "src/report/measurements/assets.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+
+#include <nlohmann/json.hpp>
+
+namespace railhead::report {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kSchema = "railhead.measurements/1";
+constexpr std::size_t kMostActions = 12;
+
+std::string_view toneName(PageTone tone) {
+  return tone == PageTone::kGood ? "good" : tone == PageTone::kOpen ? "open" : "bad";
+}
+
+struct PathCeiling {
+  double gbps = 0;
+  std::string explanation;
+  std::string file;  // "" when the user told it
+};
+
+// The lowest that a rank of the run has: the slowest one sets the pace.
+std::optional<PathCeiling> ceilingOfRun(const Json& document) {
+  std::optional<PathCeiling> out;
+  for (const auto& rank : document.at("ranks")) {
+    const auto& gbps = rank.at("ceiling_gbps");
+    if (gbps.is_null() || (out && gbps.get<double>() >= out->gbps)) continue;
+    out = PathCeiling{gbps.get<double>(), rank.at("ceiling_explanation").get<std::string>(), {}};
+  }
+  return out;
+}
+
+std::optional<PathCeiling> ceilingOfRails(const Json& document) {
+  const auto& ceiling = document.at("all_rails").at("ceiling");
+  if (ceiling.is_null()) return std::nullopt;
+  return PathCeiling{
+      ceiling.at("gbps").get<double>(), ceiling.at("explanation").get<std::string>(), {}};
+}
+
+std::optional<PathCeiling> ceilingOf(const Measurements& measurements) {
+  if (measurements.ceilingGbps > 0) {
+    return PathCeiling{measurements.ceilingGbps, "given with --ceiling", {}};
+  }
+  for (const auto kind : {MeasurementKind::kVerify, MeasurementKind::kVerbs}) {
+    for (const auto& file : measurements.files) {
+      if (file.kind != kind) continue;
+      const Json document = Json::parse(file.json);
+      auto found =
+          kind == MeasurementKind::kVerify ? ceilingOfRun(document) : ceilingOfRails(document);
+      if (!found || found->gbps <= 0) continue;
+      found->file = file.file;
+      return found;
+    }
+  }
+  return std::nullopt;
+}
+
+Json ceilingJson(const std::optional<PathCeiling>& ceiling) {
+  if (!ceiling) return nullptr;
+  return {{"gbps", ceiling->gbps}, {"explanation", ceiling->explanation}, {"file", ceiling->file}};
+}
+
+Json statementJson(const Statement& statement) {
+  return {{"tone", toneName(statement.tone)},
+          {"about", statement.about},
+          {"file", statement.file},
+          {"headline", statement.headline},
+          {"sentence", statement.sentence}};
+}
+
+Json dataOf(const Measurements& measurements, const std::vector<Statement>& statements) {
+  Json json = {{"schema", kSchema}, {"tool_version", measurements.toolVersion}};
+  json["statements"] = Json::array();
+  for (const auto& statement : statements) json["statements"].push_back(statementJson(statement));
+  auto actions = actionsOf(statements);
+  json["actions_left_out"] = actions.size() - std::min(actions.size(), kMostActions);
+  if (actions.size() > kMostActions) actions.resize(kMostActions);
+  json["actions"] = actions;
+  json["ceiling"] = ceilingJson(ceilingOf(measurements));
+  json["comparison"] =
+      measurements.comparison.empty() ? Json(nullptr) : Json::parse(measurements.comparison);
+  json["files"] = Json::array();
+  for (const auto& file : measurements.files) {
+    json["files"].push_back(
+        {{"file", file.file}, {"kind", kindName(file.kind)}, {"content", Json::parse(file.json)}});
+  }
+  return json;
+}
+
+std::string dumped(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string fallbackText(const std::vector<Statement>& statements) {
+  std::string out;
+  for (const auto& one : statements) {
+    out += one.about + (one.file.empty() ? "" : " (" + one.file + ")") + ": " + one.headline +
+           ": " + one.sentence + "\n";
+  }
+  for (const auto& action : actionsOf(statements)) out += "What to do: " + action + "\n";
+  return out + "Charts and tables need JavaScript; every figure is in the files.\n";
+}
+
+std::string_view ownAsset(std::string_view name) {
+  for (const auto& file : measurementAssets()) {
+    if (file.name == name) return file.content;
+  }
+  std::abort();
+}
+
+std::string styles() {
+  return std::string(pageAsset("page.css")) + std::string(ownAsset("uPlot.min.css")) + "\n" +
+         std::string(ownAsset("measurements.css"));
+}
+
+// uPlot's licence asks to stand wherever the code does.
+std::string scripts() {
+  std::string all = "/*!\nuPlot\n\n" + std::string(ownAsset("LICENSE")) + "\n*/\n";
+  all += ownAsset("uPlot.iife.min.js");
+  all += "\n";
+  for (const auto* name : {"dom.js", "format.js", "figures.js", "frame.js"}) all += pageAsset(name);
+  for (const auto& file : measurementAssets()) {
+    if (file.name.ends_with(".js") && !file.name.starts_with("uPlot")) all += file.content;
+  }
+  return all;
+}
+
+}  // namespace
+
+std::string toJson(const Measurements& measurements) {
+  return dumped(dataOf(measurements, statementsOf(measurements)));
+}
+
+std::string toHtml(const Measurements& measurements) {
+  const auto statements = statementsOf(measurements);
+  const Statement first = statements.empty() ? Statement{} : statements.front();
+  return filledPage({.title = first.headline + " · Railhead report",
+                     .tone = first.tone,
+                     .headline = first.headline,
+                     .sentence = first.sentence,
+                     .fallback = fallbackText(statements),
+                     .json = dumped(dataOf(measurements, statements)),
+                     .style = styles(),
+                     .script = scripts()});
+}
+
+}  // namespace railhead::report

@@ -1,0 +1,128 @@
+#include "src/report/measurements/statement.h"
+
+#include <fstream>
+#include <sstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace railhead::report {
+namespace {
+
+using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+json fixture(const std::string& name) {
+  std::ifstream file("tests/fixtures/report/measurements/" + name);
+  std::stringstream text;
+  text << file.rdbuf();
+  return json::parse(text.str());
+}
+
+std::vector<Statement> statements(const std::vector<json>& documents,
+                                  const std::string& compared = {}) {
+  Measurements measurements;
+  for (const auto& document : documents) {
+    auto read = readMeasurement("a.json", document.dump());
+    EXPECT_TRUE(read.has_value()) << read.error().describe();
+    if (read.has_value()) measurements.files.push_back(*read);
+  }
+  measurements.comparison = compared;
+  return statementsOf(measurements);
+}
+
+TEST(Statement, SaysTheVerdictOfARun) {
+  json verify = fixture("verify_spark.json");
+  EXPECT_EQ(statements({verify})[0].tone, PageTone::kGood);
+  EXPECT_EQ(statements({verify})[0].headline, "RDMA through host memory, the best path here");
+  for (const auto& [verdict, tone, headline] :
+       std::vector<std::tuple<std::string, PageTone, std::string>>{
+           {"gdr", PageTone::kGood, "GPUDirect RDMA"},
+           {"host-staged-misconfigured", PageTone::kBad, "RDMA, but staged in host memory"},
+           {"sockets", PageTone::kBad, "Sockets, not RDMA"},
+           {"mixed", PageTone::kBad, "Mixed paths"},
+           {"unproven", PageTone::kOpen, "Unproven"},
+           {"local", PageTone::kOpen, "No network path"},
+           {"by pigeon", PageTone::kOpen, "Verdict: by pigeon"}}) {
+    verify["verdict"] = verdict;
+    EXPECT_EQ(statements({verify})[0].tone, tone) << verdict;
+    EXPECT_EQ(statements({verify})[0].headline, headline);
+  }
+}
+
+TEST(Statement, WeighsAnExpectationThatDoesNotHoldAndWrongBytes) {
+  json verify = fixture("verify_degraded.json");
+  EXPECT_THAT(statements({verify})[0].sentence,
+              HasSubstr("not as expected: rank 1 (spark-b) -> rank 0 (spark-a): sockets"));
+  verify["verdict"] = "gdr";
+  EXPECT_EQ(statements({verify})[0].tone, PageTone::kBad);
+  verify["ranks"][1]["elements_wrong"] = 3;
+  EXPECT_EQ(statements({verify})[0].headline, "Wrong bytes arrived");
+
+  json sweep = fixture("sweep_before.json");
+  sweep["verified"] = false;
+  sweep["failure"] = "rank 1, element 7";
+  EXPECT_EQ(statements({sweep})[0].tone, PageTone::kBad);
+  EXPECT_EQ(statements({sweep})[0].sentence, "rank 1, element 7; no figure of this run stands");
+}
+
+TEST(Statement, CallsAGoodPathOverOneRailOnlyBad) {
+  json verify = fixture("verify_degraded.json");
+  verify["verdict"] = "host-staged-hardware";
+  verify["expected"] = true;
+  EXPECT_EQ(statements({verify})[0].headline, "RDMA over one rail only");
+  EXPECT_EQ(statements({verify})[0].tone, PageTone::kBad);
+  verify["directions"][0]["findings"] = {{{"kind", "inside-nic"}, {"text", "inside the NIC"}}};
+  EXPECT_EQ(statements({verify})[0].headline, "Nothing was shown of the cable");
+  EXPECT_EQ(statements({verify})[0].tone, PageTone::kOpen);
+}
+
+TEST(Statement, PutsTheWorstFirstAndThenWhatSaysMore) {
+  std::vector<std::string> about;
+  for (const auto& one : statements({fixture("verbs.json"), fixture("sweep_before.json"),
+                                     fixture("doctor.json"), fixture("verify_spark.json")})) {
+    about.push_back(one.about);
+  }
+  EXPECT_THAT(about, ElementsAre("doctor", "verify", "collectives", "verbs"));
+}
+
+TEST(Statement, CountsWhatTheDoctorFound) {
+  json doctor = fixture("doctor.json");
+  EXPECT_EQ(statements({doctor})[0].sentence, "1 broken, 1 degraded; 6 checks ran, 2 could not");
+  doctor["nodes"].erase(1);
+  EXPECT_EQ(statements({doctor})[0].headline, "Nothing in the way");
+  EXPECT_EQ(statements({doctor})[0].sentence, "3 checks ran, 1 could not; 1 notice");
+  doctor["nodes"] = json::array();
+  EXPECT_EQ(statements({doctor})[0].tone, PageTone::kOpen);
+}
+
+TEST(Statement, CountsRailsAndShares) {
+  EXPECT_EQ(statements({fixture("verbs.json")})[0].sentence,
+            "every byte arrived over 2 rails, 188 Gb/s, 96 % of the ceiling");
+  EXPECT_THAT(statements({fixture("sweep_before.json")})[0].sentence, HasSubstr("over 2 ranks"));
+}
+
+TEST(Statement, OfAComparisonIsBadWhenSomethingIsSlower) {
+  const json lines = {{{"line", "a"}}, {{"line", "b"}}};
+  const auto compared = [&](int slower, int faster) {
+    return statements({},
+                      json({{"lines", lines}, {"slower", slower}, {"faster", faster}}).dump())[0];
+  };
+  EXPECT_EQ(compared(1, 1).headline, "Slower than before");
+  EXPECT_EQ(compared(1, 1).tone, PageTone::kBad);
+  EXPECT_EQ(compared(0, 1).headline, "Faster than before");
+  EXPECT_EQ(compared(0, 0).headline, "No real difference");
+}
+
+TEST(Statement, SaysEachActionOnce) {
+  json verify = fixture("verify_degraded.json");
+  verify["directions"][1]["remedies"] = verify["directions"][0]["remedies"];
+  EXPECT_THAT(actionsOf(statements({verify})), ElementsAre("name both twins in NCCL_IB_HCA"));
+  EXPECT_THAT(actionsOf(statements({fixture("doctor.json")}))[0],
+              HasSubstr("spark-b, the process: give the pod IPC_LOCK"));
+}
+
+}  // namespace
+}  // namespace railhead::report

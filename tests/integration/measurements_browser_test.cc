@@ -1,0 +1,185 @@
+// The page of measurements in a real browser (browser_fixture.h).
+#include "src/report/measurements/page.h"
+#include "tests/integration/browser_fixture.h"
+
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace railhead::report {
+namespace {
+
+using nlohmann::json;
+using testing_support::between;
+using testing_support::has;
+using testing_support::kDesktopWidth;
+using testing_support::kPhoneWidth;
+using testing_support::PageInBrowser;
+
+json fixture(const std::string& name) {
+  std::ifstream file("tests/fixtures/report/measurements/" + name);
+  std::stringstream text;
+  text << file.rdbuf();
+  return json::parse(text.str());
+}
+
+class MeasurementsInBrowser : public PageInBrowser {
+ protected:
+  static std::string pageOf(const std::vector<json>& documents, const std::string& compared = {}) {
+    Measurements all{"0.1.0", {}, compared, 0};
+    for (const auto& document : documents) {
+      auto read = readMeasurement("run/file.json", document.dump());
+      EXPECT_TRUE(read.has_value()) << read.error().describe();
+      if (read.has_value()) all.files.push_back(*read);
+    }
+    return toHtml(all);
+  }
+};
+
+std::string comparison() {
+  return json({{"schema", "railhead.bench.compare/1"},
+               {"lines",
+                {{{"line", "all_reduce float32 8192"},
+                  {"before_us", 34.8},
+                  {"after_us", 31.5},
+                  {"ratio", 0.905},
+                  {"p", 0.00002},
+                  {"change", "faster"}}}},
+               {"missing", json::array()},
+               {"slower", 0},
+               {"faster", 1}})
+      .dump();
+}
+
+TEST_F(MeasurementsInBrowser, ShowsPathCurvesRailsFindingsAndWhatWasChecked) {
+  const std::string dom = domOf(pageOf({fixture("verify_spark.json"), fixture("sweep_before.json"),
+                                        fixture("verbs.json"), fixture("doctor.json")}));
+  EXPECT_TRUE(has(between(dom, "<h1>", "</h1>"), "RDMA is broken here"));
+  EXPECT_TRUE(has(between(dom, "id=\"actions\"", "</section>"), "give the pod IPC_LOCK"));
+  for (const char* form : {"wide", "narrow"}) {
+    const std::string picture =
+        between(dom, std::string("<svg class=\"topology path ") + form + "\"", "</svg>");
+    for (const char* text : {"rank 0 (spark-a)", "rank 1 (spark-b)", "NVIDIA GB10",
+                             "rocep1s0f0 carries the bytes", "hop impossible"}) {
+      EXPECT_TRUE(has(picture, text)) << form << ": " << text;
+    }
+  }
+  const std::string busbw = between(dom, "id=\"busbw\"", "</section>");
+  EXPECT_TRUE(has(busbw, "<canvas"));
+  EXPECT_TRUE(has(busbw, "role=\"slider\""));
+  EXPECT_TRUE(has(busbw, "ceiling 24.5 GB/s")) << "read out for the largest size";
+  EXPECT_TRUE(has(between(busbw, "<details", "</details>"), "2 MiB"));
+  EXPECT_TRUE(has(between(dom, "id=\"latency\"", "</section>"), "32 KiB"));
+  EXPECT_TRUE(has(between(dom, "id=\"rails\"", "</section>"), "96 % of 196 Gb/s"));
+  EXPECT_TRUE(has(between(dom, "id=\"directions\"", "</section>"), "speaks of the NIC alone"));
+  EXPECT_TRUE(has(between(dom, "id=\"doctor\"", "</section>"), "no NCCL log was given"));
+  EXPECT_TRUE(has(between(dom, "id=\"data-check\"", "</section>"), "Every byte that was compared"));
+  EXPECT_TRUE(has(between(dom, "id=\"environment\"", "</section>"), "6.11.0-1016-nvidia"));
+}
+
+TEST_F(MeasurementsInBrowser, WalksACurveByKeyboard) {
+  std::string page = pageOf({fixture("sweep_before.json")});
+  page.insert(page.rfind("</body>"),
+              "<script>const area = document.querySelector('.chart-area'); area.focus();"
+              "for (const key of ['Home', 'ArrowRight', 'ArrowRight', 'ArrowLeft'])"
+              "  area.dispatchEvent(new KeyboardEvent('keydown', {key}));</script>");
+  const std::string busbw = between(domOf(page), "id=\"busbw\"", "</section>");
+  EXPECT_TRUE(has(busbw, "aria-valuenow=\"1\" aria-valuetext=\"32 KiB: float32 "));
+  EXPECT_TRUE(has(between(busbw, "class=\"readout\"", "</p>"), "32 KiB: "));
+}
+
+TEST_F(MeasurementsInBrowser, DrawsOnlyWhatCarriedTheBytes) {
+  const std::string dom = domOf(pageOf({fixture("verify_degraded.json")}));
+  const std::string sockets = between(dom, "aria-labelledby=\"path-0-0-wide\"", "</svg>");
+  EXPECT_TRUE(has(sockets, "kernel TCP carries the bytes"));
+  EXPECT_TRUE(has(sockets, "rocep1s0f0 carries nothing"));
+  const std::string oneRail = between(dom, "aria-labelledby=\"path-0-1-wide\"", "</svg>");
+  EXPECT_TRUE(has(oneRail, "rocep1s0f0 carries the bytes"));
+  EXPECT_TRUE(has(oneRail, "roceP2p1s0f0 carries nothing"));
+}
+
+TEST_F(MeasurementsInBrowser, ComparesTwoSweeps) {
+  const std::string dom =
+      domOf(pageOf({fixture("sweep_before.json"), fixture("sweep_after.json")}, comparison()));
+  const std::string compared = between(dom, "id=\"comparison\"", "</section>");
+  EXPECT_TRUE(has(compared, "all_reduce float32 8 KiB"));
+  EXPECT_TRUE(has(compared, "−9.5 %"));
+  EXPECT_TRUE(has(compared, "as before"));
+  EXPECT_TRUE(has(between(dom, "id=\"busbw\"", "</section>"), "give --ceiling RATE"));
+  EXPECT_FALSE(has(dom, "<svg class=\"topology path"));
+}
+
+TEST_F(MeasurementsInBrowser, StandsManyRanksAndFilesThatHoldAlmostNothing) {
+  json many = fixture("verify_spark.json");
+  const json rank = many["ranks"][0];
+  const json direction = many["directions"][0];
+  many["ranks"].clear();
+  many["directions"].clear();
+  for (int i = 0; i < 500; ++i) {
+    many["ranks"].push_back(rank);
+    many["ranks"].back()["rank"] = i;
+    many["directions"].push_back(direction);
+    many["directions"].back()["from"] = i;
+    many["directions"].back()["to"] = (i + 1) % 500;
+  }
+  many["directions"].push_back(direction);
+  many["directions"].back()["from"] = 9000;
+  json sweep = fixture("sweep_before.json");
+  sweep["lines"] = json::array();
+  json verbs = fixture("verbs.json");
+  verbs["all_rails"] = {{"gbps", nullptr}, {"share", nullptr}, {"ceiling", nullptr}};
+  verbs["rails"] = json::array();
+  const std::string dom = domOf(pageOf({many, sweep, verbs}));
+  EXPECT_TRUE(has(dom, "The first 64 of 500 ranks"));
+  EXPECT_TRUE(has(dom, "436 more are in the file"));
+  EXPECT_FALSE(has(dom, "id=\"busbw\""));
+}
+
+TEST_F(MeasurementsInBrowser, RunsAndLoadsNothingThatANameAsksFor) {
+  const std::string attack =
+      "</script><img src=x onerror=\"document.title='owned'\"><script>document.title='owned'"
+      "</script>";
+  json verify = fixture("verify_degraded.json");
+  verify["ranks"][0]["node"] = attack;
+  verify["ranks"][0]["rails"][0] = attack;
+  verify["directions"][0]["evidence"][0]["value"] = attack;
+  json sweep = fixture("sweep_before.json");
+  for (auto& line : sweep["lines"]) line["operation"] = attack;
+  json doctor = fixture("doctor.json");
+  doctor["nodes"][1]["checks"][1]["findings"][0]["remedy"] = attack;
+  const std::string dom = domOf(pageOf({verify, sweep, doctor}));
+  EXPECT_FALSE(has(dom, "<img"));
+  EXPECT_TRUE(has(dom, "<title>Mixed paths · Railhead report</title>"));
+}
+
+constexpr std::uint32_t kLightPage = 0xf5f6f8, kDarkPage = 0x0e1116;
+constexpr std::uint32_t kLightRail0 = 0x2563eb, kDarkRail0 = 0x6ea0ff;
+constexpr std::uint32_t kLightGood = 0x11734b, kLightBad = 0xb3261e;
+
+TEST_F(MeasurementsInBrowser, LooksAsDesignedOnADesktopAndInTheDark) {
+  const std::string page = pageOf({fixture("verify_spark.json"), fixture("sweep_before.json")});
+  const auto light = screenshotOf(page, kDesktopWidth, 1600);
+  EXPECT_GT(light.colours.size(), 100U) << "blank, or without text";
+  EXPECT_GT(light.shareOf(kLightPage), 0.1);
+  EXPECT_GT(light.shareOf(kLightGood), 0.0005);
+  EXPECT_GT(light.shareOf(kLightRail0), 0.0003) << "path and curves in the colour of rail 0";
+  const auto dark = screenshotOf(page, kDesktopWidth, 1600, true);
+  EXPECT_GT(dark.shareOf(kDarkPage), 0.1);
+  EXPECT_EQ(dark.shareOf(kLightPage), 0);
+  EXPECT_GT(dark.shareOf(kDarkRail0), 0.0003);
+  EXPECT_EQ(dark.shareOf(kLightRail0), 0) << "the canvas follows the page";
+}
+
+TEST_F(MeasurementsInBrowser, LooksAsDesignedOnAPhone) {
+  const auto picture = screenshotOf(pageOf({fixture("verify_degraded.json")}), kPhoneWidth, 1600);
+  EXPECT_GT(picture.colours.size(), 100U);
+  EXPECT_GT(picture.shareOf(kLightBad), 0.001);
+  EXPECT_GT(picture.shareOf(kLightRail0), 0.0005);
+}
+
+}  // namespace
+}  // namespace railhead::report
