@@ -188,7 +188,8 @@ void run(const Settings& settings, Context& context) {
   const auto own = collective::worldFrom(collective::processEnvironment());
   const bool speaks = launches || !own.has_value() || own->rank == 0;
   if (speaks) return show(settings, *found, context);
-  if (found->failure) fail(context, *found->failure);
+  // Under a launcher rank 0 tells it: another rank's failure would end rank 0 before it has.
+  if (found->failure && !settings.ranks.markedResult) fail(context, *found->failure);
 }
 
 void addPlanOptions(CLI::App* command, Settings& settings) {
