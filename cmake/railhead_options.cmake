@@ -2,6 +2,8 @@
 
 set(RAILHEAD_SANITIZE "" CACHE STRING "Sanitizers for every target: 'address,undefined' or 'thread'")
 
+option(RAILHEAD_FUZZ "libFuzzer's programs too (needs clang and a sanitizer)" OFF)
+
 # Dev: fast to compile, quick enough for the lab, with line numbers in a backtrace.
 # Under a sanitizer without optimisation: that compiles three times as fast, and hides less.
 if(RAILHEAD_SANITIZE)
@@ -37,5 +39,8 @@ if(RAILHEAD_SANITIZE)
       $<$<NOT:$<BOOL:$<TARGET_PROPERTY:RAILHEAD_IS_TEST>>>:-fsanitize=undefined>)
   endif()
   target_compile_options(railhead_flags INTERFACE -fno-sanitize-recover=all)
+  if(RAILHEAD_FUZZ)
+    target_compile_options(railhead_flags INTERFACE -fsanitize=fuzzer-no-link -Wno-unknown-warning-option)
+  endif()
   target_link_options(railhead_flags INTERFACE -fsanitize=${RAILHEAD_SANITIZE})
 endif()

@@ -6,6 +6,8 @@
 #include "tests/fuzz/promise.h"
 #include "tests/fuzz/targets.h"
 
+#include <nlohmann/json.hpp>
+
 namespace railhead::fuzz {
 namespace {
 

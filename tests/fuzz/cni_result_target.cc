@@ -3,6 +3,8 @@
 #include "tests/fuzz/promise.h"
 #include "tests/fuzz/targets.h"
 
+#include <nlohmann/json.hpp>
+
 namespace railhead::fuzz {
 
 bool cniResult(std::string_view input) {

@@ -34,10 +34,11 @@ bool kernelMessages(std::string_view input) {
       return taken(netlink::parseRoute(bytes));
     case 'r':
       return taken(netlink::parseRule(bytes));
-    case 'D':
-      taken(netlink::parseRdmaNetnsMode(bytes));
-      taken(netlink::parseRdmaPort(bytes));
-      return taken(netlink::parseRdmaDevice(bytes));
+    case 'D': {
+      const bool mode = taken(netlink::parseRdmaNetnsMode(bytes));
+      const bool port = taken(netlink::parseRdmaPort(bytes));
+      return taken(netlink::parseRdmaDevice(bytes)) || port || mode;
+    }
     default:
       return false;
   }

@@ -55,7 +55,8 @@ bool ask(Resource& resource, bool allocate, std::string_view input) {
   }
   v1beta1::PreferredAllocationRequest request;
   if (!request.ParseFromArray(input.data(), size)) return false;
-  const auto answer = kube::rpc::answerPreferred(resource, *known, request);
+  std::vector<std::string> notes;
+  const auto answer = kube::rpc::answerPreferred(resource, *known, request, notes);
   // What the handler chooses is checked by the caller: a wrong choice is our mistake, not
   // kubelet's.
   must(answer.has_value() || answer.error().code == ErrorCode::kInvalidArgument,

@@ -4,6 +4,8 @@
 #include "tests/fuzz/promise.h"
 #include "tests/fuzz/targets.h"
 
+#include <nlohmann/json.hpp>
+
 namespace railhead::fuzz {
 namespace {
 

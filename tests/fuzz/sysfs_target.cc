@@ -24,12 +24,11 @@ void checkNode(const discover::Node& node) {
   for (const auto& pf : node.pfs)
     must(pf.vfs.size() <= discover::kMaxVfsPerPf, "the VFs of a PF are bounded");
   const auto cages = discover::pairTwins(node, {});
-  if (!taken(cages)) return;
-  must(!discover::toJson(node, *cages).empty() && !discover::describe(node, *cages).empty(),
+  must(!discover::toJson(node, cages).empty() && !discover::describe(node, cages).empty(),
        "a node can be shown");
   std::set<PciAddress> vfs;
-  const auto inventory =
-      advertise::takeInventory(node, discover::railSets(node, *cages, 4).offered, {}, vfs);
+  const auto rails = discover::railSets(node, cages, 4);
+  const auto inventory = advertise::takeInventory({node, node, rails}, {}, vfs);
   for (const auto& set : inventory.sets)
     must(!set.id.empty() && !set.rails.empty(), "what is offered has an id and rails");
 }
