@@ -67,9 +67,10 @@ class NodeAgent final : public Agent {
 
   void stop() override {
     probes_.reset();
-    handover_.reset();
+    if (handover_) handover_->stop();
     stopServing();
     if (!handedOver_) stopOffering();
+    handover_.reset();  // a newer one that waits registers again once kubelet has seen us go
     if (offering_ && !handedOver_) offers_.forget();
     cluster_.stop();
   }

@@ -52,7 +52,10 @@ HandoverServer::HandoverServer(os::UnixListener listener, os::UniqueFd stop, Han
       duties_(std::move(duties)),
       thread_([this] { serve(); }) {}
 
-HandoverServer::~HandoverServer() {
+HandoverServer::~HandoverServer() { stop(); }
+
+void HandoverServer::stop() {
+  if (!thread_.joinable()) return;
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t told = ::write(stop_.get(), &one, sizeof one);
   thread_.join();
@@ -68,7 +71,9 @@ void HandoverServer::serve() {
     constexpr int kPauseMs = 50;  // out of descriptors: not again at once
     if (!peer.has_value() && ::poll(&fds[1], 1, kPauseMs) > 0) return;
     if (!peer.has_value() || !*peer) continue;
-    if (handOver(std::move(**peer))) return;
+    peer_ = std::move(**peer);
+    if (handOver()) return;
+    peer_.reset();
   }
 }
 
@@ -103,22 +108,22 @@ bool HandoverServer::takeBack() {
   }
 }
 
-bool HandoverServer::handOver(os::UniqueFd peer) {
-  const auto asked = os::receiveFrame(peer.get(), in(kAnswer), kMaxWord);
+bool HandoverServer::handOver() {
+  const auto asked = os::receiveFrame(peer_.get(), in(kAnswer), kMaxWord);
   if (!asked.has_value() || *asked != kAsk) return false;
   listener_.close();  // the newer one binds this name as its own
   duties_.release();
-  const bool told = os::sendFrame(peer.get(), kYours, in(kAnswer)).has_value();
-  switch (told ? waitForWord(peer.get(), kLeave) : Said::kNothing) {
+  const bool told = os::sendFrame(peer_.get(), kYours, in(kAnswer)).has_value();
+  switch (told ? waitForWord(peer_.get(), kLeave) : Said::kNothing) {
     case Said::kStop:
       return true;
     case Said::kNothing:
-      peer.reset();
+      peer_.reset();
       return !takeBack();
     case Said::kWord:
       break;
   }
-  give(peer.get());
+  give(peer_.get());
   return true;
 }
 

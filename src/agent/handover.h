@@ -45,14 +45,17 @@ class HandoverServer {
   // Only with the node's lock held: the name is taken from whoever has it.
   static Result<std::unique_ptr<HandoverServer>> start(const std::string& path,
                                                        HandoverDuties duties);
-  ~HandoverServer();  // stops and joins; not from a duty
+  ~HandoverServer();  // stops
+  // Waits for a duty under way. A newer agent that was answered hears of the end only when this
+  // object goes: by then kubelet's connections to this agent should have ended. Not from a duty.
+  void stop();
 
  private:
   enum class Said { kWord, kNothing, kStop };
 
   HandoverServer(os::UnixListener listener, os::UniqueFd stop, HandoverDuties duties);
   void serve();
-  bool handOver(os::UniqueFd peer);  // true: the node is the other's, or it is time to stop
+  bool handOver();  // with peer_; true: the node is the other's, or it is time to stop
   Said waitForWord(int peer, const char* word);
   bool takeBack();  // false: it is time to stop
   void give(int peer);
@@ -61,6 +64,7 @@ class HandoverServer {
   os::UnixListener listener_;
   os::UniqueFd stop_;
   const HandoverDuties duties_;
+  os::UniqueFd peer_;  // the thread's own
   std::thread thread_;
 };
 
