@@ -41,6 +41,13 @@ Result<void> writeAll(int fd, std::string_view data, const std::string& path) {
   return {};
 }
 
+bool isOwnRoot(int directory) {
+  struct stat given {};
+  struct stat own {};
+  return ::fstat(directory, &given) == 0 && ::stat("/", &own) == 0 && given.st_dev == own.st_dev &&
+         given.st_ino == own.st_ino;
+}
+
 }  // namespace
 
 Result<std::string> Filesystem::linkName(const std::string& path) {
@@ -86,6 +93,10 @@ Result<UniqueFd> RootedFilesystem::openInside(const std::string& path, int flags
     fd = ::syscall(SYS_openat2, root_.get(), path.c_str(), &how, sizeof how);
     if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) break;
   }
+  // No openat2 (qemu-user before 10; seccomp profiles older than the call): below "/" there is
+  // nothing to keep a path inside of, and any other root stays closed.
+  if (fd < 0 && errno == ENOSYS && isOwnRoot(root_.get()))
+    fd = ::open(path.c_str(), flags | O_CLOEXEC, how.mode);
   if (fd < 0) return failed(errno, "open", path);
   return UniqueFd(static_cast<int>(fd));
 }
