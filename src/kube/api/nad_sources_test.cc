@@ -310,6 +310,7 @@ TEST_F(NadFolderTest, AFileThatCannotBeReadLeavesTheOthersAlone) {
   source = std::move(*NadFolder::start(files, "/nads", store, witness.problem()));
   EXPECT_THAT(store.names(), ElementsAre("default/one", "default/three"));
   EXPECT_TRUE(witness.waitForProblem("big.yaml"));
+  source.reset();  // before the files that it reads
 }
 
 TEST_F(NadFolderTest, WaitsForItsFolder) {
