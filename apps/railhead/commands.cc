@@ -2,6 +2,7 @@
 
 #include "apps/railhead/bench_command.h"
 #include "apps/railhead/demo_command.h"
+#include "apps/railhead/doctor_command.h"
 #include "apps/railhead/lab_command.h"
 #include "apps/railhead/report_command.h"
 #include "apps/railhead/status_command.h"
@@ -15,6 +16,7 @@ void addCommands(CLI::App& app, Context& context) {
   addLabCommand(app, context);
   addBenchCommand(app, context);
   addVerifyCommand(app, context);
+  addDoctorCommand(app, context);
   addStatusCommand(app, context);
   addReportCommand(app, context);
   usage::addCompletionCommand(app, context.out);

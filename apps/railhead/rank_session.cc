@@ -8,6 +8,7 @@
 #include "src/os/tcp.h"
 #include "src/verbs/system_verbs.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -58,6 +59,18 @@ std::vector<HostRail> hostRails(const std::vector<bench::RailChoice>& choices) {
   return out;
 }
 
+std::string memoryFile() { return os::HostPaths().proc + "/meminfo"; }
+
+collective::NcclSettings ncclSettings(const RankOptions& options, const collective::World& world,
+                                      os::Filesystem& files) {
+  collective::NcclSettings settings;
+  if (!options.ncclLibrary.empty()) settings.ncclLibraries = {options.ncclLibrary};
+  settings.localRank = world.localRank;
+  settings.memory.hostRoom = [host = std::make_shared<collective::HostMemory>(
+                                  files, memoryFile())] { return host->room(); };
+  return settings;
+}
+
 // The kernel sends SIGIO, whose default is to end the process, when standard input is closed at its
 // other end: an ssh that is gone, a launcher that died.
 Result<void> endWithStdin() {
@@ -76,9 +89,12 @@ Result<void> endWithStdin() {
 
 Result<std::unique_ptr<RankSession>> RankSession::open(const RankOptions& options,
                                                        const collective::World& world,
-                                                       const std::string& purpose) {
+                                                       const std::string& purpose, NcclLog log) {
   std::unique_ptr<RankSession> session(new RankSession());
   if (options.untilStdinEnds) RAILHEAD_TRY(endWithStdin());
+  if (log == NcclLog::kCaptured && options.backend != "host") {
+    RAILHEAD_TRY_ASSIGN(session->ncclLog_, nccl::CapturedLog::begin(world.rank));
+  }
   RAILHEAD_TRY_ASSIGN(session->filesystem_, os::RootedFilesystem::open("/"));
   verbs::SystemVerbs verbs;
   // A machine without RDMA is an ordinary one; who needs a rail says so when it is opened.
@@ -87,11 +103,7 @@ Result<std::unique_ptr<RankSession>> RankSession::open(const RankOptions& option
   settings.purpose = purpose;
   settings.meetBy = in(options.timeout);
   RAILHEAD_TRY_ASSIGN(session->group_, collective::Group::join(world, settings));
-  if (options.backend == "nccl") {
-    return Error(ErrorCode::kEnvironment, "--backend nccl: this build has no NCCL backend",
-                 "use --backend host");
-  }
-  const auto connected = session->connectHost(options, world);
+  const auto connected = session->connect(options, world);
   if (!connected.has_value()) {
     session->group_->fail(connected.error());
     return connected.error();
@@ -100,6 +112,37 @@ Result<std::unique_ptr<RankSession>> RankSession::open(const RankOptions& option
 }
 
 RankSession::~RankSession() = default;
+
+Result<std::vector<std::string>> RankSession::gather(const std::string& own) {
+  return group_->gather(own, std::chrono::steady_clock::now() + kGatherTime);
+}
+
+Result<void> RankSession::connect(const RankOptions& options, const collective::World& world) {
+  const auto settings = ncclSettings(options, world, *filesystem_);
+  RAILHEAD_TRY_ASSIGN(const bool nccl, takesNccl(options, settings));
+  return nccl ? connectNccl(options, world, settings) : connectHost(options, world);
+}
+
+// The same on all ranks: NCCL where every one of them has it.
+Result<bool> RankSession::takesNccl(const RankOptions& options,
+                                    const collective::NcclSettings& settings) {
+  if (options.backend != "auto") return options.backend == "nccl";
+  RAILHEAD_TRY_ASSIGN(const auto hindrances, gather(collective::ncclHindrance(settings)));
+  return std::all_of(hindrances.begin(), hindrances.end(),
+                     [](const std::string& hindrance) { return hindrance.empty(); });
+}
+
+Result<void> RankSession::connectNccl(const RankOptions& options, const collective::World& world,
+                                      const collective::NcclSettings& settings) {
+  RAILHEAD_TRY_ASSIGN(
+      auto joined,
+      collective::NcclCommunicator::connect(
+          world.rank, world.ranks, settings,
+          [this](const std::string& own) { return gather(own); }, in(options.timeout)));
+  nccl_ = joined.get();
+  communicator_ = std::move(joined);
+  return {};
+}
 
 Result<void> RankSession::connectHost(const RankOptions& options, const collective::World& world) {
   collective::HostSettings settings;
@@ -112,13 +155,11 @@ Result<void> RankSession::connectHost(const RankOptions& options, const collecti
     settings.rails = hostRails(*choices);
     for (const auto& rail : settings.rails) opened_.push_back(rail.device);
   }
-  const auto gather = [this](const std::string& own) {
-    return group_->gather(own, std::chrono::steady_clock::now() + kGatherTime);
-  };
-  RAILHEAD_TRY_ASSIGN(communicator_, collective::HostCommunicator::connect(
-                                         world.rank, world.ranks, settings, gather,
-                                         std::make_unique<collective::HostMemory>(
-                                             *filesystem_, os::HostPaths().proc + "/meminfo")));
+  RAILHEAD_TRY_ASSIGN(
+      communicator_, collective::HostCommunicator::connect(
+                         world.rank, world.ranks, settings,
+                         [this](const std::string& own) { return gather(own); },
+                         std::make_unique<collective::HostMemory>(*filesystem_, memoryFile())));
   return {};
 }
 

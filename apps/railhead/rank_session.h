@@ -4,10 +4,13 @@
 #include "apps/railhead/rank_options.h"
 #include "src/collective/communicator.h"
 #include "src/collective/group.h"
+#include "src/collective/nccl/nccl_communicator.h"
+#include "src/nccl/debug_log.h"
 #include "src/os/filesystem.h"
 #include "src/verbs/types.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,10 +18,13 @@ namespace railhead::app {
 
 class RankSession {
  public:
-  // `purpose` keeps ranks of different commands and versions apart.
-  static Result<std::unique_ptr<RankSession>> open(const RankOptions& options,
-                                                   const collective::World& world,
-                                                   const std::string& purpose);
+  enum class NcclLog { kAsTheEnvironmentSays, kCaptured };
+
+  // `purpose` keeps ranks of different commands and versions apart. While this process has one
+  // thread.
+  static Result<std::unique_ptr<RankSession>> open(
+      const RankOptions& options, const collective::World& world, const std::string& purpose,
+      NcclLog log = NcclLog::kAsTheEnvironmentSays);
   ~RankSession();
   RankSession(const RankSession&) = delete;
   RankSession& operator=(const RankSession&) = delete;
@@ -30,15 +36,25 @@ class RankSession {
   // the backend opened itself (the host backend over verbs).
   const std::vector<verbs::DeviceInfo>& devices() const { return devices_; }
   const std::vector<std::string>& opened() const { return opened_; }
+  // Null with the host backend.
+  const collective::NcclCommunicator* nccl() const { return nccl_; }
+  const nccl::CapturedLog* ncclLog() const { return ncclLog_ ? &*ncclLog_ : nullptr; }
 
  private:
   RankSession() = default;
+  Result<void> connect(const RankOptions& options, const collective::World& world);
+  Result<bool> takesNccl(const RankOptions& options, const collective::NcclSettings& settings);
+  Result<void> connectNccl(const RankOptions& options, const collective::World& world,
+                           const collective::NcclSettings& settings);
   Result<void> connectHost(const RankOptions& options, const collective::World& world);
+  Result<std::vector<std::string>> gather(const std::string& own);
 
   std::vector<verbs::DeviceInfo> devices_;
   std::vector<std::string> opened_;
   std::unique_ptr<os::Filesystem> filesystem_;
+  std::optional<nccl::CapturedLog> ncclLog_;
   std::unique_ptr<collective::Communicator> communicator_;
+  const collective::NcclCommunicator* nccl_ = nullptr;
   std::unique_ptr<collective::Group> group_;  // ends first: nothing may abort what is gone
 };
 

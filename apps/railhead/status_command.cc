@@ -1,6 +1,6 @@
 #include "apps/railhead/status_command.h"
 
-#include "apps/railhead/status_source.h"
+#include "apps/railhead/node_answers.h"
 #include "apps/railhead/status_view.h"
 #include "src/os/clock.h"
 
@@ -27,10 +27,11 @@ struct Options {
 };
 
 Result<std::vector<NodeAnswer>> ask(const Options& options) {
-  if (!options.lab.empty()) return askLab(options.lab, options.kubernetes.nodes);
+  const std::vector<std::string> command{"railhead-agent", "status"};
+  if (!options.lab.empty()) return askLab(options.lab, options.kubernetes.nodes, command);
   if (options.cluster || !options.kubernetes.nodes.empty()) {
     os::SystemProcessRunner processes;
-    return askCluster(processes, options.kubernetes);
+    return askCluster(processes, options.kubernetes, command);
   }
   return askThisNode(options.paths);
 }

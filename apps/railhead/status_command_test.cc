@@ -1,5 +1,5 @@
 #include "apps/railhead/command_line.h"
-#include "apps/railhead/status_source.h"
+#include "apps/railhead/node_answers.h"
 #include "apps/railhead/status_view.h"
 #include "src/report/terminal/text_width.h"
 
@@ -17,6 +17,8 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 using testing::SizeIs;
+
+const std::vector<std::string> kCommand{"railhead-agent", "status"};
 
 std::string recorded() {
   std::ifstream in("tests/fixtures/status/spark-a.json");
@@ -136,11 +138,11 @@ class FakeKubectl final : public os::ProcessRunner {
 
 TEST(StatusSource, AsksEachAgentThroughKubectl) {
   FakeKubectl kubectl;
-  const auto answers = askCluster(kubectl, {.podNamespace = "rh"});
+  const auto answers = askCluster(kubectl, {.podNamespace = "rh"}, kCommand);
   ASSERT_TRUE(answers.has_value()) << answers.error().message;
   ASSERT_THAT(*answers, SizeIs(2));
   EXPECT_EQ((*answers)[0].node, "spark-a");
-  EXPECT_EQ((*answers)[0].status, recorded());
+  EXPECT_EQ((*answers)[0].json, recorded());
   EXPECT_EQ((*answers)[1].problem, "error: no such pod");
   EXPECT_THAT(kubectl.asked[0],
               testing::ElementsAre("kubectl", "get", "pods", "--namespace", "rh", "--selector",
@@ -149,7 +151,7 @@ TEST(StatusSource, AsksEachAgentThroughKubectl) {
 
 TEST(StatusSource, NamedNodesAreAskedAloneAndNeverForgotten) {
   FakeKubectl kubectl;
-  const auto answers = askCluster(kubectl, {.nodes = {"spark-a", "spark-z"}});
+  const auto answers = askCluster(kubectl, {.nodes = {"spark-a", "spark-z"}}, kCommand);
   ASSERT_TRUE(answers.has_value());
   ASSERT_THAT(*answers, SizeIs(2));
   EXPECT_EQ((*answers)[1].node, "spark-z");
@@ -160,11 +162,11 @@ TEST(StatusSource, NamedNodesAreAskedAloneAndNeverForgotten) {
 TEST(StatusSource, AClusterWithoutAgentsLacksThem) {
   FakeKubectl kubectl;
   kubectl.pods = R"({"items":[]})";
-  const auto none = askCluster(kubectl, {});
+  const auto none = askCluster(kubectl, {}, kCommand);
   ASSERT_FALSE(none.has_value());
   EXPECT_EQ(exitCodeFor(none.error().code), ExitCode::kEnvironment);
   kubectl.pods = "garbage";
-  EXPECT_FALSE(askCluster(kubectl, {}).has_value());
+  EXPECT_FALSE(askCluster(kubectl, {}, kCommand).has_value());
 }
 
 TEST(StatusCommand, WithoutAnAgentItIsExitFour) {

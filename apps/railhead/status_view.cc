@@ -236,13 +236,13 @@ Json parsed(const std::string& status) {
 
 std::vector<NodeAnswer> checkedAnswers(std::vector<NodeAnswer> answers) {
   for (auto& answer : answers) {
-    if (answer.problem.empty() && parsed(answer.status).is_null()) {
+    if (answer.problem.empty() && parsed(answer.json).is_null()) {
       answer.problem =
-          "the answer is no status of an agent: " + railhead::quoted(answer.status, 60);
+          "the answer is no status of an agent: " + railhead::quoted(answer.json, 60);
     }
-    if (!answer.problem.empty()) answer.status.clear();
+    if (!answer.problem.empty()) answer.json.clear();
     // A node alone does not always know what the cluster calls it.
-    if (answer.node.empty()) answer.node = text(member(parsed(answer.status), "node"), "hostname");
+    if (answer.node.empty()) answer.node = text(member(parsed(answer.json), "node"), "hostname");
     if (answer.node.empty()) answer.node = "this node";
   }
   return answers;
@@ -253,7 +253,7 @@ void printStatus(std::ostream& out, const std::vector<NodeAnswer>& answers,
   Screen screen(out, style);
   bool any = false;
   for (const auto& answer : answers) {
-    const Json status = parsed(answer.status);
+    const Json status = parsed(answer.json);
     screen.nodeLine(answer, status);
     if (status.is_null()) continue;
     screen.addNode(answer.node, status);
@@ -267,7 +267,7 @@ std::string statusToJson(const std::vector<NodeAnswer>& answers) {
   for (const auto& answer : answers) {
     Json node{{"node", answer.node}};
     if (answer.problem.empty()) {
-      node["status"] = parsed(answer.status);
+      node["status"] = parsed(answer.json);
     } else {
       node["problem"] = answer.problem;
     }

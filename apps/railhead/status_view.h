@@ -2,6 +2,7 @@
 // whatever they hold, it is shown as text and bounded.
 #pragma once
 
+#include "apps/railhead/node_answers.h"
 #include "src/report/terminal/style.h"
 
 #include <iosfwd>
@@ -10,14 +11,7 @@
 
 namespace railhead::app {
 
-// One node's agent: its status (docs/reference/agent-status.md), or why there is none.
-struct NodeAnswer {
-  std::string node;
-  std::string status;   // JSON; empty when there is a problem
-  std::string problem;  // one line
-};
-
-// Nodes, then PFs with link, PCIe and twin, then devices with health and holder. On a terminal
+// The answers are of docs/reference/agent-status.md. Nodes, then PFs with link, PCIe and twin, then devices with health and holder. On a terminal
 // lines are cut to its width.
 void printStatus(std::ostream& out, const std::vector<NodeAnswer>& answers,
                  const report::TerminalStyle& style);

@@ -10,6 +10,8 @@
 #include "src/bench/verbs_session.h"
 #include "src/netlink/ethtool.h"
 #include "src/os/clock.h"
+#include "src/verbs/system_verbs.h"
+#include "src/verify/run/device_probe.h"
 #include "src/verify/run/exercise.h"
 #include "src/verify/run/judge_run.h"
 
@@ -24,6 +26,7 @@ namespace railhead::app {
 namespace {
 
 constexpr const char* kPurpose = "verify " RAILHEAD_VERSION;
+constexpr std::size_t kMaxNcclLog = 64 << 20;
 constexpr const char* kExamples =
     "Examples:\n"
     "  two nodes:        railhead verify --on ssh:spark-a,spark-b --expect rdma\n"
@@ -103,6 +106,43 @@ void addCeiling(RankSession& session, const bench::VerbsTargets& targets,
   account.ceilingExplanation = together.explanation;
 }
 
+// What the driver says of this rank's GPU, and whether the kernel has peer memory.
+void addGpu(RankSession& session, verify::RankAccount& account) {
+  if (session.nccl() == nullptr) return;
+  const auto& device = session.nccl()->device();
+  account.gpu = verify::GpuAttributes{device.gpuDirectRdma, device.dmaBuf, device.integrated};
+  account.peermem = session.filesystem().exists(os::HostPaths().sys + "/module/nvidia_peermem");
+}
+
+// With the NIC and the GPU alone, before NCCL's data moves.
+Result<void> addProbe(RankSession& session, verify::RankAccount& account) {
+  verbs::SystemVerbs verbs;
+  std::optional<verify::ProbedGpu> gpu;
+  if (session.nccl() != nullptr) {
+    const auto& context = session.nccl()->context();
+    gpu.emplace(verify::ProbedGpu{
+        session.communicator().memory(),
+        [&context](std::uint64_t address, std::size_t bytes) {
+          return context.exportDmabuf(address, bytes);
+        },
+        [&context](std::uint64_t address) { return context.orderWithRemoteAccess(address); },
+        [&context] { return context.flushRemoteWrites(); }});
+  }
+  RAILHEAD_TRY_ASSIGN(auto probed,
+                      verify::probeDevice(session.group(), verbs, gpu ? &*gpu : nullptr));
+  account.probe = std::move(probed.result);
+  if (gpu && !account.probe) account.notes.push_back("no device-memory probe: " + probed.why);
+  return {};
+}
+
+Result<void> addLog(RankSession& session, verify::RankAccount& account) {
+  if (session.nccl() == nullptr || session.ncclLog() == nullptr) return {};
+  RAILHEAD_TRY_ASSIGN(const auto log, session.ncclLog()->log(kMaxNcclLog));
+  account.log = verify::evidenceLines(log, verify::kMaxEvidenceLines);
+  RAILHEAD_TRY_ASSIGN(account.topology, session.ncclLog()->topology(verify::kMaxTopologyDump));
+  return {};
+}
+
 Result<verify::RankAccount> account(RankSession& session, const Settings& settings,
                                     const bench::VerbsTargets& targets) {
   verify::RankAccount out;
@@ -110,8 +150,10 @@ Result<verify::RankAccount> account(RankSession& session, const Settings& settin
   out.backend = description.name + " " + description.version;
   out.device = description.device;
   out.hostBuffers = session.communicator().memory().kind() == collective::MemoryKind::kHost;
+  addGpu(session, out);
   out.railsOpened = session.opened();
   addCeiling(session, targets, out);
+  RAILHEAD_TRY(addProbe(session, out));
   os::SystemClock clock;
   const auto driver = netlink::openDriverCounters();
   verify::ExerciseNode node{session.filesystem(), os::HostPaths(), driver.get(), clock, {}};
@@ -121,6 +163,7 @@ Result<verify::RankAccount> account(RankSession& session, const Settings& settin
     node.rails.push_back({device.name, gid->netdev});
   }
   RAILHEAD_TRY(verify::exercise(session.communicator(), session.group(), settings.plan, node, out));
+  RAILHEAD_TRY(addLog(session, out));
   return out;
 }
 
@@ -138,7 +181,8 @@ Error notAsExpected(const verify::VerifyReport& report) {
 Result<Found> runAsRank(const Settings& settings) {
   RAILHEAD_TRY_ASSIGN(const auto targets, targetsOf(settings));
   RAILHEAD_TRY_ASSIGN(const auto world, collective::worldFrom(collective::processEnvironment()));
-  RAILHEAD_TRY_ASSIGN(const auto session, RankSession::open(settings.ranks, world, kPurpose));
+  RAILHEAD_TRY_ASSIGN(const auto session, RankSession::open(settings.ranks, world, kPurpose,
+                                                      RankSession::NcclLog::kCaptured));
   auto own = account(*session, settings, targets);
   if (!own.has_value()) {
     const auto gone = session->group().failure();

@@ -4,7 +4,9 @@
 #pragma once
 
 #include "src/base/result.h"
+#include "src/os/unique_fd.h"
 
+#include <cstddef>
 #include <map>
 #include <string>
 
@@ -21,5 +23,21 @@ std::map<std::string, std::string> debugLogEnvironment(const DebugLog& log);
 
 // Puts them into this process' environment, over what stands there. Only while it has one thread.
 Result<void> applyDebugLog(const DebugLog& log);
+
+// What NCCL writes of this process, kept in its memory: no file to name, to fill a disk with or to
+// leave behind. Its log and its picture of the node (NCCL_TOPO_DUMP_FILE).
+class CapturedLog {
+ public:
+  // As applyDebugLog, before NCCL's first call; `rank` is this process' rank of the communicator.
+  static Result<CapturedLog> begin(int rank);
+  // What was written so far, the earliest `most` bytes.
+  Result<std::string> log(std::size_t most) const;
+  Result<std::string> topology(std::size_t most) const;  // empty: NCCL wrote none
+
+ private:
+  CapturedLog(os::UniqueFd log, os::UniqueFd topology)
+      : log_(std::move(log)), topology_(std::move(topology)) {}
+  os::UniqueFd log_, topology_;
+};
 
 }  // namespace railhead::nccl

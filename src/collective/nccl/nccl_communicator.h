@@ -60,6 +60,7 @@ class NcclCommunicator final : public Communicator {
   void abort() override;
 
   const gpu::cuda::DeviceFacts& device() const { return context_->facts(); }
+  const gpu::cuda::Context& context() const { return *context_; }
 
  private:
   NcclCommunicator(int rank, int ranks, NcclSettings settings,

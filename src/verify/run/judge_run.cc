@@ -12,7 +12,9 @@ namespace {
 using bench::Json;
 constexpr const char* kSchema = "railhead.verify/1";
 
-EndInput endOf(const RankAccount& account, const MovedBytes& moved) {
+using Dumps = std::vector<std::optional<TopologyDump>>;  // by rank
+
+EndInput endOf(const RankAccount& account, const Dumps& dumps, const MovedBytes& moved) {
   EndInput end;
   end.name = account.name();
   end.rank = account.rank;
@@ -23,6 +25,9 @@ EndInput endOf(const RankAccount& account, const MovedBytes& moved) {
   end.probe = account.probe;
   end.moved = moved;
   end.retransmits = account.retransmits;
+  const auto& dump = dumps[static_cast<std::size_t>(account.rank)];
+  if (dump) end.dump = &*dump;
+  end.dumpFile = "NCCL_TOPO_DUMP_FILE of " + end.name;
   return end;
 }
 
@@ -38,15 +43,23 @@ LineFacts linesFor(const std::vector<RankAccount>& accounts, const NcclLog& log,
   return {};
 }
 
+// A dump that cannot be read is none: it only ever adds to what the driver says.
+std::optional<TopologyDump> dumpOf(const RankAccount& account) {
+  if (account.topology.empty()) return std::nullopt;
+  auto dump = parseTopologyDump(account.topology, account.name());
+  return dump.has_value() ? std::optional(std::move(*dump)) : std::nullopt;
+}
+
 Data dataOf(const RankAccount& receiver) {
   if (receiver.bytesChecked == 0) return Data::kUnchecked;
   return receiver.elementsWrong > 0 ? Data::kWrong : Data::kRight;
 }
 
-DirectionInput inputFor(const RankAccount& sender, const RankAccount& receiver) {
+DirectionInput inputFor(const RankAccount& sender, const RankAccount& receiver,
+                        const Dumps& dumps) {
   DirectionInput input;
-  input.sender = endOf(sender, sender.sent);
-  input.receiver = endOf(receiver, receiver.received);
+  input.sender = endOf(sender, dumps, sender.sent);
+  input.receiver = endOf(receiver, dumps, receiver.received);
   input.bytes = sender.bytesMoved;
   input.data = dataOf(receiver);
   input.bytesChecked = receiver.bytesChecked;
@@ -114,12 +127,14 @@ std::vector<Judgement> judgeRun(const std::vector<RankAccount>& accounts) {
     stream.feed(account.log);
     stream.end();
   }
+  Dumps dumps;
+  for (const auto& account : accounts) dumps.push_back(dumpOf(account));
   std::vector<Judgement> out;
   const int ranks = static_cast<int>(accounts.size());
   for (int from = 0; ranks > 1 && from < ranks; ++from) {
     const int to = (from + 1) % ranks;
-    const auto input =
-        inputFor(accounts[static_cast<std::size_t>(from)], accounts[static_cast<std::size_t>(to)]);
+    const auto input = inputFor(accounts[static_cast<std::size_t>(from)],
+                                accounts[static_cast<std::size_t>(to)], dumps);
     DirectionFacts facts = directionFacts(linesFor(accounts, log, from, to), input);
     facts.from = from;
     facts.to = to;

@@ -12,7 +12,6 @@ namespace {
 
 using bench::Json;
 constexpr std::size_t kMaxText = 4096;
-constexpr std::size_t kMaxLog = 8 << 20;
 constexpr std::size_t kMaxList = 1024;
 
 template <typename T>
@@ -130,6 +129,7 @@ std::string toJson(const RankAccount& account) {
               {"rails_available", account.railsAvailable},
               {"rails_opened", account.railsOpened},
               {"log", account.log},
+              {"topology", account.topology},
               {"ceiling_gbps", optionalJson(account.ceilingGbps)},
               {"ceiling_explanation", account.ceilingExplanation},
               {"bytes_moved", account.bytesMoved},
@@ -162,7 +162,8 @@ Result<RankAccount> parseAccount(std::string_view text) {
   RAILHEAD_TRY_ASSIGN(out.retransmits, bench::unsignedField(json, "retransmits"));
   RAILHEAD_TRY_ASSIGN(out.railsAvailable, textsField(json, "rails_available"));
   RAILHEAD_TRY_ASSIGN(out.railsOpened, textsField(json, "rails_opened"));
-  RAILHEAD_TRY_ASSIGN(out.log, bench::stringField(json, "log", kMaxLog));
+  RAILHEAD_TRY_ASSIGN(out.log, bench::stringField(json, "log", kMaxEvidenceLines));
+  RAILHEAD_TRY_ASSIGN(out.topology, bench::stringField(json, "topology", kMaxTopologyDump));
   if (present(json, "ceiling_gbps") != nullptr) {
     RAILHEAD_TRY_ASSIGN(out.ceilingGbps, bench::numberField(json, "ceiling_gbps"));
   }

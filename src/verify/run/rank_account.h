@@ -31,6 +31,7 @@ struct RankAccount {
   std::vector<std::string> railsAvailable;  // RDMA devices of this rank
   std::vector<std::string> railsOpened;     // by the host backend; empty: sockets
   std::string log;                          // the lines of NCCL's log that count as evidence
+  std::string topology;                     // NCCL's dump of it; may be empty
   std::optional<double> ceilingGbps;        // of all rails together
   std::string ceilingExplanation;
   std::uint64_t bytesMoved = 0;    // payload to the next rank while the counters ran
@@ -44,6 +45,8 @@ struct RankAccount {
 
 std::string toJson(const RankAccount& account);
 Result<RankAccount> parseAccount(std::string_view json);
+
+inline constexpr std::size_t kMaxEvidenceLines = 1 << 20;
 
 // Of a log, the lines that NcclLog looks at, at most `most` bytes of them: the earliest ones.
 std::string evidenceLines(std::string_view log, std::size_t most);

@@ -1,4 +1,4 @@
-#include "apps/railhead/status_source.h"
+#include "apps/railhead/node_answers.h"
 
 #include "lab/client/lab_client.h"
 #include "src/base/text.h"
@@ -48,6 +48,13 @@ void askAll(std::vector<NodeAnswer>& answers, const std::function<void(std::size
     });
   }
   for (auto& thread : threads) thread.join();
+}
+
+// What a finished command says; one whose check failed says it in its output.
+void fill(NodeAnswer& answer, const os::ProcessResult& ran) {
+  const bool told = ran.exitCode == 0 ||
+                    (ran.exitCode == static_cast<int>(ExitCode::kCheckFailed) && !ran.output.empty());
+  (told ? answer.json : answer.problem) = told ? ran.output : firstLine(ran.errorOutput);
 }
 
 struct AgentPod {
@@ -118,7 +125,8 @@ Result<std::vector<NodeAnswer>> askThisNode(const os::HostPaths& paths) {
 }
 
 Result<std::vector<NodeAnswer>> askLab(const std::string& lab,
-                                       const std::vector<std::string>& nodes) {
+                                       const std::vector<std::string>& nodes,
+                                       const std::vector<std::string>& command) {
   RAILHEAD_TRY_ASSIGN(const auto client, lab::LabClient::connect(lab));
   RAILHEAD_TRY_ASSIGN(const auto status, client.status());
   std::vector<NodeAnswer> answers;
@@ -126,13 +134,11 @@ Result<std::vector<NodeAnswer>> askLab(const std::string& lab,
     if (wanted(nodes, node.name)) answers.push_back({node.name, "", ""});
   }
   askAll(answers, [&](std::size_t i) {
-    const auto ran = client.exec(answers[i].node, {"railhead-agent", "status"});
+    const auto ran = client.exec(answers[i].node, command);
     if (!ran.has_value()) {
       answers[i].problem = ran.error().message;
-    } else if (ran->exitCode != 0) {
-      answers[i].problem = firstLine(ran->errorOutput);
     } else {
-      answers[i].status = ran->output;
+      fill(answers[i], {ran->exitCode, ran->output, ran->errorOutput});
     }
   });
   addMissing(answers, nodes, "the lab has no node of this name");
@@ -140,7 +146,8 @@ Result<std::vector<NodeAnswer>> askLab(const std::string& lab,
 }
 
 Result<std::vector<NodeAnswer>> askCluster(os::ProcessRunner& processes,
-                                           const ClusterOptions& options) {
+                                           const ClusterOptions& options,
+                                           const std::vector<std::string>& command) {
   RAILHEAD_TRY_ASSIGN(const auto pods, findPods(processes, options));
   std::vector<NodeAnswer> answers;
   std::vector<std::string> names;
@@ -151,17 +158,15 @@ Result<std::vector<NodeAnswer>> askCluster(os::ProcessRunner& processes,
   }
   askAll(answers, [&](std::size_t i) {
     os::ProcessSpec spec;
-    spec.argv = {options.kubectl, "exec", "--namespace",    options.podNamespace,
-                 names[i],        "--",   "railhead-agent", "status"};
+    spec.argv = {options.kubectl, "exec", "--namespace", options.podNamespace, names[i], "--"};
+    spec.argv.insert(spec.argv.end(), command.begin(), command.end());
     spec.deadline = kKubectlDeadline;
     spec.maxOutput = kMaxStatus;
     const auto ran = processes.run(spec);
     if (!ran.has_value()) {
       answers[i].problem = ran.error().message;
-    } else if (ran->exitCode != 0) {
-      answers[i].problem = firstLine(ran->errorOutput);
     } else {
-      answers[i].status = ran->output;
+      fill(answers[i], *ran);
     }
   });
   addMissing(answers, options.nodes, "no agent's pod runs there");
