@@ -47,7 +47,8 @@ doctor::Place placeOf(const Settings& settings) {
   if (settings.place != "auto")
     return settings.place == "pod" ? doctor::Place::kPod : doctor::Place::kNode;
   // Kubernetes sets it in every container.
-  const bool pod = std::getenv("KUBERNETES_SERVICE_HOST") != nullptr;  // NOLINT(concurrency-mt-unsafe)
+  const bool pod =
+      std::getenv("KUBERNETES_SERVICE_HOST") != nullptr;  // NOLINT(concurrency-mt-unsafe)
   return pod ? doctor::Place::kPod : doctor::Place::kNode;
 }
 
@@ -61,7 +62,8 @@ Result<void> checkNames(const std::vector<std::string>& names) {
     const auto all = doctor::checks();
     if (std::any_of(all.begin(), all.end(), [&](const auto& check) { return check.id == name; }))
       continue;
-    return Error(ErrorCode::kInvalidArgument, "--check " + railhead::quoted(name) + ": no such check",
+    return Error(ErrorCode::kInvalidArgument,
+                 "--check " + railhead::quoted(name) + ": no such check",
                  "railhead doctor --list shows them all");
   }
   return {};
@@ -127,7 +129,8 @@ Result<std::string> examine(const Settings& settings) {
   std::vector<std::string> command{"railhead", "doctor", "--json", "--place", "node"};
   for (const auto& check : settings.checks) command.insert(command.end(), {"--check", check});
   if (!settings.lab.empty()) {
-    RAILHEAD_TRY_ASSIGN(const auto answers, askLab(settings.lab, settings.kubernetes.nodes, command));
+    RAILHEAD_TRY_ASSIGN(const auto answers,
+                        askLab(settings.lab, settings.kubernetes.nodes, command));
     return joinedDoctorJson(answers);
   }
   if (settings.cluster || !settings.kubernetes.nodes.empty()) {
@@ -140,7 +143,8 @@ Result<std::string> examine(const Settings& settings) {
 
 void list(std::ostream& out) {
   for (const auto& check : doctor::checks()) {
-    out << check.id << std::string(std::max<std::size_t>(20, check.id.size() + 1) - check.id.size(), ' ')
+    out << check.id
+        << std::string(std::max<std::size_t>(20, check.id.size() + 1) - check.id.size(), ' ')
         << check.looksFor << '\n';
   }
 }
@@ -172,8 +176,7 @@ void run(const Settings& settings, Context& context) {
 }
 
 void addPlaces(CLI::App* command, Settings& settings) {
-  command
-      ->add_option("--place", settings.place, "what to look at: a node, or the pod this runs in")
+  command->add_option("--place", settings.place, "what to look at: a node, or the pod this runs in")
       ->check(CLI::IsMember({"auto", "node", "pod"}))
       ->capture_default_str();
   auto* cluster =
@@ -197,7 +200,8 @@ void addDoctorCommand(CLI::App& app, Context& context) {
       "doctor", "What makes a node slower than it could be, or silent, with the remedy");
   command->footer(kExamples);
   addPlaces(command, *settings);
-  command->add_option("--log", settings->logs, "NCCL's log of a run here (NCCL_DEBUG=INFO); repeated")
+  command
+      ->add_option("--log", settings->logs, "NCCL's log of a run here (NCCL_DEBUG=INFO); repeated")
       ->check(CLI::ExistingFile);
   command->add_option("--rail-rate", settings->rates,
                       "what a rail alone was measured at, DEVICE=RATE; repeated");

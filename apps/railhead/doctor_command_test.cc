@@ -47,7 +47,8 @@ Ran run(std::vector<std::string> words) {
 }
 
 TEST(DoctorOutput, TheGravestComesFirst) {
-  const std::string screen = screenOf(doctorJson("spark-a", doctor::Place::kNode, results()), false);
+  const std::string screen =
+      screenOf(doctorJson("spark-a", doctor::Place::kNode, results()), false);
   EXPECT_THAT(screen, HasSubstr("spark-a\n  broken  no-ipv4-gid: rocep1s0f0\n"
                                 "    evidence: no GID\n    consequence: silent sockets\n"
                                 "    remedy: give it one\n  degraded  one-twin-down"));

@@ -56,7 +56,8 @@ json nodeOf(const NodeAnswer& answer) {
                               : node.has_value()      ? ""
                                                       : node.error().message;
   if (!problem.empty())
-    return {{"node", answer.node}, {"place", "node"}, {"problem", problem}, {"checks", json::array()}};
+    return {
+        {"node", answer.node}, {"place", "node"}, {"problem", problem}, {"checks", json::array()}};
   (*node)["node"] = answer.node;
   return std::move(*node);
 }
@@ -124,12 +125,11 @@ std::string doctorJson(const std::string& node, doctor::Place place,
                        const std::vector<doctor::CheckResult>& results) {
   json checks = json::array();
   for (const auto& result : results) checks.push_back(checkJson(result));
-  return bench::dumped(
-      documentOf({{{"node", node},
-                   {"place", place == doctor::Place::kPod ? "pod" : "node"},
-                   {"problem", ""},
-                   {"checks", std::move(checks)}}}),
-      2);
+  return bench::dumped(documentOf({{{"node", node},
+                                    {"place", place == doctor::Place::kPod ? "pod" : "node"},
+                                    {"problem", ""},
+                                    {"checks", std::move(checks)}}}),
+                       2);
 }
 
 std::string joinedDoctorJson(const std::vector<NodeAnswer>& answers) {
@@ -147,8 +147,9 @@ Result<DoctorTally> tallyOf(std::string_view document) {
       for (const auto& check : node.at("checks")) {
         for (const auto& finding : check.at("findings")) {
           const auto& severity = finding.at("severity").get_ref<const std::string&>();
-          ++(severity == "broken" ? tally.broken
-             : severity == "degraded" ? tally.degraded : tally.notices);
+          ++(severity == "broken"     ? tally.broken
+             : severity == "degraded" ? tally.degraded
+                                      : tally.notices);
         }
       }
     }

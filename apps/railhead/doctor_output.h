@@ -20,7 +20,7 @@ std::string doctorJson(const std::string& node, verify::doctor::Place place,
 std::string joinedDoctorJson(const std::vector<NodeAnswer>& answers);
 
 struct DoctorTally {
-  int nodes = 0, silent = 0;           // silent: nobody could look
+  int nodes = 0, silent = 0;  // silent: nobody could look
   int broken = 0, degraded = 0, notices = 0;
 };
 // kCorrupt: not a document of ours.

@@ -52,8 +52,9 @@ void askAll(std::vector<NodeAnswer>& answers, const std::function<void(std::size
 
 // What a finished command says; one whose check failed says it in its output.
 void fill(NodeAnswer& answer, const os::ProcessResult& ran) {
-  const bool told = ran.exitCode == 0 ||
-                    (ran.exitCode == static_cast<int>(ExitCode::kCheckFailed) && !ran.output.empty());
+  const bool told =
+      ran.exitCode == 0 ||
+      (ran.exitCode == static_cast<int>(ExitCode::kCheckFailed) && !ran.output.empty());
   (told ? answer.json : answer.problem) = told ? ran.output : firstLine(ran.errorOutput);
 }
 

@@ -134,11 +134,10 @@ Result<bool> RankSession::takesNccl(const RankOptions& options,
 
 Result<void> RankSession::connectNccl(const RankOptions& options, const collective::World& world,
                                       const collective::NcclSettings& settings) {
-  RAILHEAD_TRY_ASSIGN(
-      auto joined,
-      collective::NcclCommunicator::connect(
-          world.rank, world.ranks, settings,
-          [this](const std::string& own) { return gather(own); }, in(options.timeout)));
+  RAILHEAD_TRY_ASSIGN(auto joined, collective::NcclCommunicator::connect(
+                                       world.rank, world.ranks, settings,
+                                       [this](const std::string& own) { return gather(own); },
+                                       in(options.timeout)));
   nccl_ = joined.get();
   communicator_ = std::move(joined);
   return {};
@@ -156,10 +155,10 @@ Result<void> RankSession::connectHost(const RankOptions& options, const collecti
     for (const auto& rail : settings.rails) opened_.push_back(rail.device);
   }
   RAILHEAD_TRY_ASSIGN(
-      communicator_, collective::HostCommunicator::connect(
-                         world.rank, world.ranks, settings,
-                         [this](const std::string& own) { return gather(own); },
-                         std::make_unique<collective::HostMemory>(*filesystem_, memoryFile())));
+      communicator_,
+      collective::HostCommunicator::connect(
+          world.rank, world.ranks, settings, [this](const std::string& own) { return gather(own); },
+          std::make_unique<collective::HostMemory>(*filesystem_, memoryFile())));
   return {};
 }
 

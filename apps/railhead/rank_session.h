@@ -22,9 +22,10 @@ class RankSession {
 
   // `purpose` keeps ranks of different commands and versions apart. While this process has one
   // thread.
-  static Result<std::unique_ptr<RankSession>> open(
-      const RankOptions& options, const collective::World& world, const std::string& purpose,
-      NcclLog log = NcclLog::kAsTheEnvironmentSays);
+  static Result<std::unique_ptr<RankSession>> open(const RankOptions& options,
+                                                   const collective::World& world,
+                                                   const std::string& purpose,
+                                                   NcclLog log = NcclLog::kAsTheEnvironmentSays);
   ~RankSession();
   RankSession(const RankSession&) = delete;
   RankSession& operator=(const RankSession&) = delete;

@@ -11,8 +11,8 @@
 
 namespace railhead::app {
 
-// The answers are of docs/reference/agent-status.md. Nodes, then PFs with link, PCIe and twin, then devices with health and holder. On a terminal
-// lines are cut to its width.
+// The answers are of docs/reference/agent-status.md. Nodes, then PFs with link, PCIe and twin, then
+// devices with health and holder. On a terminal lines are cut to its width.
 void printStatus(std::ostream& out, const std::vector<NodeAnswer>& answers,
                  const report::TerminalStyle& style);
 

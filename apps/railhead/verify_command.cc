@@ -182,7 +182,7 @@ Result<Found> runAsRank(const Settings& settings) {
   RAILHEAD_TRY_ASSIGN(const auto targets, targetsOf(settings));
   RAILHEAD_TRY_ASSIGN(const auto world, collective::worldFrom(collective::processEnvironment()));
   RAILHEAD_TRY_ASSIGN(const auto session, RankSession::open(settings.ranks, world, kPurpose,
-                                                      RankSession::NcclLog::kCaptured));
+                                                            RankSession::NcclLog::kCaptured));
   auto own = account(*session, settings, targets);
   if (!own.has_value()) {
     const auto gone = session->group().failure();

@@ -83,7 +83,10 @@ struct Offer {
 class Probe {
  public:
   Probe(collective::Group& group, verbs::Verbs& verbs, ProbedGpu* gpu)
-      : group_(group), verbs_(verbs), gpu_(gpu), rank_(group.world().rank),
+      : group_(group),
+        verbs_(verbs),
+        gpu_(gpu),
+        rank_(group.world().rank),
         ranks_(group.world().ranks) {}
 
   Result<ProbeOutcome> run() {
@@ -124,7 +127,8 @@ class Probe {
     own_.towardsNext = toNext_->number();
     own_.towardsPrevious = toPrevious_->number();
     const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
-    own_.psn = static_cast<std::uint32_t>(SplitMix(static_cast<std::uint64_t>(now)).next() & kMax24);
+    own_.psn =
+        static_cast<std::uint32_t>(SplitMix(static_cast<std::uint64_t>(now)).next() & kMax24);
     if (const auto made = makeTarget(); !made.has_value()) own_.refused = made.error().message;
     return {};
   }

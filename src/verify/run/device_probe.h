@@ -1,6 +1,6 @@
-// A probe of our own: every rank registers memory of its GPU with its NIC, the rank before it writes
-// a pattern there by RDMA, and the GPU compares every byte. It shows what NIC, driver and GPU can do
-// together, whatever NCCL made of it.
+// A probe of our own: every rank registers memory of its GPU with its NIC, the rank before it
+// writes a pattern there by RDMA, and the GPU compares every byte. It shows what NIC, driver and
+// GPU can do together, whatever NCCL made of it.
 #pragma once
 
 #include "src/base/result.h"

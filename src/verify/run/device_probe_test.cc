@@ -33,9 +33,8 @@ class DeviceProbeTest : public testing::Test {
   std::vector<ProbeOutcome> probe(Has first = Has::kBoth, Has second = Has::kBoth) {
     std::vector<std::future<Result<ProbeOutcome>>> running;
     for (int rank = 0; rank < 2; ++rank) {
-      running.push_back(std::async(std::launch::async, [&, rank] {
-        return asRank(rank, rank == 0 ? first : second);
-      }));
+      running.push_back(std::async(std::launch::async,
+                                   [&, rank] { return asRank(rank, rank == 0 ? first : second); }));
     }
     std::vector<ProbeOutcome> out;
     for (auto& one : running) {
