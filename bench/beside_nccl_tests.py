@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""beside_nccl_tests.py RAILHEAD NCCL_TESTS OUT.json [--rounds N] [--max BYTES]
+
+On a machine with two GPUs: railhead bench collectives (two processes) and nccl-tests (one process, two GPUs) take
+turns, every operation, the same libnccl. Writes both busbw per size, their ratio and the time each took; exit code 3
+when a median at sizes of 1 MiB and more differs by more than 3 %.
+
+NCCL_TESTS is a build of github.com/NVIDIA/nccl-tests; nothing of it is in this tree.
+"""
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+
+PROGRAMS = {
+    "all_reduce": "all_reduce_perf",
+    "all_gather": "all_gather_perf",
+    "reduce_scatter": "reduce_scatter_perf",
+    "broadcast": "broadcast_perf",
+    "reduce": "reduce_perf",
+    "all_to_all": "alltoall_perf",
+    "sendrecv": "sendrecv_perf",
+}
+FIRST = 1 << 10
+FACTOR = 8
+AGREE_FROM = 1 << 20
+AGREE_WITHIN = 0.03
+
+
+def ours(railhead, operation, largest):
+    begun = time.monotonic()
+    done = subprocess.run(
+        [railhead, "bench", "collectives", "--on", "local:2", "--backend", "nccl", "--operation", operation,
+         "--min-size", str(FIRST), "--max-size", str(largest), "--factor", str(FACTOR), "--place", "out",
+         "--precision", "0.02", "--seconds-per-size", "1", "--json"],
+        capture_output=True, text=True, timeout=300)
+    if done.returncode != 0:
+        sys.exit(f"railhead {operation}: exit {done.returncode}: {done.stderr[-2000:]}")
+    result = json.loads(done.stdout)
+    assert result["verified"], operation
+    lines = {line["bytes"]: line["busbw_gbytes_per_s"] for line in result["lines"]}
+    return lines, time.monotonic() - begun, result["backend"]
+
+
+def theirs(folder, operation, largest):
+    begun = time.monotonic()
+    done = subprocess.run(
+        [os.path.join(folder, PROGRAMS[operation]), "-b", str(FIRST), "-e", str(largest), "-f", str(FACTOR),
+         "-g", "2", "-c", "1", "-d", "float"],
+        capture_output=True, text=True, timeout=300)
+    if done.returncode != 0:
+        sys.exit(f"nccl-tests {operation}: exit {done.returncode}: {done.stdout[-1000:]} {done.stderr[-1000:]}")
+    lines = {}
+    for line in done.stdout.splitlines():
+        words = line.split()
+        # size count type redop root time algbw busbw #wrong, then the same in place
+        if len(words) >= 9 and words[0].isdigit() and words[2] == "float":
+            lines[int(words[0])] = float(words[7])
+    return lines, time.monotonic() - begun
+
+
+def main():
+    railhead, folder, out = sys.argv[1:4]
+    options = dict(zip(sys.argv[4::2], sys.argv[5::2]))
+    rounds = int(options.get("--rounds", 3))
+    largest = int(options.get("--max", 256 << 20))
+    rows, seconds, backend, worst = [], {"railhead": 0.0, "nccl_tests": 0.0}, None, 0.0
+    for operation in PROGRAMS:
+        seen = {}
+        for number in range(rounds):
+            turns = ["railhead", "nccl_tests"] if number % 2 == 0 else ["nccl_tests", "railhead"]
+            for who in turns:
+                if who == "railhead":
+                    lines, took, backend = ours(railhead, operation, largest)
+                else:
+                    lines, took = theirs(folder, operation, largest)
+                seconds[who] += took
+                for size, busbw in lines.items():
+                    seen.setdefault(size, {}).setdefault(who, []).append(busbw)
+        for size in sorted(seen):
+            if len(seen[size]) < 2:
+                continue
+            mine = statistics.median(seen[size]["railhead"])
+            other = statistics.median(seen[size]["nccl_tests"])
+            ratio = mine / other if other else None
+            rows.append({"operation": operation, "bytes": size, "railhead_busbw": seen[size]["railhead"],
+                         "nccl_tests_busbw": seen[size]["nccl_tests"], "ratio_of_medians": ratio})
+            if size >= AGREE_FROM and ratio:
+                worst = max(worst, abs(ratio - 1))
+            print(f"{operation:15} {size:10} {mine:9.3f} {other:9.3f} {ratio or 0:6.3f}", flush=True)
+    gpu = subprocess.run(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"],
+                         capture_output=True, text=True).stdout.split("\n")[0]
+    result = {
+        "schema": "railhead.beside-nccl-tests/1",
+        "what": "busbw in 10^9 bytes a second of railhead bench collectives (2 processes) and nccl-tests (1 process, "
+                "2 GPUs), taking turns; float32, out of place",
+        "environment": {"gpu": gpu, "gpus": 2, "kernel": platform.release(), "architecture": platform.machine(),
+                        "cpus": os.cpu_count(), "date": time.strftime("%Y-%m-%d"), "backend": backend,
+                        "nccl_environment": {k: v for k, v in os.environ.items() if k.startswith("NCCL_")}},
+        "rounds": rounds,
+        "seconds": seconds,
+        "worst_difference_from_1_mib": worst,
+        "lines": rows,
+    }
+    with open(out, "w", encoding="utf-8") as file:
+        json.dump(result, file, indent=1)
+    print(f"worst difference from 1 MiB: {worst:.3f}; seconds: {seconds}")
+    sys.exit(0 if worst <= AGREE_WITHIN else 3)
+
+
+main()
