@@ -37,7 +37,7 @@ TEST(CommandLine, BadUsageIsExitTwoAndNamed) {
   const Outcome unknown = run({"frobnicate"});
   EXPECT_EQ(unknown.code, ExitCode::kUsage);
   EXPECT_THAT(unknown.err, testing::StartsWith("railhead: 'frobnicate' is no command; allowed: "
-                                               "demo, lab, bench, verify, status, report, "
+                                               "demo, lab, bench, verify, doctor, status, report, "
                                                "completion\n"));
   const Outcome below = run({"lab", "nosuch"});
   EXPECT_EQ(below.code, ExitCode::kUsage);

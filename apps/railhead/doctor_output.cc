@@ -141,7 +141,8 @@ std::string joinedDoctorJson(const std::vector<NodeAnswer>& answers) {
 Result<DoctorTally> tallyOf(std::string_view document) {
   return checked([&] {
     DoctorTally tally;
-    for (const auto& node : parsed(document).at("nodes")) {
+    const json whole = parsed(document);
+    for (const auto& node : whole.at("nodes")) {
       ++tally.nodes;
       if (!node.at("problem").get_ref<const std::string&>().empty()) ++tally.silent;
       for (const auto& check : node.at("checks")) {
@@ -161,7 +162,8 @@ Result<void> printDoctor(std::ostream& out, std::string_view document, bool all,
                          const report::TerminalStyle& style) {
   const auto printed = checked([&] {
     Screen screen(out, style);
-    for (const auto& node : parsed(document).at("nodes")) screen.node(node, all);
+    const json whole = parsed(document);
+    for (const auto& node : whole.at("nodes")) screen.node(node, all);
     return true;
   });
   return printed.has_value() ? Result<void>() : Result<void>(printed.error());

@@ -175,7 +175,7 @@ Result<Launched> launchRanks(const RankLaunch& launch, Context& context, std::st
   if (end.ok()) return Launched{std::move(result), ""};
   if (partial != nullptr) *partial = std::move(result);
   for (const auto& rank : end.ranks) {
-    if (rank.rank == end.failed) return Error(classOf(rank.exitCode), end.reason());
+    if (rank.rank == end.failed) return Error(classOf(rank.exitCode), end.reason(), end.remedy());
   }
   return Error(ErrorCode::kUnavailable, end.reason());
 }

@@ -17,6 +17,9 @@
 namespace railhead::launch {
 namespace {
 
+// As our own commands print an error (apps/usage).
+constexpr std::string_view kRemedyMark = "  remedy: ";
+
 using Clock = std::chrono::steady_clock;
 constexpr std::size_t kMaxOutput = 16 << 20;
 constexpr std::size_t kMaxLine = 4 << 10;
@@ -228,11 +231,20 @@ std::string GangEnd::reason() const {
     out += rank.exitCode > 128 ? "signal " + std::to_string(rank.exitCode - 128)
                                : "exit code " + std::to_string(rank.exitCode);
     for (auto line = rank.lastLines.rbegin(); line != rank.lastLines.rend(); ++line) {
-      if (!line->empty()) return out + ": " + *line;
+      if (!line->empty() && !line->starts_with(kRemedyMark)) return out + ": " + *line;
     }
     return out + " without a word";
   }
   return "a rank failed";
+}
+
+std::string GangEnd::remedy() const {
+  for (const auto& rank : ranks) {
+    if (rank.rank != failed || rank.lastLines.empty()) continue;
+    const std::string& last = rank.lastLines.back();
+    if (last.starts_with(kRemedyMark)) return last.substr(kRemedyMark.size());
+  }
+  return "";
 }
 
 Result<GangEnd> runGang(const std::vector<RankCommand>& ranks, const GangSettings& settings,

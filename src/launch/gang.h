@@ -52,6 +52,7 @@ struct GangEnd {
   bool ok() const { return failed < 0 && !outOfTime && !interrupted; }
   // "rank 1 (node spark-b) ended with exit code 3: its last line", or why else it did not end well.
   std::string reason() const;
+  std::string remedy() const;  // that the failed rank gave; may be empty
 };
 
 // Errors are those of starting; afterwards nothing is left running. `nullDevice` is /dev/null.

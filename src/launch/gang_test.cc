@@ -53,6 +53,15 @@ TEST(Gang, GathersOutputsAndLinesOfRanksThatEndWell) {
   EXPECT_THAT(lines, ElementsAre("1 hello"));
 }
 
+TEST(Gang, AFailureOfOursKeepsItsReasonAndItsRemedy) {
+  const auto end =
+      runGang({shell(0, "printf 'railhead: no rail\\n  remedy: plug it in\\n' >&2; exit 4")},
+              GangSettings(), kNull)
+          .value();
+  EXPECT_EQ(end.reason(), "rank 0 (node node-0) ended with exit code 4: railhead: no rail");
+  EXPECT_EQ(end.remedy(), "plug it in");
+}
+
 TEST(Gang, OneFailureEndsAllAndIsNamedWithItsLastLine) {
   GangSettings settings;
   settings.grace = 2s;

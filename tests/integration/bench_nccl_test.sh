@@ -21,11 +21,11 @@ expect() {  # EXIT TEXT WHAT
   exit 1
 }
 nccl=$3
-expect 0 '"name": "nccl"' "auto takes NCCL where every rank has it" bench --operation all
-expect 0 '"memory": "device"' "by name" bench --backend nccl --type bfloat16
+expect 0 '"name":"nccl"' "auto takes NCCL where every rank has it" bench --operation all
+expect 0 '"memory":"device"' "by name" bench --backend nccl --type bfloat16
 RAILHEAD_FAKE_NCCL="corrupt-call 1 0" expect 3 "wrong element" "a wrong bit" bench --backend nccl
 nccl=$work/no-such-nccl
 expect 4 "NCCL is missing" "no NCCL" bench --backend nccl
-expect 0 '"name": "host"' "auto without NCCL" bench
+expect 0 '"name":"host"' "auto without NCCL" bench
 nccl=$3
 RAILHEAD_FAKE_NCCL="fail-init 1 2" expect 1 "unhandled system error" "a rank that cannot join" bench --backend nccl

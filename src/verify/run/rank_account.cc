@@ -62,6 +62,16 @@ Result<std::vector<std::string>> textsField(const Json& object, const char* name
   return out;
 }
 
+// Of several lines, for readers that bound what they make of it.
+Result<std::string> longText(const Json& object, const char* name, std::size_t most) {
+  const Json* value = present(object, name);
+  if (value == nullptr || !value->is_string() ||
+      value->get_ref<const std::string&>().size() > most) {
+    return bench::badField(name, object, "text of at most " + std::to_string(most) + " bytes");
+  }
+  return value->get<std::string>();
+}
+
 Result<const Json*> objectField(const Json& object, const char* name) {
   const Json* value = present(object, name);
   if (value == nullptr || !value->is_object()) return bench::badField(name, object, "an object");
@@ -91,6 +101,7 @@ Result<void> parseHardware(const Json& json, RankAccount& out) {
   out.softwareNic = software.value_or(false);
   RAILHEAD_TRY_ASSIGN(out.peermem, optionalFlag(json, "peermem"));
   if (const Json* gpu = present(json, "gpu"); gpu != nullptr) {
+    if (!gpu->is_object()) return bench::badField("gpu", json, "an object");
     GpuAttributes attributes;
     RAILHEAD_TRY_ASSIGN(attributes.gpuDirectRdma, optionalFlag(*gpu, "gpu_direct_rdma"));
     RAILHEAD_TRY_ASSIGN(attributes.dmaBuf, optionalFlag(*gpu, "dma_buf"));
@@ -98,6 +109,7 @@ Result<void> parseHardware(const Json& json, RankAccount& out) {
     out.gpu = attributes;
   }
   if (const Json* probe = present(json, "probe"); probe != nullptr) {
+    if (!probe->is_object()) return bench::badField("probe", json, "an object");
     ProbeResult result;
     RAILHEAD_TRY_ASSIGN(const auto passed, optionalFlag(*probe, "passed"));
     result.passed = passed.value_or(false);
@@ -162,8 +174,8 @@ Result<RankAccount> parseAccount(std::string_view text) {
   RAILHEAD_TRY_ASSIGN(out.retransmits, bench::unsignedField(json, "retransmits"));
   RAILHEAD_TRY_ASSIGN(out.railsAvailable, textsField(json, "rails_available"));
   RAILHEAD_TRY_ASSIGN(out.railsOpened, textsField(json, "rails_opened"));
-  RAILHEAD_TRY_ASSIGN(out.log, bench::stringField(json, "log", kMaxEvidenceLines));
-  RAILHEAD_TRY_ASSIGN(out.topology, bench::stringField(json, "topology", kMaxTopologyDump));
+  RAILHEAD_TRY_ASSIGN(out.log, longText(json, "log", kMaxEvidenceLines));
+  RAILHEAD_TRY_ASSIGN(out.topology, longText(json, "topology", kMaxTopologyDump));
   if (present(json, "ceiling_gbps") != nullptr) {
     RAILHEAD_TRY_ASSIGN(out.ceilingGbps, bench::numberField(json, "ceiling_gbps"));
   }
