@@ -35,7 +35,7 @@ def ours(railhead, operation, largest):
     done = subprocess.run(
         [railhead, "bench", "collectives", "--on", "local:2", "--backend", "nccl", "--operation", operation,
          "--min-size", str(FIRST), "--max-size", str(largest), "--factor", str(FACTOR), "--place", "out",
-         "--precision", "0.02", "--seconds-per-size", "1", "--json"],
+         "--precision", "0.02", "--seconds-per-size", "0.5", "--json"],
         capture_output=True, text=True, timeout=300)
     if done.returncode != 0:
         sys.exit(f"railhead {operation}: exit {done.returncode}: {done.stderr[-2000:]}")
