@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""beside_nccl_tests.py RAILHEAD NCCL_TESTS OUT.json [--rounds N] [--max BYTES]
+"""beside_nccl_tests.py RAILHEAD NCCL_TESTS OUT.json --mpirun COMMAND [--rounds N] [--max BYTES]
 
-On a machine with two GPUs: railhead bench collectives (two processes) and nccl-tests (one process, two GPUs) take
-turns, every operation, the same libnccl. Writes both busbw per size, their ratio and the time each took; exit code 3
-when a median at sizes of 1 MiB and more differs by more than 3 %.
+On a machine with GPUs: railhead bench collectives and nccl-tests take turns, two processes each, every operation, the
+same libnccl. Writes both busbw per size, their ratio and the time each took; exit code 3 when a median at sizes of
+1 MiB and more differs by more than 3 %.
 
-NCCL_TESTS is a build of github.com/NVIDIA/nccl-tests; nothing of it is in this tree.
+NCCL_TESTS is a build of github.com/NVIDIA/nccl-tests with MPI=1, COMMAND starts it twice ("mpirun -np 2"); nothing of
+it is in this tree. What NCCL's environment says holds for both. Ranks that are to be hosts of their own on one GPU:
+RAILHEAD and COMMAND are then scripts that set NCCL_HOSTID for each.
 """
 import json
 import os
@@ -45,11 +47,11 @@ def ours(railhead, operation, largest):
     return lines, time.monotonic() - begun, result["backend"]
 
 
-def theirs(folder, operation, largest):
+def theirs(mpirun, folder, operation, largest):
     begun = time.monotonic()
     done = subprocess.run(
-        [os.path.join(folder, PROGRAMS[operation]), "-b", str(FIRST), "-e", str(largest), "-f", str(FACTOR),
-         "-g", "2", "-c", "1", "-d", "float"],
+        mpirun + [os.path.join(folder, PROGRAMS[operation]), "-b", str(FIRST), "-e", str(largest), "-f", str(FACTOR),
+                  "-g", "1", "-c", "1", "-d", "float"],
         capture_output=True, text=True, timeout=300)
     if done.returncode != 0:
         sys.exit(f"nccl-tests {operation}: exit {done.returncode}: {done.stdout[-1000:]} {done.stderr[-1000:]}")
@@ -65,6 +67,7 @@ def theirs(folder, operation, largest):
 def main():
     railhead, folder, out = sys.argv[1:4]
     options = dict(zip(sys.argv[4::2], sys.argv[5::2]))
+    mpirun = options["--mpirun"].split()
     rounds = int(options.get("--rounds", 3))
     largest = int(options.get("--max", 256 << 20))
     rows, seconds, backend, worst = [], {"railhead": 0.0, "nccl_tests": 0.0}, None, 0.0
@@ -76,7 +79,7 @@ def main():
                 if who == "railhead":
                     lines, took, backend = ours(railhead, operation, largest)
                 else:
-                    lines, took = theirs(folder, operation, largest)
+                    lines, took = theirs(mpirun, folder, operation, largest)
                 seconds[who] += took
                 for size, busbw in lines.items():
                     seen.setdefault(size, {}).setdefault(who, []).append(busbw)
@@ -95,9 +98,9 @@ def main():
                          capture_output=True, text=True).stdout.split("\n")[0]
     result = {
         "schema": "railhead.beside-nccl-tests/1",
-        "what": "busbw in 10^9 bytes a second of railhead bench collectives (2 processes) and nccl-tests (1 process, "
-                "2 GPUs), taking turns; float32, out of place",
-        "environment": {"gpu": gpu, "gpus": 2, "kernel": platform.release(), "architecture": platform.machine(),
+        "what": "busbw in 10^9 bytes a second of railhead bench collectives and nccl-tests, two processes each, taking "
+                "turns; float32, out of place (nccl-tests also in place, in the same seconds)",
+        "environment": {"gpu": gpu, "kernel": platform.release(), "architecture": platform.machine(),
                         "cpus": os.cpu_count(), "date": time.strftime("%Y-%m-%d"), "backend": backend,
                         "nccl_environment": {k: v for k, v in os.environ.items() if k.startswith("NCCL_")}},
         "rounds": rounds,

@@ -118,7 +118,9 @@ Result<std::vector<std::string>> RankSession::gather(const std::string& own) {
 }
 
 Result<void> RankSession::connect(const RankOptions& options, const collective::World& world) {
-  const auto settings = ncclSettings(options, world, *filesystem_);
+  auto settings = ncclSettings(options, world, *filesystem_);
+  // One communicator, so that the log's lines are its own (docs/decisions/0008).
+  if (ncclLog_) settings.launch = nccl::Launch::kByThread;
   RAILHEAD_TRY_ASSIGN(const bool nccl, takesNccl(options, settings));
   return nccl ? connectNccl(options, world, settings) : connectHost(options, world);
 }

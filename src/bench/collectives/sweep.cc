@@ -15,7 +15,7 @@ namespace {
 using collective::Communicator;
 using collective::Group;
 
-constexpr double kShortestSample = 0.002;  // seconds: far above what reading the clock costs
+constexpr double kShortestSample = 0.004;  // seconds: far above what reading the clock costs
 constexpr std::size_t kFewestSamples = 10;
 constexpr std::size_t kMostSamples = 400;
 constexpr std::size_t kSamplesPerRound = 5;  // between two decisions of rank 0

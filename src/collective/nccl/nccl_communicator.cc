@@ -17,7 +17,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kSpin{1};
-constexpr std::chrono::microseconds kFirstNap{20};
+// Who waits long naps longer, by a share of it that no measurement shows.
+constexpr int kNapShare = 256;
+constexpr std::chrono::microseconds kShortestNap{10};
 constexpr std::chrono::microseconds kLongestNap{500};
 constexpr std::chrono::milliseconds kHealthEvery{20};
 // How long abort() waits for the calling thread to notice, and how long the device may take to
@@ -248,7 +250,6 @@ Result<void> NcclCommunicator::poll(Deadline deadline) {
   RAILHEAD_TRY(comm_->settle(deadline, stop_));
   const auto begin = Clock::now();
   auto nextHealth = begin + kHealthEvery;
-  auto nap = kFirstNap;
   while (true) {
     RAILHEAD_TRY_ASSIGN(const bool done, stream_.idle());
     if (done) return comm_->health();
@@ -263,8 +264,8 @@ Result<void> NcclCommunicator::poll(Deadline deadline) {
       nextHealth = now + kHealthEvery;
     }
     if (now - begin < kSpin) continue;
+    const auto nap = std::clamp<Clock::duration>((now - begin) / kNapShare, kShortestNap, kLongestNap);
     std::this_thread::sleep_for(std::min<Clock::duration>(nap, deadline - now));
-    nap = std::min(nap * 2, kLongestNap);
   }
 }
 
