@@ -30,14 +30,18 @@ std::vector<Expectation> shifted(std::vector<Expectation> parts, std::size_t by)
 
 }  // namespace
 
-Result<SweepMemory> SweepMemory::allocate(collective::Memory& memory, std::uint64_t bytes) {
-  RAILHEAD_TRY_ASSIGN(auto first, memory.allocate(bytes));
-  RAILHEAD_TRY_ASSIGN(auto second, memory.allocate(bytes));
-  return SweepMemory(memory, std::move(first), std::move(second));
+Result<SweepMemory> SweepMemory::allocate(collective::Memory& memory, std::uint64_t bytes,
+                                          std::uint64_t turns) {
+  RAILHEAD_TRY_ASSIGN(auto first, memory.allocate(bytes * turns));
+  RAILHEAD_TRY_ASSIGN(auto second, memory.allocate(bytes * turns));
+  return SweepMemory(memory, bytes, turns, std::move(first), std::move(second));
 }
 
-SweepMemory::Place SweepMemory::placeFor(const Call& call, int rank, int ranks) const {
-  const Offsets at = offsetsOf(call, rank, ranks);
+SweepMemory::Place SweepMemory::placeFor(const Call& call, int rank, int ranks,
+                                         std::uint64_t turn) const {
+  Offsets at = offsetsOf(call, rank, ranks);
+  at.send += turn % turns_ * bytes_;
+  at.receive += turn % turns_ * bytes_;
   auto* sends = static_cast<std::byte*>(first_->data());
   auto* receives = call.inPlace ? sends : static_cast<std::byte*>(second_->data());
   return {sends + at.send, receives + at.receive};

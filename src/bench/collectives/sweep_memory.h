@@ -5,6 +5,7 @@
 #include "src/base/result.h"
 #include "src/collective/communicator.h"
 
+#include <cstdint>
 #include <memory>
 
 namespace railhead::bench {
@@ -16,20 +17,28 @@ class SweepMemory {
     void* receive = nullptr;
   };
 
-  static Result<SweepMemory> allocate(collective::Memory& memory, std::uint64_t bytes);
+  // Room for `turns` calls of `bytes`, one behind the other.
+  static Result<SweepMemory> allocate(collective::Memory& memory, std::uint64_t bytes,
+                                      std::uint64_t turns);
 
-  Place placeFor(const collective::Call& call, int rank, int ranks) const;
+  // Of the call that is the `turn`th, round and round. Turn 0 is the one with known data.
+  Place placeFor(const collective::Call& call, int rank, int ranks, std::uint64_t turn) const;
   // Spoils both buffers and puts the call's pattern where it is sent from.
   Result<void> prepare(const collective::Call& call, int rank, int ranks, std::uint32_t seed);
   Result<collective::DataCheck> check(const collective::Call& call, int rank, int ranks,
                                       std::uint32_t seed) const;
 
  private:
-  SweepMemory(collective::Memory& memory, std::unique_ptr<collective::Buffer> first,
-              std::unique_ptr<collective::Buffer> second)
-      : memory_(&memory), first_(std::move(first)), second_(std::move(second)) {}
+  SweepMemory(collective::Memory& memory, std::uint64_t bytes, std::uint64_t turns,
+              std::unique_ptr<collective::Buffer> first, std::unique_ptr<collective::Buffer> second)
+      : memory_(&memory),
+        bytes_(bytes),
+        turns_(turns),
+        first_(std::move(first)),
+        second_(std::move(second)) {}
 
   collective::Memory* memory_;
+  std::uint64_t bytes_, turns_;
   std::unique_ptr<collective::Buffer> first_;   // sends, and all of a call in place
   std::unique_ptr<collective::Buffer> second_;  // receives
 };
