@@ -14,7 +14,8 @@ Result<std::unique_ptr<Session>> Session::open(EventLoop& loop, os::UniqueFd fd,
   channelEvents.data = [raw](std::string_view bytes) { raw->onData(bytes); };
   channelEvents.closed = [raw] {
     raw->leave();
-    raw->events_.closed();
+    const auto closed = std::move(raw->events_.closed);
+    closed();  // destroys the session
   };
   RAILHEAD_TRY_ASSIGN(session->channel_,
                       StreamChannel::open(loop, std::move(fd), std::move(channelEvents)));

@@ -35,16 +35,16 @@ std::optional<nccl::UniqueId> idOf(std::string_view hex) {
 
 }  // namespace
 
-std::string Introduction::encode() const {
+std::string NcclIntroduction::encode() const {
   std::string text = failure.substr(0, kMaxFailure);
   std::replace(text.begin(), text.end(), '\n', ' ');
   return std::string(kHead) + "\n" + std::to_string(version) + "\n" + (id ? hexOf(*id) : "") +
          "\n" + text;
 }
 
-Result<Introduction> Introduction::decode(std::string_view text) {
+Result<NcclIntroduction> NcclIntroduction::decode(std::string_view text) {
   const auto lines = split(text, '\n');
-  Introduction out;
+  NcclIntroduction out;
   if (lines.size() == 4 && lines[0] == kHead) {
     const auto version = parseUnsigned(lines[1]);
     out.id = idOf(lines[2]);
@@ -61,9 +61,9 @@ Result<Introduction> Introduction::decode(std::string_view text) {
 Result<nccl::UniqueId> agreedId(const std::vector<std::string>& texts, int ranks) {
   if (texts.size() != static_cast<std::size_t>(ranks))
     return Error(ErrorCode::kInternal, "not every rank introduced itself");
-  std::vector<Introduction> all;
+  std::vector<NcclIntroduction> all;
   for (const std::string& text : texts) {
-    RAILHEAD_TRY_ASSIGN(auto each, Introduction::decode(text));
+    RAILHEAD_TRY_ASSIGN(auto each, NcclIntroduction::decode(text));
     if (!each.failure.empty()) {
       return Error(ErrorCode::kEnvironment,
                    "rank " + std::to_string(all.size()) + ": " + each.failure);

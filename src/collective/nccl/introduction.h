@@ -12,14 +12,14 @@
 
 namespace railhead::collective {
 
-struct Introduction {
+struct NcclIntroduction {
   std::string failure;  // not empty: why this rank cannot
   int version = 0;      // of NCCL
   std::optional<nccl::UniqueId> id;
 
   std::string encode() const;
   // kCorrupt: not such a text.
-  static Result<Introduction> decode(std::string_view text);
+  static Result<NcclIntroduction> decode(std::string_view text);
 };
 
 // The id that all join with. kEnvironment names the first rank that cannot, kCheckFailed the ranks

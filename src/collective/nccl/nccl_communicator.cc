@@ -129,7 +129,7 @@ Result<std::unique_ptr<NcclCommunicator>> NcclCommunicator::connect(int rank, in
                                                                     const Gather& gather,
                                                                     Deadline deadline) {
   auto local = openLocal(settings);
-  Introduction own;
+  NcclIntroduction own;
   if (local) own.version = (*local).library->version();
   if (local && rank == 0) {
     auto id = (*local).library->uniqueId();
@@ -264,7 +264,8 @@ Result<void> NcclCommunicator::poll(Deadline deadline) {
       nextHealth = now + kHealthEvery;
     }
     if (now - begin < kSpin) continue;
-    const auto nap = std::clamp<Clock::duration>((now - begin) / kNapShare, kShortestNap, kLongestNap);
+    const auto nap =
+        std::clamp<Clock::duration>((now - begin) / kNapShare, kShortestNap, kLongestNap);
     std::this_thread::sleep_for(std::min<Clock::duration>(nap, deadline - now));
   }
 }

@@ -118,7 +118,7 @@ TEST_F(NcclCommunicatorTest, TheDeviceIsChosenByTheLocalRankRoundAndRound) {
 
 TEST_F(NcclCommunicatorTest, TheOthersLearnWhichRankCannot) {
   const auto missing = [](const std::string& own) -> Result<std::vector<std::string>> {
-    Introduction other;
+    NcclIntroduction other;
     other.failure = "NCCL is missing: libnccl.so.2";
     return std::vector<std::string>{own, other.encode()};
   };
@@ -130,7 +130,7 @@ TEST_F(NcclCommunicatorTest, TheOthersLearnWhichRankCannot) {
 
 TEST_F(NcclCommunicatorTest, DifferentVersionsAreRefused) {
   const auto older = [](const std::string& own) -> Result<std::vector<std::string>> {
-    Introduction other;
+    NcclIntroduction other;
     other.version = 22703;
     return std::vector<std::string>{own, other.encode()};
   };
@@ -143,7 +143,7 @@ TEST_F(NcclCommunicatorTest, DifferentVersionsAreRefused) {
 TEST_F(NcclCommunicatorTest, AnIntroductionOfAnotherKindIsRefused) {
   for (const std::string text :
        {"", "x", "railhead-nccl 1\n99999999\n\n", "railhead-nccl 1\n22809\nabc\n"}) {
-    const auto decoded = Introduction::decode(text);
+    const auto decoded = NcclIntroduction::decode(text);
     ASSERT_FALSE(decoded.has_value()) << text;
     EXPECT_EQ(decoded.error().code, ErrorCode::kCorrupt);
   }
