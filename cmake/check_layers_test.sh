@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The gate's own test: it must catch a planted fault and pass a clean tree.
+# The gates' own test: they must catch a planted fault and pass a clean tree.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 tree=$(mktemp -d)
@@ -23,4 +23,14 @@ planted src/attach/side.cc src/provision/x.h
 planted src/os/fake.cc tests/support/fake.h
 planted apps/railhead-cni/main.cc src/netlink/client.h
 planted src/attach/heavy.h nlohmann/json.hpp '<>'
+
+type_in() { printf 'namespace a::b {\n%s %s {\n};\n}  // namespace a::b\n' "$2" "$3" >"$tree/src/base/$1"; }
+type_in one.h struct Same
+type_in other.h class Other
+printf 'namespace a::b {\nnamespace {\nstruct Same {\n};\n}  // namespace\n}  // namespace a::b\n' >"$tree/src/base/own.cc"
+"$here/check_names.sh" --root "$tree" >/dev/null || { echo "names: a clean tree was refused"; exit 1; }
+type_in other.h 'class' 'Same final : public X'
+code=0
+said=$("$here/check_names.sh" --root "$tree") || code=$?
+[ "$code" = 3 ] && [[ $said == *"a::b::Same is defined in "*one.h*other.h* ]] || { echo "names: exit $code: $said"; exit 1; }
 echo "1 passed, 0 failed"
