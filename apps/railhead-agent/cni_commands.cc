@@ -11,6 +11,7 @@
 #include "src/os/host_paths.h"
 #include "src/os/netns.h"
 
+#include <filesystem>
 #include <iostream>
 #include <memory>
 
@@ -93,6 +94,11 @@ void addCniCommands(CLI::App& app, ExitCode& code) {
         ->capture_default_str();
     command->add_option("--root", options->root, "Look below this folder")->capture_default_str();
     command->final_callback([options, body, &code] {
+      auto& paths = options->paths;
+      for (std::string* path : {&paths.cniConfig, &paths.cniBin, &paths.state}) {
+        std::error_code ignored;
+        *path = std::filesystem::absolute(*path, ignored).string();
+      }
       const auto done = body(*options);
       if (done.has_value()) return;
       std::cerr << "railhead-agent: " << done.error().message << '\n';

@@ -194,6 +194,22 @@ Result<void> run(const Options& options) {
   return done;
 }
 
+// A file that was named must be there; the usual one need not.
+bool usesConfig(const Options& options) {
+  std::error_code ignored;
+  return options.config != Options().config || std::filesystem::exists(options.config, ignored);
+}
+
+// As the shell that calls us means them.
+void makeAbsolute(Options& options) {
+  auto& paths = options.paths;
+  for (std::string* path : {&paths.kubeletPlugins, &paths.podResources, &paths.cniConfig,
+                            &paths.cniBin, &paths.cniShim, &paths.state, &paths.probeSocket}) {
+    std::error_code ignored;
+    if (!path->empty()) *path = std::filesystem::absolute(*path, ignored).string();
+  }
+}
+
 Result<void> discoverNode(const Options& options) {
   RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
   auto node = discover::discoverNode(*machine->files, options.paths);
@@ -204,8 +220,7 @@ Result<void> discoverNode(const Options& options) {
     return std::move(error).addContext("--root " + railhead::quoted(options.root));
   }
   discover::TwinRules rules;
-  std::error_code ignored;
-  if (std::filesystem::exists(options.config, ignored)) {
+  if (usesConfig(options)) {
     RAILHEAD_TRY_ASSIGN(auto config, loadConfig(options.config));
     rules = std::move(config.twins);
   }
@@ -219,8 +234,7 @@ Result<void> discoverNode(const Options& options) {
 Result<void> printLabels(const Options& options) {
   RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
   gpu::LabelOptions labels;
-  std::error_code ignored;
-  if (std::filesystem::exists(options.config, ignored)) {
+  if (usesConfig(options)) {
     RAILHEAD_TRY_ASSIGN(const auto config, loadConfig(options.config));
     labels = {config.gpus.resource.replicas, config.gpus.resource.mig};
   }
@@ -285,6 +299,7 @@ void addCommands(CLI::App& app, ExitCode& code) {
     command->footer(std::string("Example:\n  ") + example);
     command->add_option("--config", options->config, "Configuration file")->capture_default_str();
     command->final_callback([options, body, &code] {
+      makeAbsolute(*options);
       auto done = body(*options);
       if (!done.has_value()) report(done.error(), code);
     });

@@ -58,7 +58,7 @@ void addBenchCompare(CLI::App* bench, Context& context) {
       "A line counts as changed when a Mann-Whitney U test over its samples, corrected for the "
       "number\n"
       "of lines (Holm), gives p < 0.01 and the medians differ by more than --threshold.\n"
-      "Exit code 3: a line is slower than before; 2: a file is no such result.");
+      "Exit code 3: a line is slower than before; 1: a file is no such result.");
   command->add_option("before", settings->before, "JSON of bench collectives")->required();
   command->add_option("after", settings->after, "JSON of bench collectives")->required();
   command->add_option("--threshold", settings->threshold, "change of the median to mind")

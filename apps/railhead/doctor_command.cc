@@ -108,7 +108,11 @@ std::optional<verify::GpuAttributes> firstGpu() {
 Result<std::string> examineHere(const Settings& settings) {
   RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
   const auto place = placeOf(settings);
-  RAILHEAD_TRY_ASSIGN(auto patient, doctor::examine(*files, os::HostPaths(), place));
+  // The agent knows which PFs are twins where they do not tell.
+  discover::TwinRules twins;
+  const auto agent = askThisNode(os::HostPaths());
+  if (place == doctor::Place::kNode && agent.has_value()) twins = twinsOf(agent->front().json);
+  RAILHEAD_TRY_ASSIGN(auto patient, doctor::examine(*files, os::HostPaths(), place, twins));
   verify::NcclLog log;
   RAILHEAD_TRY(readLogs(settings.logs, *files, log));
   if (!settings.logs.empty()) patient.log = &log;

@@ -138,6 +138,19 @@ std::string joinedDoctorJson(const std::vector<NodeAnswer>& answers) {
   return bench::dumped(documentOf(std::move(nodes)), 2);
 }
 
+discover::TwinRules twinsOf(std::string_view agentStatus) {
+  const auto read = checked([&] {
+    discover::TwinRules twins;
+    const json status = json::parse(agentStatus);
+    for (const auto& cage : status.at("node").at("cages")) {
+      if (cage.size() < 2) continue;
+      twins.groups.push_back({"the agent's twins", cage.get<std::vector<std::string>>()});
+    }
+    return twins;
+  });
+  return read.value_or(discover::TwinRules());
+}
+
 Result<DoctorTally> tallyOf(std::string_view document) {
   return checked([&] {
     DoctorTally tally;

@@ -19,6 +19,9 @@ std::string doctorJson(const std::string& node, verify::doctor::Place place,
 // Those of several nodes as one; an answer that is no such document becomes its node's problem.
 std::string joinedDoctorJson(const std::vector<NodeAnswer>& answers);
 
+// The twins that an agent's status names (docs/reference/agent-status.md); none when it is no status.
+discover::TwinRules twinsOf(std::string_view agentStatus);
+
 struct DoctorTally {
   int nodes = 0, silent = 0;  // silent: nobody could look
   int broken = 0, degraded = 0, notices = 0;

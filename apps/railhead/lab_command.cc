@@ -8,6 +8,7 @@
 #include "lab/keeper/keeper_messages.h"
 #include "src/base/text.h"
 
+#include <cctype>
 #include <csignal>
 #include <memory>
 #include <ostream>
@@ -198,6 +199,24 @@ void addExec(CLI::App* command, Context& context) {
   part->final_callback([common, settings, &context] { runExec(*settings, *common, context); });
 }
 
+// A node's firmware clears the screen and sets modes: not those of who reads its console.
+std::string withoutEscapes(std::string_view text) {
+  constexpr char kEscape = 0x1b;
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != kEscape) {
+      if (text[i] == '\n' || text[i] == '\t' || static_cast<unsigned char>(text[i]) >= ' ') out += text[i];
+      continue;
+    }
+    // ESC and one character, or ESC [ up to a letter.
+    if (++i < text.size() && text[i] == '[') {
+      while (++i < text.size() && !std::isalpha(static_cast<unsigned char>(text[i]))) {
+      }
+    }
+  }
+  return out;
+}
+
 void addLogs(CLI::App* command, Context& context) {
   auto common = std::make_shared<Common>();
   auto node = std::make_shared<std::string>();
@@ -213,7 +232,7 @@ void addLogs(CLI::App* command, Context& context) {
     if (!client) return failLab(context, client.error());
     const auto text = client->logs(*node, *bytes);
     if (!text) return failLab(context, text.error());
-    context.out << *text;
+    context.out << withoutEscapes(*text);
   });
 }
 

@@ -28,7 +28,9 @@ Result<std::unique_ptr<LabRanks>> LabRanks::open(const Context& context, const s
     RAILHEAD_TRY_ASSIGN(out->topology_, lab::parseTopology(status.topologyYaml, "the running lab"));
     out->client_ = std::move(*running);
   } else if (!name.empty()) {
-    return running.error();
+    Error error = running.error();
+    if (error.code == ErrorCode::kNotFound) error.code = ErrorCode::kEnvironment;
+    return error;
   } else {
     tell("booting two emulated nodes (railhead lab up keeps them)");
     RAILHEAD_TRY_ASSIGN(out->topology_, lab::loadTopology(kTopology));

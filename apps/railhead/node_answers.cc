@@ -24,6 +24,12 @@ std::string firstLine(const std::string& text) {
   return line.substr(0, std::min<std::size_t>(line.find('\n'), 200));
 }
 
+// That no lab runs is something the environment lacks.
+Error asLacking(Error error) {
+  if (error.code == ErrorCode::kNotFound) error.code = ErrorCode::kEnvironment;
+  return error;
+}
+
 bool wanted(const std::vector<std::string>& nodes, const std::string& node) {
   return nodes.empty() || std::find(nodes.begin(), nodes.end(), node) != nodes.end();
 }
@@ -96,7 +102,12 @@ Result<std::vector<AgentPod>> findPods(os::ProcessRunner& processes,
     return std::move(error).withRemedy("install kubectl, or name it with --kubectl");
   }
   if (ran->exitCode != 0) {
-    return Error(ErrorCode::kEnvironment, "kubectl get pods: " + firstLine(ran->errorOutput),
+    // kubectl's own log comes first, its reason last.
+    const std::string said(trim(ran->errorOutput));
+    const std::string reason = said.substr(said.rfind('\n') + 1).substr(0, 400);
+    return Error(ErrorCode::kEnvironment,
+                 "kubectl get pods: " + (reason.empty() ? "exit code " + std::to_string(ran->exitCode)
+                                                        : reason),
                  "check that kubectl reaches the cluster and may list pods and exec in them");
   }
   RAILHEAD_TRY_ASSIGN(auto pods, readPods(ran->output));
@@ -128,14 +139,15 @@ Result<std::vector<NodeAnswer>> askThisNode(const os::HostPaths& paths) {
 Result<std::vector<NodeAnswer>> askLab(const std::string& lab,
                                        const std::vector<std::string>& nodes,
                                        const std::vector<std::string>& command) {
-  RAILHEAD_TRY_ASSIGN(const auto client, lab::LabClient::connect(lab));
-  RAILHEAD_TRY_ASSIGN(const auto status, client.status());
+  auto client = lab::LabClient::connect(lab);
+  if (!client.has_value()) return asLacking(std::move(client).error());
+  RAILHEAD_TRY_ASSIGN(const auto status, client->status());
   std::vector<NodeAnswer> answers;
   for (const auto& node : status.nodes) {
     if (wanted(nodes, node.name)) answers.push_back({node.name, "", ""});
   }
   askAll(answers, [&](std::size_t i) {
-    const auto ran = client.exec(answers[i].node, command);
+    const auto ran = client->exec(answers[i].node, command);
     if (!ran.has_value()) {
       answers[i].problem = ran.error().message;
     } else {

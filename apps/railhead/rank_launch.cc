@@ -23,7 +23,11 @@ constexpr std::uint16_t kRemotePort = 29471;
 // For a cluster to pull the image and start the pods.
 constexpr int kPodSeconds = 300;
 
+// What ssh ends with when it cannot reach a host.
+constexpr int kSshFailed = 255;
+
 ErrorCode classOf(int exitCode) {
+  if (exitCode == kSshFailed) return ErrorCode::kEnvironment;
   switch (static_cast<ExitCode>(exitCode)) {
     case ExitCode::kUsage:
       return ErrorCode::kInvalidArgument;
@@ -73,6 +77,30 @@ struct Placed {
   std::unique_ptr<ClusterRanks> cluster;
 };
 
+// What the pods ask for: what was said, else what the backend and its transport need.
+Result<void> setNeeds(const RankOptions& options, launch::KubernetesJob& job) {
+  const bool rails = options.backend != "host" || options.transport != "tcp";
+  const bool gpu = options.backend != "host";
+  if (!rails) job.network.clear();
+  if (!options.network.empty()) job.network = options.network == "none" ? "" : options.network;
+  if (!gpu) job.runtimeClass.clear();
+  if (!options.runtimeClass.empty())
+    job.runtimeClass = options.runtimeClass == "none" ? "" : options.runtimeClass;
+  if (!rails) job.resources.erase("nvidia.com/cx7_qsfp");
+  if (!gpu) job.resources.erase("nvidia.com/gpu");
+  if (options.resources.empty()) return {};
+  job.resources.clear();
+  for (const auto& text : options.resources) {
+    const auto equals = text.rfind('=');
+    if (equals == 0 || equals == std::string::npos || !parseUnsigned(text.substr(equals + 1))) {
+      return Error(ErrorCode::kInvalidArgument, "--resource " + railhead::quoted(text) +
+                                                    ": expected NAME=COUNT, like nvidia.com/gpu=1");
+    }
+    job.resources[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  return {};
+}
+
 launch::KubernetesJob jobOf(const RankOptions& options, const launch::RankProgram& program) {
   launch::KubernetesJob job;
   job.name = "railhead-" + program.token.substr(0, 8);
@@ -91,7 +119,8 @@ Result<Placed> placeInCluster(const RankOptions& options, const std::string& con
     return Error(ErrorCode::kInvalidArgument, "--on kubernetes: no --image says what the pods run",
                  "give the image that ./dev image made, as your registry names it");
   }
-  const auto job = jobOf(options, program);
+  auto job = jobOf(options, program);
+  RAILHEAD_TRY(setNeeds(options, job));
   Placed out;
   if (options.dryRun) {
     RAILHEAD_TRY_ASSIGN(out.objects, launch::renderJob(job));
@@ -175,7 +204,10 @@ Result<Launched> launchRanks(const RankLaunch& launch, Context& context, std::st
   if (end.ok()) return Launched{std::move(result), ""};
   if (partial != nullptr) *partial = std::move(result);
   for (const auto& rank : end.ranks) {
-    if (rank.rank == end.failed) return Error(classOf(rank.exitCode), end.reason(), end.remedy());
+    if (rank.rank != end.failed) continue;
+    const std::string remedy =
+        rank.exitCode == kSshFailed ? "check that `ssh HOST true` works without a question" : end.remedy();
+    return Error(classOf(rank.exitCode), end.reason(), remedy);
   }
   return Error(ErrorCode::kUnavailable, end.reason());
 }

@@ -36,6 +36,15 @@ void addRankOptions(CLI::App* command, RankOptions& options) {
       ->capture_default_str();
   command->add_option("--namespace", options.namespaceName, "of --on kubernetes")
       ->capture_default_str();
+  command->add_option("--network", options.network,
+                      "of --on kubernetes: the pods' networks annotation, none: without (default: "
+                      "dgx-qsfp, without with --transport tcp)");
+  command->add_option("--resource", options.resources,
+                      "of --on kubernetes: NAME=COUNT of each pod, repeated (default: one rail set "
+                      "and one GPU, without the GPU with --backend host, without rails over TCP)");
+  command->add_option("--runtime-class", options.runtimeClass,
+                      "of --on kubernetes: of the pods, none: the node's default (default: nvidia, "
+                      "none with --backend host)");
   command->add_flag("--dry-run", options.dryRun,
                     "of --on kubernetes: print the Job and its Service and start nothing");
   command

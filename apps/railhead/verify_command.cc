@@ -9,6 +9,7 @@
 #include "src/bench/environment.h"
 #include "src/bench/verbs_session.h"
 #include "src/netlink/ethtool.h"
+#include "src/netlink/rdma_counters.h"
 #include "src/os/clock.h"
 #include "src/verbs/system_verbs.h"
 #include "src/verify/run/device_probe.h"
@@ -156,7 +157,8 @@ Result<verify::RankAccount> account(RankSession& session, const Settings& settin
   RAILHEAD_TRY(addProbe(session, out));
   os::SystemClock clock;
   const auto driver = netlink::openDriverCounters();
-  verify::ExerciseNode node{session.filesystem(), os::HostPaths(), driver.get(), clock, {}};
+  const auto rdma = netlink::openRdmaCounters();
+  verify::ExerciseNode node{session.filesystem(), os::HostPaths(), driver.get(), clock, {}, rdma.get()};
   for (const auto& device : session.devices()) {
     const auto gid = std::find_if(device.gids.begin(), device.gids.end(),
                                   [](const auto& entry) { return !entry.netdev.empty(); });
@@ -181,6 +183,10 @@ Error notAsExpected(const verify::VerifyReport& report) {
 Result<Found> runAsRank(const Settings& settings) {
   RAILHEAD_TRY_ASSIGN(const auto targets, targetsOf(settings));
   RAILHEAD_TRY_ASSIGN(const auto world, collective::worldFrom(collective::processEnvironment()));
+  if (world.ranks < 2) {
+    return Error(ErrorCode::kInvalidArgument, "verify: one rank has no path to judge",
+                 "start two or more: --on local:2, WORLD_SIZE=2");
+  }
   RAILHEAD_TRY_ASSIGN(const auto session, RankSession::open(settings.ranks, world, kPurpose,
                                                             RankSession::NcclLog::kCaptured));
   auto own = account(*session, settings, targets);
@@ -284,6 +290,7 @@ void addVerifyCommand(CLI::App& app, Context& context) {
                       "rate of each rail's link, or once per rail, where the device does not tell");
   command->add_option("--message", settings->plan.messageBytes, "bytes of one call, like 4MiB")
       ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40))
       ->default_str("4MiB");
   command->add_option("--seconds", settings->plan.seconds, "of moving data, about")
       ->check(CLI::Range(0.1, 3600.0))

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -40,6 +41,16 @@ Result<void> enterContainer(int process) {
   return {};
 }
 
+// A sysfs shows the network namespace that it was mounted in: as a runtime does for a container.
+Result<void> ownSysfs() {
+  if (::unshare(CLONE_NEWNS) != 0 ||
+      ::mount("", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0 ||
+      ::mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
+    return Error::fromErrno(errno, "mount the pod's own sysfs");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> enterPod(const ControlClient::Door& door) {
@@ -49,7 +60,7 @@ Result<void> enterPod(const ControlClient::Door& door) {
   if (::setns(netns.fd.get(), CLONE_NEWNET) != 0) {
     return Error::fromErrno(errno, "enter " + door.netns);
   }
-  return {};
+  return ownSysfs();
 }
 
 std::string withoutMarks(const std::string& log) {

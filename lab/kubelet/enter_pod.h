@@ -8,8 +8,8 @@
 
 namespace railhead::lab {
 
-// Afterwards the calling process, which has one thread, is in the pod: its network namespace, and
-// where a container runtime made the pod, in the container's mounts and cgroup too, so that only
+// Afterwards the calling process, which has one thread, is in the pod: its network namespace
+// with a sysfs of it, and where a container runtime made the pod, in the container's mounts and cgroup too, so that only
 // what the container was given is there. Not its process namespace and not its lack of privilege.
 Result<void> enterPod(const ControlClient::Door& door);
 

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <sstream>
 
+#include <unistd.h>
+
 namespace railhead::lab {
 
 const NodeSpec* Topology::findNode(std::string_view nodeName) const {
@@ -118,7 +120,8 @@ Result<Topology> loadTopology(const std::string& nameOrPath) {
     if (builtin.name == nameOrPath) return parseTopology(builtin.text, nameOrPath);
   }
   const bool looksLikeFile = nameOrPath.find('/') != std::string::npos ||
-                             nameOrPath.ends_with(".yaml") || nameOrPath.ends_with(".yml");
+                             nameOrPath.ends_with(".yaml") || nameOrPath.ends_with(".yml") ||
+                             ::access(nameOrPath.c_str(), F_OK) == 0;
   if (looksLikeFile) return loadFile(nameOrPath);
   return Error(ErrorCode::kInvalidArgument, "topology is " + quoted(nameOrPath) +
                                                 "; allowed: " + join(builtinTopologies(), ", ") +

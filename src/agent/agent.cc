@@ -281,6 +281,12 @@ class NodeAgent final : public Agent {
     return follower_ ? std::optional(follower_->outcome()) : std::nullopt;
   }
 
+  std::string conflistFailure() const {
+    const auto outcome = conflist();
+    const bool failed = outcome && outcome->standing == conflist::Standing::kFailed;
+    return failed ? outcome->note : "";
+  }
+
   void logInstall(const Result<conflist::InstallOutcome>& outcome) {
     if (!outcome.has_value()) return seams_.log.error("conflist", outcome.error());
     for (const auto& line : outcome->changes) seams_.log.info("conflist", line);
@@ -352,7 +358,8 @@ class NodeAgent final : public Agent {
             attacher ? attacher->attachments() : std::vector<attach::Attachment>(),
             config->functions.rails,
             config->functions.cni,
-            cniServed_};
+            cniServed_,
+            conflistFailure()};
   }
 
   // Lets go of the node; kubelet is served on.

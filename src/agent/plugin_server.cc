@@ -1,5 +1,7 @@
 #include "src/agent/plugin_server.h"
 
+#include <utility>
+
 namespace railhead::agent {
 
 Result<std::unique_ptr<kube::DevicePluginServer>> makePluginServer(const os::HostPaths& paths,
@@ -12,9 +14,13 @@ Result<std::unique_ptr<kube::DevicePluginServer>> makePluginServer(const os::Hos
   options.socket = "railhead-" + resource.substr(resource.find('/') + 1) + ".sock";
   options.resource = resource;
   if (threads != nullptr) options.mark = threads->named("serving kubelet " + resource);
-  options.onState = [&log, resource](const kube::PluginState& state) {
-    log.info("advertise", resource + ": " + std::string(kube::pluginPhaseName(state.phase)) +
-                              (state.detail.empty() ? "" : ": " + state.detail));
+  // Each try to reach a kubelet that is away goes through the same states: told once.
+  options.onState = [&log, resource, told = std::make_shared<std::string>()](
+                        const kube::PluginState& state) {
+    if (state.phase == kube::PluginPhase::kRegistering) return;
+    const std::string text = std::string(kube::pluginPhaseName(state.phase)) +
+                             (state.detail.empty() ? "" : ": " + state.detail);
+    if (std::exchange(*told, text) != text) log.info("advertise", resource + ": " + text);
   };
   options.onNote = [&log, resource](const std::string& note) {
     log.warning("advertise", resource + ": " + note);

@@ -11,7 +11,7 @@ namespace railhead::bench {
 Result<Json> parseObject(std::string_view text) {
   Json json = Json::parse(text, nullptr, false);
   if (!json.is_object()) {
-    return Error(ErrorCode::kCorrupt, "the peer sent " + quoted(text, 60) + ": expected an object");
+    return Error(ErrorCode::kCorrupt, "it is " + quoted(text, 60) + ": expected a JSON object");
   }
   return json;
 }
@@ -23,7 +23,7 @@ Error badField(const char* name, const Json& object, const std::string& allowed)
           ? "missing"
           : railhead::quoted(found->dump(-1, ' ', true, Json::error_handler_t::replace));
   return Error(ErrorCode::kCorrupt,
-               std::string("the peer's field ") + name + " is " + value + ": expected " + allowed);
+               std::string("field ") + name + " is " + value + ": expected " + allowed);
 }
 
 Result<std::uint64_t> unsignedField(const Json& object, const char* name, std::uint64_t low,

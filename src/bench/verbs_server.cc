@@ -13,7 +13,7 @@ class Server {
 
   Result<VerbsReport> serve() {
     RAILHEAD_TRY_ASSIGN(const std::string text, channel_.receive(answerBy(0)));
-    RAILHEAD_TRY_ASSIGN(const Hello hello, decodeHello(text));
+    RAILHEAD_TRY_ASSIGN(const Hello hello, decodeHello(text).addContext("what the peer sent"));
     auto welcome = prepare(hello);
     if (!welcome.has_value()) {
       // Both ends fail with one message; if the peer is gone already, ours is enough.
@@ -63,7 +63,7 @@ class Server {
       const std::uint64_t inFlight = plan_.bufferBytes() * rails_.size();
       RAILHEAD_TRY_ASSIGN(const std::string text,
                           channel_.receive(answerBy(inFlight, plan_.seconds)));
-      RAILHEAD_TRY_ASSIGN(const Command command, decodeCommand(text));
+      RAILHEAD_TRY_ASSIGN(const Command command, decodeCommand(text).addContext("what the peer sent"));
       if (command.kind == CommandKind::kFinish) return finish(command);
       if (command.rail >= rails_.size() || command.bytes > plan_.bufferBytes()) {
         return Error(ErrorCode::kCorrupt, "the peer's command is outside what was agreed");

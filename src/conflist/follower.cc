@@ -89,17 +89,25 @@ int ConflistFollower::wait() const {
 
 void ConflistFollower::look() {
   const auto outcome = installer_.bringUpToDate();
+  if (take(outcome) && listener_) listener_(outcome);
+}
+
+// True: it is to be told.
+bool ConflistFollower::take(const Result<InstallOutcome>& outcome) {
   failing_ = !outcome.has_value();
   const std::string failure = failing_ ? outcome.error().describe() : "";
   bool news = failure != failure_;
   failure_ = failure;
-  if (!failing_) {
-    const std::lock_guard lock(mutex_);
-    news = news || !outcome->changes.empty() || outcome->standing != last_.standing ||
-           outcome->primary != last_.primary || outcome->note != last_.note;
-    last_ = *outcome;
+  const std::lock_guard lock(mutex_);
+  if (failing_) {
+    last_.standing = Standing::kFailed;
+    last_.note = failure;
+    return news;
   }
-  if (news && listener_) listener_(outcome);
+  news = news || !outcome->changes.empty() || outcome->standing != last_.standing ||
+         outcome->primary != last_.primary || outcome->note != last_.note;
+  last_ = *outcome;
+  return news;
 }
 
 }  // namespace railhead::conflist

@@ -27,13 +27,14 @@ class ConflistFollower {
   ConflistFollower(const ConflistFollower&) = delete;
   ConflistFollower& operator=(const ConflistFollower&) = delete;
 
-  InstallOutcome outcome() const;  // of the last look that did not fail. Thread-safe.
+  InstallOutcome outcome() const;  // of the last look. Thread-safe.
 
  private:
   ConflistFollower(InstallerConfig config, std::string watched, os::Filesystem& files,
                    os::Clock& clock, Listener listener, os::UniqueFd stop);
   void run();
   void look();
+  bool take(const Result<InstallOutcome>& outcome);
   int wait() const;  // milliseconds until the next look
 
   const std::string watched_;

@@ -69,6 +69,8 @@ std::string_view standingName(Standing standing) {
       return "shadowed";
     case Standing::kContested:
       return "contested";
+    case Standing::kFailed:
+      return "failed";
     case Standing::kProgramOnly:
       return "program-only";
   }

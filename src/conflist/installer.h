@@ -45,6 +45,7 @@ enum class Standing {
   kShadowed,      // ours is written, but another file comes before it
   kContested,     // another program keeps taking ours away: it is put back now and then
   kProgramOnly,   // as configured: no conflist
+  kFailed,        // files could not be read or written; the note says why
 };
 std::string_view standingName(Standing standing);  // "chained", "no-primary", ...
 

@@ -19,6 +19,9 @@ namespace {
 
 // As our own commands print an error (apps/usage).
 constexpr std::string_view kRemedyMark = "  remedy: ";
+// Before a line of progress that a rank of ours writes for whoever started it.
+constexpr std::string_view kProgressMark = "railhead-progress ";
+constexpr std::chrono::milliseconds kOwnWords{300};
 
 using Clock = std::chrono::steady_clock;
 constexpr std::size_t kMaxOutput = 16 << 20;
@@ -171,6 +174,7 @@ class Gang {
       wait();
       look();
     }
+    if (end_.failed >= 0) hearTheOthers();
     if (!end_.ok()) stop();
     for (auto& rank : ranks_) {
       rank.finish(settings_);
@@ -208,6 +212,25 @@ class Gang {
     end_.outOfTime = settings_.timeLimit.count() > 0 &&
                      Clock::now() - start_ > settings_.timeLimit && !allOver();
   }
+  // A rank that another one's failure ends may be seen to end first. Who ends by itself says so in
+  // a moment, with a reason of its own (an exit code beyond 1).
+  void hearTheOthers() {
+    const auto limit = Clock::now() + kOwnWords;
+    while (Clock::now() < limit && !allOver()) wait();
+    const auto codeOf = [&](int number) {
+      const auto found = std::find_if(ranks_.begin(), ranks_.end(),
+                                      [&](auto& rank) { return rank.rank() == number; });
+      return found->poll().value_or(0);
+    };
+    if (codeOf(end_.failed) != 1) return;
+    for (auto& rank : ranks_) {
+      const int code = rank.poll().value_or(0);
+      if (code > 1 && code <= 128) {
+        end_.failed = rank.rank();
+        return;
+      }
+    }
+  }
   void stop() {
     for (auto& rank : ranks_) rank.signal(SIGTERM);
     const auto limit = Clock::now() + settings_.grace;
@@ -228,10 +251,14 @@ std::string GangEnd::reason() const {
   for (const auto& rank : ranks) {
     if (rank.rank != failed) continue;
     std::string out = rankName(rank.rank, rank.node) + " ended with ";
-    out += rank.exitCode > 128 ? "signal " + std::to_string(rank.exitCode - 128)
-                               : "exit code " + std::to_string(rank.exitCode);
+    // Beyond the last signal's it is a command's own: 255 is ssh's.
+    const bool signal = rank.exitCode > 128 && rank.exitCode <= 128 + SIGRTMAX;
+    out += signal ? "signal " + std::to_string(rank.exitCode - 128)
+                  : "exit code " + std::to_string(rank.exitCode);
     for (auto line = rank.lastLines.rbegin(); line != rank.lastLines.rend(); ++line) {
-      if (!line->empty() && !line->starts_with(kRemedyMark)) return out + ": " + *line;
+      const bool told =
+          !line->empty() && !line->starts_with(kRemedyMark) && !line->starts_with(kProgressMark);
+      if (told) return out + ": " + *line;
     }
     return out + " without a word";
   }

@@ -53,6 +53,21 @@ TEST(Gang, GathersOutputsAndLinesOfRanksThatEndWell) {
   EXPECT_THAT(lines, ElementsAre("1 hello"));
 }
 
+TEST(Gang, WhoFailsByItselfIsNamedNotWhoWasToldOfIt) {
+  const auto end = runGang({shell(0, "sleep 0.1; echo 'no CUDA' >&2; exit 4"),
+                            shell(1, "echo 'rank 0 gave up' >&2; exit 1")},
+                           GangSettings(), kNull)
+                       .value();
+  EXPECT_EQ(end.reason(), "rank 0 (node node-0) ended with exit code 4: no CUDA");
+}
+
+TEST(Gang, AnExitCodeBeyondEverySignalIsNone) {
+  const auto end = runGang({shell(0, "echo 'no route' >&2; echo 'railhead-progress x' >&2; exit 255")},
+                           GangSettings(), kNull)
+                       .value();
+  EXPECT_EQ(end.reason(), "rank 0 (node node-0) ended with exit code 255: no route");
+}
+
 TEST(Gang, AFailureOfOursKeepsItsReasonAndItsRemedy) {
   const auto end =
       runGang({shell(0, "printf 'railhead: no rail\\n  remedy: plug it in\\n' >&2; exit 4")},

@@ -45,7 +45,7 @@ Result<Placement> Placement::parse(std::string_view text) {
   const std::string_view rest = more ? text.substr(colon + 1) : std::string_view();
   Placement out;
   if (kind == "local") {
-    const auto count = more ? parseUnsigned(rest) : std::optional<std::uint64_t>(1);
+    const auto count = more ? parseUnsigned(rest) : std::optional<std::uint64_t>();
     if (!count || *count < 1 || *count > kMaxLocalRanks) {
       return bad(text, "expected local:N with N from 1 to 64");
     }

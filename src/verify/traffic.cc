@@ -50,7 +50,8 @@ std::optional<std::uint64_t> sumOf(const std::vector<discover::Counter>& counter
   return sum;
 }
 
-void readRdma(os::Filesystem& files, const os::HostPaths& paths, InterfaceTraffic& traffic) {
+void readRdma(os::Filesystem& files, const os::HostPaths& paths, netlink::RdmaCounters* asked,
+              InterfaceTraffic& traffic) {
   const discover::Attributes device(files, paths.sys + "/class/infiniband/" + traffic.name.rdma);
   const auto port = device.below("ports").below("1");
   const auto counters = discover::readRdmaCounters(files, traffic.name.rdma, port.directory());
@@ -65,13 +66,19 @@ void readRdma(os::Filesystem& files, const os::HostPaths& paths, InterfaceTraffi
   const auto soft = port.below("hw_counters");
   traffic.rdmaPackets = {soft.number("sent_pkts"), soft.number("rcvd_pkts")};
   if (const auto again = soft.number("completer_retry_err")) traffic.retransmits = again;
+  if (asked == nullptr || (traffic.rdmaPackets.sent && traffic.rdmaPackets.received)) return;
+  const auto told = asked->read(traffic.name.rdma);
+  if (!told.has_value()) return;
+  traffic.rdmaPackets = {number(*told, "sent_pkts"), number(*told, "rcvd_pkts")};
+  traffic.retransmits = number(*told, "completer_retry_err");
 }
 
 InterfaceTraffic readInterface(os::Filesystem& files, const os::HostPaths& paths,
-                               netlink::DriverCounters* driver, const InterfaceName& name) {
+                               netlink::DriverCounters* driver, netlink::RdmaCounters* rdma,
+                               const InterfaceName& name) {
   InterfaceTraffic traffic;
   traffic.name = name;
-  if (!name.rdma.empty()) readRdma(files, paths, traffic);
+  if (!name.rdma.empty()) readRdma(files, paths, rdma, traffic);
   if (name.netdev.empty()) return traffic;
   const std::string folder = paths.sys + "/class/net/" + name.netdev;
   traffic.mtu = discover::Attributes(files, folder).integer("mtu", 0, 0x7fffffff, 0);
@@ -161,10 +168,11 @@ std::optional<std::uint64_t> tcpBound(const Traffic& moved, Side side) {
 }  // namespace
 
 Traffic readTraffic(os::Filesystem& files, const os::HostPaths& paths,
-                    netlink::DriverCounters* driver, const std::vector<InterfaceName>& names) {
+                    netlink::DriverCounters* driver, const std::vector<InterfaceName>& names,
+                    netlink::RdmaCounters* rdma) {
   Traffic traffic;
   for (const auto& name : names) {
-    traffic.interfaces.push_back(readInterface(files, paths, driver, name));
+    traffic.interfaces.push_back(readInterface(files, paths, driver, rdma, name));
   }
   traffic.tcp = readTcp(files, paths);
   return traffic;

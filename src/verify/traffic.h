@@ -7,6 +7,7 @@
 #pragma once
 
 #include "src/netlink/ethtool.h"
+#include "src/netlink/rdma_counters.h"
 #include "src/os/filesystem.h"
 #include "src/os/host_paths.h"
 #include "src/verify/nccl_line.h"
@@ -54,9 +55,11 @@ struct Traffic {
 };
 
 // Names every interface whose bytes matter: the rails, and for sockets the others and lo. `driver`
-// null: without the driver's own counters. What cannot be read is absent.
+// null: without the driver's own counters; `rdma` null: without those that sysfs hides. What cannot
+// be read is absent.
 Traffic readTraffic(os::Filesystem& files, const os::HostPaths& paths,
-                    netlink::DriverCounters* driver, const std::vector<InterfaceName>& names);
+                    netlink::DriverCounters* driver, const std::vector<InterfaceName>& names,
+                    netlink::RdmaCounters* rdma = nullptr);
 
 // What was carried from `before` to `after`. A counter that went back, or is missing on one side,
 // is absent, and a note says so.

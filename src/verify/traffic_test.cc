@@ -17,6 +17,15 @@ using testing::SizeIs;
 
 constexpr std::uint64_t kGiB = 1ULL << 30;
 
+struct AskedCounters final : netlink::RdmaCounters {
+  Result<std::map<std::string, std::uint64_t>> read(const std::string& device) override {
+    if (device != "rxe0") return Error(ErrorCode::kNotFound, device);
+    return std::map<std::string, std::uint64_t>{
+        {"sent_pkts", packets}, {"rcvd_pkts", packets}, {"completer_retry_err", 0}};
+  }
+  std::uint64_t packets = 0;
+};
+
 class TrafficTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -112,6 +121,23 @@ TEST_F(TrafficTest, TellsSoftRoceFromTcp) {
   const auto sockets = movedBytes(difference(before, read({rail})), Side::kSend);
   EXPECT_LT(sockets.rdma.value_or(0), kGiB / 20);
   EXPECT_GE(*sockets.tcp, kGiB);
+}
+
+// In a pod of a node that shares its RDMA devices sysfs has no hw_counters.
+TEST_F(TrafficTest, CountersThatSysfsHidesAreAsked) {
+  const InterfaceName rail{"rxe0", "eth1"};
+  AskedCounters asked;
+  putSoft(0, 0, 0);
+  files_.erase("/sys/class/infiniband/rxe0/ports/1/hw_counters");
+  const auto before = readTraffic(files_, paths_, &driver_, {rail}, &asked);
+  putSoft(kGiB + kGiB / 12, 0, 40);
+  files_.erase("/sys/class/infiniband/rxe0/ports/1/hw_counters");
+  asked.packets = kGiB / 1024 * 2;
+  const auto after = readTraffic(files_, paths_, &driver_, {rail}, &asked);
+  const auto moved = movedBytes(difference(before, after), Side::kReceive);
+  ASSERT_TRUE(moved.rdma.has_value());
+  EXPECT_GE(*moved.rdma, kGiB);
+  EXPECT_FALSE(movedBytes(difference(before, read({rail})), Side::kReceive).rdma.has_value());
 }
 
 TEST_F(TrafficTest, SoftRoceWithoutSegmentCountersProvesNothing) {

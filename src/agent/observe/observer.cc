@@ -27,7 +27,8 @@ std::string whyNotReady(const ObservedState& state) {
   for (const auto& offer : state.gpus) {
     if (auto problem = refused(offer); !problem.empty()) return problem;
   }
-  return state.cniWanted && !state.cniServed ? "the CNI socket is not served" : "";
+  if (state.cniWanted && !state.cniServed) return "the CNI socket is not served";
+  return state.conflistFailure.empty() ? "" : "conflist: " + state.conflistFailure;
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ struct ObservedState {
   bool offersWanted = true;  // functions.rails
   bool cniWanted = true;     // functions.cni
   bool cniServed = false;
+  std::string conflistFailure;  // why the runtime cannot be brought to call us; empty: it can
 };
 
 // Thread-safe as what it is given.

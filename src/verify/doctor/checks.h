@@ -33,6 +33,9 @@ std::vector<Finding> noVerbsNode(const Patient& patient);
 
 // settings.cc: what NCCL is told and what it is.
 std::string needsLog(const Patient& patient);
+std::string needsChannels(const Patient& patient);
+std::string needsChannelsAndRails(const Patient& patient);
+std::string needsVersion(const Patient& patient);
 std::string needsGpu(const Patient& patient);
 std::string needsPod(const Patient& patient);
 std::vector<Finding> pinnedGid(const Patient& patient);

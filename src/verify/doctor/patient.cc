@@ -143,11 +143,12 @@ void readCni(os::Filesystem& files, const std::string& folder, Patient& patient)
 
 bool GidLine::ipv4() const { return gid.starts_with("0000:0000:0000:0000:0000:ffff:"); }
 
-Result<Patient> examine(os::Filesystem& files, const os::HostPaths& paths, Place place) {
+Result<Patient> examine(os::Filesystem& files, const os::HostPaths& paths, Place place,
+                        const discover::TwinRules& twins) {
   Patient patient;
   patient.place = place;
   RAILHEAD_TRY_ASSIGN(patient.node, discover::discoverNode(files, paths));
-  patient.cages = discover::pairTwins(patient.node, {});
+  patient.cages = discover::pairTwins(patient.node, twins);
   readPorts(files, paths, patient);
   readNetdevs(files, paths, patient);
   readMemory(files, paths, patient.memory);

@@ -80,8 +80,10 @@ struct Patient {
   std::optional<std::uint64_t> multusMemoryLimit;          // bytes
 };
 
-// kNotFound when there is no sysfs; everything else that is missing is absent.
-Result<Patient> examine(os::Filesystem& files, const os::HostPaths& paths, Place place);
+// `twins`: as somebody configured them, where the PFs do not tell. kNotFound when there is no
+// sysfs; everything else that is missing is absent.
+Result<Patient> examine(os::Filesystem& files, const os::HostPaths& paths, Place place,
+                        const discover::TwinRules& twins = {});
 
 // "rocep1s0f0 (enp1s0f0np0)"
 std::string label(const Port& port);

@@ -32,7 +32,12 @@ bool sameSlot(const PciAddress& a, const PciAddress& b) {
 }  // namespace
 
 std::string needsRates(const Patient& patient) {
-  return patient.railRates.empty() ? "no rail was measured: run railhead bench verbs" : "";
+  if (patient.railRates.empty()) return "no rail was measured: run railhead bench verbs";
+  for (const auto& [device, rate] : patient.railRates) {
+    if (portOf(patient, device) == nullptr)
+      return "a rate is given for " + quoted(device) + ", and there is no such RDMA device here";
+  }
+  return "";
 }
 
 std::vector<Finding> socketFallback(const Patient& patient) {

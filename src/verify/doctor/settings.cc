@@ -69,7 +69,26 @@ bool withinKnown(std::string_view numbers) {
 }  // namespace
 
 std::string needsLog(const Patient& patient) {
-  return patient.log == nullptr ? "no NCCL log: run with NCCL_DEBUG=INFO and give it" : "";
+  if (patient.log == nullptr) return "no NCCL log: run with NCCL_DEBUG=INFO and give it";
+  return patient.log->statistics().messages == 0 ? "what was given as a log has no line of NCCL's" : "";
+}
+
+std::string needsChannels(const Patient& patient) {
+  if (auto lacks = needsLog(patient); !lacks.empty()) return lacks;
+  return patient.log->statistics().channelLines == 0
+             ? "the log has no channel lines: NCCL_DEBUG=INFO gives them, unless NCCL_DEBUG_SUBSYS "
+               "leaves INIT out"
+             : "";
+}
+
+std::string needsChannelsAndRails(const Patient& patient) {
+  if (auto lacks = needsChannels(patient); !lacks.empty()) return lacks;
+  return needsRailsInUse(patient);
+}
+
+std::string needsVersion(const Patient& patient) {
+  if (auto lacks = needsLog(patient); !lacks.empty()) return lacks;
+  return patient.log->versions().empty() ? "the log does not name NCCL's version" : "";
 }
 
 std::string needsGpu(const Patient& patient) {

@@ -96,7 +96,7 @@ class Exercise {
   }
 
   Traffic snapshot() {
-    return readTraffic(node_.files, node_.paths, node_.driver, interfacesOf(node_));
+    return readTraffic(node_.files, node_.paths, node_.driver, interfacesOf(node_), node_.rdma);
   }
 
   // Between two barriers nothing but the data moves, heartbeats aside.

@@ -31,6 +31,7 @@ struct ExerciseNode {
   netlink::DriverCounters* driver = nullptr;  // null: without the driver's own counters
   os::Clock& clock;
   std::vector<InterfaceName> rails;  // the rank's; every other netdev is read as well
+  netlink::RdmaCounters* rdma = nullptr;  // null: without the counters that sysfs hides
 };
 
 // Fills what the exercise finds out into `account`; who knows more (CUDA, the log) adds it. All
