@@ -73,7 +73,9 @@ Result<void> readLogs(const std::vector<std::string>& paths, os::Filesystem& fil
                       verify::NcclLog& log) {
   constexpr std::size_t kMaxLog = 256 << 20;
   for (const auto& path : paths) {
-    const std::string whole = std::filesystem::absolute(path).string();
+    std::error_code failed;
+    const std::string whole = std::filesystem::absolute(path, failed).string();
+    if (failed) return Error(ErrorCode::kIo, "--log " + path + ": " + failed.message());
     RAILHEAD_TRY_ASSIGN(const auto text, files.readFile(whole, kMaxLog));
     verify::NcclLogStream stream(log);
     stream.feed(text);
@@ -110,8 +112,10 @@ Result<std::string> examineHere(const Settings& settings) {
   const auto place = placeOf(settings);
   // The agent knows which PFs are twins where they do not tell.
   discover::TwinRules twins;
-  const auto agent = askThisNode(os::HostPaths());
-  if (place == doctor::Place::kNode && agent.has_value()) twins = twinsOf(agent->front().json);
+  if (place == doctor::Place::kNode) {
+    const auto agent = askThisNode(os::HostPaths());
+    if (agent.has_value()) twins = twinsOf(agent->front().json);
+  }
   RAILHEAD_TRY_ASSIGN(auto patient, doctor::examine(*files, os::HostPaths(), place, twins));
   verify::NcclLog log;
   RAILHEAD_TRY(readLogs(settings.logs, *files, log));
@@ -132,6 +136,14 @@ Result<std::string> examineHere(const Settings& settings) {
 Result<std::string> examine(const Settings& settings) {
   std::vector<std::string> command{"railhead", "doctor", "--json", "--place", "node"};
   for (const auto& check : settings.checks) command.insert(command.end(), {"--check", check});
+  if (settings.planned > 0)
+    command.insert(command.end(), {"--planned", std::to_string(settings.planned)});
+  const bool far = !settings.lab.empty() || settings.cluster || !settings.kubernetes.nodes.empty();
+  if (far && (!settings.logs.empty() || !settings.rates.empty() || settings.place != "auto")) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "--log, --rail-rate and --place are of this machine alone",
+                 "leave out --cluster, --lab and --node, and run it where they belong");
+  }
   if (!settings.lab.empty()) {
     RAILHEAD_TRY_ASSIGN(const auto answers,
                         askLab(settings.lab, settings.kubernetes.nodes, command));

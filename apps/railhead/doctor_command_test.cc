@@ -80,6 +80,22 @@ TEST(DoctorOutput, NodesAreJoinedAndSilentOnesNamed) {
   EXPECT_THAT(screen, HasSubstr("spark-c\n  not looked at: not a document of railhead doctor"));
 }
 
+TEST(DoctorOutput, ABadNodeIsItsOwnProblemAlone) {
+  const std::string own = doctorJson("x", doctor::Place::kNode, results());
+  for (
+      const char* node :
+      {"7", "{}", "null", "\"x\"",
+       R"({"node":"x","place":"node","problem":"","checks":[{"check":"a","cannot_run":""}]})",
+       R"({"node":"x","place":"node","problem":"","checks":[{"check":"a","cannot_run":"","findings":
+            [{"severity":"awful","subject":"","evidence":"","consequence":"","remedy":""}]}]})"}) {
+    const std::string bad = std::string(R"({"schema":"railhead.doctor/1","nodes":[)") + node + "]}";
+    const auto tally = tallyOf(joinedDoctorJson({{"good", own, ""}, {"bad", bad, ""}}));
+    ASSERT_TRUE(tally.has_value()) << node << ": " << tally.error().message;
+    EXPECT_EQ(tally->silent, 1) << node;
+    EXPECT_EQ(tally->broken, 1) << node;
+  }
+}
+
 TEST(DoctorOutput, ForeignDocumentsAreErrors) {
   for (const char* text : {"", "[]", "{}", R"({"schema":"railhead.doctor/1"})",
                            R"({"schema":"railhead.doctor/1","nodes":[{"problem":3}]})",
@@ -120,6 +136,9 @@ TEST(DoctorCommand, WrongWordsAreExitTwo) {
   EXPECT_EQ(rate.exitCode, ExitCode::kUsage);
   EXPECT_THAT(rate.err, HasSubstr("mlx5_0=97Gbit"));
   EXPECT_EQ(run({"--place", "moon"}).exitCode, ExitCode::kUsage);
+  const Ran far = run({"--lab", "none", "--rail-rate", "mlx5_0=1Gbit"});
+  EXPECT_EQ(far.exitCode, ExitCode::kUsage);
+  EXPECT_THAT(far.err, HasSubstr("--rail-rate"));
   EXPECT_EQ(run({"--log", "/none/such"}).exitCode, ExitCode::kUsage);
 }
 

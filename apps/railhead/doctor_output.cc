@@ -50,15 +50,36 @@ auto checked(const Work& work) -> Result<decltype(work())> {
   }
 }
 
+// What Screen and tallyOf read is there, each of its type; throws otherwise.
+void requireWhole(const json& node) {
+  const auto text = [](const json& object, const char* name) -> const std::string& {
+    return object.at(name).get_ref<const std::string&>();
+  };
+  for (const char* name : {"node", "place", "problem"}) text(node, name);
+  for (const auto& check : node.at("checks")) {
+    for (const char* name : {"check", "cannot_run"}) text(check, name);
+    for (const auto& finding : check.at("findings")) {
+      for (const char* name : {"subject", "evidence", "consequence", "remedy"}) text(finding, name);
+      const auto& severity = text(finding, "severity");
+      if (std::find(kGravestFirst.begin(), kGravestFirst.end(), severity) == kGravestFirst.end())
+        throw json::other_error::create(501, "an unknown severity", &finding);
+    }
+  }
+}
+
 json nodeOf(const NodeAnswer& answer) {
-  auto node = checked([&] { return parsed(answer.json).at("nodes").at(0); });
+  auto node = checked([&] {
+    json one = parsed(answer.json).at("nodes").at(0);
+    requireWhole(one);
+    one["node"] = answer.node;
+    return one;
+  });
   const std::string problem = !answer.problem.empty() ? answer.problem
                               : node.has_value()      ? ""
                                                       : node.error().message;
   if (!problem.empty())
     return {
         {"node", answer.node}, {"place", "node"}, {"problem", problem}, {"checks", json::array()}};
-  (*node)["node"] = answer.node;
   return std::move(*node);
 }
 

@@ -19,7 +19,8 @@ std::string doctorJson(const std::string& node, verify::doctor::Place place,
 // Those of several nodes as one; an answer that is no such document becomes its node's problem.
 std::string joinedDoctorJson(const std::vector<NodeAnswer>& answers);
 
-// The twins that an agent's status names (docs/reference/agent-status.md); none when it is no status.
+// The twins that an agent's status names (docs/reference/agent-status.md); none when it is no
+// status.
 discover::TwinRules twinsOf(std::string_view agentStatus);
 
 struct DoctorTally {

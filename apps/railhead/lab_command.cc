@@ -205,7 +205,8 @@ std::string withoutEscapes(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] != kEscape) {
-      if (text[i] == '\n' || text[i] == '\t' || static_cast<unsigned char>(text[i]) >= ' ') out += text[i];
+      if (text[i] == '\n' || text[i] == '\t' || static_cast<unsigned char>(text[i]) >= ' ')
+        out += text[i];
       continue;
     }
     // ESC and one character, or ESC [ up to a letter.

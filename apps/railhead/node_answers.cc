@@ -19,9 +19,14 @@ constexpr std::chrono::seconds kKubectlDeadline{20};
 constexpr std::size_t kMaxStatus = 16 << 20;
 constexpr std::size_t kAtOnce = 8;
 
-std::string firstLine(const std::string& text) {
-  const std::string line(trim(text));
-  return line.substr(0, std::min<std::size_t>(line.find('\n'), 200));
+// Where a reason stands: kubectl's own log comes before it, our commands' remedies behind.
+std::string lastLine(const std::string& text) {
+  std::string found;
+  for (const auto line : split(text, '\n')) {
+    const auto trimmed = trim(line);
+    if (!trimmed.empty() && !trimmed.starts_with("remedy: ")) found = trimmed.substr(0, 400);
+  }
+  return found;
 }
 
 // That no lab runs is something the environment lacks.
@@ -61,7 +66,12 @@ void fill(NodeAnswer& answer, const os::ProcessResult& ran) {
   const bool told =
       ran.exitCode == 0 ||
       (ran.exitCode == static_cast<int>(ExitCode::kCheckFailed) && !ran.output.empty());
-  (told ? answer.json : answer.problem) = told ? ran.output : firstLine(ran.errorOutput);
+  if (told) {
+    answer.json = ran.output;
+    return;
+  }
+  answer.problem = lastLine(ran.errorOutput);
+  if (answer.problem.empty()) answer.problem = "exit code " + std::to_string(ran.exitCode);
 }
 
 struct AgentPod {
@@ -102,12 +112,10 @@ Result<std::vector<AgentPod>> findPods(os::ProcessRunner& processes,
     return std::move(error).withRemedy("install kubectl, or name it with --kubectl");
   }
   if (ran->exitCode != 0) {
-    // kubectl's own log comes first, its reason last.
-    const std::string said(trim(ran->errorOutput));
-    const std::string reason = said.substr(said.rfind('\n') + 1).substr(0, 400);
+    const std::string reason = lastLine(ran->errorOutput);
     return Error(ErrorCode::kEnvironment,
-                 "kubectl get pods: " + (reason.empty() ? "exit code " + std::to_string(ran->exitCode)
-                                                        : reason),
+                 "kubectl get pods: " +
+                     (reason.empty() ? "exit code " + std::to_string(ran->exitCode) : reason),
                  "check that kubectl reaches the cluster and may list pods and exec in them");
   }
   RAILHEAD_TRY_ASSIGN(auto pods, readPods(ran->output));

@@ -20,7 +20,8 @@ struct NodeAnswer {
 // The agent of this node, over its root-only socket. kEnvironment without one.
 Result<std::vector<NodeAnswer>> askThisNode(const os::HostPaths& paths);
 
-// `command` on the nodes of an emulated cluster; no `nodes`: all. kNotFound when no such lab runs.
+// `command` on the nodes of an emulated cluster; no `nodes`: all. kEnvironment when no such lab
+// runs.
 Result<std::vector<NodeAnswer>> askLab(const std::string& lab,
                                        const std::vector<std::string>& nodes,
                                        const std::vector<std::string>& command);

@@ -27,7 +27,6 @@ constexpr int kPodSeconds = 300;
 constexpr int kSshFailed = 255;
 
 ErrorCode classOf(int exitCode) {
-  if (exitCode == kSshFailed) return ErrorCode::kEnvironment;
   switch (static_cast<ExitCode>(exitCode)) {
     case ExitCode::kUsage:
       return ErrorCode::kInvalidArgument;
@@ -71,6 +70,7 @@ class ClusterRanks {
 
 // The ranks of a place, and what must live as long as they run.
 struct Placed {
+  bool bySsh = false;
   std::vector<launch::RankCommand> commands;
   std::string objects;  // of a dry run, instead
   std::unique_ptr<LabRanks> lab;
@@ -167,6 +167,7 @@ Result<Placed> place(const RankLaunch& launch, Context& context) {
     }
     case Kind::kSsh:
       out.commands = launch::sshCommands(placement.hosts, program);
+      out.bySsh = true;
       break;
     case Kind::kKubernetes:
       return placeInCluster(launch.options, placement.context, program);
@@ -205,9 +206,11 @@ Result<Launched> launchRanks(const RankLaunch& launch, Context& context, std::st
   if (partial != nullptr) *partial = std::move(result);
   for (const auto& rank : end.ranks) {
     if (rank.rank != end.failed) continue;
-    const std::string remedy =
-        rank.exitCode == kSshFailed ? "check that `ssh HOST true` works without a question" : end.remedy();
-    return Error(classOf(rank.exitCode), end.reason(), remedy);
+    if (placed.bySsh && rank.exitCode == kSshFailed) {
+      return Error(ErrorCode::kEnvironment, end.reason(),
+                   "check that `ssh HOST true` works without a question");
+    }
+    return Error(classOf(rank.exitCode), end.reason(), end.remedy());
   }
   return Error(ErrorCode::kUnavailable, end.reason());
 }

@@ -38,10 +38,12 @@ void addRankOptions(CLI::App* command, RankOptions& options) {
       ->capture_default_str();
   command->add_option("--network", options.network,
                       "of --on kubernetes: the pods' networks annotation, none: without (default: "
-                      "dgx-qsfp, without with --transport tcp)");
-  command->add_option("--resource", options.resources,
-                      "of --on kubernetes: NAME=COUNT of each pod, repeated (default: one rail set "
-                      "and one GPU, without the GPU with --backend host, without rails over TCP)");
+                      "dgx-qsfp; none with --backend host --transport tcp)");
+  command->add_option(
+      "--resource", options.resources,
+      "of --on kubernetes: NAME=COUNT of each pod, repeated (default: one rail set "
+      "and one GPU, without the GPU with --backend host, neither with --transport tcp as "
+      "well)");
   command->add_option("--runtime-class", options.runtimeClass,
                       "of --on kubernetes: of the pods, none: the node's default (default: nvidia, "
                       "none with --backend host)");

@@ -26,9 +26,9 @@ struct RankOptions {
   int ranks = 2;
   std::string image;
   std::string namespaceName = "default";
-  std::string network, runtimeClass;   // empty: what the backend needs (podNeeds)
+  std::string network, runtimeClass;   // empty: what the backend needs
   std::vector<std::string> resources;  // NAME=COUNT
-  bool dryRun = false;  // print the objects and start nothing
+  bool dryRun = false;                 // print the objects and start nothing
   // What a launcher of ours tells the ranks it starts.
   bool untilStdinEnds = false;
   bool markedResult = false;

@@ -158,7 +158,8 @@ Result<verify::RankAccount> account(RankSession& session, const Settings& settin
   os::SystemClock clock;
   const auto driver = netlink::openDriverCounters();
   const auto rdma = netlink::openRdmaCounters();
-  verify::ExerciseNode node{session.filesystem(), os::HostPaths(), driver.get(), clock, {}, rdma.get()};
+  verify::ExerciseNode node{
+      session.filesystem(), os::HostPaths(), driver.get(), clock, {}, rdma.get()};
   for (const auto& device : session.devices()) {
     const auto gid = std::find_if(device.gids.begin(), device.gids.end(),
                                   [](const auto& entry) { return !entry.netdev.empty(); });

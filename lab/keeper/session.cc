@@ -3,6 +3,7 @@
 #include "lab/keeper/message_frame.h"
 
 #include <csignal>
+#include <utility>
 
 namespace railhead::lab {
 
@@ -14,8 +15,7 @@ Result<std::unique_ptr<Session>> Session::open(EventLoop& loop, os::UniqueFd fd,
   channelEvents.data = [raw](std::string_view bytes) { raw->onData(bytes); };
   channelEvents.closed = [raw] {
     raw->leave();
-    const auto closed = std::move(raw->events_.closed);
-    closed();  // destroys the session
+    raw->tellClosed();
   };
   RAILHEAD_TRY_ASSIGN(session->channel_,
                       StreamChannel::open(loop, std::move(fd), std::move(channelEvents)));
@@ -29,6 +29,12 @@ Session::~Session() {
   *alive_ = false;
   loop_.cancel(deadline_);
   leave();
+}
+
+// Whoever is told destroys this session, and what it is told by stays until then.
+void Session::tellClosed() {
+  const auto closed = std::exchange(events_.closed, nullptr);
+  if (closed) closed();
 }
 
 void Session::leave() {
@@ -113,7 +119,7 @@ void Session::onNodeFrame(const Frame& frame) {
     leave();
     // What is queued is given up; the channel closes from the loop, not from under the node.
     loop_.after(std::chrono::milliseconds(0), [this, alive = alive_] {
-      if (*alive) events_.closed();
+      if (*alive) tellClosed();
     });
   }
 }

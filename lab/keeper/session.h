@@ -50,6 +50,7 @@ class Session {
   void answer(const KeeperAnswer& answer);
   void refuse(const Error& error);
   void leave();  // ends the exec that still runs
+  void tellClosed();
 
   EventLoop& loop_;
   Lab* lab_;

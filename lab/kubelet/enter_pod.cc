@@ -43,8 +43,7 @@ Result<void> enterContainer(int process) {
 
 // A sysfs shows the network namespace that it was mounted in: as a runtime does for a container.
 Result<void> ownSysfs() {
-  if (::unshare(CLONE_NEWNS) != 0 ||
-      ::mount("", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0 ||
+  if (::unshare(CLONE_NEWNS) != 0 || ::mount("", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0 ||
       ::mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
     return Error::fromErrno(errno, "mount the pod's own sysfs");
   }

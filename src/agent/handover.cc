@@ -59,6 +59,7 @@ void HandoverServer::stop() {
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t told = ::write(stop_.get(), &one, sizeof one);
   thread_.join();
+  listener_.close();  // who asks now finds nobody, and takes a free node
 }
 
 void HandoverServer::serve() {

@@ -15,8 +15,8 @@ Result<std::unique_ptr<kube::DevicePluginServer>> makePluginServer(const os::Hos
   options.resource = resource;
   if (threads != nullptr) options.mark = threads->named("serving kubelet " + resource);
   // Each try to reach a kubelet that is away goes through the same states: told once.
-  options.onState = [&log, resource, told = std::make_shared<std::string>()](
-                        const kube::PluginState& state) {
+  options.onState = [&log, resource,
+                     told = std::make_shared<std::string>()](const kube::PluginState& state) {
     if (state.phase == kube::PluginPhase::kRegistering) return;
     const std::string text = std::string(kube::pluginPhaseName(state.phase)) +
                              (state.detail.empty() ? "" : ": " + state.detail);

@@ -41,7 +41,8 @@ class Client {
     RAILHEAD_TRY_ASSIGN(rails_, openRails(session_.verbs, session_.rails, plan_));
     RAILHEAD_TRY(channel_.send(encode(Hello{plan_, offersOf(rails_)}), answerBy(0)));
     RAILHEAD_TRY_ASSIGN(const std::string text, channel_.receive(answerBy(0)));
-    RAILHEAD_TRY_ASSIGN(const Welcome welcome, decodeWelcome(text).addContext("what the peer sent"));
+    RAILHEAD_TRY_ASSIGN(const Welcome welcome,
+                        decodeWelcome(text).addContext("what the peer sent"));
     if (welcome.rails.size() != rails_.size()) {
       return Error(ErrorCode::kCorrupt, "the peer answered with " +
                                             std::to_string(welcome.rails.size()) + " rails, " +

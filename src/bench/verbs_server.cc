@@ -63,7 +63,8 @@ class Server {
       const std::uint64_t inFlight = plan_.bufferBytes() * rails_.size();
       RAILHEAD_TRY_ASSIGN(const std::string text,
                           channel_.receive(answerBy(inFlight, plan_.seconds)));
-      RAILHEAD_TRY_ASSIGN(const Command command, decodeCommand(text).addContext("what the peer sent"));
+      RAILHEAD_TRY_ASSIGN(const Command command,
+                          decodeCommand(text).addContext("what the peer sent"));
       if (command.kind == CommandKind::kFinish) return finish(command);
       if (command.rail >= rails_.size() || command.bytes > plan_.bufferBytes()) {
         return Error(ErrorCode::kCorrupt, "the peer's command is outside what was agreed");

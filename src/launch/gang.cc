@@ -213,22 +213,20 @@ class Gang {
                      Clock::now() - start_ > settings_.timeLimit && !allOver();
   }
   // A rank that another one's failure ends may be seen to end first. Who ends by itself says so in
-  // a moment, with a reason of its own (an exit code beyond 1).
+  // a moment, with a reason of its own (an exit code beyond 1, a signal).
   void hearTheOthers() {
+    const auto blamed = std::find_if(ranks_.begin(), ranks_.end(),
+                                     [&](auto& rank) { return rank.rank() == end_.failed; });
+    if (blamed->poll().value_or(0) != 1) return;
     const auto limit = Clock::now() + kOwnWords;
-    while (Clock::now() < limit && !allOver()) wait();
-    const auto codeOf = [&](int number) {
-      const auto found = std::find_if(ranks_.begin(), ranks_.end(),
-                                      [&](auto& rank) { return rank.rank() == number; });
-      return found->poll().value_or(0);
-    };
-    if (codeOf(end_.failed) != 1) return;
+    while (Clock::now() < limit && !allOver() && !end_.interrupted) wait();
+    // Nobody was sent a signal yet: who died of one began it.
+    int worst = 1;
     for (auto& rank : ranks_) {
       const int code = rank.poll().value_or(0);
-      if (code > 1 && code <= 128) {
-        end_.failed = rank.rank();
-        return;
-      }
+      if (code <= worst) continue;
+      worst = code;
+      end_.failed = rank.rank();
     }
   }
   void stop() {

@@ -44,7 +44,8 @@ struct RankEnd {
 
 struct GangEnd {
   std::vector<RankEnd> ranks;  // in the order given
-  // The rank that ended the gang: the first that failed. -1: all ended well.
+  // The rank that ended the gang: the first that failed, but not one that only says that another
+  // did. -1: all ended well.
   int failed = -1;
   bool outOfTime = false;
   bool interrupted = false;

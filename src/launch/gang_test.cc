@@ -61,10 +61,19 @@ TEST(Gang, WhoFailsByItselfIsNamedNotWhoWasToldOfIt) {
   EXPECT_EQ(end.reason(), "rank 0 (node node-0) ended with exit code 4: no CUDA");
 }
 
+TEST(Gang, WhoWasKilledIsNamedNotWhoNoticed) {
+  const auto end =
+      runGang({shell(0, "sleep 0.1; kill -9 $$"), shell(1, "echo 'peer gone' >&2; exit 1")},
+              GangSettings(), kNull)
+          .value();
+  EXPECT_EQ(end.reason(), "rank 0 (node node-0) ended with signal 9 without a word");
+}
+
 TEST(Gang, AnExitCodeBeyondEverySignalIsNone) {
-  const auto end = runGang({shell(0, "echo 'no route' >&2; echo 'railhead-progress x' >&2; exit 255")},
-                           GangSettings(), kNull)
-                       .value();
+  const auto end =
+      runGang({shell(0, "echo 'no route' >&2; echo 'railhead-progress x' >&2; exit 255")},
+              GangSettings(), kNull)
+          .value();
   EXPECT_EQ(end.reason(), "rank 0 (node node-0) ended with exit code 255: no route");
 }
 

@@ -1,6 +1,7 @@
 #include "src/netlink/codec.h"
 
 #include "src/base/random.h"
+#include "src/netlink/rdma_counters.h"
 
 #include <cstring>
 
@@ -192,6 +193,25 @@ TEST(Codec, ReadsRdmaDevicesPortsAndMode) {
   EXPECT_EQ(*parseRdmaNetnsMode(mode.bytes()), RdmaNetnsMode::kShared);
 }
 
+TEST(Codec, ReadsRdmaCounters) {
+  Message sent;
+  sent.text(RDMA_NLDEV_ATTR_STAT_HWCOUNTER_ENTRY_NAME, "sent_pkts")
+      .value<std::uint64_t>(RDMA_NLDEV_ATTR_STAT_HWCOUNTER_ENTRY_VALUE, 1234567890123);
+  Message torn;
+  torn.text(RDMA_NLDEV_ATTR_STAT_HWCOUNTER_ENTRY_NAME, "rcvd_pkts")
+      .value<std::uint32_t>(RDMA_NLDEV_ATTR_STAT_HWCOUNTER_ENTRY_VALUE, 7);
+  Message table;
+  table.nest(RDMA_NLDEV_ATTR_STAT_HWCOUNTER_ENTRY, sent)
+      .nest(RDMA_NLDEV_ATTR_STAT_HWCOUNTER_ENTRY, torn);
+  Message answer;
+  answer.value<std::uint32_t>(RDMA_NLDEV_ATTR_DEV_INDEX, 2)
+      .nest(RDMA_NLDEV_ATTR_STAT_HWCOUNTERS, table);
+  const auto counts = parseRdmaCounters(answer.bytes());
+  ASSERT_TRUE(counts.has_value()) << counts.error().describe();
+  EXPECT_EQ(*counts, (std::map<std::string, std::uint64_t>{{"sent_pkts", 1234567890123}}));
+  EXPECT_EQ(parseRdmaCounters({}).error().code, ErrorCode::kUnsupported);
+}
+
 TEST(Codec, SurvivesAnyBytes) {
   EXPECT_EQ(parseLink({}).error().code, ErrorCode::kCorrupt);
   EXPECT_FALSE(parseRdmaDevice({}).has_value());
@@ -208,6 +228,7 @@ TEST(Codec, SurvivesAnyBytes) {
     static_cast<void>(parseAddress(bytes));
     static_cast<void>(parseRoute(bytes));
     static_cast<void>(parseRdmaPort(bytes));
+    static_cast<void>(parseRdmaCounters(bytes));
   }
 }
 

@@ -4,6 +4,7 @@
 #include "src/netlink/socket.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <optional>
 
 #include <linux/netlink.h>
@@ -31,10 +32,18 @@ class KernelRdmaCounters final : public RdmaCounters {
     Request request(rdmaType(RDMA_NLDEV_CMD_STAT_GET), 0);
     request.putU32(RDMA_NLDEV_ATTR_DEV_INDEX, index);
     request.putU32(RDMA_NLDEV_ATTR_PORT_INDEX, kPort);
-    RAILHEAD_TRY_ASSIGN(const auto answers,
-                        socket_->query(std::move(request), "read the counters of " + device));
+    auto answers = socket_->query(std::move(request), "read the counters of " + device);
+    if (!answers.has_value()) {
+      Error error = std::move(answers).error();
+      // What the kernel answers for a driver without any.
+      if (error.errnoValue == EINVAL || error.errnoValue == EOPNOTSUPP)
+        error.code = ErrorCode::kUnsupported;
+      return error;
+    }
+    if (answers->empty())
+      return Error(ErrorCode::kUnsupported, "no answer about the counters of " + device);
     Counts counts;
-    for (const auto& answer : answers) {
+    for (const auto& answer : *answers) {
       RAILHEAD_TRY_ASSIGN(const auto some, parseRdmaCounters(answer));
       counts.insert(some.begin(), some.end());
     }
@@ -70,7 +79,8 @@ Result<Counts> parseRdmaCounters(Bytes payload) {
       std::optional<std::uint64_t> value;
       forEachAttribute(entry.data, [&](const Attribute& part) {
         if (part.type == RDMA_NLDEV_ATTR_STAT_HWCOUNTER_ENTRY_NAME) name = part.text();
-        if (part.type == RDMA_NLDEV_ATTR_STAT_HWCOUNTER_ENTRY_VALUE) value = part.u64();
+        const bool whole = part.data.size() == sizeof(std::uint64_t);
+        if (part.type == RDMA_NLDEV_ATTR_STAT_HWCOUNTER_ENTRY_VALUE && whole) value = part.u64();
       });
       if (!name.empty() && value) counts.insert_or_assign(std::move(name), *value);
     });

@@ -70,7 +70,7 @@ void readRdma(os::Filesystem& files, const os::HostPaths& paths, netlink::RdmaCo
   const auto told = asked->read(traffic.name.rdma);
   if (!told.has_value()) return;
   traffic.rdmaPackets = {number(*told, "sent_pkts"), number(*told, "rcvd_pkts")};
-  traffic.retransmits = number(*told, "completer_retry_err");
+  if (const auto again = number(*told, "completer_retry_err")) traffic.retransmits = again;
 }
 
 InterfaceTraffic readInterface(os::Filesystem& files, const os::HostPaths& paths,

@@ -1,5 +1,6 @@
 // The first byte chooses the reader, the rest is the message.
 #include "src/netlink/events.h"
+#include "src/netlink/rdma_counters.h"
 #include "tests/fuzz/promise.h"
 #include "tests/fuzz/targets.h"
 
@@ -37,7 +38,8 @@ bool kernelMessages(std::string_view input) {
     case 'D': {
       const bool mode = taken(netlink::parseRdmaNetnsMode(bytes));
       const bool port = taken(netlink::parseRdmaPort(bytes));
-      return taken(netlink::parseRdmaDevice(bytes)) || port || mode;
+      const bool counts = taken(netlink::parseRdmaCounters(bytes));
+      return taken(netlink::parseRdmaDevice(bytes)) || port || mode || counts;
     }
     default:
       return false;

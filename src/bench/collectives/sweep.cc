@@ -44,10 +44,9 @@ class Sweep {
     RAILHEAD_TRY(plan_.check());
     const auto cases = sweepCases(plan_, communicator_.ranks());
     RAILHEAD_TRY(describe(out.report));
-    std::uint64_t largest = 1;
-    for (const auto& each : cases) largest = std::max(largest, each.bytes);
+    for (const auto& each : cases) largest_ = std::max(largest_, each.bytes);
     RAILHEAD_TRY_ASSIGN(const auto room, communicator_.memory().room());
-    RAILHEAD_TRY(together(checkRoom(largest, sharing(out.report.nodes), room)));
+    RAILHEAD_TRY(together(checkRoom(largest_, sharing(out.report.nodes), room)));
     for (std::size_t i = 0; i < cases.size(); ++i) {
       if (const auto can = communicator_.supports(cases[i].call); !can.has_value()) continue;
       if (progress_.begin) progress_.begin(i, cases.size(), cases[i]);
@@ -193,7 +192,7 @@ class Sweep {
   // takes, as those of nccl-tests do. A host's transport registers what it is given.
   std::uint64_t turnsFor(const SweepCase& what) const {
     if (communicator_.memory().kind() != collective::MemoryKind::kDevice) return 1;
-    return std::max<std::uint64_t>(1, plan_.maxBytes / std::max<std::uint64_t>(1, what.bytes));
+    return std::max<std::uint64_t>(1, largest_ / std::max<std::uint64_t>(1, what.bytes));
   }
 
   Result<SweepLine> measure(const SweepCase& what) {
@@ -227,6 +226,7 @@ class Sweep {
   os::Clock& clock_;
   const SweepProgress& progress_;
   std::uint32_t checks_ = 0;
+  std::uint64_t largest_ = 1;  // bytes of the largest case: what the memory was asked for
 };
 
 }  // namespace

@@ -70,7 +70,8 @@ bool withinKnown(std::string_view numbers) {
 
 std::string needsLog(const Patient& patient) {
   if (patient.log == nullptr) return "no NCCL log: run with NCCL_DEBUG=INFO and give it";
-  return patient.log->statistics().messages == 0 ? "what was given as a log has no line of NCCL's" : "";
+  return patient.log->statistics().messages == 0 ? "what was given as a log has no line of NCCL's"
+                                                 : "";
 }
 
 std::string needsChannels(const Patient& patient) {

@@ -27,6 +27,15 @@ constexpr std::size_t kMessage = 64 << 10;  // of one write; both ends' pages ar
 constexpr std::uint32_t kAtOnce = kProbeBytes / kMessage;
 constexpr std::uint64_t kMax24 = 0xffffff;
 
+// What goes from rank to rank and into the report: somebody's error, in one short line.
+std::string shown(std::string text) {
+  constexpr std::size_t kMost = 1024;
+  if (text.size() > kMost) text.resize(kMost);
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = ' ';
+  return text;
+}
+
 os::Deadline answerBy() { return std::chrono::steady_clock::now() + kAnswerTime; }
 
 // What a rank tells its neighbours before anything is written.
@@ -90,7 +99,7 @@ class Probe {
         ranks_(group.world().ranks) {}
 
   Result<ProbeOutcome> run() {
-    if (const auto opened = open(); !opened.has_value()) own_.lacks = opened.error().message;
+    if (const auto opened = open(); !opened.has_value()) own_.lacks = shown(opened.error().message);
     RAILHEAD_TRY_ASSIGN(const auto texts, group_.gather(own_.encode(), answerBy()));
     for (const auto& text : texts) {
       RAILHEAD_TRY_ASSIGN(auto offer, Offer::decode(text));
@@ -106,7 +115,7 @@ class Probe {
 
  private:
   static std::string messageOf(const Result<void>& result) {
-    return result.has_value() ? "" : result.error().message;
+    return result.has_value() ? "" : shown(result.error().message);
   }
   int next() const { return (rank_ + 1) % ranks_; }
   int previous() const { return (rank_ + ranks_ - 1) % ranks_; }
@@ -129,7 +138,8 @@ class Probe {
     const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
     own_.psn =
         static_cast<std::uint32_t>(SplitMix(static_cast<std::uint64_t>(now)).next() & kMax24);
-    if (const auto made = makeTarget(); !made.has_value()) own_.refused = made.error().message;
+    if (const auto made = makeTarget(); !made.has_value())
+      own_.refused = shown(made.error().message);
     return {};
   }
 
@@ -236,7 +246,8 @@ class Probe {
     expected.rank = previous();
     expected.seed = kSeed;
     const auto check = gpu_->memory.check(*target_, {expected});
-    if (!check.has_value()) return ProbeOutcome{ProbeResult{false, check.error().message}, ""};
+    if (!check.has_value())
+      return ProbeOutcome{ProbeResult{false, shown(check.error().message)}, ""};
     if (check->elementsWrong > 0) {
       return ProbeOutcome{
           ProbeResult{false, own_.how + ": " + std::to_string(check->elementsWrong) +

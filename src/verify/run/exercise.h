@@ -30,7 +30,7 @@ struct ExerciseNode {
   os::HostPaths paths;
   netlink::DriverCounters* driver = nullptr;  // null: without the driver's own counters
   os::Clock& clock;
-  std::vector<InterfaceName> rails;  // the rank's; every other netdev is read as well
+  std::vector<InterfaceName> rails;       // the rank's; every other netdev is read as well
   netlink::RdmaCounters* rdma = nullptr;  // null: without the counters that sysfs hides
 };
 
