@@ -11,6 +11,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -64,11 +65,15 @@ class FixedNads final : public NadSource {
 
 class KeptStatus final : public StatusSink {
  public:
-  std::vector<std::string> told;  // "namespace/pod uid status"
+  std::vector<std::string> told;  // "namespace/pod uid status"; not while pods are attached
   void attached(const std::string& podNamespace, const std::string& pod, const std::string& uid,
                 const std::string& status) override {
+    const std::lock_guard lock(mutex_);
     told.push_back(podNamespace + "/" + pod + " " + uid + " " + status);
   }
+
+ private:
+  std::mutex mutex_;  // pods are attached from several threads
 };
 
 class AttachFixture : public testing::Test {
