@@ -19,11 +19,13 @@ constexpr std::chrono::seconds kKubectlDeadline{20};
 constexpr std::size_t kMaxStatus = 16 << 20;
 constexpr std::size_t kAtOnce = 8;
 
-// Where a reason stands: kubectl's own log comes before it, our commands' remedies behind.
+// Where a reason stands: behind "error: ", else last. kubectl's own log comes before it, our
+// commands' remedies behind.
 std::string lastLine(const std::string& text) {
   std::string found;
   for (const auto line : split(text, '\n')) {
     const auto trimmed = trim(line);
+    if (trimmed.starts_with("error: ")) return std::string(trimmed.substr(0, 400));
     if (!trimmed.empty() && !trimmed.starts_with("remedy: ")) found = trimmed.substr(0, 400);
   }
   return found;

@@ -15,6 +15,8 @@
 namespace railhead::gpu {
 namespace {
 
+constexpr int kListings = 3;  // of devices that change all the while
+
 // Clock, P-state, power and corrected single-bit errors say nothing about health.
 constexpr unsigned long long kWanted = abi::kEventXid | abi::kEventDoubleBitEcc |
                                        abi::kEventMigConfig | abi::kEventFatalPoison |
@@ -179,12 +181,20 @@ bool GpuWatcher::Work::onNvmlEvent(const abi::EventData& event, const DeviceList
 Result<Watched> GpuWatcher::Work::watch(const std::shared_ptr<Nvml>& nvml) {
   Watched now;
   RAILHEAD_TRY_ASSIGN(now.list, listDevices(*nvml));
+  // What changes before its events are asked for is told by none: listed again behind that, and
+  // only then passed on.
+  for (int attempt = 0; attempt < kListings; ++attempt) {
+    now.events = std::make_unique<EventSet>(nvml);
+    now.registered = registerAll(*now.events, now.list);
+    RAILHEAD_TRY_ASSIGN(auto again, listDevices(*nvml));
+    const bool same = watchedOf(again) == watchedOf(now.list);
+    now.list = std::move(again);
+    if (same) break;
+  }
   const auto& problems = now.list.problems;
   for (const auto& line : problems) problem(line);
   const bool changed = setPresent(watchedOf(now.list)) || problems != listProblems;
   listProblems = problems;
-  now.events = std::make_unique<EventSet>(nvml);
-  now.registered = registerAll(*now.events, now.list);
   setWatched(now.registered);
   now.lost = look(*nvml, now.list) || health.anyAbsent();
   now.sick = now.lost || !problems.empty();
