@@ -21,7 +21,7 @@ namespace {
 constexpr std::string_view kRemedyMark = "  remedy: ";
 // Before a line of progress that a rank of ours writes for whoever started it.
 constexpr std::string_view kProgressMark = "railhead-progress ";
-constexpr std::chrono::milliseconds kOwnWords{300};
+constexpr std::chrono::milliseconds kOwnWords{1000};
 
 using Clock = std::chrono::steady_clock;
 constexpr std::size_t kMaxOutput = 16 << 20;
@@ -174,6 +174,7 @@ class Gang {
       wait();
       look();
     }
+    if (end_.ok()) look();  // at those that ended since
     if (end_.failed >= 0) hearTheOthers();
     if (!end_.ok()) stop();
     for (auto& rank : ranks_) {
