@@ -9,6 +9,7 @@
 #include "src/agent/node_view.h"
 #include "src/agent/observe/observer.h"
 #include "src/agent/offers.h"
+#include "src/agent/primary.h"
 #include "src/agent/probes.h"
 #include "src/agent/status.h"
 #include "src/agent/status_server.h"
@@ -258,19 +259,12 @@ class NodeAgent final : public Agent {
   Result<void> followPrimary() {
     const auto config = this->config();
     if (!config->cni.shim) return {};
-    conflist::InstallerConfig install;
-    install.chain = config->cni.conflist;
-    install.folder = paths_.cniConfig;
-    install.binFolder = paths_.cniBin;
-    install.file = config->cni.file;
-    install.primary = config->cni.primary;
-    install.shim = paths_.cniShim;
-    if (paths_.cniSocket() != os::HostPaths().cniSocket()) install.socket = paths_.cniSocket();
-    RAILHEAD_TRY_ASSIGN(
-        auto follower,
-        conflist::ConflistFollower::start(
-            std::move(install), paths_.cniConfig, seams_.files, seams_.clock,
-            [this](const Result<conflist::InstallOutcome>& outcome) { logInstall(outcome); }));
+    RAILHEAD_TRY_ASSIGN(auto follower,
+                        conflist::ConflistFollower::start(
+                            installerConfig(*config, paths_), paths_.cniConfig, seams_.files,
+                            seams_.clock, [this](const Result<conflist::InstallOutcome>& outcome) {
+                              logInstall(seams_.log, outcome);
+                            }));
     const std::lock_guard lock(configMutex_);
     follower_ = std::move(follower);
     return {};
@@ -279,23 +273,6 @@ class NodeAgent final : public Agent {
   std::optional<conflist::InstallOutcome> conflist() const {
     const std::lock_guard lock(configMutex_);
     return follower_ ? std::optional(follower_->outcome()) : std::nullopt;
-  }
-
-  std::string conflistFailure() const {
-    const auto outcome = conflist();
-    const bool failed = outcome && outcome->standing == conflist::Standing::kFailed;
-    return failed ? outcome->note : "";
-  }
-
-  void logInstall(const Result<conflist::InstallOutcome>& outcome) {
-    if (!outcome.has_value()) return seams_.log.error("conflist", outcome.error());
-    for (const auto& line : outcome->changes) seams_.log.info("conflist", line);
-    if (outcome->standing == conflist::Standing::kShadowed ||
-        outcome->standing == conflist::Standing::kContested) {
-      seams_.log.error("conflist", outcome->note);
-    } else if (!outcome->note.empty()) {
-      seams_.log.info("conflist", outcome->note);
-    }
   }
 
   // From the keeper's thread.
@@ -359,7 +336,7 @@ class NodeAgent final : public Agent {
             config->functions.rails,
             config->functions.cni,
             cniServed_,
-            conflistFailure()};
+            conflistFailure(conflist())};
   }
 
   // Lets go of the node; kubelet is served on.
