@@ -93,7 +93,8 @@ Result<std::unique_ptr<RankSession>> RankSession::open(const RankOptions& option
   std::unique_ptr<RankSession> session(new RankSession());
   if (options.untilStdinEnds) RAILHEAD_TRY(endWithStdin());
   if (log == NcclLog::kCaptured && options.backend != "host") {
-    RAILHEAD_TRY_ASSIGN(session->ncclLog_, nccl::CapturedLog::begin(world.rank));
+    RAILHEAD_TRY_ASSIGN(session->ncclLog_,
+                        nccl::CapturedLog::begin(world.rank, os::HostPaths().proc));
   }
   RAILHEAD_TRY_ASSIGN(session->filesystem_, os::RootedFilesystem::open("/"));
   verbs::SystemVerbs verbs;

@@ -18,7 +18,9 @@ Result<os::UniqueFd> memoryFile(const char* name) {
   if (!fd) return Error::fromErrno(errno, std::string("make memory for ") + name);
   return fd;
 }
-std::string pathOf(const os::UniqueFd& fd) { return "/proc/self/fd/" + std::to_string(fd.get()); }
+std::string pathOf(const std::string& proc, const os::UniqueFd& fd) {
+  return proc + "/self/fd/" + std::to_string(fd.get());
+}
 
 Result<std::string> contentOf(const os::UniqueFd& fd, std::size_t most) {
   std::string out;
@@ -51,13 +53,13 @@ Result<void> applyDebugLog(const DebugLog& log) {
   return {};
 }
 
-Result<CapturedLog> CapturedLog::begin(int rank) {
+Result<CapturedLog> CapturedLog::begin(int rank, const std::string& proc) {
   RAILHEAD_TRY_ASSIGN(auto log, memoryFile("nccl-log"));
   RAILHEAD_TRY_ASSIGN(auto topology, memoryFile("nccl-topology"));
   DebugLog where;
-  where.file = pathOf(log);
+  where.file = pathOf(proc, log);
   RAILHEAD_TRY(applyDebugLog(where));
-  RAILHEAD_TRY(set("NCCL_TOPO_DUMP_FILE", pathOf(topology)));
+  RAILHEAD_TRY(set("NCCL_TOPO_DUMP_FILE", pathOf(proc, topology)));
   RAILHEAD_TRY(set("NCCL_TOPO_DUMP_FILE_RANK", std::to_string(rank)));
   return CapturedLog(std::move(log), std::move(topology));
 }

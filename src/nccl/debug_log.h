@@ -29,7 +29,8 @@ Result<void> applyDebugLog(const DebugLog& log);
 class CapturedLog {
  public:
   // As applyDebugLog, before NCCL's first call; `rank` is this process' rank of the communicator.
-  static Result<CapturedLog> begin(int rank);
+  // `proc`: where procfs is, by whose names NCCL opens the memory.
+  static Result<CapturedLog> begin(int rank, const std::string& proc);
   // What was written so far, the earliest `most` bytes.
   Result<std::string> log(std::size_t most) const;
   Result<std::string> topology(std::size_t most) const;  // empty: NCCL wrote none
