@@ -9,7 +9,7 @@
 #include "src/attach/attacher.h"
 #include "src/attach/network_catalog.h"
 #include "src/attach/server.h"
-#include "src/bench/statistics.h"
+#include "src/base/statistics.h"
 #include "src/os/unix_socket.h"
 #include "tests/support/fake_kernel.h"
 
@@ -236,9 +236,9 @@ class Bench {
     Json json;
     json["run"] = name;
     json["at_once"] = atOnce;
-    json["add_ms"] = {{"median", bench::quantile(took, 0.5)},
-                      {"p90", bench::quantile(took, 0.9)},
-                      {"p99", bench::quantile(took, 0.99)},
+    json["add_ms"] = {{"median", quantile(took, 0.5)},
+                      {"p90", quantile(took, 0.9)},
+                      {"p99", quantile(took, 0.99)},
                       {"most", took.back()}};
     json["total_ms"] = milliseconds(whole);
     json["sum_of_adds_ms"] = milliseconds(sum);

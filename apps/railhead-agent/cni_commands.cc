@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::size_t kMaxShown = 8;  // pods named in an error
 
-struct Options {
+struct CniOptions {
   std::string root = "/";
   os::HostPaths paths;
   std::string file{conflist::kDefaultFile};
@@ -31,7 +31,7 @@ struct Options {
   bool stay = false;
 };
 
-Result<void> check(const Options& options) {
+Result<void> check(const CniOptions& options) {
   RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open(options.root));
   const auto report = conflist::checkCni(*files, {options.paths.cniConfig, options.paths.cniBin,
                                                   options.file, options.paths.cniSocket()});
@@ -62,7 +62,7 @@ Result<void> checkNoPods(os::Filesystem& files, const os::HostPaths& paths) {
                "drain the node, or delete these pods, while railhead-agent runs");
 }
 
-Result<void> uninstall(const Options& options) {
+Result<void> uninstall(const CniOptions& options) {
   RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open(options.root));
   // A running agent would put everything back.
   RAILHEAD_TRY_ASSIGN(const auto lock, agent::lockNode(*files, options.paths));
@@ -80,8 +80,8 @@ Result<void> uninstall(const Options& options) {
 }  // namespace
 
 void addCniCommands(CLI::App& app, ExitCode& code) {
-  auto options = std::make_shared<Options>();
-  const auto add = [&](const char* name, const char* what, Result<void> (*body)(const Options&),
+  auto options = std::make_shared<CniOptions>();
+  const auto add = [&](const char* name, const char* what, Result<void> (*body)(const CniOptions&),
                        const char* example) {
     auto* command = app.add_subcommand(name, what);
     command->footer(std::string("Example:\n  ") + example);

@@ -94,7 +94,7 @@ struct Machine {
       Error error = std::move(files).error();
       error.code = ErrorCode::kInvalidArgument;
       return std::move(error)
-          .addContext("--root " + railhead::quoted(options.root))
+          .addContext("--root " + inQuotes(options.root))
           .withRemedy("name a folder that can be read: a node's / or a recorded tree");
     }
     machine->files = std::move(*files);
@@ -217,7 +217,7 @@ Result<void> discoverNode(const Options& options) {
     Error error = std::move(node).error();
     const bool given = options.root != "/" && error.code == ErrorCode::kNotFound;
     if (given) error.code = ErrorCode::kInvalidArgument;  // a folder, but no node's root
-    return std::move(error).addContext("--root " + railhead::quoted(options.root));
+    return std::move(error).addContext("--root " + inQuotes(options.root));
   }
   discover::TwinRules rules;
   if (usesConfig(options)) {

@@ -159,7 +159,7 @@ Reply answer(const cni::Call& call, const std::string& defaultSocket, const AskA
   if (!cni::isSupportedVersion(*version)) {
     return failure(
         cni::kIncompatibleVersion,
-        Error(ErrorCode::kInvalidArgument, "cniVersion is " + railhead::quoted(*version) +
+        Error(ErrorCode::kInvalidArgument, "cniVersion is " + inQuotes(*version) +
                                                ": 0.3.1, 0.4.0, 1.0.0 and 1.1.0 are supported"),
         "");
   }

@@ -107,7 +107,7 @@ Result<bench::VerbsReport> run(const BenchVerbsSettings& settings, verbs::Verbs&
     if (rate) targets.lineRates.push_back(*rate);
   }
   if (settings.token.size() > 128 || settings.token.find('\n') != std::string::npos) {
-    return Error(ErrorCode::kInvalidArgument, "--token " + railhead::quoted(settings.token) +
+    return Error(ErrorCode::kInvalidArgument, "--token " + inQuotes(settings.token) +
                                                   ": expected one line of at most 128 bytes");
   }
   RAILHEAD_TRY_ASSIGN(auto rails, railsOf(settings, verbs));

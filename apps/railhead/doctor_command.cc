@@ -62,8 +62,7 @@ Result<void> checkNames(const std::vector<std::string>& names) {
     const auto all = doctor::checks();
     if (std::any_of(all.begin(), all.end(), [&](const auto& check) { return check.id == name; }))
       continue;
-    return Error(ErrorCode::kInvalidArgument,
-                 "--check " + railhead::quoted(name) + ": no such check",
+    return Error(ErrorCode::kInvalidArgument, "--check " + inQuotes(name) + ": no such check",
                  "railhead doctor --list shows them all");
   }
   return {};
@@ -89,8 +88,8 @@ Result<void> addRates(const std::vector<std::string>& texts, doctor::Patient& pa
   for (const auto& text : texts) {
     const auto equals = text.find('=');
     if (equals == 0 || equals == std::string::npos)
-      return Error(ErrorCode::kInvalidArgument, "--rail-rate " + railhead::quoted(text) +
-                                                    ": expected DEVICE=RATE, like mlx5_0=97Gbit");
+      return Error(ErrorCode::kInvalidArgument,
+                   "--rail-rate " + inQuotes(text) + ": expected DEVICE=RATE, like mlx5_0=97Gbit");
     RAILHEAD_TRY_ASSIGN(const auto rate,
                         BitRate::parse(text.substr(equals + 1)).addContext("--rail-rate"));
     patient.railRates.emplace_back(text.substr(0, equals), rate);

@@ -132,7 +132,7 @@ Result<std::map<std::string, std::string>> environmentOf(const std::vector<std::
     const auto equals = word.find('=');
     if (equals == 0 || equals == std::string::npos) {
       return Error(ErrorCode::kInvalidArgument,
-                   "--env is " + railhead::quoted(word) + "; allowed: NAME=VALUE");
+                   "--env is " + inQuotes(word) + "; allowed: NAME=VALUE");
     }
     env[word.substr(0, equals)] = word.substr(equals + 1);
   }
@@ -254,7 +254,7 @@ Result<lab::LinkChange> linkChange(const LinkSettings& settings) {
   const auto rate = BitRate::parse(settings.rate);
   if (!rate || rate->bitsPerSecond < lab::TopologyLimits::kMinRate ||
       rate->bitsPerSecond > lab::TopologyLimits::kMaxRate) {
-    return Error(ErrorCode::kInvalidArgument, "--rate is " + railhead::quoted(settings.rate) +
+    return Error(ErrorCode::kInvalidArgument, "--rate is " + inQuotes(settings.rate) +
                                                   "; allowed: 100kbit to 100Gbit, like 40Mbit");
   }
   change.rate = *rate;

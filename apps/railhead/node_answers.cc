@@ -123,8 +123,8 @@ Result<std::vector<AgentPod>> findPods(os::ProcessRunner& processes,
   RAILHEAD_TRY_ASSIGN(auto pods, readPods(ran->output));
   if (pods.empty()) {
     return Error(ErrorCode::kEnvironment,
-                 "no pod in namespace " + railhead::quoted(options.podNamespace) +
-                     " has the labels " + railhead::quoted(options.selector),
+                 "no pod in namespace " + inQuotes(options.podNamespace) + " has the labels " +
+                     inQuotes(options.selector),
                  "name the agents' namespace and labels with --namespace and --selector");
   }
   return pods;

@@ -93,8 +93,8 @@ Result<void> setNeeds(const RankOptions& options, launch::KubernetesJob& job) {
   for (const auto& text : options.resources) {
     const auto equals = text.rfind('=');
     if (equals == 0 || equals == std::string::npos || !parseUnsigned(text.substr(equals + 1))) {
-      return Error(ErrorCode::kInvalidArgument, "--resource " + railhead::quoted(text) +
-                                                    ": expected NAME=COUNT, like nvidia.com/gpu=1");
+      return Error(ErrorCode::kInvalidArgument,
+                   "--resource " + inQuotes(text) + ": expected NAME=COUNT, like nvidia.com/gpu=1");
     }
     job.resources[text.substr(0, equals)] = text.substr(equals + 1);
   }

@@ -237,7 +237,7 @@ Json parsed(const std::string& status) {
 std::vector<NodeAnswer> checkedAnswers(std::vector<NodeAnswer> answers) {
   for (auto& answer : answers) {
     if (answer.problem.empty() && parsed(answer.json).is_null()) {
-      answer.problem = "the answer is no status of an agent: " + railhead::quoted(answer.json, 60);
+      answer.problem = "the answer is no status of an agent: " + inQuotes(answer.json, 60);
     }
     if (!answer.problem.empty()) answer.json.clear();
     // A node alone does not always know what the cluster calls it.

@@ -34,11 +34,10 @@ Place placeOf(const CLI::App& app) {
 std::string unexpected(const std::string& word, const CLI::App& command) {
   const auto commands = commandNames(command);
   if (word.starts_with("-")) {
-    return railhead::quoted(word) +
-           " is no option of it; allowed: " + join(optionNames(command), ", ");
+    return inQuotes(word) + " is no option of it; allowed: " + join(optionNames(command), ", ");
   }
-  if (commands.empty()) return railhead::quoted(word) + " is not expected";
-  return railhead::quoted(word) + " is no command; allowed: " + join(commands, ", ");
+  if (commands.empty()) return inQuotes(word) + " is not expected";
+  return inQuotes(word) + " is no command; allowed: " + join(commands, ", ");
 }
 
 // CLI11's words without the name it has for a group of options.

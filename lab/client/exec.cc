@@ -16,7 +16,7 @@
 namespace railhead::lab {
 namespace {
 
-constexpr std::chrono::seconds kAnswer{20};
+constexpr std::chrono::seconds kExecAnswer{20};
 constexpr std::size_t kChunk = 64 * 1024;
 
 using TimePoint = std::chrono::steady_clock::time_point;
@@ -156,7 +156,7 @@ Result<int> converse(const std::string& lab, const std::string& node,
   KeeperRequest request{Operation::kExec};
   request.node = node;
   request.exec = {argv, streams.env, streams.cwd};
-  const TimePoint deadline = std::chrono::steady_clock::now() + kAnswer;
+  const TimePoint deadline = std::chrono::steady_clock::now() + kExecAnswer;
   RAILHEAD_TRY(os::sendFrame(fd.get(), request.encode(), deadline));
   RAILHEAD_TRY_ASSIGN(const std::string text, os::receiveFrame(fd.get(), deadline, kMaxMessage));
   RAILHEAD_TRY_ASSIGN(const KeeperAnswer answer, KeeperAnswer::parse(text));

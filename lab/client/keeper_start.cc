@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::chrono::seconds kSpare{15};  // above the keeper's own deadline
 constexpr std::chrono::seconds kMessage{10};
-constexpr std::chrono::milliseconds kFarewell{5000};
+constexpr std::chrono::milliseconds kStopTime{5000};
 
 using TimePoint = std::chrono::steady_clock::time_point;
 
@@ -108,7 +108,7 @@ Result<RunningKeeper> startKeeper(const Topology& topology, const LabOptions& op
   if (started) started = followBoot(running.lifeline.get(), options, progress);
   if (!started) {
     running.lifeline.reset();
-    reapKeeper(running.pid, kFarewell);
+    reapKeeper(running.pid, kStopTime);
     return started.error();
   }
   return running;

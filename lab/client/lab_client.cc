@@ -40,8 +40,8 @@ Result<KeeperAnswer> ask(const std::string& name, const KeeperRequest& request) 
 Error topologyRefusal(const LabStatus& running, const Topology& wanted) {
   const std::string difference =
       running.topology == wanted.name
-          ? "a lab with another version of topology " + quoted(wanted.name)
-          : "a lab with topology " + quoted(running.topology);
+          ? "a lab with another version of topology " + inQuotes(wanted.name)
+          : "a lab with topology " + inQuotes(running.topology);
   return Error(ErrorCode::kBusy, difference + " is running",
                "take it down first: " + labCommand("down", running.name));
 }
@@ -134,7 +134,7 @@ Result<BoundLab> BoundLab::start(const Topology& topology, const LabOptions& opt
                                  const BootProgress& progress) {
   LabClient client(options.name);
   if (const auto running = client.status(); running) {
-    return Error(ErrorCode::kBusy, "a lab named " + quoted(options.name) + " is running",
+    return Error(ErrorCode::kBusy, "a lab named " + inQuotes(options.name) + " is running",
                  "take it down first: " + labCommand("down", options.name));
   } else if (running.error().code != ErrorCode::kNotFound) {
     return running.error();

@@ -2,8 +2,8 @@
 // side. Each round makes every call once, each time another one first, so that whatever else the
 // machine does at a time meets all alike. A call is timed from its fork to its end, as the runtime
 // waits for it; what undoes it is not.
+#include "src/base/statistics.h"
 #include "src/base/text.h"
-#include "src/bench/statistics.h"
 #include "src/os/process.h"
 
 #include <algorithm>
@@ -39,7 +39,7 @@ struct PodPlace {
 
 Result<PodPlace> readPod(const std::string& file) {
   std::ifstream stream(file);
-  if (!stream) return Error(ErrorCode::kNotFound, "pod file " + quoted(file, 400));
+  if (!stream) return Error(ErrorCode::kNotFound, "pod file " + inQuotes(file, 400));
   const std::string text(std::istreambuf_iterator<char>(stream), {});
   const Json pod = Json::parse(text, nullptr, false);
   PodPlace place;
@@ -97,8 +97,8 @@ class Bench {
       std::sort(sorted.begin(), sorted.end());
       json["ms"][one.name] = {{"samples", sorted.size()},
                               {"least", sorted.front()},
-                              {"median", bench::quantile(sorted, 0.5)},
-                              {"p90", bench::quantile(sorted, 0.9)},
+                              {"median", quantile(sorted, 0.5)},
+                              {"p90", quantile(sorted, 0.9)},
                               {"most", sorted.back()}};
     }
     const auto median = [&](const char* name) { return json["ms"][name]["median"].get<double>(); };
@@ -163,7 +163,8 @@ class Bench {
     const auto took = std::chrono::steady_clock::now() - begun;
     if (result.exitCode == 0) return std::chrono::duration<double, std::milli>(took).count();
     return Error(ErrorCode::kInternal, what + ": it ended with " + std::to_string(result.exitCode) +
-                                           ": " + quoted(result.output + result.errorOutput, 800));
+                                           ": " +
+                                           inQuotes(result.output + result.errorOutput, 800));
   }
 
   const Arguments& arguments_;

@@ -84,8 +84,8 @@ Result<report::Rdma> parseBench(std::string_view text, const report::Pod& from,
                                 const report::Pod& to) {
   const Json json = Json::parse(text, nullptr, false);
   if (!json.is_object() || !json.contains("rails")) {
-    return Error(ErrorCode::kCorrupt, "railhead bench printed " + railhead::quoted(text, 60) +
-                                          ": expected its JSON report");
+    return Error(ErrorCode::kCorrupt,
+                 "railhead bench printed " + inQuotes(text, 60) + ": expected its JSON report");
   }
   report::Rdma rdma;
   rdma.from = from.fullName();
@@ -184,7 +184,7 @@ Result<double> parsePerftest(std::string_view output) {
     if (words >> bytes >> iterations >> peak >> average) return average;
   }
   return Error(ErrorCode::kCorrupt,
-               "ib_write_bw printed no result: " + railhead::quoted(trim(output), 120));
+               "ib_write_bw printed no result: " + inQuotes(trim(output), 120));
 }
 
 Result<void> measurePerftest(const PodEnd& from, const PodEnd& to, const MeasurePlan& plan,

@@ -15,8 +15,7 @@ using Json = nlohmann::json;
 Result<Json> parse(std::string_view text, const std::string& what) {
   Json json = Json::parse(text, nullptr, false);
   if (!json.is_object())
-    return Error(ErrorCode::kCorrupt,
-                 what + " is not a JSON object: " + railhead::quoted(text, 60));
+    return Error(ErrorCode::kCorrupt, what + " is not a JSON object: " + inQuotes(text, 60));
   return json;
 }
 

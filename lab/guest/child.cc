@@ -126,7 +126,7 @@ Result<Child> startChild(const ExecRequest& request) {
   plan.streams = {input.read.get(), output.write.get(), error.write.get()};
   plan.errorPipe = failure.write.get();
   const pid_t pid = ::fork();
-  if (pid < 0) return Error::fromErrno(errno, "start " + quoted(request.argv[0]));
+  if (pid < 0) return Error::fromErrno(errno, "start " + inQuotes(request.argv[0]));
   if (pid == 0) becomeProgram(plan);
   failure.write.reset();
   int childErrno = 0;
@@ -138,7 +138,7 @@ Result<Child> startChild(const ExecRequest& request) {
     while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
     }
     return Error::fromErrno(childErrno,
-                            "start " + quoted(request.argv[0]) + " in " + quoted(request.cwd));
+                            "start " + inQuotes(request.argv[0]) + " in " + inQuotes(request.cwd));
   }
   Child child;
   child.pid = pid;

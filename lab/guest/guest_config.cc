@@ -28,7 +28,7 @@ bool isInterfaceName(std::string_view name) {
 
 Error wrong(std::string_view key, std::string_view value, std::string_view allowed) {
   return Error(ErrorCode::kInvalidArgument, "kernel command line: " + std::string(key) + "=" +
-                                                quoted(value) + "; allowed is " +
+                                                inQuotes(value) + "; allowed is " +
                                                 std::string(allowed));
 }
 

@@ -25,7 +25,7 @@ Result<std::vector<ModuleEntry>> parseModuleList(std::string_view text) {
     if (entry.path.starts_with('/') || entry.path.find("..") != std::string::npos ||
         !entry.path.ends_with(".ko")) {
       return Error(ErrorCode::kCorrupt,
-                   "module list: " + quoted(line) + "; allowed are relative paths of .ko files",
+                   "module list: " + inQuotes(line) + "; allowed are relative paths of .ko files",
                    "rebuild the lab image");
     }
     entries.push_back(std::move(entry));

@@ -150,7 +150,7 @@ Result<NodeProcess*> Lab::node(std::string_view name) const {
     known.push_back(node->spec().name);
   }
   return Error(ErrorCode::kInvalidArgument,
-               "node is " + quoted(name) + "; allowed: " + join(known, ", "));
+               "node is " + inQuotes(name) + "; allowed: " + join(known, ", "));
 }
 
 void Lab::changeLink(const std::string& name, const LinkChange& change, LinkAnswer answer) {
@@ -160,7 +160,7 @@ void Lab::changeLink(const std::string& name, const LinkChange& change, LinkAnsw
     std::vector<std::string> known;
     for (const auto& link : topology.links) known.push_back(link.name);
     return answer(Error(ErrorCode::kInvalidArgument,
-                        "link is " + quoted(name) + "; allowed: " + join(known, ", ")));
+                        "link is " + inQuotes(name) + "; allowed: " + join(known, ", ")));
   }
   const auto index = static_cast<std::size_t>(spec - topology.links.data());
   auto changed = wire_->change(name, change);

@@ -48,7 +48,7 @@ Result<void> checkLabName(const std::string& name) {
     return {};
   }
   return Error(ErrorCode::kInvalidArgument,
-               "lab name is " + quoted(name) + "; allowed: 1 to 32 letters, digits and '-'");
+               "lab name is " + inQuotes(name) + "; allowed: 1 to 32 letters, digits and '-'");
 }
 
 std::string labCommand(const std::string& command, const std::string& lab) {
@@ -71,7 +71,7 @@ Result<os::UniqueFd> listenLab(const std::string& name) {
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address.value), address.length) != 0) {
     if (errno != EADDRINUSE) return Error::fromErrno(errno, "bind the lab's socket");
     RAILHEAD_TRY(connectLab(name));
-    return Error(ErrorCode::kAlreadyExists, "a lab named " + quoted(name) + " runs already");
+    return Error(ErrorCode::kAlreadyExists, "a lab named " + inQuotes(name) + " runs already");
   }
   if (::listen(fd.get(), kBacklog) != 0) return Error::fromErrno(errno, "listen for lab clients");
   return fd;

@@ -110,7 +110,7 @@ std::string pluginError(const os::ProcessResult& result) {
   }
   const std::string said(trim(result.errorOutput.empty() ? result.output : result.errorOutput));
   return "exit code " + std::to_string(result.exitCode) +
-         (said.empty() ? " without a message" : ": " + railhead::quoted(said, 400));
+         (said.empty() ? " without a message" : ": " + inQuotes(said, 400));
 }
 
 // One call of one network's plugins, the same parameters for all of them.
@@ -156,9 +156,8 @@ class Caller {
       const auto status = files_.status(folder + "/" + type);
       if (status.has_value() && status->kind == os::FileKind::kFile) return folder + "/" + type;
     }
-    return Error(ErrorCode::kEnvironment, "CNI plugin " + railhead::quoted(type) + " of " +
-                                              network_.file + " is not in " +
-                                              join(places_.binFolders, ":"));
+    return Error(ErrorCode::kEnvironment, "CNI plugin " + inQuotes(type) + " of " + network_.file +
+                                              " is not in " + join(places_.binFolders, ":"));
   }
 
   std::map<std::string, std::string> environment(const char* command) const {
@@ -206,7 +205,7 @@ Result<std::string> CniRuntime::add(const CniRequest& request) {
     if (result.is_discarded() || !result.is_object()) {
       return Error(ErrorCode::kCorrupt,
                    "CNI ADD by " + plugin["type"].get<std::string>() +
-                       ": the result is not a JSON object: " + railhead::quoted(output));
+                       ": the result is not a JSON object: " + inQuotes(output));
     }
     if (!result.contains("cniVersion")) result["cniVersion"] = network.version;
   }

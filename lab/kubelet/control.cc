@@ -77,7 +77,7 @@ Result<json> doDelete(Kubelet& kubelet, const json& request) {
     RAILHEAD_TRY(kubelet.deletePod(pod, mode));
     return json();
   }
-  return Error(ErrorCode::kInvalidArgument, "request mode: unknown: " + railhead::quoted(wanted));
+  return Error(ErrorCode::kInvalidArgument, "request mode: unknown: " + inQuotes(wanted));
 }
 
 Result<json> doEnter(Kubelet& kubelet, const json& request) {
@@ -111,7 +111,7 @@ Result<json> perform(Kubelet& kubelet, const json& request) {
     RAILHEAD_TRY(kubelet.restart());
     return json();
   }
-  return Error(ErrorCode::kInvalidArgument, "request do: unknown: " + railhead::quoted(what));
+  return Error(ErrorCode::kInvalidArgument, "request do: unknown: " + inQuotes(what));
 }
 
 // A field of the wrong type makes the JSON library throw.

@@ -142,21 +142,20 @@ void Kubelet::dropPlugin(const std::string& resource) {
 // Path of the plugin's socket, or why it cannot be one.
 Result<std::string> Kubelet::checkEndpoint(const RegistrationRequest& request) const {
   if (request.version != kVersion) {
-    return Error(ErrorCode::kUnsupported, "API version " + railhead::quoted(request.version) +
+    return Error(ErrorCode::kUnsupported, "API version " + inQuotes(request.version) +
                                               " is not supported, only " + kVersion + " is");
   }
   RAILHEAD_TRY(kube::checkResourceName(request.resource));
   const std::string& name = request.endpoint;
   if (name.empty() || name == "." || name == ".." || name == os::kKubeletSocket ||
       name.find('/') != std::string::npos) {
-    return Error(ErrorCode::kInvalidArgument, "endpoint " + railhead::quoted(name) +
-                                                  ": a socket in " + options_.pluginsFolder +
-                                                  " other than " + os::kKubeletSocket);
+    return Error(ErrorCode::kInvalidArgument, "endpoint " + inQuotes(name) + ": a socket in " +
+                                                  options_.pluginsFolder + " other than " +
+                                                  os::kKubeletSocket);
   }
   const std::string path = options_.pluginsFolder + "/" + name;
   if (!isSocket(path)) {
-    return Error(ErrorCode::kNotFound,
-                 "endpoint " + railhead::quoted(name) + ": no socket at " + path);
+    return Error(ErrorCode::kNotFound, "endpoint " + inQuotes(name) + ": no socket at " + path);
   }
   return path;
 }

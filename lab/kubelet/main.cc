@@ -103,7 +103,7 @@ Result<void> runPod(const Arguments& arguments) {
     text.assign(std::istreambuf_iterator<char>(std::cin), {});
   } else {
     std::ifstream file(arguments.file);
-    if (!file) return Error(ErrorCode::kNotFound, "pod file " + quoted(arguments.file, 400));
+    if (!file) return Error(ErrorCode::kNotFound, "pod file " + inQuotes(arguments.file, 400));
     text.assign(std::istreambuf_iterator<char>(file), {});
   }
   RAILHEAD_TRY_ASSIGN(const std::string pod, ControlClient(arguments.controlSocket()).runPod(text));

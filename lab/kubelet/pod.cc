@@ -35,21 +35,20 @@ Result<void> checkName(const PodName& name) {
   for (const auto& [field, value] :
        {std::pair("namespace", name.podNamespace), std::pair("name", name.name)}) {
     if (!isDnsName(value)) {
-      return wrong(field, railhead::quoted(value),
-                   "lower-case letters, digits, '-' and '.', at most 253");
+      return wrong(field, inQuotes(value), "lower-case letters, digits, '-' and '.', at most 253");
     }
   }
   return {};
 }
 
 Result<std::string> readText(const json& from, std::string_view field) {
-  if (!from.is_string()) return wrong(field, railhead::quoted(from.dump()), "a text");
+  if (!from.is_string()) return wrong(field, inQuotes(from.dump()), "a text");
   return from.get<std::string>();
 }
 
 Result<std::map<std::string, std::string>> readTexts(const json& from, std::string_view field) {
   if (!from.is_object() || from.size() > kMaxEntries) {
-    return wrong(field, railhead::quoted(from.dump()),
+    return wrong(field, inQuotes(from.dump()),
                  "an object of at most " + std::to_string(kMaxEntries) + " texts");
   }
   std::map<std::string, std::string> all;
@@ -61,7 +60,7 @@ Result<std::map<std::string, std::string>> readTexts(const json& from, std::stri
 
 Result<std::vector<std::string>> readList(const json& from, std::string_view field) {
   if (!from.is_array() || from.size() > kMaxEntries) {
-    return wrong(field, railhead::quoted(from.dump()), "a list of texts");
+    return wrong(field, inQuotes(from.dump()), "a list of texts");
   }
   std::vector<std::string> all;
   for (const auto& one : from) {
@@ -75,7 +74,7 @@ Result<std::vector<std::string>> readList(const json& from, std::string_view fie
 Result<std::map<std::string, int>> readResources(const json& from, std::string_view field,
                                                  bool skipNative) {
   if (!from.is_object() || from.size() > kMaxEntries) {
-    return wrong(field, railhead::quoted(from.dump()), "an object of resource names and counts");
+    return wrong(field, inQuotes(from.dump()), "an object of resource names and counts");
   }
   std::map<std::string, int> all;
   for (const auto& [name, value] : from.items()) {
@@ -85,7 +84,7 @@ Result<std::map<std::string, int>> readResources(const json& from, std::string_v
                        : value.is_number_unsigned() ? std::optional(value.get<std::uint64_t>())
                                                     : std::nullopt;
     if (!count || *count > kMaxCount) {
-      return wrong(std::string(field) + "." + name, railhead::quoted(value.dump()),
+      return wrong(std::string(field) + "." + name, inQuotes(value.dump()),
                    "0 to " + std::to_string(kMaxCount));
     }
     if (*count > 0) all[name] = static_cast<int>(*count);
@@ -99,7 +98,7 @@ Result<PodSpec> readShortForm(const json& from) {
   PodSpec spec;
   for (const auto& [key, value] : from.items()) {
     if (!kKnown.contains(key)) {
-      return wrong(railhead::quoted(key), "unknown field",
+      return wrong(inQuotes(key), "unknown field",
                    "name, namespace, annotations, resources, env, command, capabilities");
     }
   }
@@ -154,8 +153,7 @@ Result<void> readContainer(const json& container, PodSpec& spec) {
   if (container.contains("env")) {
     for (const auto& one : container["env"]) {
       if (!one.is_object() || !one.contains("name") || one.contains("valueFrom")) {
-        return wrong("spec.containers[0].env", railhead::quoted(one.dump()),
-                     "{\"name\", \"value\"}");
+        return wrong("spec.containers[0].env", inQuotes(one.dump()), "{\"name\", \"value\"}");
       }
       RAILHEAD_TRY_ASSIGN(const auto key, readText(one["name"], "spec.containers[0].env"));
       RAILHEAD_TRY_ASSIGN(spec.env[key], readText(one.contains("value") ? one["value"] : json(""),
@@ -200,7 +198,7 @@ Result<PodSpec> readManifest(const json& from) {
                       readTexts(member(metadata, "annotations"), "metadata.annotations"));
   const json& containers = member(member(from, "spec"), "containers");
   if (!containers.is_array() || containers.size() != 1 || !containers[0].is_object()) {
-    return wrong("spec.containers", railhead::quoted(containers.dump()), "exactly one container");
+    return wrong("spec.containers", inQuotes(containers.dump()), "exactly one container");
   }
   RAILHEAD_TRY(readContainer(containers[0], spec));
   RAILHEAD_TRY(readMounts(member(from, "spec"), containers[0], spec));
@@ -217,7 +215,7 @@ Result<PodSpec> parsePodSpec(std::string_view text) {
   }
   const json parsed = json::parse(text, nullptr, false);
   if (parsed.is_discarded() || !parsed.is_object()) {
-    return wrong("JSON", railhead::quoted(text), "one JSON object");
+    return wrong("JSON", inQuotes(text), "one JSON object");
   }
   const bool manifest = parsed.contains("kind") && parsed["kind"] == "Pod";
   RAILHEAD_TRY_ASSIGN(PodSpec spec, manifest ? readManifest(parsed) : readShortForm(parsed));

@@ -78,10 +78,10 @@ TEST(Pod, ItsOwnEnvironmentWins) {
   pod.spec.env = {{"NCCL_IB_HCA", "mine"}};
   pod.allocation.env = {{"NCCL_IB_HCA", "mlx5_2"}, {"PCIDEVICE_X", "0000:01:00.2"}};
   pod.cniResult = R"({"cniVersion": "1.0.0"})";
-  const auto json = nlohmann::json::parse(podToJson(pod));
-  EXPECT_EQ(json["env"]["NCCL_IB_HCA"], "mine");
-  EXPECT_EQ(json["env"]["PCIDEVICE_X"], "0000:01:00.2");
-  EXPECT_EQ(json["cni"]["cniVersion"], "1.0.0");
+  const auto shown = nlohmann::json::parse(podToJson(pod));
+  EXPECT_EQ(shown["env"]["NCCL_IB_HCA"], "mine");
+  EXPECT_EQ(shown["env"]["PCIDEVICE_X"], "0000:01:00.2");
+  EXPECT_EQ(shown["cni"]["cniVersion"], "1.0.0");
 }
 
 }  // namespace

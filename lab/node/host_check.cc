@@ -41,7 +41,7 @@ Result<void> HostCheck::checkQemu(const std::string& program) {
   const auto major = parseUnsigned(split(version, '.').front());
   if (!major) {
     return Error(ErrorCode::kEnvironment,
-                 program + " does not say which version it is: " + quoted(answer),
+                 program + " does not say which version it is: " + inQuotes(answer),
                  std::string(kGetQemu));
   }
   if (*major < kMinimumQemu) {
@@ -86,7 +86,7 @@ Result<void> HostCheck::checkAccelerator(const std::string& accelerator) {
   if (accelerator == "tcg") return {};
   if (accelerator != "kvm") {
     return Error(ErrorCode::kInvalidArgument,
-                 "accelerator is " + quoted(accelerator) + "; allowed: tcg, kvm");
+                 "accelerator is " + inQuotes(accelerator) + "; allowed: tcg, kvm");
   }
   if (files_.exists(paths_.dev + "/kvm")) return {};
   return Error(ErrorCode::kEnvironment, paths_.dev + "/kvm is missing",

@@ -38,7 +38,7 @@ Result<LabImage> openLabImage(os::Filesystem& files, const std::string& director
   const auto major = parseUnsigned(split(image.kernelRelease, '.').front());
   if (!major || *major < LabImage::kMinimumKernel) {
     return Error(ErrorCode::kEnvironment,
-                 "the lab image has kernel " + railhead::quoted(image.kernelRelease) +
+                 "the lab image has kernel " + inQuotes(image.kernelRelease) +
                      "; allowed: 7 or newer, older ones cannot do RoCE in a pod",
                  "./dev setup, then ./dev build");
   }

@@ -21,15 +21,15 @@ Error wrong(std::string_view message, std::string_view field, const Json& value,
             std::string_view allowed) {
   return Error(ErrorCode::kInvalidArgument,
                std::string(message) + ": field '" + std::string(field) + "' is " +
-                   railhead::quoted(dump(value)) + "; allowed is " + std::string(allowed));
+                   inQuotes(dump(value)) + "; allowed is " + std::string(allowed));
 }
 
 Result<Json> parseObject(std::string_view message, std::string_view text,
                          std::initializer_list<std::string_view> fields) {
   Json json = Json::parse(text, nullptr, false);
   if (json.is_discarded() || !json.is_object()) {
-    return Error(ErrorCode::kInvalidArgument, std::string(message) + ": payload " +
-                                                  railhead::quoted(text) + " is no JSON object");
+    return Error(ErrorCode::kInvalidArgument,
+                 std::string(message) + ": payload " + inQuotes(text) + " is no JSON object");
   }
   for (const auto& [key, value] : json.items()) {
     bool known = false;
@@ -40,8 +40,7 @@ Result<Json> parseObject(std::string_view message, std::string_view text,
         allowed += (allowed.empty() ? "'" : ", '") + std::string(field) + "'";
       }
       return Error(ErrorCode::kInvalidArgument, std::string(message) + ": unknown field " +
-                                                    railhead::quoted(key) + "; allowed are " +
-                                                    allowed);
+                                                    inQuotes(key) + "; allowed are " + allowed);
     }
   }
   return json;
@@ -148,8 +147,8 @@ std::string ExitMessage::encode() const {
 Result<ExitMessage> ExitMessage::parse(std::string_view text) {
   RAILHEAD_TRY_ASSIGN(const Json json, parseObject("exit", text, {"code", "signal"}));
   if (json.size() != 1) {
-    return Error(ErrorCode::kInvalidArgument, "exit: payload " + railhead::quoted(text) +
-                                                  " must hold one of 'code' and 'signal'");
+    return Error(ErrorCode::kInvalidArgument,
+                 "exit: payload " + inQuotes(text) + " must hold one of 'code' and 'signal'");
   }
   ExitMessage message;
   if (json.contains("code")) {

@@ -106,7 +106,7 @@ Result<Topology> loadFile(const std::string& path) {
   std::string text(TopologyLimits::kFileBytes + 1, '\0');
   if (file) file.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (!file.is_open() || file.bad()) {  // bad: a folder, say
-    return Error(ErrorCode::kInvalidArgument, "topology file " + quoted(path) + " cannot be read",
+    return Error(ErrorCode::kInvalidArgument, "topology file " + inQuotes(path) + " cannot be read",
                  "give a readable file, or a built-in: " + join(builtinTopologies(), ", "));
   }
   text.resize(static_cast<std::size_t>(file.gcount()));
@@ -123,7 +123,7 @@ Result<Topology> loadTopology(const std::string& nameOrPath) {
                              nameOrPath.ends_with(".yaml") || nameOrPath.ends_with(".yml") ||
                              ::access(nameOrPath.c_str(), F_OK) == 0;
   if (looksLikeFile) return loadFile(nameOrPath);
-  return Error(ErrorCode::kInvalidArgument, "topology is " + quoted(nameOrPath) +
+  return Error(ErrorCode::kInvalidArgument, "topology is " + inQuotes(nameOrPath) +
                                                 "; allowed: " + join(builtinTopologies(), ", ") +
                                                 ", or a file (*.yaml)");
 }

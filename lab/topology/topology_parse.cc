@@ -43,11 +43,11 @@ Result<PfSpec> parsePf(const Field& field, const std::vector<PfSpec>& before) {
   }
   for (const auto& other : before) {
     if (other.name == pf.name) {
-      return name.complain("is " + quoted(pf.name) + ", which another PF of this node has");
+      return name.complain("is " + inQuotes(pf.name) + ", which another PF of this node has");
     }
     if (other.slot == pf.slot) {
       return field.child("slot").complain("is " + std::to_string(pf.slot) + ", which " +
-                                          quoted(other.name) + " has");
+                                          inQuotes(other.name) + " has");
     }
   }
   return pf;
@@ -60,7 +60,7 @@ Result<NodeSpec> parseNode(const Field& field, const std::vector<NodeSpec>& befo
   RAILHEAD_TRY_ASSIGN(node.name, name.word(kNameLength, kNameExtra));
   for (const auto& other : before) {
     if (other.name == node.name) {
-      return name.complain("is " + quoted(node.name) + ", which another node has");
+      return name.complain("is " + inQuotes(node.name) + ", which another node has");
     }
   }
   if (const Field memory = field.child("memory"); memory.present()) {
@@ -99,7 +99,7 @@ Result<LinkSpec> parseLink(const Field& field, const Topology& topology) {
   RAILHEAD_TRY_ASSIGN(const Field name, field.required("name", "a name for the link"));
   RAILHEAD_TRY_ASSIGN(link.name, name.word(kNameLength, kNameExtra));
   if (topology.findLink(link.name) != nullptr) {
-    return name.complain("is " + quoted(link.name) + ", which another link has");
+    return name.complain("is " + inQuotes(link.name) + ", which another link has");
   }
   const std::string rates = "100kbit to 100Gbit, like 40Mbit";
   RAILHEAD_TRY_ASSIGN(const Field rate, field.required("rate", rates));
@@ -117,8 +117,8 @@ Result<LinkSpec> parseLink(const Field& field, const Topology& topology) {
     const LinkSpec* taken = topology.linkOf(end);
     const bool here = std::find(link.ends.begin(), link.ends.end(), end) != link.ends.end();
     if (taken != nullptr || here) {
-      return entry.complain("is " + quoted(topology.endName(end)) + ", which link " +
-                            quoted(here ? link.name : taken->name) + " already has");
+      return entry.complain("is " + inQuotes(topology.endName(end)) + ", which link " +
+                            inQuotes(here ? link.name : taken->name) + " already has");
     }
     link.ends.push_back(end);
   }
@@ -139,7 +139,8 @@ Result<void> parseTwins(const Field& field, Topology& topology) {
                                [&](const PfSpec& pf) { return pf.name == word; });
           });
       if (!known) return name.complainAllowed("the name of a PF that a node of this file has");
-      if (!used.insert(word).second) return name.complain("is " + quoted(word) + " a second time");
+      if (!used.insert(word).second)
+        return name.complain("is " + inQuotes(word) + " a second time");
       words.push_back(word);
     }
     topology.twins.emplace_back(words[0], words[1]);

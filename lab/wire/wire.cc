@@ -169,7 +169,7 @@ Result<LinkSettings> Wire::change(std::string_view link, const LinkChange& chang
     [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &one, sizeof one);
     return settings;
   }
-  return Error(ErrorCode::kNotFound, "link " + quoted(link) + " does not exist");
+  return Error(ErrorCode::kNotFound, "link " + inQuotes(link) + " does not exist");
 }
 
 std::vector<LinkState> Wire::state() const {

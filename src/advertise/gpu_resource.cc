@@ -88,13 +88,13 @@ Result<kube::AllocateAnswer> GpuResource::allocate(const std::vector<std::string
   for (const auto& id : ids) {
     const GpuUnit* unit = find(id);
     if (unit == nullptr) {
-      return Error(ErrorCode::kNotFound, resource_ + ": device " + railhead::quoted(id) +
+      return Error(ErrorCode::kNotFound, resource_ + ": device " + inQuotes(id) +
                                              " is not one of the " + std::to_string(units_.size()) +
                                              " GPUs or MIG devices of this node");
     }
     if (!unit->withheld.empty())
       return Error(ErrorCode::kUnavailable,
-                   resource_ + ": device " + railhead::quoted(id) + ": " + unit->withheld);
+                   resource_ + ": device " + inQuotes(id) + ": " + unit->withheld);
     if (std::find(uuids.begin(), uuids.end(), unit->uuid) != uuids.end()) continue;
     uuids.push_back(unit->uuid);
     if (unit->numaNode) numa.insert(*unit->numaNode);

@@ -188,7 +188,7 @@ Result<kube::AllocateAnswer> RailResource::allocate(const std::vector<std::strin
     const InventorySet* set = inventory_.find(id);
     if (set == nullptr) {
       return Error(ErrorCode::kNotFound,
-                   config_.name + ": device " + railhead::quoted(id) + " is not one of the " +
+                   config_.name + ": device " + inQuotes(id) + " is not one of the " +
                        std::to_string(inventory_.sets.size()) + " rail sets of this node");
     }
     sets.push_back(set);

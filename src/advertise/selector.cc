@@ -22,9 +22,9 @@ bool inRanges(const std::vector<VfRange>& ranges, std::string_view pf, int index
 }
 
 Error badRange(std::string_view text) {
-  return Error(ErrorCode::kInvalidArgument,
-               railhead::quoted(text) +
-                   ": after '#' come VF indexes and ranges of them, like 0-3,6; first <= last");
+  return Error(
+      ErrorCode::kInvalidArgument,
+      inQuotes(text) + ": after '#' come VF indexes and ranges of them, like 0-3,6; first <= last");
 }
 
 }  // namespace
@@ -34,7 +34,7 @@ Result<VfRange> VfRange::parse(std::string_view text) {
   const auto hash = text.find('#');
   range.pf = std::string(text.substr(0, hash));
   if (range.pf.empty()) {
-    return Error(ErrorCode::kInvalidArgument, railhead::quoted(text) + ": names no PF");
+    return Error(ErrorCode::kInvalidArgument, inQuotes(text) + ": names no PF");
   }
   if (hash == std::string_view::npos) return range;
   for (const auto& part : split(text.substr(hash + 1), ',')) {

@@ -35,7 +35,7 @@ Result<void> checkGpuName(const Field& root, const AgentConfig& config) {
     const std::string& name = config.resources[i].name;
     if (tail(name) != tail(gpus)) continue;
     return root.nearest("resources[" + std::to_string(i) + "].name")
-        .complain("is " + railhead::quoted(name) + ", and GPUs are " + railhead::quoted(gpus) +
+        .complain("is " + inQuotes(name) + ", and GPUs are " + inQuotes(gpus) +
                   "; allowed: another name after '/'")
         .withRemedy("set functions.gpus to false when other software offers the GPUs");
   }
@@ -55,7 +55,7 @@ Result<void> readText(const Field& field, std::string_view allowed,
   return {};
 }
 
-Result<provision::PfSelector> readSelector(const Field& field) {
+Result<provision::PfSelector> readPfSelector(const Field& field) {
   provision::PfSelector selector;
   if (!field.present()) return selector;
   RAILHEAD_TRY(field.checkKeys({"vendor", "device", "driver", "name", "pci", "port"}));
@@ -98,7 +98,7 @@ Result<provision::PfGoal> readPf(const Field& field) {
       field.checkKeys({"select", "vfs", "mtu", "trust", "spoofCheck", "mac", "mayBeAbsent"}));
   provision::PfGoal goal;
   goal.field = field.path();
-  RAILHEAD_TRY_ASSIGN(goal.select, readSelector(field.child("select")));
+  RAILHEAD_TRY_ASSIGN(goal.select, readPfSelector(field.child("select")));
   RAILHEAD_TRY_ASSIGN(const Field vfs, field.required("vfs", "0 to 1024"));
   RAILHEAD_TRY_ASSIGN(const auto count, vfs.number(0, provision::kMaxVfs));
   goal.vfs = static_cast<int>(count);
@@ -176,7 +176,7 @@ Result<void> checkDeclared(const Field& resource, const std::string& name,
     declared.push_back(one.name);
   }
   return resource.complain(
-      "is " + railhead::quoted(name) + ", which resources does not declare; allowed: " +
+      "is " + inQuotes(name) + ", which resources does not declare; allowed: " +
       (declared.empty() ? "nothing yet, add it to resources" : join(declared, ", ")));
 }
 

@@ -120,12 +120,12 @@ Result<void> checkNew(const Field& field, const std::string& name,
                       const std::vector<advertise::RailResourceConfig>& resources) {
   for (const auto& other : resources) {
     if (other.name == name) {
-      return field.complain("is " + railhead::quoted(name) + ", which is given twice");
+      return field.complain("is " + inQuotes(name) + ", which is given twice");
     }
     // Each resource has a socket named after what follows the slash.
     if (other.name.substr(other.name.find('/')) == name.substr(name.find('/'))) {
-      return field.complain("is " + railhead::quoted(name) + ", and there is " +
-                            railhead::quoted(other.name) + "; allowed: another name after '/'");
+      return field.complain("is " + inQuotes(name) + ", and there is " + inQuotes(other.name) +
+                            "; allowed: another name after '/'");
     }
   }
   return {};
@@ -149,7 +149,7 @@ Result<advertise::RailResourceConfig> readResource(const Field& field) {
   if (const Field cdi = field.child("cdi"); cdi.present()) {
     RAILHEAD_TRY_ASSIGN(resource.cdi, cdi.flag());
     if (resource.cdi && !advertise::isCdiKind(resource.name)) {
-      return cdi.complain("is true, but " + railhead::quoted(resource.name) +
+      return cdi.complain("is true, but " + inQuotes(resource.name) +
                           " is no CDI kind; allowed with it: a domain and a name that both begin "
                           "with a letter");
     }

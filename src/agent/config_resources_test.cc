@@ -10,7 +10,7 @@ using advertise::ResourceKind;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::string messageOf(const std::string& text) {
+std::string refusalOf(const std::string& text) {
   const auto parsed = parseConfig(text, "f");
   return parsed.has_value() ? "accepted" : parsed.error().message;
 }
@@ -41,8 +41,8 @@ resources:
   EXPECT_EQ(set.kind, ResourceKind::kRailSet);
   EXPECT_EQ(set.rails, 2U);
   EXPECT_EQ(config->resources[1].rails, 0U) << "any number";
-  EXPECT_THAT(messageOf(resource("rails: 9")), HasSubstr("resources[0].rails"));
-  EXPECT_THAT(messageOf(resource("kind: rail, rails: 2")), HasSubstr("resources[0].rails"));
+  EXPECT_THAT(refusalOf(resource("rails: 9")), HasSubstr("resources[0].rails"));
+  EXPECT_THAT(refusalOf(resource("kind: rail, rails: 2")), HasSubstr("resources[0].rails"));
   ASSERT_EQ(set.selectors.size(), 1U);
   EXPECT_THAT(set.selectors[0].vendors, ElementsAre(0x15b3));
   EXPECT_EQ(set.selectors[0].pfNames.at(1).pf, "enP2p1s0f0np0");
@@ -78,7 +78,7 @@ TEST(ConfigResources, EveryRefusalNamesLineFieldValueAndWhatIsAllowed) {
       {"version: 1\nresources: [{name: kubernetes.io/x}]", {"'kubernetes.io/x'", "domain/name"}},
   };
   for (const auto& one : cases) {
-    const std::string message = messageOf(one.text);
+    const std::string message = refusalOf(one.text);
     for (const auto& part : one.parts) EXPECT_THAT(message, HasSubstr(part)) << one.text;
   }
 }
@@ -124,17 +124,17 @@ TEST(ConfigResources, TakesTheConfigurationOfTheSriovDevicePlugin) {
 
 TEST(ConfigResources, WhatCannotBeServedIsRefusedByName) {
   const auto list = [](const std::string& fields) {
-    return messageOf(R"({"resourceList": [{"resourceName": "x", )" + fields + "}]}");
+    return refusalOf(R"({"resourceList": [{"resourceName": "x", )" + fields + "}]}");
   };
   EXPECT_THAT(list(R"("deviceType": "accelerator")"), HasSubstr("deviceType is 'accelerator'"));
   EXPECT_THAT(list(R"("selectors": {"needVhostNet": true})"), HasSubstr("needVhostNet"));
   EXPECT_THAT(list(R"("selectors": {"ddpProfiles": ["GTPv1"]})"), HasSubstr("ddpProfiles"));
   EXPECT_THAT(list(R"("selectors": {"vendor": ["8086"]})"), HasSubstr("vendor is unknown"));
   EXPECT_THAT(list(R"("additionalInfo": {"*": {"t": "v"}})"), HasSubstr("additionalInfo"));
-  EXPECT_THAT(messageOf(R"({"resourceList": []})"), HasSubstr("resourceList"));
+  EXPECT_THAT(refusalOf(R"({"resourceList": []})"), HasSubstr("resourceList"));
   // What kubelet would refuse at the registration is refused here, by line and field.
   const auto named = [](const std::string& fields) {
-    return messageOf("{\"resourceList\": [\n{" + fields + ", \"selectors\": {}}]}");
+    return refusalOf("{\"resourceList\": [\n{" + fields + ", \"selectors\": {}}]}");
   };
   const std::string name = named(R"("resourceName": "cx7 qsfp")");
   EXPECT_THAT(name, HasSubstr("2"));
@@ -144,7 +144,7 @@ TEST(ConfigResources, WhatCannotBeServedIsRefusedByName) {
               HasSubstr("resourceList[0].resourcePrefix is 'a_b'"));
   EXPECT_THAT(named(R"("resourceName": "x", "resourcePrefix": "kubernetes.io")"),
               HasSubstr("resourcePrefix is 'kubernetes.io'"));
-  EXPECT_THAT(messageOf(R"({"resourceList": [{"selectors": {}}]})"), HasSubstr("resourceName"));
+  EXPECT_THAT(refusalOf(R"({"resourceList": [{"selectors": {}}]})"), HasSubstr("resourceName"));
 }
 
 }  // namespace

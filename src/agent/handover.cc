@@ -162,9 +162,8 @@ Result<Handover> Handover::begin(const std::string& path) {
   RAILHEAD_TRY_ASSIGN(const std::string answer,
                       os::receiveFrame(connection->get(), in(kRelease), kMaxWord));
   if (answer != kYours) {
-    return Error(
-        ErrorCode::kUnavailable,
-        "the running agent answered a request to hand over with " + railhead::quoted(answer));
+    return Error(ErrorCode::kUnavailable,
+                 "the running agent answered a request to hand over with " + inQuotes(answer));
   }
   return Handover(std::move(*connection));
 }

@@ -52,7 +52,7 @@ class NameGiver {
     for (const std::string& name : names) {
       if (isTaken(name)) {
         return Error(ErrorCode::kAlreadyExists,
-                     "interface " + quoted(name) + " exists in the pod already",
+                     "interface " + inQuotes(name) + " exists in the pod already",
                      "choose another name with @NAME in the annotation");
       }
       taken_.push_back(name);
@@ -160,7 +160,7 @@ class RailPlanner {
   }
 
   static Error ipRefused(const std::string& text, const std::string& why) {
-    return Error(ErrorCode::kInvalidArgument, "ips has " + quoted(text) + ": " + why,
+    return Error(ErrorCode::kInvalidArgument, "ips has " + inQuotes(text) + ": " + why,
                  "ask for a free address of the rail's subnet, or leave ips out");
   }
 
@@ -172,7 +172,7 @@ class RailPlanner {
     const auto& mac = records.front().vfInPod.mac;
     if (!mac || records.size() == 1) return {};
     return Error(ErrorCode::kInvalidArgument,
-                 "mac is " + quoted(mac->toString()) + ": the rail set has " +
+                 "mac is " + inQuotes(mac->toString()) + ": the rail set has " +
                      std::to_string(records.size()) + " interfaces, which cannot share one",
                  "use a network of single rails, or leave mac out");
   }
@@ -197,7 +197,7 @@ Result<void> placeDefaultRoutes(Attachment& attachment) {
     const auto rail = std::find_if(attachment.rails.begin(), attachment.rails.end(), reaches);
     if (rail == attachment.rails.end()) {
       return Error(ErrorCode::kInvalidArgument,
-                   "default-route is " + quoted(route.gateway.toString()) +
+                   "default-route is " + inQuotes(route.gateway.toString()) +
                        ": it is in no subnet of network " + named->network);
     }
     route.ifname = rail->podName;
@@ -305,7 +305,7 @@ class Planner {
       for (const DefaultRouteRecord& other : attachment_.defaultRoutes) {
         if (other.gateway.v6 != gateway.v6) continue;
         return Error(ErrorCode::kInvalidArgument,
-                     "default-route is " + quoted(gateway.toString()) +
+                     "default-route is " + inQuotes(gateway.toString()) +
                          ": another network of the pod has one of this family already");
       }
       attachment_.defaultRoutes.push_back({names.front(), gateway});

@@ -24,7 +24,7 @@ Result<os::Netns> openPod(os::NetnsOpener& opener, const std::string& path) {
   RAILHEAD_TRY_ASSIGN(os::Netns pod, opener.open(path).addContext("CNI_NETNS"));
   RAILHEAD_TRY_ASSIGN(const os::Netns host, opener.current());
   if (pod.id != host.id) return pod;
-  return Error(ErrorCode::kInvalidArgument, "CNI_NETNS is " + quoted(path, 160) +
+  return Error(ErrorCode::kInvalidArgument, "CNI_NETNS is " + inQuotes(path, 160) +
                                                 ": the node's own network namespace cannot "
                                                 "be a pod's");
 }
@@ -298,7 +298,7 @@ Result<void> Attacher::check(const CniRequest& request) {
   {
     RAILHEAD_TRY_ASSIGN(const auto pod, openSame(*known));
     if (!pod || known->netnsPath != request.netnsPath) {
-      return Error(ErrorCode::kCheckFailed, "namespace " + quoted(request.netnsPath, 160) +
+      return Error(ErrorCode::kCheckFailed, "namespace " + inQuotes(request.netnsPath, 160) +
                                                 " is not the one that was attached");
     }
     RAILHEAD_TRY_ASSIGN(RailMover mover, openMover());

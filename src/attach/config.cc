@@ -69,14 +69,14 @@ Result<RdmaUse> parseRdmaUse(std::string_view text) {
   for (const RdmaUse use : {RdmaUse::kNone, RdmaUse::kDevice, RdmaUse::kSoft}) {
     if (text == rdmaUseName(use)) return use;
   }
-  return invalid("rdma", quoted(text), "none, device or soft is allowed");
+  return invalid("rdma", inQuotes(text), "none, device or soft is allowed");
 }
 
 Result<void> validate(const NetworkDefinition& network, const AddressPlanConfig& addresses) {
   if (network.name.empty() || network.name.size() > 253)
-    return invalid("name", quoted(network.name), "1 to 253 characters are needed");
+    return invalid("name", inQuotes(network.name), "1 to 253 characters are needed");
   if (network.resourceName.size() > 253)
-    return invalid("resourceName", quoted(network.resourceName), "at most 253 bytes are allowed");
+    return invalid("resourceName", inQuotes(network.resourceName), "at most 253 bytes are allowed");
   if (network.mtu != 0) RAILHEAD_TRY(checkRange("mtu", network.mtu, kMinMtu, kMaxMtu));
   return checkSubnets(network, addresses);
 }
@@ -99,7 +99,7 @@ Result<void> validate(const AttachConfig& config) {
     for (std::size_t k = 0; k < i; ++k) {
       if (network.name == config.networks[k].name &&
           network.podNamespace == config.networks[k].podNamespace) {
-        return invalid(field + ".name", quoted(network.name),
+        return invalid(field + ".name", inQuotes(network.name),
                        "networks[" + std::to_string(k) + "] has this name already");
       }
     }

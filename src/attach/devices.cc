@@ -24,7 +24,7 @@ class HoldingBook {
     if (!needed) return std::string();
     return Error(ErrorCode::kExhausted,
                  "pod " + pod_.podNamespace + "/" + pod_.pod + " holds " +
-                     std::to_string(ids.size()) + " of resource " + quoted(resource) +
+                     std::to_string(ids.size()) + " of resource " + inQuotes(resource) +
                      ", one for each network of it is needed (" + std::to_string(used + 1) + ")",
                  "request " + resource + " in the pod's resource limits");
   }
@@ -54,7 +54,7 @@ Result<discover::RailSet> findRailSet(RailCatalog& catalog, const std::string& i
       if (single.id == wanted) return std::move(single);
     }
   }
-  return Error(ErrorCode::kNotFound, "device " + quoted(id, 160) +
+  return Error(ErrorCode::kNotFound, "device " + inQuotes(id, 160) +
                                          " is not a rail set of this node, which has " +
                                          std::to_string(sets.size()));
 }

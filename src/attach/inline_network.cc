@@ -128,7 +128,7 @@ Result<void> readIpam(const cni::Json& config, InlineNetwork& network) {
   RAILHEAD_TRY(checkPluginType(type, "ipam.type"));
   if (!network.railSubnets.empty()) {
     return Error(ErrorCode::kInvalidArgument,
-                 "subnets and ipam of type " + railhead::quoted(type) +
+                 "subnets and ipam of type " + inQuotes(type) +
                      " are both given: addresses either belong to VFs or come from a plugin",
                  "remove one of the two");
   }
@@ -162,7 +162,7 @@ Result<void> readRuntime(const cni::Json& config, InlineNetwork& network) {
 
 Error guidRefused(const std::string& guid) {
   return Error(ErrorCode::kUnsupported,
-               "infiniband-guid is " + railhead::quoted(guid) +
+               "infiniband-guid is " + inQuotes(guid) +
                    ": a rail is on Ethernet (RoCE), where the GUID follows from the MAC",
                "remove infiniband-guid; mac sets both");
 }

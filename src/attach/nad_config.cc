@@ -37,7 +37,7 @@ Result<Head> readHead(const Nad& nad, const cni::Json& config) {
   const auto version = cni::pluginVersion(said);
   if (!version) {
     return Error(ErrorCode::kInvalidArgument,
-                 "cniVersion is " + railhead::quoted(said) +
+                 "cniVersion is " + inQuotes(said) +
                      ": 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0 and 1.1.0 are supported");
   }
   head.cniVersion = *version;
@@ -109,7 +109,7 @@ Result<void> splitRails(const Nad& nad, Network& network) {
   for (const PluginConfig& plugin : plugins) {
     if (!isRails(plugin.type)) continue;
     return Error(ErrorCode::kInvalidArgument,
-                 "type " + railhead::quoted(plugin.type) +
+                 "type " + inQuotes(plugin.type) +
                      " is not the first of the list: rails come before what is chained to them");
   }
   return {};
@@ -125,7 +125,7 @@ Result<Network> networkFrom(const Nad& nad, std::string_view text) {
   }
   if (nad.resourceName.size() > 253) {
     return Error(ErrorCode::kInvalidArgument, "k8s.v1.cni.cncf.io/resourceName is " +
-                                                  railhead::quoted(nad.resourceName) +
+                                                  inQuotes(nad.resourceName) +
                                                   ": at most 253 bytes are allowed");
   }
   RAILHEAD_TRY_ASSIGN(const cni::Json config, cni::parseJsonObject(text, "config"));

@@ -27,7 +27,7 @@ Result<Network> LayeredCatalog::find(const std::string& networkNamespace, const 
   const auto nad = nads_ != nullptr ? nads_->find(networkNamespace, name) : std::nullopt;
   if (!nad && nads_ != nullptr && !nads_->isComplete()) {
     return Error(ErrorCode::kUnavailable,
-                 "network " + railhead::quoted(networkNamespace + "/" + name) +
+                 "network " + inQuotes(networkNamespace + "/" + name) +
                      " is not known: the NetworkAttachmentDefinitions have not been listed yet",
                  "see in the agent's log whether it reaches the API server");
   }
@@ -62,7 +62,7 @@ Result<std::string> LayeredCatalog::fileFor(const std::string& name) {
   }
   return Error(
       ErrorCode::kNotFound,
-      "spec.config is empty, and no file in " + folder_ + " has the name " + railhead::quoted(name),
+      "spec.config is empty, and no file in " + folder_ + " has the name " + inQuotes(name),
       "write spec.config, or put the configuration there");
 }
 
@@ -77,11 +77,11 @@ Error LayeredCatalog::unknown(const std::string& networkNamespace, const std::st
   known.resize(known.size() - more);
   std::string there = known.empty() ? "no network is configured" : "there is " + join(known, ", ");
   if (more > 0) there += " and " + std::to_string(more) + " more";
-  return Error(
-      ErrorCode::kNotFound,
-      "network " + railhead::quoted(networkNamespace + "/" + name) + " does not exist: " + there,
-      nads_ != nullptr ? "name one of these, or create a NetworkAttachmentDefinition"
-                       : "name a configured network, or add it to the agent's configuration");
+  return Error(ErrorCode::kNotFound,
+               "network " + inQuotes(networkNamespace + "/" + name) + " does not exist: " + there,
+               nads_ != nullptr
+                   ? "name one of these, or create a NetworkAttachmentDefinition"
+                   : "name a configured network, or add it to the agent's configuration");
 }
 
 }  // namespace railhead::attach

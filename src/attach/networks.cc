@@ -38,11 +38,11 @@ bool isName(std::string_view text, std::size_t limit, bool dots) {
 
 Result<void> checkNames(const NetworkSelection& selection) {
   if (!isName(selection.networkNamespace, 63, false)) {
-    return invalid("namespace", railhead::quoted(selection.networkNamespace),
+    return invalid("namespace", inQuotes(selection.networkNamespace),
                    "1 to 63 lower-case letters, digits and '-' are allowed");
   }
   if (!isName(selection.name, 253, true)) {
-    return invalid("name", railhead::quoted(selection.name),
+    return invalid("name", inQuotes(selection.name),
                    "1 to 253 lower-case letters, digits, '-' and '.' are allowed");
   }
   if (!selection.interface.empty())
@@ -58,7 +58,7 @@ Result<NetworkSelection> parseShort(std::string_view item, const std::string& po
     if (selection.interface.empty())
       return invalid("interface", "''", "a name is needed after '@'");
     if (selection.interface.find('@') != std::string::npos)
-      return invalid("interface", railhead::quoted(selection.interface), "only one '@' is allowed");
+      return invalid("interface", inQuotes(selection.interface), "only one '@' is allowed");
     item = item.substr(0, at);
   }
   if (const auto slash = item.find('/'); slash != std::string_view::npos) {
@@ -98,8 +98,7 @@ Result<void> checkDetails(const NetworkSelection& selection) {
   if (!selection.mac.empty()) {
     RAILHEAD_TRY_ASSIGN(const Mac mac, Mac::parse(selection.mac).addContext("mac"));
     if (mac.isZero() || mac.isMulticast())
-      return invalid("mac", railhead::quoted(selection.mac),
-                     "an address of one interface is needed");
+      return invalid("mac", inQuotes(selection.mac), "an address of one interface is needed");
   }
   if (!selection.infinibandGuid.empty())
     RAILHEAD_TRY(Guid::parse(selection.infinibandGuid).addContext("infiniband-guid"));
@@ -113,7 +112,7 @@ Result<void> readGateways(const cni::Json& element, NetworkSelection& selection)
                         IpAddress::parse(text).addContext("default-route"));
     for (const IpAddress& other : selection.defaultRoute) {
       if (other.v6 == gateway.v6) {
-        return invalid("default-route", railhead::quoted(join(texts, ",")),
+        return invalid("default-route", inQuotes(join(texts, ",")),
                        "at most one IPv4 and one IPv6 gateway are allowed");
       }
     }
@@ -187,7 +186,7 @@ Result<NetworkSelection> parseElement(const cni::Json& element, const std::strin
     const bool known =
         std::find(kElementKeys.begin(), kElementKeys.end(), key) != kElementKeys.end();
     if (!known && selection.ignored.size() < kMaxIgnored)
-      selection.ignored.push_back(railhead::quoted(key, 60));
+      selection.ignored.push_back(inQuotes(key, 60));
   }
   RAILHEAD_TRY_ASSIGN(selection.name, cni::textMember(element, "name", 253));
   RAILHEAD_TRY_ASSIGN(selection.networkNamespace, cni::textMember(element, "namespace", 63));
@@ -237,10 +236,10 @@ Result<std::vector<NetworkSelection>> parseShortList(std::string_view text,
   if (items.size() > kMaxNetworks) return tooMany(items.size());
   std::vector<NetworkSelection> selections;
   for (std::size_t i = 0; i < items.size(); ++i) {
-    RAILHEAD_TRY_ASSIGN(NetworkSelection selection,
-                        parseShort(trim(items[i]), podNamespace)
-                            .addContext("network " + std::to_string(i + 1) + " " +
-                                        railhead::quoted(trim(items[i]))));
+    RAILHEAD_TRY_ASSIGN(
+        NetworkSelection selection,
+        parseShort(trim(items[i]), podNamespace)
+            .addContext("network " + std::to_string(i + 1) + " " + inQuotes(trim(items[i]))));
     selections.push_back(std::move(selection));
   }
   return selections;

@@ -50,12 +50,12 @@ Error failureOf(const os::ProcessResult& result) {
         trim(result.errorOutput.empty() ? result.output : result.errorOutput);
     return Error(ErrorCode::kIo, "it ended with " + std::to_string(result.exitCode) +
                                      (said.empty() ? std::string(" and said nothing")
-                                                   : ": " + railhead::quoted(said, kMaxShown)));
+                                                   : ": " + inQuotes(said, kMaxShown)));
   }
   const cni::Json* code = cni::member(*object, "code");
   const bool number = code != nullptr && code->is_number_integer();
-  std::string all = railhead::quoted(message.empty() ? details : message, kMaxShown);
-  if (!message.empty() && !details.empty()) all += ": " + railhead::quoted(details, kMaxShown);
+  std::string all = inQuotes(message.empty() ? details : message, kMaxShown);
+  if (!message.empty() && !details.empty()) all += ": " + inQuotes(details, kMaxShown);
   return Error(classOf(number ? code->get<long long>() : 0), all);
 }
 

@@ -102,7 +102,7 @@ Result<void> checkPluginType(std::string_view type, std::string_view field) {
     return {};
   }
   return Error(ErrorCode::kInvalidArgument,
-               std::string(field) + " is " + railhead::quoted(type) +
+               std::string(field) + " is " + inQuotes(type) +
                    ": the name of a CNI plugin is needed, 1 to 64 letters, digits, '-', '_', '.', "
                    "not beginning with '.'");
 }

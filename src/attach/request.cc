@@ -21,7 +21,7 @@ constexpr std::array kCommands{CniCommand::kAdd, CniCommand::kDel, CniCommand::k
 
 Error invalid(std::string_view field, std::string_view value, std::string_view allowed) {
   return Error(ErrorCode::kInvalidArgument,
-               std::string(field) + " is " + railhead::quoted(value) + ": " + std::string(allowed));
+               std::string(field) + " is " + inQuotes(value) + ": " + std::string(allowed));
 }
 
 // Which part of the call is wrong decides the CNI code.

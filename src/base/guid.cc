@@ -9,7 +9,7 @@ namespace railhead {
 Result<Guid> Guid::parse(std::string_view text) {
   const Error bad(
       ErrorCode::kInvalidArgument,
-      "GUID " + quoted(text) + ": expected 16 hexadecimal digits, like 0200:5eff:fe10:0001");
+      "GUID " + inQuotes(text) + ": expected 16 hexadecimal digits, like 0200:5eff:fe10:0001");
   const auto parts = split(text, ':');
   if (parts.size() != 4 && parts.size() != 8) return bad;
   const std::size_t digits = 16 / parts.size();

@@ -18,7 +18,7 @@ Result<IpAddress> IpAddress::parse(std::string_view text) {
     }
   }
   return Error(ErrorCode::kInvalidArgument,
-               "IP address " + quoted(text) + ": expected an IPv4 or IPv6 address");
+               "IP address " + inQuotes(text) + ": expected an IPv4 or IPv6 address");
 }
 
 IpAddress IpAddress::v4(std::uint32_t hostOrder) {
@@ -57,12 +57,12 @@ Result<IpPrefix> IpPrefix::parse(std::string_view text) {
   const auto slash = text.rfind('/');
   if (slash == std::string_view::npos) {
     return Error(ErrorCode::kInvalidArgument,
-                 "subnet " + quoted(text) + ": expected address/length, like 10.100.0.0/24");
+                 "subnet " + inQuotes(text) + ": expected address/length, like 10.100.0.0/24");
   }
   RAILHEAD_TRY_ASSIGN(const IpAddress address, IpAddress::parse(text.substr(0, slash)));
   const auto length = parseUnsigned(text.substr(slash + 1));
   if (!length || *length > static_cast<std::uint64_t>(address.bits())) {
-    return Error(ErrorCode::kInvalidArgument, "subnet " + quoted(text) +
+    return Error(ErrorCode::kInvalidArgument, "subnet " + inQuotes(text) +
                                                   ": prefix length must be 0 to " +
                                                   std::to_string(address.bits()));
   }

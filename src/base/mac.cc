@@ -9,7 +9,7 @@ namespace railhead {
 Result<Mac> Mac::parse(std::string_view text) {
   const Error bad(
       ErrorCode::kInvalidArgument,
-      "MAC address " + quoted(text) + ": expected six hexadecimal bytes, like 02:00:5e:10:00:01");
+      "MAC address " + inQuotes(text) + ": expected six hexadecimal bytes, like 02:00:5e:10:00:01");
   const auto parts = split(text, ':');
   if (parts.size() != 6) return bad;
   Mac mac;

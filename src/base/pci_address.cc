@@ -9,7 +9,7 @@ namespace railhead {
 Result<PciAddress> PciAddress::parse(std::string_view text) {
   const Error bad(
       ErrorCode::kInvalidArgument,
-      "PCI address " + quoted(text) + ": expected domain:bus:device.function, like 0000:01:00.0");
+      "PCI address " + inQuotes(text) + ": expected domain:bus:device.function, like 0000:01:00.0");
   auto parts = split(text, ':');
   if (parts.size() == 2) parts.insert(parts.begin(), "0000");
   if (parts.size() != 3) return bad;

@@ -69,7 +69,7 @@ std::optional<double> parseDouble(std::string_view text) {
   return value;
 }
 
-std::string quoted(std::string_view text, std::size_t limit) {
+std::string inQuotes(std::string_view text, std::size_t limit) {
   static constexpr char kDigits[] = "0123456789abcdef";
   std::string out = "'";
   for (const char c : text.substr(0, limit)) {

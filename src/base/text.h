@@ -21,6 +21,6 @@ std::optional<std::uint64_t> parseHex(std::string_view text);  // with or withou
 std::optional<double> parseDouble(std::string_view text);
 
 // For error messages: at most `limit` bytes, control characters escaped, in single quotes.
-std::string quoted(std::string_view text, std::size_t limit = 80);
+std::string inQuotes(std::string_view text, std::size_t limit = 80);
 
 }  // namespace railhead

@@ -26,8 +26,8 @@ TEST(Text, ParsesWholeNumbersOnly) {
 }
 
 TEST(Text, QuotesUntrustedInputWithinBounds) {
-  EXPECT_EQ(quoted("a\nb"), "'a\\x0ab'");
-  EXPECT_EQ(quoted("abcdef", 3), "'abc…'");
+  EXPECT_EQ(inQuotes("a\nb"), "'a\\x0ab'");
+  EXPECT_EQ(inQuotes("abcdef", 3), "'abc…'");
 }
 
 }  // namespace

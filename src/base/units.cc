@@ -31,7 +31,7 @@ constexpr std::array<Scale, 5> kDecimal{{{"T", 1e12}, {"G", 1e9}, {"M", 1e6}, {"
 Result<BitRate> BitRate::parse(std::string_view text) {
   const Error bad(
       ErrorCode::kInvalidArgument,
-      "bit rate " + quoted(text) + ": expected a number with kbit, Mbit or Gbit, like 200Gbit");
+      "bit rate " + inQuotes(text) + ": expected a number with kbit, Mbit or Gbit, like 200Gbit");
   const std::string_view whole = trim(text);
   const auto unitAt = whole.find_first_not_of("0123456789.");
   const auto number = parseDouble(whole.substr(0, unitAt));

@@ -11,7 +11,7 @@ namespace railhead::bench {
 Result<Json> parseObject(std::string_view text) {
   Json json = Json::parse(text, nullptr, false);
   if (!json.is_object()) {
-    return Error(ErrorCode::kCorrupt, "it is " + quoted(text, 60) + ": expected a JSON object");
+    return Error(ErrorCode::kCorrupt, "it is " + inQuotes(text, 60) + ": expected a JSON object");
   }
   return json;
 }
@@ -19,9 +19,8 @@ Result<Json> parseObject(std::string_view text) {
 Error badField(const char* name, const Json& object, const std::string& allowed) {
   const auto found = object.find(name);
   const std::string value =
-      found == object.end()
-          ? "missing"
-          : railhead::quoted(found->dump(-1, ' ', true, Json::error_handler_t::replace));
+      found == object.end() ? "missing"
+                            : inQuotes(found->dump(-1, ' ', true, Json::error_handler_t::replace));
   return Error(ErrorCode::kCorrupt,
                std::string("field ") + name + " is " + value + ": expected " + allowed);
 }

@@ -54,7 +54,7 @@ Result<RailChoice> chooseOne(const std::vector<verbs::DeviceInfo>& devices,
                  std::string(kRemedy));
   }
   return Error(ErrorCode::kEnvironment,
-               "no RDMA device " + quoted(request.device) +
+               "no RDMA device " + inQuotes(request.device) +
                    " (there are: " + (names.empty() ? "none" : join(names, ", ")) + ")",
                std::string(kRemedy));
 }
@@ -98,13 +98,13 @@ Result<RailRequest> RailRequest::parse(std::string_view text) {
                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVW"
                          "XYZ0123456789_-.") == std::string::npos;
   if (out.device.empty() || out.device.size() > 63 || !plain) {
-    return Error(ErrorCode::kInvalidArgument, "rail " + quoted(text) +
+    return Error(ErrorCode::kInvalidArgument, "rail " + inQuotes(text) +
                                                   ": expected DEVICE or DEVICE@ADDRESS, like "
                                                   "rocep1s0f0@10.100.0.5");
   }
   if (at == std::string_view::npos) return out;
   RAILHEAD_TRY_ASSIGN(out.address,
-                      IpAddress::parse(text.substr(at + 1)).addContext("rail " + quoted(text)));
+                      IpAddress::parse(text.substr(at + 1)).addContext("rail " + inQuotes(text)));
   return out;
 }
 

@@ -25,7 +25,7 @@ std::string objection(std::string_view text, const Introduction& own) {
   const auto lines = split(text, '\n');
   if (lines.size() != 3 || lines[0] != kMagic) return "not a railhead peer";
   if (lines[1] != own.purpose) {
-    return "this end runs '" + own.purpose + "', the peer " + quoted(lines[1], 40);
+    return "this end runs '" + own.purpose + "', the peer " + inQuotes(lines[1], 40);
   }
   return lines[2] == own.token ? "" : "wrong token";
 }
@@ -104,8 +104,8 @@ Result<Channel> meetAsConnector(const Endpoint& endpoint, const Introduction& ow
   if (*answer == kWelcome) return channel;
   if (answer->starts_with(kRefused)) {
     return Error(ErrorCode::kPermissionDenied,
-                 "peer " + channel.peer() +
-                     " refused: " + quoted(std::string_view(*answer).substr(kRefused.size()), 160),
+                 "peer " + channel.peer() + " refused: " +
+                     inQuotes(std::string_view(*answer).substr(kRefused.size()), 160),
                  "give both ends the same --token and the same version of railhead");
   }
   return Error(ErrorCode::kEnvironment, "peer " + channel.peer() + " is not a railhead listener",

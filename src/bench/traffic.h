@@ -2,9 +2,9 @@
 #pragma once
 
 #include "src/base/result.h"
+#include "src/base/statistics.h"
 #include "src/base/units.h"
 #include "src/bench/open_rail.h"
-#include "src/bench/statistics.h"
 #include "src/bench/verbs_plan.h"
 
 #include <cstdint>

@@ -1,10 +1,10 @@
 // The outcome of a verbs benchmark, and its JSON form (docs/reference/bench-verbs.md).
 #pragma once
 
+#include "src/base/statistics.h"
 #include "src/base/units.h"
 #include "src/bench/ceiling.h"
 #include "src/bench/environment.h"
-#include "src/bench/statistics.h"
 #include "src/bench/verbs_plan.h"
 #include "src/bench/verbs_wire.h"
 

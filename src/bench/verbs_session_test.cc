@@ -20,9 +20,9 @@ using testing_support::FakeRdmaDevice;
 using testing_support::FakeVerbs;
 using verbs::CompletionStatus;
 
-Deadline in(std::chrono::milliseconds time) { return std::chrono::steady_clock::now() + time; }
+Deadline within(std::chrono::milliseconds time) { return std::chrono::steady_clock::now() + time; }
 
-FakeRdmaDevice device(std::string name, std::string address, std::string netdev) {
+FakeRdmaDevice simpleDevice(std::string name, std::string address, std::string netdev) {
   FakeRdmaDevice out{std::move(name), std::move(address)};
   out.netdev = std::move(netdev);
   return out;
@@ -47,7 +47,7 @@ class VerbsSessionTest : public testing::Test {
   }
 
   VerbsSession session(verbs::Verbs& node, std::string token = "t") {
-    return {node, chooseRails(node, {}).value(), {}, std::move(token), in(10s), {}};
+    return {node, chooseRails(node, {}).value(), {}, std::move(token), within(10s), {}};
   }
 
   Outcome run() {
@@ -58,8 +58,12 @@ class VerbsSessionTest : public testing::Test {
   }
 
   FakeFabric fabric_;
-  FakeVerbs a_{fabric_, {device("a0", "10.100.0.1", "net1"), device("a1", "10.100.1.1", "net2")}};
-  FakeVerbs b_{fabric_, {device("b0", "10.100.0.2", "net1"), device("b1", "10.100.1.2", "net2")}};
+  FakeVerbs a_{
+      fabric_,
+      {simpleDevice("a0", "10.100.0.1", "net1"), simpleDevice("a1", "10.100.1.1", "net2")}};
+  FakeVerbs b_{
+      fabric_,
+      {simpleDevice("b0", "10.100.0.2", "net1"), simpleDevice("b1", "10.100.1.2", "net2")}};
   os::UniqueFd listener_;
   Endpoint endpoint_;
   VerbsTargets targets_;
@@ -123,8 +127,8 @@ TEST_F(VerbsSessionTest, TheJsonHoldsWhatItsPageSays) {
 }
 
 TEST_F(VerbsSessionTest, SeveralQueuePairsOnOneRail) {
-  a_ = FakeVerbs(fabric_, {device("a0", "10.100.0.1", "net1")});
-  b_ = FakeVerbs(fabric_, {device("b0", "10.100.0.2", "net1")});
+  a_ = FakeVerbs(fabric_, {simpleDevice("a0", "10.100.0.1", "net1")});
+  b_ = FakeVerbs(fabric_, {simpleDevice("b0", "10.100.0.2", "net1")});
   targets_.plan.pairsPerRail = 3;
   const Outcome outcome = run();
   ASSERT_TRUE(outcome.connector.has_value()) << outcome.connector.error().describe();
@@ -133,7 +137,8 @@ TEST_F(VerbsSessionTest, SeveralQueuePairsOnOneRail) {
 }
 
 TEST_F(VerbsSessionTest, RailsArePairedBySubnetWhateverTheirOrder) {
-  b_ = FakeVerbs(fabric_, {device("b0", "10.100.1.2", "net1"), device("b1", "10.100.0.2", "net2")});
+  b_ = FakeVerbs(fabric_, {simpleDevice("b0", "10.100.1.2", "net1"),
+                           simpleDevice("b1", "10.100.0.2", "net2")});
   const Outcome outcome = run();
   ASSERT_TRUE(outcome.connector.has_value()) << outcome.connector.error().describe();
   EXPECT_EQ(outcome.connector->rails[0].peer.device, "b1");
@@ -234,7 +239,7 @@ TEST_F(VerbsSessionTest, AFailureOfTheListenersWritesReachesTheConnector) {
 }
 
 TEST_F(VerbsSessionTest, RailCountsThatDifferAreRefusedOnBothEnds) {
-  b_ = FakeVerbs(fabric_, {device("b0", "10.100.0.2", "net1")});
+  b_ = FakeVerbs(fabric_, {simpleDevice("b0", "10.100.0.2", "net1")});
   const Outcome outcome = run();
   for (const auto* result : {&outcome.connector, &outcome.listener}) {
     ASSERT_FALSE(result->has_value());
@@ -249,7 +254,7 @@ TEST_F(VerbsSessionTest, TooLittleLockedMemoryIsNamedOnBothEnds) {
   fabric_.setMemoryLimit(1024);
   auto listening = std::async(std::launch::async, [this] {
     VerbsSession waiting = session(b_);
-    waiting.meetBy = in(300ms);
+    waiting.meetBy = within(300ms);
     return serveVerbs(waiting, listener_.get());
   });
   const auto connector = runVerbs(session(a_), endpoint_, targets_);
@@ -262,7 +267,7 @@ TEST_F(VerbsSessionTest, TooLittleLockedMemoryIsNamedOnBothEnds) {
 TEST_F(VerbsSessionTest, APeerThatDiesEndsTheListenerInTime) {
   auto listening =
       std::async(std::launch::async, [this] { return serveVerbs(session(b_), listener_.get()); });
-  { Channel channel = meetAsConnector(endpoint_, {"bench-verbs 1", "t"}, in(5s)).value(); }
+  { Channel channel = meetAsConnector(endpoint_, {"bench-verbs 1", "t"}, within(5s)).value(); }
   const auto start = std::chrono::steady_clock::now();
   const auto result = listening.get();
   ASSERT_FALSE(result.has_value());
@@ -275,13 +280,13 @@ TEST_F(VerbsSessionTest, APeerThatDiesEndsTheListenerInTime) {
 TEST_F(VerbsSessionTest, APeerThatDiesInMidWriteEndsTheConnectorInTime) {
   fabric_.stallWrite("a0", 1);
   auto impostor = std::async(std::launch::async, [&] {
-    auto channel = meetAsListener(listener_.get(), {"bench-verbs 1", "t"}, in(5s)).value();
-    const Hello hello = decodeHello(channel.receive(in(5s)).value()).value();
+    auto channel = meetAsListener(listener_.get(), {"bench-verbs 1", "t"}, within(5s)).value();
+    const Hello hello = decodeHello(channel.receive(within(5s)).value()).value();
     Welcome welcome;
     welcome.rails = hello.rails;
-    EXPECT_TRUE(channel.send(encode(welcome), in(5s)).has_value());
-    EXPECT_TRUE(decodeCommand(channel.receive(in(5s)).value()).has_value());
-    EXPECT_TRUE(channel.send(encode(Reply{}), in(5s)).has_value());
+    EXPECT_TRUE(channel.send(encode(welcome), within(5s)).has_value());
+    EXPECT_TRUE(decodeCommand(channel.receive(within(5s)).value()).has_value());
+    EXPECT_TRUE(channel.send(encode(Reply{}), within(5s)).has_value());
   });
   const auto start = std::chrono::steady_clock::now();
   const auto result = runVerbs(session(a_), endpoint_, targets_);
@@ -296,8 +301,8 @@ TEST_F(VerbsSessionTest, GarbageAfterTheWelcomeEndsTheListener) {
        std::vector<std::string>{std::string("{}"), std::string(100000, 'x')}) {
     auto listening =
         std::async(std::launch::async, [this] { return serveVerbs(session(b_), listener_.get()); });
-    Channel channel = meetAsConnector(endpoint_, {"bench-verbs 1", "t"}, in(5s)).value();
-    ASSERT_TRUE(channel.send(garbage, in(5s)).has_value());
+    Channel channel = meetAsConnector(endpoint_, {"bench-verbs 1", "t"}, within(5s)).value();
+    ASSERT_TRUE(channel.send(garbage, within(5s)).has_value());
     const auto result = listening.get();
     ASSERT_FALSE(result.has_value());
     EXPECT_THAT(result.error().message, HasSubstr("the peer"));

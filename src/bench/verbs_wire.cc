@@ -150,7 +150,7 @@ Result<VerbsPlan> planField(const Json& json) {
   return plan;
 }
 
-Json toJson(const Environment& environment) {
+Json wireOf(const Environment& environment) {
   Json devices = Json::array();
   for (const auto& each : environment.devices) {
     devices.push_back(
@@ -188,7 +188,7 @@ std::string encode(const Hello& hello) {
 }
 
 std::string encode(const Welcome& welcome) {
-  return dumped({{"rails", toJson(welcome.rails)}, {"environment", toJson(welcome.environment)}});
+  return dumped({{"rails", toJson(welcome.rails)}, {"environment", wireOf(welcome.environment)}});
 }
 
 std::string encodeRefusal(const Error& error) { return dumped({{"refused", toJson(error)}}); }

@@ -42,7 +42,7 @@ Result<Json> parseJson(std::string_view text, std::string_view what) {
   Json value = Json::parse(text, nullptr, false);
   if (value.is_discarded()) {
     return Error(ErrorCode::kInvalidArgument,
-                 std::string(what) + " is not valid JSON: " + railhead::quoted(trim(text), 60));
+                 std::string(what) + " is not valid JSON: " + inQuotes(trim(text), 60));
   }
   return value;
 }
@@ -71,7 +71,7 @@ Result<std::string> textMember(const Json& object, std::string_view key, std::si
                  std::string(key) + " is " + shown(*value) + ": expected a string");
   }
   if (text->size() > limit || text->find('\0') != std::string::npos) {
-    return Error(ErrorCode::kInvalidArgument, std::string(key) + " is " + railhead::quoted(*text) +
+    return Error(ErrorCode::kInvalidArgument, std::string(key) + " is " + inQuotes(*text) +
                                                   ": at most " + std::to_string(limit) +
                                                   " bytes without a NUL are allowed");
   }
@@ -82,6 +82,6 @@ std::string dumpJson(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-std::string shown(const Json& value) { return railhead::quoted(dumpJson(value), 60); }
+std::string shown(const Json& value) { return inQuotes(dumpJson(value), 60); }
 
 }  // namespace railhead::cni

@@ -12,7 +12,7 @@ constexpr std::size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1
 
 Error invalid(std::string_view field, std::string_view value, std::string_view allowed) {
   return Error(ErrorCode::kInvalidArgument,
-               std::string(field) + " is " + railhead::quoted(value) + ": " + std::string(allowed));
+               std::string(field) + " is " + inQuotes(value) + ": " + std::string(allowed));
 }
 
 bool isAlphanumeric(char c) {

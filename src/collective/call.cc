@@ -59,7 +59,7 @@ auto parseIn(const Table& table, std::string_view what, std::string_view name)
     allowed += (allowed.empty() ? "" : ", ") + std::string(row.name);
   }
   return Error(ErrorCode::kInvalidArgument,
-               std::string(what) + " " + quoted(name) + ": expected one of " + allowed);
+               std::string(what) + " " + inQuotes(name) + ": expected one of " + allowed);
 }
 
 // The larger buffer holds a part for each rank.

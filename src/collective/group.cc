@@ -24,7 +24,7 @@ Result<std::vector<std::string>> Group::gatherLong(std::string_view own, os::Dea
     // Every rank sees the same sizes, so all give up together.
     if (!size || *size > kMaxLongText) {
       return Error(ErrorCode::kExhausted, "rank " + std::to_string(rank) + " has " +
-                                              quoted(sizes[rank], 20) + " bytes to tell, " +
+                                              inQuotes(sizes[rank], 20) + " bytes to tell, " +
                                               std::to_string(kMaxLongText) + " are allowed");
     }
     longest = std::max(longest, *size);

@@ -103,7 +103,7 @@ struct Door {
 std::string objection(const Introduction& theirs, const World& world, const std::string& purpose,
                       const Door& door) {
   if (theirs.purpose != purpose) {
-    return "this gang runs '" + purpose + "', the peer " + quoted(theirs.purpose, 40);
+    return "this gang runs '" + purpose + "', the peer " + inQuotes(theirs.purpose, 40);
   }
   if (theirs.token != world.token) return "wrong token";
   if (theirs.ranks != world.ranks) {

@@ -94,8 +94,8 @@ Result<std::unique_ptr<Group>> joinAsMember(const World& world, const GroupSetti
   if (!answer.has_value()) return noHub(world, answer.error());
   if (answer->starts_with(kRefused)) {
     return Error(ErrorCode::kPermissionDenied,
-                 where(world) +
-                     " refused: " + quoted(std::string_view(*answer).substr(kRefused.size()), 200),
+                 where(world) + " refused: " +
+                     inQuotes(std::string_view(*answer).substr(kRefused.size()), 200),
                  "give every rank the same token, WORLD_SIZE and version, and a rank of its own");
   }
   if (*answer != kWelcome) {

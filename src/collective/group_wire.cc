@@ -86,7 +86,7 @@ Result<Introduction> decodeIntroduction(std::string_view text) {
   const auto rank = parseUnsigned(lines[4]);
   if (!ranks || !rank || *ranks > static_cast<std::uint64_t>(kMaxRanks) || *rank >= *ranks) {
     return Error(ErrorCode::kCorrupt,
-                 "rank " + quoted(lines[4], 20) + " of " + quoted(lines[3], 20));
+                 "rank " + inQuotes(lines[4], 20) + " of " + inQuotes(lines[3], 20));
   }
   return Introduction{std::string(lines[1]), std::string(lines[2]), static_cast<int>(*ranks),
                       static_cast<int>(*rank), std::string(lines[5])};

@@ -37,7 +37,7 @@ Result<int> numberOf(const std::optional<Variable>& variable, const char* wanted
   if (!number || *number < static_cast<std::uint64_t>(low) ||
       *number > static_cast<std::uint64_t>(high)) {
     return Error(ErrorCode::kInvalidArgument,
-                 variable->name + "=" + quoted(variable->value) + ": " + range);
+                 variable->name + "=" + inQuotes(variable->value) + ": " + range);
   }
   return static_cast<int>(*number);
 }
@@ -46,7 +46,7 @@ Result<std::string> lineOf(const EnvironmentLookup& environment, const char* nam
                            std::size_t limit) {
   std::string text = environment(name).value_or("");
   if (text.size() > limit || text.find('\n') != std::string::npos) {
-    return Error(ErrorCode::kInvalidArgument, std::string(name) + "=" + quoted(text) +
+    return Error(ErrorCode::kInvalidArgument, std::string(name) + "=" + inQuotes(text) +
                                                   ": expected one line of at most " +
                                                   std::to_string(limit) + " bytes");
   }

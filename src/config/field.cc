@@ -138,7 +138,7 @@ int Field::line() const { return line_; }
 
 std::string Field::shown() const {
   if (value_ == nullptr) return "missing";
-  if (value_->kind == Kind::kScalar) return quoted(value_->scalar);
+  if (value_->kind == Kind::kScalar) return inQuotes(value_->scalar);
   return value_->kind == Kind::kList ? "a list" : "a map";
 }
 
@@ -242,7 +242,7 @@ Result<std::string> Field::text(std::string_view allowed, std::size_t maxLength)
 
 Result<std::string> Field::word(std::size_t most, std::string_view extra) const {
   const std::string allowed = "1 to " + std::to_string(most) + " letters, digits and any of " +
-                              quoted(extra) + ", starting with a letter or digit";
+                              inQuotes(extra) + ", starting with a letter or digit";
   if (!isScalar()) return complainAllowed(allowed);
   const auto plain = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');

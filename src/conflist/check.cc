@@ -123,7 +123,7 @@ std::string describeFile(const FolderFile& file, bool used) {
   std::string line = "  " + file.name + (used ? "  (in use)" : "");
   if (!file.configuration) return line + "\n      broken: " + file.problem + "\n";
   const Configuration& read = *file.configuration;
-  return line + "\n      network " + railhead::quoted(read.network) + ", version " +
+  return line + "\n      network " + inQuotes(read.network) + ", version " +
          (read.version.empty() ? "not said" : read.version) + ": " + join(read.plugins, " -> ") +
          "\n";
 }

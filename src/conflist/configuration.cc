@@ -29,8 +29,8 @@ Result<std::string> readType(const Json& plugin, const std::string& field) {
                  field + " is " + cni::shown(plugin) + ": expected an object");
   RAILHEAD_TRY_ASSIGN(std::string type, requiredText(plugin, "type", field + ".type"));
   if (type.find('/') == std::string::npos && type != "." && type != "..") return type;
-  return Error(ErrorCode::kInvalidArgument, field + ".type is " + railhead::quoted(type) +
-                                                ": a program's name without '/' is allowed");
+  return Error(ErrorCode::kInvalidArgument,
+               field + ".type is " + inQuotes(type) + ": a program's name without '/' is allowed");
 }
 
 bool wantsAnnotations(const Json& plugin) {

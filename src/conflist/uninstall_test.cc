@@ -12,7 +12,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-constexpr const char* kOurs = "/net.d/00-railhead.conflist";
+constexpr const char* kConflist = "/net.d/00-railhead.conflist";
 constexpr const char* kProgram = "/bin/railhead";
 
 class Uninstall : public testing::Test {
@@ -20,7 +20,7 @@ class Uninstall : public testing::Test {
   Uninstall() {
     files_.put("/net.d/05-cilium.conflist",
                R"({"cniVersion":"0.3.1","name":"c","plugins":[{"type":"cilium-cni"}]})");
-    files_.put(kOurs, R"({"cniVersion":"0.3.1","name":"c",
+    files_.put(kConflist, R"({"cniVersion":"0.3.1","name":"c",
                           "plugins":[{"type":"cilium-cni"},{"type":"railhead"}]})");
     files_.put(kProgram, "program");
   }
@@ -35,9 +35,9 @@ class Uninstall : public testing::Test {
 
 TEST_F(Uninstall, TakesTheFileAndThenTheProgram) {
   const auto gone = run();
-  EXPECT_THAT(gone.changes, ElementsAre(HasSubstr(kOurs), HasSubstr(kProgram)));
+  EXPECT_THAT(gone.changes, ElementsAre(HasSubstr(kConflist), HasSubstr(kProgram)));
   EXPECT_EQ(gone.stays, "");
-  EXPECT_FALSE(files_.exists(kOurs));
+  EXPECT_FALSE(files_.exists(kConflist));
   EXPECT_FALSE(files_.exists(kProgram));
   EXPECT_TRUE(files_.exists("/net.d/05-cilium.conflist"));
   EXPECT_THAT(run().changes, IsEmpty());
@@ -47,7 +47,7 @@ TEST_F(Uninstall, LeavesAProgramThatAnotherFileNames) {
   files_.put("/net.d/04-hand.conflist",
              R"({"name":"h","plugins":[{"type":"bridge"},{"type":"railhead"}]})");
   EXPECT_THAT(run().stays, HasSubstr("04-hand.conflist names it"));
-  EXPECT_FALSE(files_.exists(kOurs));
+  EXPECT_FALSE(files_.exists(kConflist));
   EXPECT_TRUE(files_.exists(kProgram));
 }
 
@@ -57,7 +57,7 @@ TEST_F(Uninstall, LeavesTheFileThatMultusWorksWith) {
   const auto outcome = run();
   EXPECT_THAT(outcome.changes, IsEmpty());
   EXPECT_THAT(outcome.stays, HasSubstr("00-multus.conf has it as its network; end Multus"));
-  EXPECT_TRUE(files_.exists(kOurs));
+  EXPECT_TRUE(files_.exists(kConflist));
   EXPECT_TRUE(files_.exists(kProgram));
 }
 
@@ -73,7 +73,7 @@ TEST_F(Uninstall, LeavesTheProgramToPodsThatWereMadeWithIt) {
              R"({"config":"eyJuYW1lIjoiYyIsInBsdWdpbnMiOlt7InR5cGUiOiJjaWxpdW0tY25pIn1dfQ=="})");
   files_.put("/var/lib/cni/results/odd", "{");
   const auto outcome = run();
-  EXPECT_FALSE(files_.exists(kOurs));
+  EXPECT_FALSE(files_.exists(kConflist));
   EXPECT_TRUE(files_.exists(kProgram));
   EXPECT_THAT(outcome.stays, HasSubstr("1 pods were made with it"));
   files_.erase(cached);

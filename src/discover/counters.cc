@@ -72,10 +72,10 @@ RdmaCounters readPort(os::Filesystem& files, std::string device, const Attribute
   return counters;
 }
 
-class Reader {
+class PortReader {
  public:
-  Reader(os::Filesystem& files, const os::HostPaths& paths,
-         std::chrono::steady_clock::time_point deadline)
+  PortReader(os::Filesystem& files, const os::HostPaths& paths,
+             std::chrono::steady_clock::time_point deadline)
       : files_(files), paths_(paths), deadline_(deadline) {}
 
   void readFunction(const std::string& pf, const PciFunction& function, int vfIndex) {
@@ -132,7 +132,7 @@ RdmaCounters readRdmaCounters(os::Filesystem& files, std::string device,
 
 CountersReport readCounters(os::Filesystem& files, const os::HostPaths& paths, const Node& node,
                             std::chrono::steady_clock::time_point deadline) {
-  Reader reader(files, paths, deadline);
+  PortReader reader(files, paths, deadline);
   for (const auto& pf : node.pfs) {
     const std::string name = pf.netdev.empty() ? pf.pci.toString() : pf.netdev;
     reader.readFunction(name, pf, -1);

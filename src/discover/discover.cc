@@ -64,9 +64,9 @@ std::string netdevOf(const Attributes& pci) {
   return {};
 }
 
-class Reader {
+class NodeReader {
  public:
-  Reader(os::Filesystem& files, const os::HostPaths& paths) : files_(files), paths_(paths) {}
+  NodeReader(os::Filesystem& files, const os::HostPaths& paths) : files_(files), paths_(paths) {}
 
   // Soft-RoCE devices have no PCI device behind them; they name their netdev.
   void readSoftRoce() {
@@ -180,7 +180,7 @@ class Reader {
   std::set<PciAddress> vfAddresses_;                 // seen so far
 };
 
-void readDevice(Reader& reader, const PciAddress& address, Node& node) {
+void readDevice(NodeReader& reader, const PciAddress& address, Node& node) {
   const Attributes pci = reader.pciDevice(address);
   const auto classCode = pci.number("class");
   if (!classCode) return;
@@ -232,7 +232,7 @@ const char* linkTypeName(LinkType type) {
 }
 
 Result<Node> discoverNode(os::Filesystem& files, const os::HostPaths& paths) {
-  Reader reader(files, paths);
+  NodeReader reader(files, paths);
   reader.readSoftRoce();
   Node node;
   node.hostname = reader.proc("hostname");
@@ -257,7 +257,7 @@ Result<Node> discoverNode(os::Filesystem& files, const os::HostPaths& paths) {
 Result<PciFunction> discoverFunction(os::Filesystem& files, const os::HostPaths& paths,
                                      const PciAddress& pci) {
   RAILHEAD_TRY(files.status(paths.pciDevice(pci.toString())));
-  const Reader reader(files, paths);
+  const NodeReader reader(files, paths);
   PciFunction function;
   function.pci = pci;
   reader.readFunction(reader.pciDevice(pci), function);
@@ -266,7 +266,7 @@ Result<PciFunction> discoverFunction(os::Filesystem& files, const os::HostPaths&
 
 Result<Pf> discoverPf(os::Filesystem& files, const os::HostPaths& paths, const PciAddress& pci) {
   RAILHEAD_TRY(files.status(paths.pciDevice(pci.toString())));
-  Reader reader(files, paths);
+  NodeReader reader(files, paths);
   reader.readSoftRoce();
   return reader.readPf(pci);
 }

@@ -95,21 +95,21 @@ void completePf(Pf& pf, const Pf& known) {
             [](const Vf& a, const Vf& b) { return a.index < b.index; });
 }
 
-Json functionJson(const PciFunction& function) {
+Json savedFunction(const PciFunction& function) {
   return {{"pci", function.pci.toString()}, {"vendor", function.vendor},
           {"device", function.device},      {"driver", function.driver},
           {"numaNode", function.numaNode},  {"netdev", function.netdev}};
 }
 
-Json pfJson(const Pf& pf) {
-  Json json = functionJson(pf);
+Json savedPf(const Pf& pf) {
+  Json json = savedFunction(pf);
   json["earlierNames"] = pf.earlierNames;
   json["linkType"] = linkTypeName(pf.linkType);
   json["physPortName"] = pf.physPortName;
   json["physSwitchId"] = pf.physSwitchId;
   json["vfs"] = Json::array();
   for (const Vf& vf : pf.vfs) {
-    Json one = functionJson(vf);
+    Json one = savedFunction(vf);
     one["index"] = vf.index;
     one["rdma"] = Json::array();
     for (const RdmaDevice& device : vf.rdma) one["rdma"].push_back(device.name);
@@ -247,7 +247,7 @@ Node NodeMemory::complete(const Node& node) const {
 std::string NodeMemory::encode(std::string_view boot) const {
   Json json{{"format", kFormat}, {"boot", boot}, {"waitedForSilent", waitedForSilent}};
   json["pfs"] = Json::array();
-  for (const auto& [pci, pf] : pfs_) json["pfs"].push_back(pfJson(pf));
+  for (const auto& [pci, pf] : pfs_) json["pfs"].push_back(savedPf(pf));
   json["indexes"] = Json::array();
   for (const auto& [place, index] : indexes.all()) {
     json["indexes"].push_back(

@@ -13,10 +13,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-PciAddress at(const std::string& text) { return *PciAddress::parse(text); }
-
 // One cage: the twins report a port and a switch.
-Node spark() {
+Node rememberedSpark() {
   Node node;
   for (const std::uint32_t domain : {0U, 2U}) {
     Pf pf;
@@ -61,7 +59,7 @@ std::vector<std::string> idsOf(const Node& node, const NodeMemory& memory,
 
 TEST(NodeMemory, ACageIsNotMadeAnewWithoutATwinThatIsSilentOrGone) {
   NodeMemory memory;
-  Node node = spark();
+  Node node = rememberedSpark();
   memory.learn(node);
   const auto before = idsOf(node, memory);
   ASSERT_THAT(before, SizeIs(2));
@@ -83,14 +81,14 @@ TEST(NodeMemory, ACageIsNotMadeAnewWithoutATwinThatIsSilentOrGone) {
 
 TEST(NodeMemory, APfThatShowsItselfCountsAsItIs) {
   NodeMemory memory;
-  Node node = spark();
+  Node node = rememberedSpark();
   memory.learn(node);
   // Somebody took its VFs away: they are not remembered.
   node.pfs[1].vfs.clear();
   memory.learn(node);
   EXPECT_THAT(idsOf(node, memory), IsEmpty());
   // The cable's other end moved to another port of the switch.
-  node = spark();
+  node = rememberedSpark();
   node.pfs[1].physPortName = "p1";
   memory.learn(node);
   EXPECT_THAT(idsOf(node, memory), SizeIs(4));
@@ -104,7 +102,7 @@ TEST(NodeMemory, APfThatShowsItselfCountsAsItIs) {
 TEST(NodeMemory, ANamedPfIsFoundUnderANewName) {
   NodeMemory memory;
   const TwinRules rules{{{"twins[0]", {"enp1s0f0np0", "enP2p1s0f0np0"}}}};
-  Node node = spark();
+  Node node = rememberedSpark();
   memory.learn(node);
   const auto before = idsOf(node, memory, rules);
   node.pfs[0].netdev = "eth5";
@@ -112,11 +110,11 @@ TEST(NodeMemory, ANamedPfIsFoundUnderANewName) {
   EXPECT_EQ(idsOf(node, memory, rules), before);
   // The name was given to another one meanwhile.
   Pf other = node.pfs[0];
-  other.pci = at("0003:01:00.0");
+  other.pci = *PciAddress::parse("0003:01:00.0");
   other.netdev = "enp1s0f0np0";
   other.physPortName.clear();
-  other.vfs[0].pci = at("0003:01:00.2");
-  other.vfs[1].pci = at("0003:01:00.3");
+  other.vfs[0].pci = *PciAddress::parse("0003:01:00.2");
+  other.vfs[1].pci = *PciAddress::parse("0003:01:00.3");
   node.pfs.push_back(other);
   memory.learn(node);
   EXPECT_THAT(idsOf(node, memory, rules), testing::Contains("0003:01:00.2+0002:01:00.2"));
@@ -124,7 +122,7 @@ TEST(NodeMemory, ANamedPfIsFoundUnderANewName) {
 
 TEST(NodeMemory, AVfWithoutItsDriverIsWhatItWas) {
   NodeMemory memory;
-  Node node = spark();
+  Node node = rememberedSpark();
   memory.learn(node);
   Vf& vf = node.pfs[0].vfs[1];
   vf.driver.clear();
@@ -142,15 +140,16 @@ TEST(NodeMemory, AVfWithoutItsDriverIsWhatItWas) {
 
 TEST(NodeMemory, KeepsIndexesAndRefusesWhatItDidNotWrite) {
   NodeMemory memory;
-  memory.learn(spark());
+  memory.learn(rememberedSpark());
   memory.waitedForSilent = true;
-  EXPECT_EQ(memory.indexes.of({at("0000:01:00.0"), 1}, 5), 5);
-  EXPECT_EQ(memory.indexes.of({at("0000:01:00.0"), 2}, 5), 0) << "the lowest that is free";
+  EXPECT_EQ(memory.indexes.of({*PciAddress::parse("0000:01:00.0"), 1}, 5), 5);
+  EXPECT_EQ(memory.indexes.of({*PciAddress::parse("0000:01:00.0"), 2}, 5), 0)
+      << "the lowest that is free";
   const std::string text = memory.encode("b");
   auto again = NodeMemory::decode(text, "b");
   ASSERT_TRUE(again.has_value());
   EXPECT_TRUE(again->waitedForSilent);
-  EXPECT_EQ(again->indexes.of({at("0000:01:00.0"), 1}, 0), 5);
+  EXPECT_EQ(again->indexes.of({*PciAddress::parse("0000:01:00.0"), 1}, 0), 5);
   for (const std::string& wrong :
        {std::string(), std::string("[]"), std::string("{\"format\": 2}"),
         text.substr(0, text.size() / 2), std::string("{\"format\": 1, \"boot\": \"b\"}")}) {

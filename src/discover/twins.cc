@@ -79,15 +79,15 @@ class ExplicitPairing {
                               const Cage& cage) {
     const Pf* pf = findNamed(node_, name);
     if (pf == nullptr) {
-      return Error(
-          ErrorCode::kNotFound,
-          group.field + " names " + quoted(name) + ": no such PF; this node has " + list(node_.pfs),
-          "name PFs by netdev or PCI address");
+      return Error(ErrorCode::kNotFound,
+                   group.field + " names " + inQuotes(name) + ": no such PF; this node has " +
+                       list(node_.pfs),
+                   "name PFs by netdev or PCI address");
     }
     const auto [used, added] = usedBy_.emplace(pf->pci, group.field);
     if (!added) {
       return Error(ErrorCode::kInvalidArgument,
-                   group.field + " names " + quoted(name) + ": " + label(*pf) + " is in " +
+                   group.field + " names " + inQuotes(name) + ": " + label(*pf) + " is in " +
                        used->second + " already",
                    "a PF belongs to one cage");
     }
@@ -124,7 +124,7 @@ void addReported(const std::vector<const Pf*>& members, Cages& cages) {
     cages.cages.push_back(Cage{{pf->pci}, ""});
   }
   cages.notes.push_back(join(labels, ", ") + " report the same port " +
-                        quoted(members.front()->physPortName) +
+                        inQuotes(members.front()->physPortName) +
                         " and share a PCI domain: not paired");
 }
 

@@ -1,6 +1,7 @@
 #include "src/gpu/gpu.h"
 
 #include "src/base/text.h"
+#include "src/base/units.h"
 #include "src/gpu/device_list.h"
 #include "src/gpu/nvml.h"
 
@@ -9,8 +10,6 @@
 
 namespace railhead::gpu {
 namespace {
-
-constexpr std::uint64_t kMiB = 1ULL << 20;
 
 // Nothing for numbers that no PCI address has: the library's answers are outside input.
 std::optional<PciAddress> pciAddress(const abi::PciInfo& info) {

@@ -1,6 +1,7 @@
 #include "src/gpu/labels.h"
 
 #include "src/base/text.h"
+#include "src/base/units.h"
 
 #include <algorithm>
 #include <utility>
@@ -9,8 +10,6 @@ namespace railhead::gpu {
 namespace {
 
 using Labels = std::map<std::string, std::string>;
-
-constexpr std::uint64_t kMiB = 1ULL << 20;
 
 // Not std::isalnum: a locale has no say in it.
 bool isAlphanumeric(char c) {

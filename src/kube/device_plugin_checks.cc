@@ -15,7 +15,7 @@ Result<void> checkOptions(const DevicePluginOptions& options) {
   if (options.socket.empty() || options.socket.find('/') != std::string::npos ||
       options.socket.front() == '.' || options.socket == os::kKubeletSocket) {
     return Error(ErrorCode::kInvalidArgument, "device-plugin socket name " +
-                                                  quoted(options.socket) +
+                                                  inQuotes(options.socket) +
                                                   ": a file name other than " + os::kKubeletSocket +
                                                   ", without '/' and leading '.'");
   }
@@ -23,7 +23,7 @@ Result<void> checkOptions(const DevicePluginOptions& options) {
     const std::string path = options.folder + "/" + name;
     if (path.size() > os::kMaxUnixPath) {
       return Error(ErrorCode::kInvalidArgument,
-                   "device-plugin socket path " + quoted(path, 160) + " has " +
+                   "device-plugin socket path " + inQuotes(path, 160) + " has " +
                        std::to_string(path.size()) + " bytes: at most " +
                        std::to_string(os::kMaxUnixPath) + " are allowed",
                    "mount kubelet's folder at a shorter path");
@@ -44,12 +44,12 @@ Result<void> checkDevices(const std::vector<Device>& devices) {
                                        [](unsigned char c) { return std::isgraph(c) != 0; });
     if (device.id.empty() || device.id.size() > DevicePluginServer::kMaxIdLength || !printable) {
       return Error(ErrorCode::kInvalidArgument,
-                   "device id " + quoted(device.id) + ": 1 to " +
+                   "device id " + inQuotes(device.id) + ": 1 to " +
                        std::to_string(DevicePluginServer::kMaxIdLength) + " visible characters");
     }
     if (!seen.insert(device.id).second) {
       return Error(ErrorCode::kInvalidArgument,
-                   "device id " + quoted(device.id) + " is in the list twice");
+                   "device id " + inQuotes(device.id) + " is in the list twice");
     }
   }
   return {};

@@ -226,7 +226,8 @@ TEST_F(DevicePluginRestartTest, RestsWhileItsSocketCannotBeMadeAgain) {
   const auto start = std::chrono::steady_clock::now();
   EXPECT_FALSE(comesTo(*server, PluginPhase::kRegistered, seconds(1)));
   // Milliseconds; a thread that goes round and round takes all that it gets.
-  EXPECT_LT(processorTime() - before, (std::chrono::steady_clock::now() - start) / 10);
+  const auto elapsed = std::chrono::steady_clock::now() - start;
+  EXPECT_LT(processorTime() - before, elapsed / (kSlowdown == 1 ? 10 : 2));
   EXPECT_TRUE(std::filesystem::is_regular_file(socket));
   const auto registrations = server->state().registrations;
   std::filesystem::remove(socket);

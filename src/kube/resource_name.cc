@@ -43,7 +43,7 @@ Result<void> checkResourceName(std::string_view name) {
                      !prefix.ends_with(".kubernetes.io") && !prefix.starts_with("requests.");
   if (sound) return {};
   return Error(ErrorCode::kInvalidArgument,
-               "resource name " + quoted(name) +
+               "resource name " + inQuotes(name) +
                    ": an extended resource is a domain outside kubernetes.io, '/', and at most 63 "
                    "letters, digits, '-', '_' or '.'",
                "use a name like nvidia.com/cx7_qsfp");

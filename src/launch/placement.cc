@@ -12,7 +12,7 @@ constexpr std::uint64_t kMaxLocalRanks = 64;
 constexpr std::size_t kMaxHosts = 1024;
 
 Error bad(std::string_view text, const std::string& why) {
-  return Error(ErrorCode::kInvalidArgument, "--on " + quoted(text) + ": " + why,
+  return Error(ErrorCode::kInvalidArgument, "--on " + inQuotes(text) + ": " + why,
                "give local:N, lab, ssh:HOST,HOST or kubernetes[:CONTEXT]");
 }
 
@@ -29,7 +29,7 @@ Result<Placement> parseSsh(std::string_view text, std::string_view hosts) {
   Placement out;
   out.kind = Placement::Kind::kSsh;
   for (const auto host : split(hosts, ',')) {
-    if (!isHost(host)) return bad(text, "host " + quoted(host) + " is none that ssh takes");
+    if (!isHost(host)) return bad(text, "host " + inQuotes(host) + " is none that ssh takes");
     out.hosts.emplace_back(host);
   }
   if (out.hosts.size() > kMaxHosts) return bad(text, "more than 1024 hosts");

@@ -89,7 +89,7 @@ std::string encodeAnswer(const HttpAnswer& answer, bool head) {
 Result<ListenAddress> ListenAddress::parse(std::string_view text) {
   const auto colon = text.rfind(':');
   const Error wrong(ErrorCode::kInvalidArgument,
-                    "is " + railhead::quoted(text) +
+                    "is " + inQuotes(text) +
                         "; allowed: an address and a port, like 127.0.0.1:9477 or [::1]:9477");
   if (colon == std::string_view::npos) return wrong;
   auto host = text.substr(0, colon);

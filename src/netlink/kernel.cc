@@ -339,16 +339,14 @@ class KernelLinks final : public LinkClient {
   Socket socket_;
 };
 
-constexpr int rdmaType(int command) { return RDMA_NL_GET_TYPE(RDMA_NL_NLDEV, command); }
-
 class KernelRdma final : public RdmaClient {
  public:
   explicit KernelRdma(Socket socket) : socket_(std::move(socket)) {}
 
   Result<std::vector<RdmaDevice>> devices() override {
-    RAILHEAD_TRY_ASSIGN(
-        const auto answers,
-        socket_.query(Request(rdmaType(RDMA_NLDEV_CMD_GET), NLM_F_DUMP), "list RDMA devices"));
+    RAILHEAD_TRY_ASSIGN(const auto answers,
+                        socket_.query(Request(rdmaMessageType(RDMA_NLDEV_CMD_GET), NLM_F_DUMP),
+                                      "list RDMA devices"));
     std::vector<RdmaDevice> devices;
     for (const auto& answer : answers) {
       RAILHEAD_TRY_ASSIGN(RdmaDevice parsed, parseRdmaDevice(answer));
@@ -361,7 +359,7 @@ class KernelRdma final : public RdmaClient {
     std::vector<RdmaPort> ports;
     RAILHEAD_TRY_ASSIGN(const auto all, devices());
     for (const auto& device : all) {
-      Request request(rdmaType(RDMA_NLDEV_CMD_PORT_GET), NLM_F_DUMP);
+      Request request(rdmaMessageType(RDMA_NLDEV_CMD_PORT_GET), NLM_F_DUMP);
       request.putU32(RDMA_NLDEV_ATTR_DEV_INDEX, device.index);
       auto answers = socket_.query(std::move(request), "list the ports of " + device.name);
       if (!answers.has_value()) {
@@ -377,7 +375,7 @@ class KernelRdma final : public RdmaClient {
   }
 
   Result<void> addSoftRoce(const std::string& name, const std::string& netdev) override {
-    Request request(rdmaType(RDMA_NLDEV_CMD_NEWLINK), 0);
+    Request request(rdmaMessageType(RDMA_NLDEV_CMD_NEWLINK), 0);
     request.putText(RDMA_NLDEV_ATTR_DEV_NAME, name);
     request.putText(RDMA_NLDEV_ATTR_LINK_TYPE, "rxe");
     request.putText(RDMA_NLDEV_ATTR_NDEV_NAME, netdev);
@@ -385,14 +383,14 @@ class KernelRdma final : public RdmaClient {
   }
 
   Result<void> removeSoftRoce(std::uint32_t deviceIndex) override {
-    Request request(rdmaType(RDMA_NLDEV_CMD_DELLINK), 0);
+    Request request(rdmaMessageType(RDMA_NLDEV_CMD_DELLINK), 0);
     request.putU32(RDMA_NLDEV_ATTR_DEV_INDEX, deviceIndex);
     return socket_.change(std::move(request),
                           "remove soft-RoCE device " + std::to_string(deviceIndex));
   }
 
   Result<void> move(std::uint32_t deviceIndex, const os::Netns& target) override {
-    Request request(rdmaType(RDMA_NLDEV_CMD_SET), 0);
+    Request request(rdmaMessageType(RDMA_NLDEV_CMD_SET), 0);
     request.putU32(RDMA_NLDEV_ATTR_DEV_INDEX, deviceIndex);
     request.putU32(RDMA_NLDEV_NET_NS_FD, static_cast<std::uint32_t>(target.fd.get()));
     return socket_.change(std::move(request), "move RDMA device " + std::to_string(deviceIndex) +
@@ -401,7 +399,7 @@ class KernelRdma final : public RdmaClient {
 
   Result<RdmaNetnsMode> netnsMode() override {
     RAILHEAD_TRY_ASSIGN(const auto answers,
-                        socket_.query(Request(rdmaType(RDMA_NLDEV_CMD_SYS_GET), 0),
+                        socket_.query(Request(rdmaMessageType(RDMA_NLDEV_CMD_SYS_GET), 0),
                                       "read the RDMA namespace mode"));
     if (answers.empty())
       return Error(ErrorCode::kUnsupported, "read the RDMA namespace mode: no answer");

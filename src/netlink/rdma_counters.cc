@@ -19,8 +19,6 @@ using Counts = std::map<std::string, std::uint64_t>;
 constexpr std::uint32_t kPort = 1;
 constexpr std::size_t kMost = 4096;
 
-constexpr int rdmaType(int command) { return RDMA_NL_GET_TYPE(RDMA_NL_NLDEV, command); }
-
 class KernelRdmaCounters final : public RdmaCounters {
  public:
   Result<Counts> read(const std::string& device) override {
@@ -29,7 +27,7 @@ class KernelRdmaCounters final : public RdmaCounters {
       socket_.emplace(std::move(socket));
     }
     RAILHEAD_TRY_ASSIGN(const std::uint32_t index, indexOf(device));
-    Request request(rdmaType(RDMA_NLDEV_CMD_STAT_GET), 0);
+    Request request(rdmaMessageType(RDMA_NLDEV_CMD_STAT_GET), 0);
     request.putU32(RDMA_NLDEV_ATTR_DEV_INDEX, index);
     request.putU32(RDMA_NLDEV_ATTR_PORT_INDEX, kPort);
     auto answers = socket_->query(std::move(request), "read the counters of " + device);
@@ -52,9 +50,9 @@ class KernelRdmaCounters final : public RdmaCounters {
 
  private:
   Result<std::uint32_t> indexOf(const std::string& device) {
-    RAILHEAD_TRY_ASSIGN(
-        const auto answers,
-        socket_->query(Request(rdmaType(RDMA_NLDEV_CMD_GET), NLM_F_DUMP), "list RDMA devices"));
+    RAILHEAD_TRY_ASSIGN(const auto answers,
+                        socket_->query(Request(rdmaMessageType(RDMA_NLDEV_CMD_GET), NLM_F_DUMP),
+                                       "list RDMA devices"));
     for (const auto& answer : answers) {
       RAILHEAD_TRY_ASSIGN(const auto found, parseRdmaDevice(answer));
       if (found.name == device) return found.index;

@@ -10,6 +10,7 @@
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/socket.h>
+#include <rdma/rdma_netlink.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -108,6 +109,8 @@ Result<bool> takeAnswers(unsigned char* buffer, int length, std::uint32_t sequen
 }
 
 }  // namespace
+
+int rdmaMessageType(int command) { return RDMA_NL_GET_TYPE(RDMA_NL_NLDEV, command); }
 
 Result<Answers> Socket::exchange(Request& request, std::string_view what) {
   if (request.overflow_)

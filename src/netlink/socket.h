@@ -16,6 +16,9 @@ struct nl_sock;
 
 namespace railhead::netlink {
 
+// The type of a message to the RDMA subsystem; `command` is one of RDMA_NLDEV_CMD_*.
+int rdmaMessageType(int command);
+
 // A request under construction. A message that outgrows its buffer fails when it is sent.
 class Request {
  public:

@@ -64,7 +64,7 @@ Result<std::uint64_t> Filesystem::readUnsigned(const std::string& path) {
   RAILHEAD_TRY_ASSIGN(const std::string text, readTrimmed(path));
   const auto value = text.starts_with("0x") ? parseHex(text) : parseUnsigned(text);
   if (!value) {
-    return Error(ErrorCode::kCorrupt, path + " holds " + quoted(text) + ": expected a number");
+    return Error(ErrorCode::kCorrupt, path + " holds " + inQuotes(text) + ": expected a number");
   }
   return *value;
 }
@@ -106,7 +106,7 @@ Result<UniqueFd> RootedFilesystem::openParent(const std::string& path, std::stri
   name = path.substr(slash + 1);
   if (slash == std::string::npos || name.empty() || name == "." || name == "..") {
     return Error(ErrorCode::kInvalidArgument,
-                 "path " + quoted(path) + ": expected an absolute file name");
+                 "path " + inQuotes(path) + ": expected an absolute file name");
   }
   return openInside(slash == 0 ? "/" : path.substr(0, slash), O_RDONLY | O_DIRECTORY);
 }
@@ -130,7 +130,7 @@ Result<std::string> RootedFilesystem::readFile(const std::string& path, std::siz
 
 Result<void> RootedFilesystem::writeFile(const std::string& path, std::string_view data) {
   RAILHEAD_TRY_ASSIGN(const UniqueFd fd, openInside(path, O_WRONLY));
-  const std::string operation = "write " + quoted(data, 40) + " to";
+  const std::string operation = "write " + inQuotes(data, 40) + " to";
   ssize_t written = 0;
   do {
     written = ::write(fd.get(), data.data(), data.size());

@@ -140,7 +140,7 @@ bool mayPass(int failure) {
 
 Result<Endpoint> Endpoint::parse(std::string_view text) {
   const Error bad(ErrorCode::kInvalidArgument,
-                  "endpoint " + quoted(text) +
+                  "endpoint " + inQuotes(text) +
                       ": expected ADDRESS:PORT with a numeric address, like 10.0.0.1:7471 or "
                       "[fd00::1]:7471");
   const auto colon = text.rfind(':');
@@ -227,7 +227,7 @@ Result<IpAddress> resolveHost(const std::string& host, Deadline deadline) {
   });
   if (host.empty() || host.size() > 253 || !plain) {
     return Error(ErrorCode::kInvalidArgument,
-                 "host " + quoted(host) + ": expected a host name or a numeric address");
+                 "host " + inQuotes(host) + ": expected a host name or a numeric address");
   }
   if (const auto numeric = IpAddress::parse(host); numeric.has_value()) return *numeric;
   constexpr auto kAskAgain = std::chrono::milliseconds(500);

@@ -76,10 +76,10 @@ std::string PfSelector::describe() const {
   std::vector<std::string> parts;
   if (vendor) parts.push_back("vendor " + hex16(*vendor));
   if (device) parts.push_back("device " + hex16(*device));
-  if (driver) parts.push_back("driver " + quoted(*driver));
-  if (name) parts.push_back("name " + quoted(*name));
+  if (driver) parts.push_back("driver " + inQuotes(*driver));
+  if (name) parts.push_back("name " + inQuotes(*name));
   if (pci) parts.push_back("PCI address " + pci->toString());
-  if (port) parts.push_back("port " + quoted(*port));
+  if (port) parts.push_back("port " + inQuotes(*port));
   return parts.empty() ? "any PF" : join(parts, ", ");
 }
 

@@ -12,6 +12,8 @@
 
 namespace railhead::verbs {
 
+inline constexpr std::uint8_t kPort = 1;  // the only one of a RoCE device
+
 // Calls a C destroy function when the last owner goes. What it depends on is captured in `parent`,
 // so a queue pair keeps its completion queue, and that its context, alive.
 template <typename T, typename Parent>

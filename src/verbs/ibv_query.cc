@@ -14,7 +14,6 @@
 namespace railhead::verbs {
 namespace {
 
-constexpr std::uint8_t kPort = 1;
 constexpr std::uint32_t kRxeVendorId = 0xffffff;
 constexpr std::size_t kMaxGids = 1024;
 

@@ -10,7 +10,6 @@
 namespace railhead::verbs {
 namespace {
 
-constexpr std::uint8_t kPort = 1;
 constexpr std::uint32_t kInlineBytes = 16;  // a latency message travels inside the request itself
 
 CompletionStatus statusOf(ibv_wc_status status) {

@@ -14,7 +14,7 @@ constexpr std::array<std::uint8_t, 12> kMappedPrefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 
 
 Result<Gid> Gid::parse(std::string_view text) {
   const Error bad(ErrorCode::kInvalidArgument,
-                  "GID " + quoted(text) +
+                  "GID " + inQuotes(text) +
                       ": expected eight groups of four hexadecimal digits, like "
                       "0000:0000:0000:0000:0000:ffff:0a64:0005");
   const auto groups = split(text, ':');

@@ -117,7 +117,7 @@ class Walk {
 
 Result<TopologyDump> parseTopologyDump(std::string_view xml, std::string_view where) {
   if (xml.size() > kMaxTopologyDump) {
-    return Error(ErrorCode::kExhausted, "topology dump " + quoted(where) + " has " +
+    return Error(ErrorCode::kExhausted, "topology dump " + inQuotes(where) + " has " +
                                             std::to_string(xml.size()) + " bytes, at most " +
                                             std::to_string(kMaxTopologyDump) + " are read");
   }
@@ -127,7 +127,7 @@ Result<TopologyDump> parseTopologyDump(std::string_view xml, std::string_view wh
   const pugi::xml_node system = document.child("system");
   if (!system) {
     return Error(ErrorCode::kCorrupt,
-                 "topology dump " + quoted(where) + " has no <system>: " +
+                 "topology dump " + inQuotes(where) + " has no <system>: " +
                      (parsed ? "another kind of file" : parsed.description()),
                  "give the file that NCCL wrote to NCCL_TOPO_DUMP_FILE");
   }

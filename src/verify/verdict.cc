@@ -232,7 +232,7 @@ Result<Expectation::Path> parseExpectedPath(std::string_view text) {
   if (text == "gdr") return Expectation::Path::kGdr;
   if (text == "rdma") return Expectation::Path::kRdma;
   return Error(ErrorCode::kInvalidArgument,
-               "expected path " + quoted(text) + ": the choices are gdr and rdma");
+               "expected path " + inQuotes(text) + ": the choices are gdr and rdma");
 }
 
 ExpectationResult check(const std::vector<Judgement>& judgements, const Expectation& expectation) {

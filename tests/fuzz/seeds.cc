@@ -28,7 +28,8 @@ Result<std::string> unescaped(std::string_view text) {
     const auto byte = text.substr(i, 2) == "\\x" && text.size() >= i + 4
                           ? parseHex(text.substr(i + 2, 2))
                           : std::nullopt;
-    if (!byte) return Error(ErrorCode::kCorrupt, "expected \\xNN at " + quoted(text.substr(i, 8)));
+    if (!byte)
+      return Error(ErrorCode::kCorrupt, "expected \\xNN at " + inQuotes(text.substr(i, 8)));
     bytes += static_cast<char>(*byte);
     i += 3;
   }
@@ -55,7 +56,7 @@ Result<Head> readHead(std::string_view line) {
       head.from = words[++i];
     } else {
       return Error(ErrorCode::kCorrupt,
-                   "expected refused, escaped or from PATH, not " + quoted(words[i]));
+                   "expected refused, escaped or from PATH, not " + inQuotes(words[i]));
     }
   }
   const bool named = !head.seed.name.empty() && head.seed.name.find('/') == std::string::npos;

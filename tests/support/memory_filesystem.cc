@@ -121,7 +121,7 @@ Result<std::string> MemoryFilesystem::readFile(const std::string& path, std::siz
 }
 
 Result<void> MemoryFilesystem::writeFile(const std::string& path, std::string_view data) {
-  const std::string what = "write " + quoted(data, 40) + " to " + path;
+  const std::string what = "write " + inQuotes(data, 40) + " to " + path;
   std::string real;
   WriteHook hook;
   {

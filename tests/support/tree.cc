@@ -22,7 +22,7 @@ std::string unescaped(std::string_view text) {
 }
 
 Error wrongLine(std::size_t number, std::string_view line) {
-  return {ErrorCode::kCorrupt, "tree line " + std::to_string(number) + " " + quoted(line) +
+  return {ErrorCode::kCorrupt, "tree line " + std::to_string(number) + " " + inQuotes(line) +
                                    ": expected 'PATH = CONTENT' or 'PATH -> TARGET'"};
 }
 

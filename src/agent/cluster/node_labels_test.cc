@@ -12,7 +12,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using testing_support::ApiFault;
 
-constexpr kube::PauseLimits kQuick{std::chrono::milliseconds(1), std::chrono::milliseconds(1)};
+constexpr kube::PauseLimits kSoon{std::chrono::milliseconds(1), std::chrono::milliseconds(1)};
 
 TEST(LabelPatch, ChangesOnlyWhatIsDifferent) {
   const std::string node = R"({"metadata":{"labels":{"a":"1","b":"2","theirs":"x"},)"
@@ -33,7 +33,7 @@ class NodeLabelerTest : public testing_support::ApiFixture {
     ApiFixture::SetUp();
     server->addKind("/api/v1", "nodes");
     server->put("/api/v1/nodes/node-a", R"({"metadata":{"labels":{"theirs":"x"}}})");
-    labeler = std::move(*NodeLabeler::start(*api, log, "node-a", kQuick));
+    labeler = std::move(*NodeLabeler::start(*api, log, "node-a", kSoon));
   }
   void TearDown() override { labeler.reset(); }
   bool waitFor(const std::string& part) {
@@ -47,7 +47,7 @@ class NodeLabelerTest : public testing_support::ApiFixture {
 TEST_F(NodeLabelerTest, WritesAndTakesBack) {
   labeler->set({{"nvidia.com/gpu.count", "8"}});
   ASSERT_TRUE(waitFor(R"("nvidia.com/gpu.count":"8")"));
-  labeler = std::move(*NodeLabeler::start(*api, log, "node-a", kQuick));
+  labeler = std::move(*NodeLabeler::start(*api, log, "node-a", kSoon));
   labeler->set({{"railhead.io/rail-sets", "4"}});
   ASSERT_TRUE(waitFor(R"("railhead.io/rail-sets":"4")"));
   EXPECT_THAT(*server->object("/api/v1/nodes/node-a"), Not(HasSubstr("gpu.count")));

@@ -11,19 +11,19 @@ namespace {
 using ::testing::HasSubstr;
 using testing_support::ApiFault;
 
-constexpr const char* kRoot = "/apis/coordination.k8s.io/v1";
-constexpr const char* kFile = "/run/railhead/ordinal.json";
-const std::string kLeases = std::string(kRoot) + "/namespaces/railhead/leases";
+constexpr const char* kKeptRoot = "/apis/coordination.k8s.io/v1";
+constexpr const char* kKeptFile = "/run/railhead/ordinal.json";
+const std::string kKeptLeases = std::string(kKeptRoot) + "/namespaces/railhead/leases";
 
 class OrdinalKeeperTest : public testing_support::ApiFixture {
  protected:
   void SetUp() override {
     ApiFixture::SetUp();
-    server->addKind(kRoot, "leases");
+    server->addKind(kKeptRoot, "leases");
   }
   std::unique_ptr<OrdinalKeeper> keep() {
     auto started =
-        OrdinalKeeper::start(*api, files, clock, log, {"railhead", "ordinal", "a", 8}, kFile,
+        OrdinalKeeper::start(*api, files, clock, log, {"railhead", "ordinal", "a", 8}, kKeptFile,
                              {std::chrono::milliseconds(10), std::chrono::milliseconds(10)});
     EXPECT_TRUE(started.has_value());
     return std::move(*started);
@@ -56,14 +56,14 @@ TEST_F(OrdinalKeeperTest, TriesUntilTheApiServerAnswers) {
 
 TEST_F(OrdinalKeeperTest, TheRememberedOneIsKnownAtOnceAndConfirmedLater) {
   ASSERT_TRUE(becomes(*keep(), 0));
-  ASSERT_TRUE(files.exists(kFile));
+  ASSERT_TRUE(files.exists(kKeptFile));
   server->stop();
   const auto keeper = keep();
   EXPECT_EQ(keeper->ordinal().value_or(-1), 0);
   EXPECT_TRUE(waitForLog("it is the remembered one"));
   // Meanwhile its Lease was deleted and another node took the number.
   ASSERT_TRUE(server->restart().has_value());
-  server->put(kLeases + "/ordinal-0", R"({"spec":{"holderIdentity":"b"}})");
+  server->put(kKeptLeases + "/ordinal-0", R"({"spec":{"holderIdentity":"b"}})");
   EXPECT_TRUE(becomes(*keeper, 1));
   EXPECT_TRUE(waitForLog("is 1, no longer 0"));
 }

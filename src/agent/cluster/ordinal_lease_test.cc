@@ -15,15 +15,15 @@ namespace {
 using ::testing::HasSubstr;
 using testing_support::ApiFault;
 
-constexpr const char* kRoot = "/apis/coordination.k8s.io/v1";
+constexpr const char* kLeaseRoot = "/apis/coordination.k8s.io/v1";
 constexpr const char* kFile = "/run/railhead/ordinal.json";
-const std::string kLeases = std::string(kRoot) + "/namespaces/railhead/leases";
+const std::string kLeases = std::string(kLeaseRoot) + "/namespaces/railhead/leases";
 
 class OrdinalLeaseTest : public testing_support::ApiFixture {
  protected:
   void SetUp() override {
     ApiFixture::SetUp();
-    server->addKind(kRoot, "leases");
+    server->addKind(kLeaseRoot, "leases");
   }
   Result<OrdinalClaim> claim(const std::string& node, int limit = 8) {
     return claimOrdinal(*api, files, clock, {"railhead", "ordinal", node, limit}, kFile, cancel);

@@ -1,7 +1,7 @@
 #include "src/bench/collectives/compare.h"
 
+#include "src/base/statistics.h"
 #include "src/bench/json_fields.h"
-#include "src/bench/statistics.h"
 
 #include <algorithm>
 #include <cmath>
@@ -14,7 +14,7 @@ namespace railhead::bench {
 namespace {
 
 constexpr double kSignificant = 0.01;
-constexpr std::size_t kFewestSamples = 8;
+constexpr std::size_t kFewestToCompare = 8;
 
 double medianOf(std::vector<double> samples) {
   if (samples.empty()) return 0;
@@ -91,7 +91,7 @@ Comparison compareSweeps(const SweepSummary& before, const SweepSummary& after, 
     ComparedLine compared{line.key, medianOf(was.samples), medianOf(line.samples), 1,
                           1,        Change::kSame};
     if (compared.beforeUs > 0) compared.ratio = compared.afterUs / compared.beforeUs;
-    if (std::min(was.samples.size(), line.samples.size()) < kFewestSamples) {
+    if (std::min(was.samples.size(), line.samples.size()) < kFewestToCompare) {
       compared.change = Change::kUndecided;
     } else {
       compared.p = mannWhitney(was.samples, line.samples);

@@ -7,8 +7,8 @@
 #pragma once
 
 #include "src/base/result.h"
+#include "src/base/statistics.h"
 #include "src/bench/collectives/plan.h"
-#include "src/bench/statistics.h"
 #include "src/collective/communicator.h"
 #include "src/collective/group.h"
 #include "src/os/clock.h"

@@ -241,7 +241,7 @@ Result<Algorithm> parseAlgorithm(std::string_view name) {
   if (name == "ring") return Algorithm::kRing;
   if (name == "direct") return Algorithm::kDirect;
   return Error(ErrorCode::kInvalidArgument,
-               "algorithm " + quoted(name) + ": expected ring or direct");
+               "algorithm " + inQuotes(name) + ": expected ring or direct");
 }
 
 Result<Share> shareOf(const Call& call, int ranks, std::size_t rail, std::size_t rails) {

@@ -54,7 +54,7 @@ Result<NcclIntroduction> NcclIntroduction::decode(std::string_view text) {
       return out;
     }
   }
-  return Error(ErrorCode::kCorrupt, "a rank introduced itself with " + quoted(text),
+  return Error(ErrorCode::kCorrupt, "a rank introduced itself with " + inQuotes(text),
                "start the same version of this program on all ranks");
 }
 

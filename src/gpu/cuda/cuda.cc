@@ -142,7 +142,7 @@ Result<DeviceFacts> Cuda::device(std::string_view name) const {
     present.push_back(ordinal + " (" + facts.uuid + ")");
   }
   return Error(ErrorCode::kNotFound,
-               "no CUDA device " + quoted(name) +
+               "no CUDA device " + inQuotes(name) +
                    "; there are: " + (present.empty() ? "none" : join(present, ", ")),
                "CUDA_VISIBLE_DEVICES and the container's devices decide what is seen");
 }

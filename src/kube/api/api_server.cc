@@ -247,8 +247,8 @@ Result<void> checkUrl(const ApiServerConfig& config) {
   const std::string_view url = config.url;
   const bool encrypted = url.starts_with("https://");
   const auto complain = [&](std::string_view allowed) {
-    return Error(ErrorCode::kInvalidArgument, "the API server's URL is " + railhead::quoted(url) +
-                                                  "; allowed: " + std::string(allowed));
+    return Error(ErrorCode::kInvalidArgument,
+                 "the API server's URL is " + inQuotes(url) + "; allowed: " + std::string(allowed));
   };
   if (!encrypted && !url.starts_with("http://"))
     return complain("https://HOST:PORT, or http://HOST:PORT");

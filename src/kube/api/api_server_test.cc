@@ -20,16 +20,16 @@ using ::testing::SizeIs;
 using testing_support::ApiFault;
 using testing_support::FakeApiServer;
 
-constexpr const char* kRoot = "/apis/g.example/v1";
+constexpr const char* kThingsRoot = "/apis/g.example/v1";
 constexpr const char* kFolder = "/var/run/secrets/kubernetes.io/serviceaccount";
 const Collection kThings{"g.example", "v1", "things", "default"};
-const std::string kPath = std::string(kRoot) + "/namespaces/default/things";
+const std::string kThingsPath = std::string(kThingsRoot) + "/namespaces/default/things";
 
 class ApiServerTest : public ::testing::Test {
  protected:
   void SetUp() override {
     server = std::move(*FakeApiServer::start());
-    server->addKind(kRoot, "things");
+    server->addKind(kThingsRoot, "things");
     files.put("/token", "first\n");
     open({});
   }
@@ -68,7 +68,7 @@ TEST_F(ApiServerTest, CreatesGetsAndPatches) {
 
 TEST_F(ApiServerTest, ListsPageByPage) {
   open({.pageSize = 2});
-  for (const char* name : {"/a", "/b", "/c", "/d", "/e"}) server->put(kPath + name, "{}");
+  for (const char* name : {"/a", "/b", "/c", "/d", "/e"}) server->put(kThingsPath + name, "{}");
   const auto list = api->list(kThings, cancel);
   ASSERT_TRUE(list.has_value()) << list.error().describe();
   EXPECT_THAT(list->objects, SizeIs(5));
@@ -78,7 +78,7 @@ TEST_F(ApiServerTest, ListsPageByPage) {
 
 TEST_F(ApiServerTest, ListsAgainWhenTheServerForgetsOnTheWay) {
   open({.pageSize = 2});
-  for (const char* name : {"/a", "/b", "/c"}) server->put(kPath + name, "{}");
+  for (const char* name : {"/a", "/b", "/c"}) server->put(kThingsPath + name, "{}");
   server->fail({.path = "continue=", .status = 410});
   EXPECT_THAT(api->list(kThings, cancel)->objects, SizeIs(3));
   server->fail({.path = "continue=", .times = 2, .status = 410});
@@ -87,9 +87,9 @@ TEST_F(ApiServerTest, ListsAgainWhenTheServerForgetsOnTheWay) {
 
 TEST_F(ApiServerTest, BoundsListsAndAnswers) {
   open({.maxBody = 2000, .pageSize = 2, .maxObjects = 3});
-  for (const char* name : {"/a", "/b", "/c", "/d"}) server->put(kPath + name, "{}");
+  for (const char* name : {"/a", "/b", "/c", "/d"}) server->put(kThingsPath + name, "{}");
   EXPECT_EQ(api->list(kThings, cancel).error().code, ErrorCode::kExhausted);
-  server->put(kPath + "/a", R"({"spec":")" + std::string(3000, 'x') + "\"}");
+  server->put(kThingsPath + "/a", R"({"spec":")" + std::string(3000, 'x') + "\"}");
   EXPECT_EQ(getCode(), ErrorCode::kExhausted);
   EXPECT_TRUE(api->get({kThings, "b"}, cancel).has_value()) << "the next call works";
 }
@@ -122,7 +122,7 @@ TEST_F(ApiServerTest, ClassesFailures) {
     server->fail({.kind = ApiFault::Kind::kBody, .body = body});
     EXPECT_EQ(getCode(), ErrorCode::kCorrupt) << body;
   }
-  server->put(kPath + "/a", "{}");
+  server->put(kThingsPath + "/a", "{}");
   server->fail({.kind = ApiFault::Kind::kTruncate});
   EXPECT_EQ(getCode(), ErrorCode::kUnavailable);
   server->stop();
@@ -130,7 +130,7 @@ TEST_F(ApiServerTest, ClassesFailures) {
 }
 
 TEST_F(ApiServerTest, TakesANewTokenAtOnce) {
-  server->put(kPath + "/a", "{}");
+  server->put(kThingsPath + "/a", "{}");
   server->requireToken("first");
   EXPECT_TRUE(api->get({kThings, "a"}, cancel).has_value());
   server->requireToken("second");
@@ -160,7 +160,7 @@ TEST_F(ApiServerTest, EndsACallWhenCancelled) {
 }
 
 TEST_F(ApiServerTest, WatchesUntilTheServerEndsIt) {
-  server->put(kPath + "/a", "{}");
+  server->put(kThingsPath + "/a", "{}");
   std::vector<std::string> seen;
   const auto handler = [&](const WatchEvent& event) -> Result<void> {
     seen.push_back(std::to_string(static_cast<int>(event.kind)) + ":" + event.resourceVersion);
@@ -170,9 +170,9 @@ TEST_F(ApiServerTest, WatchesUntilTheServerEndsIt) {
   auto watch =
       std::async(std::launch::async, [&] { return api->watch(kThings, "100", handler, cancel); });
   ASSERT_TRUE(server->waitForWatches(1));
-  server->put(kPath + "/a", R"({"spec":1})");
+  server->put(kThingsPath + "/a", R"({"spec":1})");
   server->bookmark();
-  server->remove(kPath + "/a");
+  server->remove(kThingsPath + "/a");
   EXPECT_EQ(watch.get().value(), WatchEnd::kClosed);
   EXPECT_THAT(seen, ElementsAre("0:101", "1:102", "3:102", "2:103"));
 }

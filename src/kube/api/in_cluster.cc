@@ -26,7 +26,7 @@ Result<ApiServerConfig> inClusterConfig(const std::map<std::string, std::string>
   const auto number = parseUnsigned(port);
   if (!number || *number == 0 || *number > 65535) {
     return Error(ErrorCode::kInvalidArgument,
-                 "KUBERNETES_SERVICE_PORT is " + railhead::quoted(port) + "; allowed: 1 to 65535");
+                 "KUBERNETES_SERVICE_PORT is " + inQuotes(port) + "; allowed: 1 to 65535");
   }
   const bool ipv6 = host.find(':') != std::string::npos;
   ApiServerConfig config;
@@ -43,7 +43,7 @@ Result<std::string> inClusterNamespace(os::Filesystem& files, const std::string&
   const std::string path = accountFolder + "/namespace";
   RAILHEAD_TRY_ASSIGN(const std::string name, files.readTrimmed(path));
   if (name.empty() || name.size() > 63)
-    return Error(ErrorCode::kInvalidArgument, path + " holds " + railhead::quoted(name) +
+    return Error(ErrorCode::kInvalidArgument, path + " holds " + inQuotes(name) +
                                                   "; allowed: a namespace of 1 to 63 characters");
   return name;
 }

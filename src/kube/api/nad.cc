@@ -26,7 +26,7 @@ Result<void> checkName(std::string_view field, const std::string& name, std::siz
                     extra.find(c) != std::string_view::npos);
   }
   if (good) return {};
-  return Error(ErrorCode::kInvalidArgument, std::string(field) + " is " + railhead::quoted(name) +
+  return Error(ErrorCode::kInvalidArgument, std::string(field) + " is " + inQuotes(name) +
                                                 "; allowed: 1 to " + std::to_string(most) +
                                                 " lower-case letters, digits and '" +
                                                 std::string(extra) + "'");

@@ -16,7 +16,7 @@ Result<void> checkPart(std::string_view what, std::string_view part) {
   for (const char c : part) good = good && (isLetterOrDigit(c) || c == '-' || c == '.' || c == '_');
   if (good) return {};
   return Error(ErrorCode::kInvalidArgument,
-               std::string(what) + " is " + railhead::quoted(part) +
+               std::string(what) + " is " + inQuotes(part) +
                    "; allowed: 1 to 253 letters, digits, '-', '.' and '_'");
 }
 

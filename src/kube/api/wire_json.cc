@@ -43,7 +43,7 @@ Result<WatchEventKind> kindOf(const std::string& type) {
   if (type == "MODIFIED") return WatchEventKind::kModified;
   if (type == "DELETED") return WatchEventKind::kDeleted;
   if (type == "BOOKMARK") return WatchEventKind::kBookmark;
-  return Error(ErrorCode::kCorrupt, "type is " + railhead::quoted(type) +
+  return Error(ErrorCode::kCorrupt, "type is " + inQuotes(type) +
                                         ": expected ADDED, MODIFIED, DELETED, BOOKMARK or ERROR");
 }
 
@@ -96,9 +96,9 @@ std::string statusMessage(std::string_view body) {
   if (status.has_value()) {
     const Json* message = member(*status, "message");
     const auto* text = message != nullptr ? message->get_ptr<const std::string*>() : nullptr;
-    if (text != nullptr && !text->empty()) return railhead::quoted(*text, kMaxMessage);
+    if (text != nullptr && !text->empty()) return inQuotes(*text, kMaxMessage);
   }
-  return body.empty() ? "no reason given" : railhead::quoted(trim(body), 120);
+  return body.empty() ? "no reason given" : inQuotes(trim(body), 120);
 }
 
 std::string statusReason(std::string_view body) {

@@ -18,12 +18,12 @@ Result<std::vector<std::string>> checkIds(const Ids& ids, const DeviceList& know
   for (const auto& id : checked) {
     if (!known.ids.contains(id)) {
       return Error(ErrorCode::kInvalidArgument,
-                   std::string(field) + ": device " + quoted(id) + " is unknown; " +
+                   std::string(field) + ": device " + inQuotes(id) + " is unknown; " +
                        std::to_string(known.ids.size()) + " devices are known");
     }
     if (!seen.insert(id).second) {
       return Error(ErrorCode::kInvalidArgument,
-                   std::string(field) + ": device " + quoted(id) + " is named twice");
+                   std::string(field) + ": device " + inQuotes(id) + " is named twice");
     }
   }
   return checked;
@@ -67,7 +67,7 @@ Result<void> checkPreference(const std::vector<std::string>& chosen,
       std::all_of(must.begin(), must.end(), [&](const auto& id) { return picked.contains(id); });
   if (sound) return {};
   return Error(ErrorCode::kInternal, "preferred allocation of " + std::to_string(size) +
-                                         " devices came out as " + quoted(join(chosen, ",")));
+                                         " devices came out as " + inQuotes(join(chosen, ",")));
 }
 
 // What to choose for one container; an Error: no opinion.
@@ -85,8 +85,8 @@ Result<std::vector<std::string>> choose(ResourceHandler& handler, const DeviceLi
   const std::set<std::string_view> offered(available.begin(), available.end());
   for (const auto& id : must) {
     if (offered.contains(id)) continue;
-    return Error(ErrorCode::kInvalidArgument,
-                 "must_include_deviceIDs: device " + quoted(id) + " is not in available_deviceIDs");
+    return Error(ErrorCode::kInvalidArgument, "must_include_deviceIDs: device " + inQuotes(id) +
+                                                  " is not in available_deviceIDs");
   }
   RAILHEAD_TRY_ASSIGN(auto chosen, handler.preferred(available, must, size));
   RAILHEAD_TRY(checkPreference(chosen, available, must, size));

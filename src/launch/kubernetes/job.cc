@@ -21,7 +21,8 @@ bool isDnsLabel(const std::string& text, std::size_t most) {
 }
 
 Error bad(const std::string& field, const std::string& value, const std::string& allowed) {
-  return Error(ErrorCode::kInvalidArgument, field + " " + quoted(value) + ": expected " + allowed);
+  return Error(ErrorCode::kInvalidArgument,
+               field + " " + inQuotes(value) + ": expected " + allowed);
 }
 
 // Text that YAML could read as something else stays text: emit() quotes it.

@@ -13,10 +13,10 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t kMaxString = 64 << 10;
-constexpr std::size_t kMaxEntries = 4096;
+constexpr std::size_t kMaxFieldText = 64 << 10;
+constexpr std::size_t kMaxFieldEntries = 4096;
 constexpr std::size_t kMaxSamples = 10'000;
-constexpr double kMaxNumber = 2e19;  // a seed has 64 bits
+constexpr double kMaxFieldNumber = 2e19;  // a seed has 64 bits
 
 enum class Type { kText, kFlag, kNumber, kNumberOrNull, kObjectOrNull, kList, kTexts };
 
@@ -173,7 +173,7 @@ std::span<const Field> fieldsOf(MeasurementKind kind) {
 Error wrong(const std::string& path, const Json& value, std::string_view allowed) {
   const std::string shown = value.dump(-1, ' ', false, Json::error_handler_t::replace);
   return Error(ErrorCode::kInvalidArgument,
-               path + ": " + quoted(shown, 60) + " is not " + std::string(allowed));
+               path + ": " + inQuotes(shown, 60) + " is not " + std::string(allowed));
 }
 
 bool areTexts(const Json& value) {
@@ -196,7 +196,7 @@ Result<void> checkType(const std::string& path, const Json& value, Type type) {
       if (value.is_null()) break;
       [[fallthrough]];
     case Type::kNumber:
-      if (!value.is_number() || value.get<double>() < 0 || value.get<double>() > kMaxNumber) {
+      if (!value.is_number() || value.get<double>() < 0 || value.get<double>() > kMaxFieldNumber) {
         return wrong(path, value, "a number from 0 to 2e19");
       }
       break;
@@ -237,10 +237,10 @@ Result<void> checkField(const Json& at, std::string_view rest, const std::string
 
 // Unknown fields are bounded, too: the page carries them.
 Result<void> checkSizes(const Json& value, const std::string& path) {
-  if (value.is_string() && value.get_ref<const std::string&>().size() > kMaxString) {
-    return wrong(path, value, "a string of at most " + std::to_string(kMaxString) + " bytes");
+  if (value.is_string() && value.get_ref<const std::string&>().size() > kMaxFieldText) {
+    return wrong(path, value, "a string of at most " + std::to_string(kMaxFieldText) + " bytes");
   }
-  const std::size_t most = path.ends_with("samples_us") ? kMaxSamples : kMaxEntries;
+  const std::size_t most = path.ends_with("samples_us") ? kMaxSamples : kMaxFieldEntries;
   if (value.is_structured() && value.size() > most) {
     return Error(ErrorCode::kInvalidArgument, path + " has " + std::to_string(value.size()) +
                                                   " entries; at most " + std::to_string(most) +

@@ -12,9 +12,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t kMaxText = 64 << 20;
+constexpr std::size_t kMaxDocument = 64 << 20;
 constexpr std::size_t kMaxKept = 8 << 20;
-constexpr int kMaxNesting = 16;
+constexpr int kMaxDepth = 16;
 
 struct Kind {
   MeasurementKind kind;
@@ -48,18 +48,18 @@ Error notOurs(const std::string& why) {
 }
 
 // Refuses deep nesting while parsing, so that a hostile text cannot cost a deep structure.
-Result<Json> parseBounded(std::string_view text) {
-  if (text.size() > kMaxText) {
-    return notOurs(std::to_string(text.size()) + " bytes; at most " + std::to_string(kMaxText) +
+Result<Json> parseDocument(std::string_view text) {
+  if (text.size() > kMaxDocument) {
+    return notOurs(std::to_string(text.size()) + " bytes; at most " + std::to_string(kMaxDocument) +
                    " are allowed");
   }
   bool tooDeep = false;
   const auto guard = [&tooDeep](int depth, Json::parse_event_t, Json&) {
-    if (depth > kMaxNesting) tooDeep = true;
+    if (depth > kMaxDepth) tooDeep = true;
     return !tooDeep;
   };
   Json json = Json::parse(text, guard, /*allow_exceptions=*/false);
-  if (tooDeep) return notOurs("nested deeper than " + std::to_string(kMaxNesting) + " levels");
+  if (tooDeep) return notOurs("nested deeper than " + std::to_string(kMaxDepth) + " levels");
   if (json.is_discarded() || !json.is_object()) return notOurs("the text is not a JSON object");
   return json;
 }
@@ -71,11 +71,11 @@ Result<MeasurementKind> recognise(const Json& document) {
     if (*schema == kind.schema) return kind.kind;
   }
   const std::string shown = schema->dump(-1, ' ', false, Json::error_handler_t::replace);
-  return notOurs("schema: " + quoted(shown, 60) + " is not one of " + allSchemas());
+  return notOurs("schema: " + inQuotes(shown, 60) + " is not one of " + allSchemas());
 }
 
 Result<Measurement> read(std::string_view text) {
-  RAILHEAD_TRY_ASSIGN(Json document, parseBounded(text));
+  RAILHEAD_TRY_ASSIGN(Json document, parseDocument(text));
   RAILHEAD_TRY_ASSIGN(const MeasurementKind kind, recognise(document));
   const auto role = document.find("role");
   if (kind == MeasurementKind::kVerbs && role != document.end() && *role == "listen") {

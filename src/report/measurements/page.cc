@@ -12,7 +12,7 @@
 namespace railhead::report {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr const char* kSchema = "railhead.measurements/1";
 constexpr std::size_t kMostActions = 12;
@@ -28,7 +28,7 @@ struct PathCeiling {
 };
 
 // The lowest that a rank of the run has: the slowest one sets the pace.
-std::optional<PathCeiling> ceilingOfRun(const Json& document) {
+std::optional<PathCeiling> ceilingOfRun(const OrderedJson& document) {
   std::optional<PathCeiling> out;
   for (const auto& rank : document.at("ranks")) {
     const auto& gbps = rank.at("ceiling_gbps");
@@ -38,7 +38,7 @@ std::optional<PathCeiling> ceilingOfRun(const Json& document) {
   return out;
 }
 
-std::optional<PathCeiling> ceilingOfRails(const Json& document) {
+std::optional<PathCeiling> ceilingOfRails(const OrderedJson& document) {
   const auto& ceiling = document.at("all_rails").at("ceiling");
   if (ceiling.is_null()) return std::nullopt;
   return PathCeiling{
@@ -52,7 +52,7 @@ std::optional<PathCeiling> ceilingOf(const Measurements& measurements) {
   for (const auto kind : {MeasurementKind::kVerify, MeasurementKind::kVerbs}) {
     for (const auto& file : measurements.files) {
       if (file.kind != kind) continue;
-      const Json document = Json::parse(file.json);
+      const OrderedJson document = OrderedJson::parse(file.json);
       auto found =
           kind == MeasurementKind::kVerify ? ceilingOfRun(document) : ceilingOfRails(document);
       if (!found || found->gbps <= 0) continue;
@@ -63,12 +63,12 @@ std::optional<PathCeiling> ceilingOf(const Measurements& measurements) {
   return std::nullopt;
 }
 
-Json ceilingJson(const std::optional<PathCeiling>& ceiling) {
+OrderedJson ceilingJson(const std::optional<PathCeiling>& ceiling) {
   if (!ceiling) return nullptr;
   return {{"gbps", ceiling->gbps}, {"explanation", ceiling->explanation}, {"file", ceiling->file}};
 }
 
-Json statementJson(const Statement& statement) {
+OrderedJson statementJson(const Statement& statement) {
   return {{"tone", toneName(statement.tone)},
           {"about", statement.about},
           {"file", statement.file},
@@ -76,27 +76,29 @@ Json statementJson(const Statement& statement) {
           {"sentence", statement.sentence}};
 }
 
-Json dataOf(const Measurements& measurements, const std::vector<Statement>& statements) {
-  Json json = {{"schema", kSchema}, {"tool_version", measurements.toolVersion}};
-  json["statements"] = Json::array();
+OrderedJson dataOf(const Measurements& measurements, const std::vector<Statement>& statements) {
+  OrderedJson json = {{"schema", kSchema}, {"tool_version", measurements.toolVersion}};
+  json["statements"] = OrderedJson::array();
   for (const auto& statement : statements) json["statements"].push_back(statementJson(statement));
   auto actions = actionsOf(statements);
   json["actions_left_out"] = actions.size() - std::min(actions.size(), kMostActions);
   if (actions.size() > kMostActions) actions.resize(kMostActions);
   json["actions"] = actions;
   json["ceiling"] = ceilingJson(ceilingOf(measurements));
-  json["comparison"] =
-      measurements.comparison.empty() ? Json(nullptr) : Json::parse(measurements.comparison);
-  json["files"] = Json::array();
+  json["comparison"] = measurements.comparison.empty()
+                           ? OrderedJson(nullptr)
+                           : OrderedJson::parse(measurements.comparison);
+  json["files"] = OrderedJson::array();
   for (const auto& file : measurements.files) {
-    json["files"].push_back(
-        {{"file", file.file}, {"kind", kindName(file.kind)}, {"content", Json::parse(file.json)}});
+    json["files"].push_back({{"file", file.file},
+                             {"kind", kindName(file.kind)},
+                             {"content", OrderedJson::parse(file.json)}});
   }
   return json;
 }
 
-std::string dumped(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+std::string dumped(const OrderedJson& json) {
+  return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 std::string fallbackText(const std::vector<Statement>& statements) {

@@ -2,11 +2,10 @@
 
 #include "src/report/measurements/assets.h"
 #include "tests/support/documented_fields.h"
+#include "tests/support/measurement_fixture.h"
 
-#include <fstream>
 #include <regex>
 #include <set>
-#include <sstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -18,13 +17,6 @@ namespace {
 using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-json fixture(const std::string& name) {
-  std::ifstream file("tests/fixtures/report/measurements/" + name);
-  std::stringstream text;
-  text << file.rdbuf();
-  return json::parse(text.str());
-}
 
 Measurements measurementsOf(const std::vector<json>& documents) {
   Measurements out{"0.1.0", {}, "", 0};
@@ -53,7 +45,7 @@ std::size_t countOf(const std::string& text, const std::string& part) {
 const std::string kDataOpen = R"(<script type="application/json" id="report-data">)";
 
 TEST(MeasurementsPage, SaysTheVerdictAndWhatToDoWithoutAnyScript) {
-  const std::string page = toHtml(measurementsOf({fixture("verify_degraded.json")}));
+  const std::string page = toHtml(measurementsOf({measurementFixture("verify_degraded.json")}));
   EXPECT_THAT(between(page, "<h1>", "</h1>"), HasSubstr("Mixed paths"));
   EXPECT_THAT(page, HasSubstr("class=\"verdict bad\""));
   EXPECT_THAT(between(page, "<noscript>", "</noscript>"),
@@ -63,18 +55,19 @@ TEST(MeasurementsPage, SaysTheVerdictAndWhatToDoWithoutAnyScript) {
 
 TEST(MeasurementsPage, CarriesItsDataApartFromItsCode) {
   const Measurements measurements =
-      measurementsOf({fixture("verify_spark.json"), fixture("verbs.json")});
+      measurementsOf({measurementFixture("verify_spark.json"), measurementFixture("verbs.json")});
   const auto data = json::parse(between(toHtml(measurements), kDataOpen, "</script>"));
   EXPECT_EQ(data, json::parse(toJson(measurements)));
   EXPECT_EQ(data["schema"], "railhead.measurements/1");
-  EXPECT_EQ(data["files"][0]["content"], fixture("verify_spark.json"));
+  EXPECT_EQ(data["files"][0]["content"], measurementFixture("verify_spark.json"));
   EXPECT_EQ(data["files"][1]["kind"], "verbs");
   EXPECT_EQ(data["comparison"], nullptr);
 }
 
 TEST(MeasurementsPage, TakesTheCeilingFromTheOptionThenTheRunThenTheRails) {
   const auto ceiling = [](const Measurements& of) { return json::parse(toJson(of))["ceiling"]; };
-  Measurements all = measurementsOf({fixture("verbs.json"), fixture("verify_spark.json")});
+  Measurements all =
+      measurementsOf({measurementFixture("verbs.json"), measurementFixture("verify_spark.json")});
   all.files[0].file = "verbs.json";
   all.files[1].file = "verify.json";
   EXPECT_EQ(ceiling(all)["file"], "verify.json");
@@ -84,11 +77,12 @@ TEST(MeasurementsPage, TakesTheCeilingFromTheOptionThenTheRunThenTheRails) {
   all.ceilingGbps = 100;
   EXPECT_EQ(ceiling(all),
             (json{{"gbps", 100.0}, {"explanation", "given with --ceiling"}, {"file", ""}}));
-  EXPECT_EQ(ceiling(measurementsOf({fixture("sweep_before.json")})), nullptr);
+  EXPECT_EQ(ceiling(measurementsOf({measurementFixture("sweep_before.json")})), nullptr);
 }
 
 TEST(MeasurementsPage, DocumentsExactlyTheFieldsOfItsData) {
-  Measurements all = measurementsOf({fixture("verify_spark.json"), fixture("doctor.json")});
+  Measurements all =
+      measurementsOf({measurementFixture("verify_spark.json"), measurementFixture("doctor.json")});
   all.comparison = R"({"lines":[],"slower":0,"faster":0})";
   std::set<std::string> real;
   for (const auto& field : testing_support::fieldsOf(json::parse(toJson(all)))) {
@@ -102,7 +96,7 @@ TEST(MeasurementsPage, DocumentsExactlyTheFieldsOfItsData) {
 }
 
 TEST(MeasurementsPage, KeepsALongListOfActionsShort) {
-  json verify = fixture("verify_degraded.json");
+  json verify = measurementFixture("verify_degraded.json");
   for (int i = 0; i < 40; ++i) {
     verify["directions"][0]["remedies"].push_back("step " + std::to_string(i));
   }
@@ -112,7 +106,7 @@ TEST(MeasurementsPage, KeepsALongListOfActionsShort) {
 }
 
 TEST(MeasurementsPage, NeedsNothingFromOutside) {
-  std::string rest = toHtml(measurementsOf({fixture("sweep_before.json")}));
+  std::string rest = toHtml(measurementsOf({measurementFixture("sweep_before.json")}));
   EXPECT_THAT(rest, HasSubstr("default-src 'none'"));
   // The name of the SVG namespace, and the address in the first comment of uPlot.
   for (const std::string name :
@@ -126,14 +120,14 @@ TEST(MeasurementsPage, NeedsNothingFromOutside) {
 }
 
 TEST(MeasurementsPage, CarriesTheLicenceOfTheChartLibrary) {
-  const std::string page = toHtml(measurementsOf({fixture("sweep_before.json")}));
+  const std::string page = toHtml(measurementsOf({measurementFixture("sweep_before.json")}));
   EXPECT_THAT(page, HasSubstr("Copyright (c) 2022 Leon Sorokin"));
   EXPECT_THAT(page, HasSubstr("uPlot (v1.6.32)"));
 }
 
 TEST(MeasurementsPage, LetsNoNameBecomeMarkup) {
   const std::string attack = "</script><script>alert(1)</script><!--<script>\"'&{{style}}";
-  json verify = fixture("verify_degraded.json");
+  json verify = measurementFixture("verify_degraded.json");
   const std::size_t scripts = countOf(toHtml(measurementsOf({verify})), "<script");
   verify["verdict"] = attack;
   verify["failures"] = {attack};

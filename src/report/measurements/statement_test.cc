@@ -1,7 +1,6 @@
 #include "src/report/measurements/statement.h"
 
-#include <fstream>
-#include <sstream>
+#include "tests/support/measurement_fixture.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,13 +12,6 @@ namespace {
 using nlohmann::json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-json fixture(const std::string& name) {
-  std::ifstream file("tests/fixtures/report/measurements/" + name);
-  std::stringstream text;
-  text << file.rdbuf();
-  return json::parse(text.str());
-}
 
 std::vector<Statement> statements(const std::vector<json>& documents,
                                   const std::string& compared = {}) {
@@ -34,7 +26,7 @@ std::vector<Statement> statements(const std::vector<json>& documents,
 }
 
 TEST(Statement, SaysTheVerdictOfARun) {
-  json verify = fixture("verify_spark.json");
+  json verify = measurementFixture("verify_spark.json");
   EXPECT_EQ(statements({verify})[0].tone, PageTone::kGood);
   EXPECT_EQ(statements({verify})[0].headline, "RDMA through host memory, the best path here");
   for (const auto& [verdict, tone, headline] :
@@ -53,7 +45,7 @@ TEST(Statement, SaysTheVerdictOfARun) {
 }
 
 TEST(Statement, WeighsAnExpectationThatDoesNotHoldAndWrongBytes) {
-  json verify = fixture("verify_degraded.json");
+  json verify = measurementFixture("verify_degraded.json");
   EXPECT_THAT(statements({verify})[0].sentence,
               HasSubstr("not as expected: rank 1 (spark-b) -> rank 0 (spark-a): sockets"));
   verify["verdict"] = "gdr";
@@ -61,7 +53,7 @@ TEST(Statement, WeighsAnExpectationThatDoesNotHoldAndWrongBytes) {
   verify["ranks"][1]["elements_wrong"] = 3;
   EXPECT_EQ(statements({verify})[0].headline, "Wrong bytes arrived");
 
-  json sweep = fixture("sweep_before.json");
+  json sweep = measurementFixture("sweep_before.json");
   sweep["verified"] = false;
   sweep["failure"] = "rank 1, element 7";
   EXPECT_EQ(statements({sweep})[0].tone, PageTone::kBad);
@@ -69,7 +61,7 @@ TEST(Statement, WeighsAnExpectationThatDoesNotHoldAndWrongBytes) {
 }
 
 TEST(Statement, CallsAGoodPathOverOneRailOnlyBad) {
-  json verify = fixture("verify_degraded.json");
+  json verify = measurementFixture("verify_degraded.json");
   verify["verdict"] = "host-staged-hardware";
   verify["expected"] = true;
   EXPECT_EQ(statements({verify})[0].headline, "RDMA over one rail only");
@@ -81,15 +73,16 @@ TEST(Statement, CallsAGoodPathOverOneRailOnlyBad) {
 
 TEST(Statement, PutsTheWorstFirstAndThenWhatSaysMore) {
   std::vector<std::string> about;
-  for (const auto& one : statements({fixture("verbs.json"), fixture("sweep_before.json"),
-                                     fixture("doctor.json"), fixture("verify_spark.json")})) {
+  for (const auto& one :
+       statements({measurementFixture("verbs.json"), measurementFixture("sweep_before.json"),
+                   measurementFixture("doctor.json"), measurementFixture("verify_spark.json")})) {
     about.push_back(one.about);
   }
   EXPECT_THAT(about, ElementsAre("doctor", "verify", "collectives", "verbs"));
 }
 
 TEST(Statement, CountsWhatTheDoctorFound) {
-  json doctor = fixture("doctor.json");
+  json doctor = measurementFixture("doctor.json");
   EXPECT_EQ(statements({doctor})[0].sentence, "1 broken, 1 degraded; 6 checks ran, 2 could not");
   doctor["nodes"].erase(1);
   EXPECT_EQ(statements({doctor})[0].headline, "Nothing in the way");
@@ -99,9 +92,10 @@ TEST(Statement, CountsWhatTheDoctorFound) {
 }
 
 TEST(Statement, CountsRailsAndShares) {
-  EXPECT_EQ(statements({fixture("verbs.json")})[0].sentence,
+  EXPECT_EQ(statements({measurementFixture("verbs.json")})[0].sentence,
             "every byte arrived over 2 rails, 188 Gb/s, 96 % of the ceiling");
-  EXPECT_THAT(statements({fixture("sweep_before.json")})[0].sentence, HasSubstr("over 2 ranks"));
+  EXPECT_THAT(statements({measurementFixture("sweep_before.json")})[0].sentence,
+              HasSubstr("over 2 ranks"));
 }
 
 TEST(Statement, OfAComparisonIsBadWhenSomethingIsSlower) {
@@ -117,10 +111,10 @@ TEST(Statement, OfAComparisonIsBadWhenSomethingIsSlower) {
 }
 
 TEST(Statement, SaysEachActionOnce) {
-  json verify = fixture("verify_degraded.json");
+  json verify = measurementFixture("verify_degraded.json");
   verify["directions"][1]["remedies"] = verify["directions"][0]["remedies"];
   EXPECT_THAT(actionsOf(statements({verify})), ElementsAre("name both twins in NCCL_IB_HCA"));
-  EXPECT_THAT(actionsOf(statements({fixture("doctor.json")}))[0],
+  EXPECT_THAT(actionsOf(statements({measurementFixture("doctor.json")}))[0],
               HasSubstr("spark-b, the process: give the pod IPC_LOCK"));
 }
 

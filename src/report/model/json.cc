@@ -146,7 +146,7 @@ class Reader {
 
   void fail(const std::string& path, const Json& value, std::string_view allowed) {
     const std::string shown = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-    failure_ = Error(ErrorCode::kInvalidArgument, "report: " + path + ": " + quoted(shown, 60) +
+    failure_ = Error(ErrorCode::kInvalidArgument, "report: " + path + ": " + inQuotes(shown, 60) +
                                                       " is not " + std::string(allowed));
   }
   void failLength(const std::string& path, const Json& list) {
@@ -274,8 +274,8 @@ Result<Report> fromJson(std::string_view text) {
   if (schema == json.end()) return badText("schema is missing");
   if (!schema->is_string() || schema->get_ref<const std::string&>() != kSchema) {
     return Error(ErrorCode::kUnsupported,
-                 "report: schema: " + quoted(schema->dump(-1, ' ', false), 60) + " is not " +
-                     quoted(kSchema),
+                 "report: schema: " + inQuotes(schema->dump(-1, ' ', false), 60) + " is not " +
+                     inQuotes(kSchema),
                  "read it with the version of railhead that wrote it");
   }
   Report report;

@@ -35,7 +35,7 @@ std::string needsRates(const Patient& patient) {
   if (patient.railRates.empty()) return "no rail was measured: run railhead bench verbs";
   for (const auto& [device, rate] : patient.railRates) {
     if (portOf(patient, device) == nullptr)
-      return "a rate is given for " + quoted(device) + ", and there is no such RDMA device here";
+      return "a rate is given for " + inQuotes(device) + ", and there is no such RDMA device here";
   }
   return "";
 }

@@ -6,6 +6,7 @@
 #include "src/collective/pattern.h"
 #include "src/verbs/buffer.h"
 #include "src/verbs/poller.h"
+#include "src/verify/run/answer_time.h"
 
 #include <algorithm>
 #include <chrono>
@@ -20,7 +21,6 @@ namespace {
 
 using bench::Json;
 
-constexpr std::chrono::seconds kAnswerTime{60};
 constexpr std::chrono::seconds kWriteTime{20};
 constexpr std::uint32_t kSeed = 0x7261696c;
 constexpr std::size_t kMessage = 64 << 10;  // of one write; both ends' pages are multiples of less
@@ -35,8 +35,6 @@ std::string shown(std::string text) {
     if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = ' ';
   return text;
 }
-
-os::Deadline answerBy() { return std::chrono::steady_clock::now() + kAnswerTime; }
 
 // What a rank tells its neighbours before anything is written.
 struct Offer {

@@ -2,6 +2,7 @@
 
 #include "src/base/text.h"
 #include "src/collective/checked_call.h"
+#include "src/verify/run/answer_time.h"
 
 #include <algorithm>
 #include <thread>
@@ -12,12 +13,9 @@ namespace {
 using collective::Communicator;
 using collective::Group;
 
-constexpr std::chrono::seconds kAnswerTime{60};
 // mlx5 refreshes its counters every 10 ms; wait some of that after the last byte.
 constexpr std::chrono::milliseconds kCountersSettle{50};
 constexpr int kMostCalls = 100'000;
-
-os::Deadline answerBy() { return std::chrono::steady_clock::now() + kAnswerTime; }
 
 // The rails, and every other netdev of this namespace: sockets may take any of them.
 std::vector<InterfaceName> interfacesOf(ExerciseNode& node) {

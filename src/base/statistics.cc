@@ -1,11 +1,11 @@
-#include "src/bench/statistics.h"
+#include "src/base/statistics.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <numeric>
 
-namespace railhead::bench {
+namespace railhead {
 namespace {
 
 // Two-sided 95 % points of Student's t for 1..30 degrees of freedom, then the normal limit's
@@ -64,4 +64,4 @@ Summary summarize(std::span<const double> samples) {
   return out;
 }
 
-}  // namespace railhead::bench
+}  // namespace railhead

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-namespace railhead::bench {
+namespace railhead {
 
 struct Summary {
   std::size_t count = 0;
@@ -31,4 +31,4 @@ Summary summarize(std::span<const double> samples);
 // Linear interpolation between the two nearest ranks; `sorted` ascending and not empty, share 0..1.
 double quantile(std::span<const double> sorted, double share);
 
-}  // namespace railhead::bench
+}  // namespace railhead

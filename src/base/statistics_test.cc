@@ -1,11 +1,11 @@
-#include "src/bench/statistics.h"
+#include "src/base/statistics.h"
 
 #include <numeric>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace railhead::bench {
+namespace railhead {
 namespace {
 
 TEST(Statistics, NothingMeasuredIsAllZero) {
@@ -78,4 +78,4 @@ TEST(Statistics, TheListOfOutliersIsBounded) {
 }
 
 }  // namespace
-}  // namespace railhead::bench
+}  // namespace railhead
