@@ -4,12 +4,18 @@
 #include "src/bench/rail_choice.h"
 #include "src/collective/host/host_communicator.h"
 #include "src/collective/host/host_memory.h"
+#include "src/collective/host/rail_reach.h"
 #include "src/os/host_paths.h"
 #include "src/os/tcp.h"
 #include "src/verbs/system_verbs.h"
 
 #include <algorithm>
 #include <cerrno>
+#include <condition_variable>
+#include <cstdlib>
+#include <iostream>
+#include <mutex>
+#include <thread>
 #include <utility>
 
 #include <fcntl.h>
@@ -21,6 +27,9 @@ namespace {
 
 using collective::HostRail;
 constexpr std::chrono::seconds kGatherTime{60};
+// The kernel asks three times, a second apart, who has an address.
+constexpr std::chrono::seconds kRailAnswers{5};
+constexpr std::chrono::seconds kRailsConnect{60};
 
 os::Deadline in(double seconds) {
   return std::chrono::steady_clock::now() +
@@ -85,6 +94,30 @@ Result<void> endWithStdin() {
   return {};
 }
 
+// Ends this process, and tells the others why, when what it guards is not over in time: Gloo's
+// connecting cannot be called off.
+class EndUnlessOver {
+ public:
+  EndUnlessOver(collective::Group& group, std::chrono::seconds time)
+      : thread_([this, &group, time](const std::stop_token& over) {
+          std::unique_lock lock(mutex_);
+          if (changed_.wait_for(lock, over, time, [&] { return over.stop_requested(); })) return;
+          const Error error(
+              ErrorCode::kDeadlineExceeded,
+              "the rails were not connected within " + std::to_string(time.count()) + " s",
+              "check the rails' MTU and GIDs and that UDP port 4791 passes, or take --transport "
+              "tcp");
+          group.fail(error);
+          std::cerr << "railhead: " << error.message << "\n  remedy: " << error.remedy << std::endl;
+          std::_Exit(static_cast<int>(exitCodeFor(error.code)));
+        }) {}
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::jthread thread_;  // last: it ends first
+};
+
 }  // namespace
 
 Result<std::unique_ptr<RankSession>> RankSession::open(const RankOptions& options,
@@ -146,6 +179,27 @@ Result<void> RankSession::connectNccl(const RankOptions& options, const collecti
   return {};
 }
 
+// Of the rails that the machine offers those that carry; all of those that were asked for, or none.
+Result<std::vector<HostRail>> RankSession::carryingRails(std::vector<HostRail> rails,
+                                                         const RankOptions& options,
+                                                         const collective::World& world) {
+  RAILHEAD_TRY_ASSIGN(
+      const auto hindrances,
+      collective::railHindrances(world.rank, world.ranks, rails, kRailAnswers,
+                                 [this](const std::string& own) { return gather(own); }));
+  std::vector<HostRail> carrying;
+  for (std::size_t i = 0; i < rails.size(); ++i) {
+    if (hindrances[i].empty()) {
+      carrying.push_back(std::move(rails[i]));
+    } else {
+      notes_.push_back("rail " + rails[i].device + " does not carry " + hindrances[i]);
+    }
+  }
+  if (notes_.empty() || (options.rails.empty() && !carrying.empty())) return carrying;
+  return Error(ErrorCode::kCheckFailed, join(notes_, "; "),
+               "check the cable, the port's state and the addresses: railhead doctor");
+}
+
 Result<void> RankSession::connectHost(const RankOptions& options, const collective::World& world) {
   collective::HostSettings settings;
   const auto choices = verbsRails(options);
@@ -154,9 +208,10 @@ Result<void> RankSession::connectHost(const RankOptions& options, const collecti
     RAILHEAD_TRY_ASSIGN(settings.rails, tcpRails(options, world));
   } else {
     if (!choices.has_value()) return choices.error();
-    settings.rails = hostRails(*choices);
+    RAILHEAD_TRY_ASSIGN(settings.rails, carryingRails(hostRails(*choices), options, world));
     for (const auto& rail : settings.rails) opened_.push_back(rail.device);
   }
+  const EndUnlessOver guard(*group_, kRailsConnect);
   RAILHEAD_TRY_ASSIGN(
       communicator_,
       collective::HostCommunicator::connect(

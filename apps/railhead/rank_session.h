@@ -14,6 +14,10 @@
 #include <string>
 #include <vector>
 
+namespace railhead::collective {
+struct HostRail;
+}
+
 namespace railhead::app {
 
 class RankSession {
@@ -37,6 +41,8 @@ class RankSession {
   // the backend opened itself (the host backend over verbs).
   const std::vector<verbs::DeviceInfo>& devices() const { return devices_; }
   const std::vector<std::string>& opened() const { return opened_; }
+  // What was left out when it was opened, and why.
+  const std::vector<std::string>& notes() const { return notes_; }
   // Null with the host backend.
   const collective::NcclCommunicator* nccl() const { return nccl_; }
   const nccl::CapturedLog* ncclLog() const { return ncclLog_ ? &*ncclLog_ : nullptr; }
@@ -47,11 +53,15 @@ class RankSession {
   Result<bool> takesNccl(const RankOptions& options, const collective::NcclSettings& settings);
   Result<void> connectNccl(const RankOptions& options, const collective::World& world,
                            const collective::NcclSettings& settings);
+  Result<std::vector<collective::HostRail>> carryingRails(std::vector<collective::HostRail> rails,
+                                                          const RankOptions& options,
+                                                          const collective::World& world);
   Result<void> connectHost(const RankOptions& options, const collective::World& world);
   Result<std::vector<std::string>> gather(const std::string& own);
 
   std::vector<verbs::DeviceInfo> devices_;
   std::vector<std::string> opened_;
+  std::vector<std::string> notes_;
   std::unique_ptr<os::Filesystem> filesystem_;
   std::optional<nccl::CapturedLog> ncclLog_;
   std::unique_ptr<collective::Communicator> communicator_;

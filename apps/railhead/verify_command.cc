@@ -153,6 +153,7 @@ Result<verify::RankAccount> account(RankSession& session, const Settings& settin
   out.hostBuffers = session.communicator().memory().kind() == collective::MemoryKind::kHost;
   addGpu(session, out);
   out.railsOpened = session.opened();
+  out.notes = session.notes();
   addCeiling(session, targets, out);
   RAILHEAD_TRY(addProbe(session, out));
   os::SystemClock clock;

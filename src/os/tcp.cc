@@ -79,6 +79,12 @@ Result<UniqueFd> openSocket(const Endpoint& endpoint) {
   return fd;
 }
 
+Result<void> bindTo(int fd, const Endpoint& endpoint) {
+  const SocketAddress address = toSocketAddress(endpoint);
+  if (::bind(fd, address.raw(), address.length) == 0) return {};
+  return Error::fromErrno(errno, "bind to " + endpoint.toString());
+}
+
 // Small messages, and each is waited for: no gathering of bytes.
 void tune(int fd) {
   const int on = 1;
@@ -168,8 +174,8 @@ Result<UniqueFd> listenTcp(const Endpoint& endpoint) {
   RAILHEAD_TRY_ASSIGN(UniqueFd fd, openSocket(endpoint));
   const int on = 1;
   ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  const SocketAddress address = toSocketAddress(endpoint);
-  if (::bind(fd.get(), address.raw(), address.length) != 0 || ::listen(fd.get(), 8) != 0) {
+  RAILHEAD_TRY(bindTo(fd.get(), endpoint));
+  if (::listen(fd.get(), 8) != 0) {
     return Error::fromErrno(errno, "listen on " + endpoint.toString());
   }
   return fd;
@@ -203,10 +209,12 @@ Result<Accepted> acceptTcp(int listener, Deadline deadline) {
   }
 }
 
-Result<UniqueFd> connectTcp(const Endpoint& endpoint, Deadline deadline) {
+Result<UniqueFd> connectTcp(const Endpoint& endpoint, Deadline deadline,
+                            const std::optional<IpAddress>& source) {
   const SocketAddress address = toSocketAddress(endpoint);
   for (;;) {
     RAILHEAD_TRY_ASSIGN(UniqueFd fd, openSocket(endpoint));
+    if (source) RAILHEAD_TRY(bindTo(fd.get(), {*source, 0}));
     const int failure = tryConnect(fd.get(), address, deadline);
     if (failure == 0) {
       tune(fd.get());

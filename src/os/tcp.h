@@ -7,6 +7,7 @@
 #include "src/os/unix_socket.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,8 +32,10 @@ struct Accepted {
 };
 Result<Accepted> acceptTcp(int listener, Deadline deadline);
 
-// Tries again until the deadline while nobody listens there yet.
-Result<UniqueFd> connectTcp(const Endpoint& endpoint, Deadline deadline);
+// Tries again until the deadline while nobody listens there yet. From `source`, an address of this
+// machine, or from the one that its routes say.
+Result<UniqueFd> connectTcp(const Endpoint& endpoint, Deadline deadline,
+                            const std::optional<IpAddress>& source = {});
 
 // An address of a host name or of a numeric address. A name that is not known is asked for again
 // until the deadline: the record of a pod that is starting appears late. kEnvironment then, naming

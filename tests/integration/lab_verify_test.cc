@@ -83,6 +83,7 @@ class LabVerify : public testing::Test {
 
 TEST_F(LabVerify, SoftRoceOverBothRailsIsHostStagedForSoftwareCanDoNoBetter) {
   const Json json = verdict({"--transport", "verbs"});
+  ASSERT_TRUE(json.is_object());
   EXPECT_EQ(json["verdict"], "host-staged-hardware");
   for (const auto& direction : json["directions"]) {
     EXPECT_EQ(findings(direction).find("one-rail-only"), std::string::npos);
@@ -104,7 +105,9 @@ TEST_F(LabVerify, APulledCableIsOneRailOnly) {
   LinkChange mended;
   mended.cut = false;
   ASSERT_TRUE(lab_->client().setLink(link.name, mended).has_value());
+  ASSERT_TRUE(json.is_object());
   EXPECT_EQ(json["verdict"], "host-staged-hardware");
+  EXPECT_THAT(json["ranks"].dump(), HasSubstr("does not carry from rank 0 to rank 1"));
   for (const auto& direction : json["directions"]) {
     EXPECT_THAT(findings(direction), HasSubstr("one-rail-only"));
     EXPECT_LT(direction["share"].get<double>(), 0.6);
@@ -117,6 +120,7 @@ TEST_F(LabVerify, WithoutRdmaTheSameCommandSaysSockets) {
     inPod(node, "for d in /sys/class/infiniband/*; do rdma link delete ${d##*/} || exit 1; done");
   }
   const Json json = verdict();
+  ASSERT_TRUE(json.is_object());
   EXPECT_EQ(json["verdict"], "sockets");
   EXPECT_EQ(run({"--expect", "rdma"}).exitCode, 3);
 }

@@ -16,7 +16,7 @@ namespace railhead::collective {
 struct HostRail {
   enum class Kind { kTcp, kVerbs };
   Kind kind = Kind::kTcp;
-  std::string address;           // of TCP: numeric, of an interface of this machine
+  std::string address;           // numeric, of an interface of this machine
   std::string device;            // of verbs: "rxe0", "rocep1s0f0"
   int port = 1;                  // of the device
   int gidIndex = 0;              // as it is now; it changes when addresses do

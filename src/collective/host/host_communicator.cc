@@ -1,5 +1,8 @@
 #include "src/collective/host/host_communicator.h"
 
+#include "src/base/text.h"
+#include "src/collective/host/rail_reach.h"
+
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -103,11 +106,8 @@ Result<std::unique_ptr<HostCommunicator>> HostCommunicator::connect(
   if (settings.rails.empty()) return Error(ErrorCode::kInternal, "a host backend without a rail");
   RAILHEAD_TRY_ASSIGN(const auto counts, gather(std::to_string(settings.rails.size())));
   for (std::size_t peer = 0; peer < counts.size(); ++peer) {
-    if (counts[peer] == counts[static_cast<std::size_t>(rank)]) continue;
-    return Error(ErrorCode::kCheckFailed,
-                 "rank " + std::to_string(peer) + " has " + counts[peer] + " rails, this one " +
-                     std::to_string(settings.rails.size()),
-                 "give every rank the same rails, by --rail or a rail set for each pod");
+    const auto count = parseUnsigned(counts[peer]).value_or(0);
+    if (count != settings.rails.size()) return unequalRails(peer, count, settings.rails.size());
   }
   std::unique_ptr<HostCommunicator> out(
       new HostCommunicator(rank, ranks, settings, std::move(memory)));
