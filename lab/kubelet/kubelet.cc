@@ -305,6 +305,7 @@ Result<void> Kubelet::bringUp(Pod& pod) {
   if (pod.setUpSeconds == 0) pod.setUpSeconds = up - begun;  // the runtime may know better
   RAILHEAD_TRY(runtime_.start(pod, plan));
   pod.startSeconds = secondsSinceBoot() - up;
+  pod.made = true;
   const std::lock_guard lock(mutex_);
   pods_[pod.spec.name] = pod;
   changed_.notify_all();
@@ -320,7 +321,7 @@ void Kubelet::forget(const PodName& name) {
 
 Result<void> Kubelet::deletePod(const PodName& name, DeleteMode mode) {
   RAILHEAD_TRY_ASSIGN(const Pod pod, findPod(name));
-  if (pod.cniResult.empty()) {
+  if (!pod.made) {
     return Error(ErrorCode::kBusy, "pod " + name.text() + " is still being made");
   }
   // A refusal leaves the pod and its devices where they are: kubelet would try again.

@@ -59,9 +59,10 @@ struct Pod {
   std::string netns;                                        // path
   std::map<std::string, std::vector<std::string>> devices;  // resource -> IDs
   kube::AllocateAnswer allocation;                          // of all resources together
-  std::string cniResult;                                    // JSON of the last plugin; empty before
-  double setUpSeconds = 0;                                  // what its sandbox with network took
-  double startSeconds = 0;                                  // and its container after that
+  std::string cniResult;    // JSON of the last plugin; empty before, and in the node's own network
+  bool made = false;        // and may be deleted
+  double setUpSeconds = 0;  // what its sandbox with network took
+  double startSeconds = 0;  // and its container after that
 };
 
 std::map<std::string, std::string> podEnvironment(const Pod& pod);

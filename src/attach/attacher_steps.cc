@@ -21,7 +21,8 @@ Result<void> nothingMore() { return {}; }
 }  // namespace
 
 PluginHost Attacher::pluginHost(const std::optional<Budget>& budget) const {
-  return {seams_.plugins, seams_.files, config_.paths.cniBin, config_.pluginWait, budget};
+  return {seams_.plugins,       seams_.files,       config_.paths.cniBin,
+          pluginFiles(config_), config_.pluginWait, budget};
 }
 
 void Attacher::note(std::string text) {

@@ -133,12 +133,25 @@ Result<void> PluginChains::checkInstalled(const ChainRecord& chain) const {
   return {};
 }
 
+// `tuning` makes its folder itself, with a mode (0600) that only a process with CAP_DAC_OVERRIDE
+// can use, and the agent has given that up.
+Result<void> PluginChains::makeDataFolder(const PluginConfig& plugin) const {
+  if (host_.state.empty()) return {};
+  RAILHEAD_TRY_ASSIGN(const cni::Json config, cni::parseJson(plugin.config, "config"));
+  const cni::Json* folder = cni::member(config, kDataFolder);
+  if (folder == nullptr || !folder->is_string()) return {};
+  const std::string path = folder->get<std::string>();
+  if (!path.starts_with(host_.state + "/")) return {};
+  return host_.files.makeDirectories(path, 0700);
+}
+
 Result<void> PluginChains::add(ChainRecord& chain, std::string_view previous,
                                const std::function<Result<void>()>& beforeEach) const {
   std::string result(previous);
   for (std::size_t i = 0; i < chain.plugins.size(); ++i) {
     chain.begun = i + 1;
     RAILHEAD_TRY(beforeEach());
+    RAILHEAD_TRY(makeDataFolder(chain.plugins[i]));
     RAILHEAD_TRY_ASSIGN(result, execute("ADD", chain, chain.plugins[i], result));
     RAILHEAD_TRY_ASSIGN(result, resultIn(chain.cniVersion, result,
                                          "the result of CNI plugin " + chain.plugins[i].type));

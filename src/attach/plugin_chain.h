@@ -19,8 +19,9 @@ namespace railhead::attach {
 // Where plugins are and how long one may run; the references outlive whoever uses it.
 struct PluginHost {
   os::ProcessRunner& processes;
-  os::Filesystem& files;  // to look for the executables
+  os::Filesystem& files;  // to look for the executables; makes the folders below `state`
   std::string folder;     // where plugins are that no folder of CNI_PATH has
+  std::string state;      // what they keep is below it, unless their network says otherwise
   std::chrono::milliseconds wait{60000};
   std::optional<Budget> budget = {};  // of the request; nothing: only `wait` bounds a plugin
 };
@@ -52,6 +53,7 @@ class PluginChains {
   Result<void> check(const ChainRecord& chain) const;
 
  private:
+  Result<void> makeDataFolder(const PluginConfig& plugin) const;
   Result<std::string> execute(const char* command, const ChainRecord& chain,
                               const PluginConfig& plugin, std::string_view previous) const;
 

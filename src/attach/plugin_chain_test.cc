@@ -27,15 +27,18 @@ class PluginChainTest : public testing::Test {
   }
   void TearDown() override {
     ::unlink((folder_ + "/plugin").c_str());
+    ::rmdir((folder_ + "/state/tuning").c_str());
+    ::rmdir((folder_ + "/state").c_str());
     ::rmdir(folder_.c_str());
   }
 
-  Result<void> add(const std::string& script) {
+  Result<void> add(const std::string& script, const std::string& config = R"({"type":"plugin"})") {
     std::ofstream(folder_ + "/plugin") << "#!/bin/sh\n" << script;
     ::chmod((folder_ + "/plugin").c_str(), 0755);
-    chain_ = {"ns/x", "net1", "1.0.0", {{"plugin", R"({"type":"plugin"})"}}, false, 0, ""};
-    const PluginChains chains({processes_, *files_, folder_, std::chrono::seconds(60)}, attachment_,
-                              "/var/run/netns/x");
+    chain_ = {"ns/x", "net1", "1.0.0", {{"plugin", config}}, false, 0, ""};
+    const PluginChains chains(
+        {processes_, *files_, folder_, folder_ + "/state", std::chrono::seconds(60)}, attachment_,
+        "/var/run/netns/x");
     return chains.add(chain_, R"({"cniVersion":"1.0.0"})", [] { return Result<void>(); });
   }
 
@@ -59,6 +62,21 @@ printf '{"cniVersion":"1.0.0","interfaces":[{"name":"%s","mac":"%s","sandbox":"%
   EXPECT_EQ(chain_.result,
             R"({"cniVersion":"1.0.0","interfaces":[{"name":"net1",)"
             R"("mac":"ADD sandbox IgnoreUnknown=1","sandbox":"/var/run/netns/x"}]})");
+}
+
+// Made by `tuning` itself, it would have no search permission, and the agent no right to go
+// without.
+TEST_F(PluginChainTest, FindsItsFolderMadeWhenItIsOurs) {
+  const std::string ours = folder_ + "/state/tuning";
+  const std::string script = R"sh(sed 's/.*"dataDir":"\([^"]*\)".*/\1/' >"$0.said"
+[ "$(stat -c %a "$(cat "$0.said")")" = 700 ] || exit 9
+rm "$0.said"
+printf '{"cniVersion":"1.0.0"}')sh";
+  const auto added = add(script, R"({"type":"plugin","dataDir":")" + ours + "\"}");
+  EXPECT_TRUE(added.has_value()) << added.error().describe();
+  const std::string theirs = folder_ + "/elsewhere";
+  EXPECT_FALSE(add("exit 1\n", R"({"type":"plugin","dataDir":")" + theirs + "\"}").has_value());
+  EXPECT_NE(::access(theirs.c_str(), F_OK), 0);
 }
 
 TEST_F(PluginChainTest, SaysWhatAFailingOneSaid) {

@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::size_t kMaxType = 64;
 constexpr const char* kDeviceInfoCapability = "CNIDeviceInfoFile";
-constexpr const char* kDataFolder = "dataDir";
 
 // One thing a pod asks for, and the capability a plugin must declare to get it.
 struct Asked {

@@ -13,6 +13,9 @@
 
 namespace railhead::attach {
 
+// The key of a configuration that names where host-local and tuning keep their files.
+inline constexpr const char* kDataFolder = "dataDir";
+
 // The type of our own networks and IPAM.
 inline constexpr std::string_view kOwnType = "railhead";
 

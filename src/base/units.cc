@@ -35,8 +35,7 @@ Result<BitRate> BitRate::parse(std::string_view text) {
   const std::string_view whole = trim(text);
   const auto unitAt = whole.find_first_not_of("0123456789.");
   const auto number = parseDouble(whole.substr(0, unitAt));
-  if (!number || *number < 0) return bad;
-  if (unitAt == std::string_view::npos) return BitRate{*number};
+  if (!number || *number < 0 || unitAt == std::string_view::npos) return bad;
   std::string unit = toLower(trim(whole.substr(unitAt)));
   for (const std::string_view suffix : {"bit/s", "b/s", "bps", "bit"}) {
     if (!unit.ends_with(suffix)) continue;

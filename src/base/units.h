@@ -12,7 +12,8 @@ namespace railhead {
 
 inline constexpr std::uint64_t kMiB = 1ULL << 20;
 
-// Bits per second. "40Mbit", "200Gbit", "2.5Gbit" (also Mb/s, Gb/s), or a plain number of bits.
+// Bits per second. "40Mbit", "200Gbit", "2.5Gbit" (also Mb/s, Gb/s). Never a bare number:
+// whoever writes "200" does not mean bits.
 struct BitRate {
   double bitsPerSecond = 0;
 

@@ -20,6 +20,7 @@ using Json = nlohmann::json;
 using testing::HasSubstr;
 
 constexpr const char* kFolder = "/tmp/agent-config";  // what the ConfigMap would be
+constexpr const char* kOwnFolder = "/tmp/agent-own";  // what the emptyDir would be
 
 Json toJson(const YAML::Node& node) {
   if (node.IsSequence()) {
@@ -48,6 +49,7 @@ Json deployedPod() {
   container.erase("resources");
   for (Json& volume : pod["spec"]["volumes"]) {
     if (volume.contains("configMap")) volume["hostPath"] = {{"path", kFolder}};
+    if (volume.contains("emptyDir")) volume["hostPath"] = {{"path", kOwnFolder}};
   }
   return pod;
 }
@@ -113,7 +115,7 @@ Result<void> takeBack(const NodeShell& node) {
   RAILHEAD_TRY(node.run({"railhead-lab-kubelet", "delete-pod", "railhead-agent"}));
   RAILHEAD_TRY(node.run({"sh", "-c",
                          "ip link del nad0; ip link del nad-bridge; "
-                         "rm -rf /run/railhead/plugins /tmp/agent-config; "
+                         "rm -rf /run/railhead/plugins /tmp/agent-config /tmp/agent-own/*; "
                          "xargs -r rmdir </tmp/made-folders; rm /tmp/made-folders"}));
   RAILHEAD_TRY(startAgent(node));
   return awaitAllocatable(node, 4);
