@@ -11,6 +11,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace railhead::nccl_tuner {
 namespace {
@@ -180,6 +185,36 @@ TEST_F(Tuner, SaysWhyItIsOff) {
   EXPECT_THAT(off(), HasSubstr("the first communicator has 2 ranks, not all 4"));
   set("RAILHEAD_TUNER_LIVE", "/none/such.live");
   EXPECT_THAT(off(), HasSubstr("the live table /none/such.live cannot be opened"));
+}
+
+TEST_F(Tuner, DecidesWithoutTheKernel) {
+  const auto path = testing::TempDir() + "kernel.live";
+  std::ofstream(path, std::ios::binary) << std::string(64, '\0');
+  set("RAILHEAD_TUNER_TABLE", writeTable("kernel.table", kHashA, "allreduce 2 1 0 9 ring ll 0\n"));
+  set("RAILHEAD_TUNER_AGREED", kHashA);
+  for (const bool live : {false, true}) {
+    if (live) set("RAILHEAD_TUNER_LIVE", path);
+    tuner_ = std::make_unique<ProcessTuner>();
+    ASSERT_THAT(opened(2, 1), HasSubstr(": on: "));
+    if (live) writeLive(*mapForWriting(path), {1, 0, 0});
+    const pid_t child = ::fork();
+    if (child == 0) {
+      auto all = costs();
+      int channels = 0;
+      if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0) ::_exit(77);
+      for (std::uint64_t bytes = 0; bytes < 1000; ++bytes) {  // any call but exit kills it
+        auto decision = decisionOf(all, channels);
+        decision.bytes = bytes;
+        tuner_->decide(context_, decision);
+      }
+      ::syscall(SYS_exit, all[3] == 0.0F ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+    if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "no seccomp here";
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+  }
 }
 
 TEST_F(Tuner, FollowsALiveTable) {

@@ -32,6 +32,7 @@ bool prove(const ProofPlace& place, const TableIdentity& table, Objection own, R
                            .seconds = static_cast<std::uint16_t>(place.seconds),
                            .world = place.world,
                            .rank = place.rank,
+                           .job = place.masterPort,
                            .hash = hashBytes(table.hash),
                            .digest = table.bytes};
   ProofMessage verdict;

@@ -54,7 +54,7 @@ bool talk(int connection, const ProofMessage& hello, std::int64_t until, ProofMe
     got += static_cast<std::size_t>(more);
   }
   return decode(heard, verdict) && verdict.kind != ProofMessage::Kind::Hello &&
-         verdict.world == hello.world && verdict.rank < hello.world;
+         verdict.sameJob(hello) && verdict.rank < hello.world;
 }
 
 // One round over all addresses of rank 0's host.

@@ -115,7 +115,7 @@ class Gathering {
   void admit(Caller& caller) {
     ProofMessage hello;
     if (!decode(caller.bytes, hello) || hello.kind != ProofMessage::Kind::Hello) return;
-    if (hello.world != place_.world || hello.rank == 0 || hello.rank >= place_.world) return;
+    if (!hello.sameJob(own_) || hello.rank == 0 || hello.rank >= place_.world) return;
     auto& member = members_[hello.rank];
     if (member.open()) return;
     member.reset(caller.connection.release());

@@ -33,6 +33,7 @@ ProofBytes encode(const ProofMessage& message) {
   put(bytes, 10, 2, message.seconds);
   put(bytes, 12, 4, message.world);
   put(bytes, 16, 4, message.rank);
+  put(bytes, 20, 4, message.job);
   std::copy(message.hash.begin(), message.hash.end(), bytes.begin() + 24);
   put(bytes, 56, 8, message.digest);
   return bytes;
@@ -44,12 +45,13 @@ bool decode(const ProofBytes& bytes, ProofMessage& message) {
   if (kind < static_cast<std::uint8_t>(ProofMessage::Kind::Hello) ||
       kind > static_cast<std::uint8_t>(ProofMessage::Kind::No))
     return false;
-  if (bytes[9] >= kObjections || take(bytes, 20, 4) != 0) return false;
+  if (bytes[9] >= kObjections) return false;
   message.kind = static_cast<ProofMessage::Kind>(kind);
   message.objection = static_cast<Objection>(bytes[9]);
   message.seconds = static_cast<std::uint16_t>(take(bytes, 10, 2));
   message.world = static_cast<std::uint32_t>(take(bytes, 12, 4));
   message.rank = static_cast<std::uint32_t>(take(bytes, 16, 4));
+  message.job = static_cast<std::uint32_t>(take(bytes, 20, 4));
   std::copy_n(bytes.begin() + 24, message.hash.size(), message.hash.begin());
   message.digest = take(bytes, 56, 8);
   return true;

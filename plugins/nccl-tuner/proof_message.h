@@ -1,6 +1,6 @@
 // What ranks say to each other in the proof: one message each way, 64 bytes, numbers in big endian:
 //   0 magic "rhtuner1" · 8 what it is · 9 objection · 10 seconds (2) · 12 world (4) · 16 rank (4) ·
-//   20 zero (4) · 24 hash (32) · 56 digest of the table's bytes (8)
+//   20 job (4) · 24 hash (32) · 56 digest of the table's bytes (8)
 #pragma once
 
 #include "plugins/nccl-tuner/table.h"
@@ -28,9 +28,12 @@ struct ProofMessage {
   std::uint16_t seconds = 0;
   std::uint32_t world = 0;
   std::uint32_t rank = 0;  // hello: the sender; yes: 0; no: the rank that is objected to
+  // MASTER_PORT: another job that meets on this port by mistake has another one.
+  std::uint32_t job = 0;
   std::array<std::uint8_t, 32> hash{};
   std::uint64_t digest = 0;
 
+  bool sameJob(const ProofMessage& other) const { return world == other.world && job == other.job; }
   bool sameTable(const ProofMessage& other) const {
     return hash == other.hash && digest == other.digest;
   }

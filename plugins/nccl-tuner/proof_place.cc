@@ -46,10 +46,8 @@ bool readProofPlace(ProofPlace& place, Remark& why) {
   if (!numberFrom("RANK", 0, world - 1, true, rank, why)) return false;
   if (!numberFrom("RAILHEAD_TUNER_PORT", 1, 65535, false, port, why)) return false;
   if (!numberFrom("RAILHEAD_TUNER_PROOF_SECONDS", 1, 600, false, seconds, why)) return false;
-  if (port == 0) {
-    if (!numberFrom("MASTER_PORT", 1, 65535, true, master, why)) return false;
-    port = portBeside(static_cast<std::uint16_t>(master));
-  }
+  if (!numberFrom("MASTER_PORT", 1, 65535, port == 0, master, why)) return false;
+  if (port == 0) port = portBeside(static_cast<std::uint16_t>(master));
   place.host = std::getenv("MASTER_ADDR");
   if (place.host == nullptr || place.host[0] == '\0') {
     why.say(
@@ -64,6 +62,7 @@ bool readProofPlace(ProofPlace& place, Remark& why) {
   place.world = static_cast<std::uint32_t>(world);
   place.rank = static_cast<std::uint32_t>(rank);
   place.port = static_cast<std::uint16_t>(port);
+  place.masterPort = static_cast<std::uint16_t>(master);
   place.seconds = static_cast<std::uint32_t>(seconds);
   return true;
 }

@@ -15,7 +15,8 @@ struct ProofPlace {
   std::uint32_t world = 0;     // 2 to kMaxWorld
   const char* host = nullptr;  // of rank 0; the environment's own text
   std::uint16_t port = 0;
-  std::uint32_t seconds = 10;  // for the whole proof, 1 to 600
+  std::uint16_t masterPort = 0;  // 0: not set
+  std::uint32_t seconds = 10;    // for the whole proof, 1 to 600
 };
 
 // False, with the variable that is missing or wrong. Reads the environment.

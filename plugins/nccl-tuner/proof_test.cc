@@ -154,6 +154,15 @@ TEST_F(Proof, FindsItsPortFromMasterPort) {
   EXPECT_THAT(endAll({start(0, 2, {2}), start(1, 2, {2})}), Each(kOn));
 }
 
+TEST_F(Proof, IsNotTakenFromAnotherJob) {
+  set("MASTER_PORT", "29500");
+  const auto zero = start(0, 2, {2});
+  set("RAILHEAD_TUNER_PROOF_SECONDS", "1");
+  const auto stray = start(1, 2, {2}, [] { set("MASTER_PORT", "29600"); });
+  EXPECT_THAT(end(stray), offWith("rank 0 did not answer"));
+  EXPECT_THAT(end(zero), offWith("rank 1 did not come"));
+}
+
 TEST_F(Proof, FailsOnAllWhenOneHasAnotherTable) {
   const auto otherHash = writeTable("other_hash.table", kHashB, kLines);
   const auto otherLines = writeTable("other_lines.table", kHashA, "allreduce 4 1 0 9 ring ll 0\n");
@@ -318,6 +327,7 @@ TEST(ProofMessage, ComesBackAsItWasAndRefusesTheRest) {
                        .seconds = 600,
                        .world = 4096,
                        .rank = 4095,
+                       .job = 29500,
                        .digest = 0x0123456789abcdef};
   message.hash[0] = 0xfe;
   message.hash[31] = 0x01;
@@ -329,9 +339,10 @@ TEST(ProofMessage, ComesBackAsItWasAndRefusesTheRest) {
   EXPECT_EQ(read.seconds, 600);
   EXPECT_EQ(read.world, 4096U);
   EXPECT_EQ(read.rank, 4095U);
+  EXPECT_TRUE(read.sameJob(message));
   EXPECT_TRUE(read.sameTable(message));
   EXPECT_EQ(encode(read), bytes);
-  for (const std::size_t at : {0, 7, 20, 23}) {
+  for (const std::size_t at : {0, 7}) {
     auto wrong = bytes;
     wrong[at] ^= 0x40;
     EXPECT_FALSE(decode(wrong, read)) << at;
