@@ -1,7 +1,7 @@
-// A choice that another process, or another part of this one, changes while NCCL runs: one
-// page-able file of 64 bytes, read by the tuner plugin at each decision (RAILHEAD_TUNER_LIVE names
-// it) and written by who measures. All ranks must see the same choice for the same collective:
-// change it only while no collective is being started, on every rank.
+// A choice that another process, or another part of this one, changes while NCCL runs: a file of 64
+// bytes, mapped and read by the tuner plugin at each decision (RAILHEAD_TUNER_LIVE names it),
+// written by who measures. All ranks must see the same choice for the same collective: change it
+// only while no collective is being started, on every rank.
 //
 // One writer at a time; any number of readers. A reader never waits: while it is being written to,
 // or when what stands there is none of NCCL's numbers, there is no choice and NCCL decides.

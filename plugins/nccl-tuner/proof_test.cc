@@ -33,7 +33,7 @@ std::uint16_t freePort() {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   socklen_t length = sizeof address;
-  ::bind(probe.get(), reinterpret_cast<sockaddr*>(&address), length);
+  EXPECT_EQ(::bind(probe.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
   ::getsockname(probe.get(), reinterpret_cast<sockaddr*>(&address), &length);
   return ntohs(address.sin_port);
 }
@@ -83,7 +83,7 @@ class Proof : public TunerEnvironment {
       "allreduce 8 1 0 9 tree ll 0\n";
 
   // A process that opens communicators of these many ranks, one after the other.
-  Running start(int rank, int world, std::vector<std::size_t> communicators,
+  Running start(int rank, int world, const std::vector<std::size_t>& communicators,
                 const std::function<void()>& before = {}) {
     int ends[2];
     EXPECT_EQ(::pipe(ends), 0);
@@ -119,6 +119,7 @@ class Proof : public TunerEnvironment {
 
   static std::vector<std::string> endAll(const std::vector<Running>& all) {
     std::vector<std::string> told;
+    told.reserve(all.size());
     for (const auto& running : all) told.push_back(end(running));
     return told;
   }
@@ -168,6 +169,7 @@ TEST_F(Proof, FailsOnAllWhenOneHasAnotherTable) {
   const auto otherLines = writeTable("other_lines.table", kHashA, "allreduce 4 1 0 9 ring ll 0\n");
   for (const auto& other : {otherHash, otherLines}) {
     std::vector<Running> ranks;
+    ranks.reserve(4);
     for (int rank = 0; rank < 4; ++rank)
       ranks.push_back(start(rank, 4, {4}, [&] {
         if (rank == 2) set("RAILHEAD_TUNER_TABLE", other);

@@ -138,6 +138,7 @@ const char* Table::append(const Line& line) {
   auto& run = shapeOf(line)->runs[line.collective];
   if (run.count == 0) run.first = static_cast<std::uint16_t>(lineCount_);
   ++run.count;
+  starts_[lineCount_] = line.minBytes;
   lines_[lineCount_++] = line;
   return nullptr;
 }
@@ -175,13 +176,17 @@ const Table::Shape* Table::recognize(const void* pointer) const {
 const Choice* Table::choose(const Shape& shape, int collective, std::uint64_t bytes) const {
   if (collective < 0 || collective >= kCollectives) return nullptr;
   const auto run = shape.runs[static_cast<std::size_t>(collective)];
-  const auto* first = lines_.data() + run.first;
-  const auto* behind = std::upper_bound(
-      first, first + run.count, bytes,
-      [](std::uint64_t wanted, const Line& line) { return wanted < line.minBytes; });
-  if (behind == first) return nullptr;
-  const Line& line = *(behind - 1);
-  return bytes <= line.maxBytes ? &line.choice : nullptr;
+  if (run.count == 0) return nullptr;
+  // The last line that begins at or below the size, by moves instead of branches: a size comes
+  // without a warning, and a branch mispredicted at each step would cost more than all the rest.
+  const auto* at = starts_.data() + run.first;
+  for (std::size_t left = run.count; left > 1;) {
+    const auto half = left / 2;
+    at = at[half] <= bytes ? at + half : at;
+    left -= half;
+  }
+  const Line& line = lines_[static_cast<std::size_t>(at - starts_.data())];
+  return *at <= bytes && bytes <= line.maxBytes ? &line.choice : nullptr;
 }
 
 }  // namespace railhead::nccl_tuner

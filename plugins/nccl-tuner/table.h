@@ -82,6 +82,8 @@ class Table {
   std::size_t lineCount_ = 0;
   std::size_t shapeCount_ = 0;
   std::array<Line, kMaxLines> lines_{};
+  std::array<std::uint64_t, kMaxLines>
+      starts_{};                           // each line's minBytes, close together to be searched
   std::array<Shape, kMaxLines> shapes_{};  // sorted by ranks, nodes
 };
 

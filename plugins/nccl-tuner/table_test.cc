@@ -147,7 +147,7 @@ TEST(TunerTable, RecognizesItsShapesAndNothingElse) {
   EXPECT_EQ(table->recognize(reinterpret_cast<const char*>(shape) + 1), nullptr);
   EXPECT_EQ(table->recognize(table->find(4, 1) + 1), nullptr) << "room of the array, not in use";
   EXPECT_EQ(table->recognize(table->find(2, 1) - 1), nullptr);
-  EXPECT_EQ(table->recognize(reinterpret_cast<const void*>(UINTPTR_MAX)), nullptr);
+  EXPECT_EQ(table->recognize(&table), nullptr);
 }
 
 // Random tables, against a search through all of their lines.
@@ -221,10 +221,8 @@ TEST(TunerTable, AgreesWithASearchThroughAllLines) {
       const auto* choice =
           shape == nullptr ? nullptr : table->choose(*shape, wanted.collective, wanted.min);
       const auto expected = searched(lines, wanted);
-      ASSERT_EQ(choice != nullptr, expected.has_value());
-      if (choice == nullptr) continue;
-      ASSERT_EQ(choice->algorithm, *expected);
-      ++found;
+      ASSERT_EQ(choice == nullptr ? -1 : choice->algorithm, expected.value_or(-1));
+      if (choice != nullptr) ++found;
     }
   }
   EXPECT_GT(found, 10000);
