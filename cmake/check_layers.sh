@@ -24,6 +24,7 @@ heavy=$({ grep -rnE --include='*.h' '^#include <(nlohmann/json\.hpp|yaml-cpp/|ya
     if (path ~ /^apps\/usage\//) return 6.5               # what the programs share
     if (path ~ /^apps\//) return 7
     if (path ~ /^lab\//) return 6
+    if (path ~ /^plugins\//) return 0                     # into programs of others: nothing of ours but itself
     if (path ~ /^src\//) return (room(path) in floor) ? floor[room(path)] : 99
     return -1
   }

@@ -4,7 +4,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
-mkdir -p "$tree"/src/{base,os,attach,agent} "$tree"/apps/railhead-cni
+mkdir -p "$tree"/src/{base,os,attach,agent} "$tree"/apps/railhead-cni "$tree"/plugins/tuner
 echo '#include "src/base/a.h"' >"$tree/src/os/b.h"
 echo '#include "tests/support/fake.h"' >"$tree/src/os/b_test.cc"
 "$here/check_layers.sh" --root "$tree" >/dev/null || { echo "a clean tree was refused"; exit 1; }
@@ -22,6 +22,7 @@ planted src/attach/up.cc src/agent/x.h
 planted src/attach/side.cc src/provision/x.h
 planted src/os/fake.cc tests/support/fake.h
 planted apps/railhead-cni/main.cc src/netlink/client.h
+planted plugins/tuner/own.cc src/base/a.h
 planted src/attach/heavy.h nlohmann/json.hpp '<>'
 
 type_in() { printf 'namespace a::b {\n%s %s {\n};\n}  // namespace a::b\n' "$2" "$3" >"$tree/src/base/$1"; }
