@@ -1,0 +1,71 @@
+#include "src/tune/objective.h"
+
+#include <cmath>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace railhead::tune {
+namespace {
+
+const std::vector<Size> kSizes{{"allreduce", 8U << 20, false},
+                               {"allreduce", 4096, false},
+                               {"allreduce", 8U << 20, true},
+                               {"allreduce", 64U << 20, false}};
+
+TEST(Gain, AnIntervalThatExcludesZeroIsBetter) {
+  const std::vector<double> sure{0.10, 0.11, 0.09, 0.10};
+  const Gain gain = gainOf(sure);
+  EXPECT_TRUE(gain.isBetter());
+  EXPECT_NEAR(gain.factor(), std::exp(0.1), 1e-9);
+  EXPECT_LT(gain.lowFactor(), gain.factor());
+  const std::vector<double> noise{0.10, -0.11, 0.09, -0.05};
+  EXPECT_FALSE(gainOf(noise).isBetter());
+  EXPECT_FALSE(gainOf(noise).isWorse(0.02));
+  EXPECT_FALSE(gainOf(std::vector<double>{5}).isBetter());
+  EXPECT_FALSE(gainOf({}).isBetter());
+}
+
+TEST(Gain, WorseIsWorseBeyondTheTolerance) {
+  const std::vector<double> slightly{-0.010, -0.011, -0.009, -0.010};
+  EXPECT_FALSE(gainOf(slightly).isWorse(0.02));
+  EXPECT_TRUE(gainOf(slightly).isWorse(0.001));
+}
+
+TEST(Objective, WeighsWhatItIsAbout) {
+  const auto bandwidth = Objective::over(ObjectiveKind::kBandwidth, kSizes);
+  ASSERT_TRUE(bandwidth.has_value());
+  // Sorted: 4096, 8 MiB, 8 MiB overlapped, 64 MiB.
+  EXPECT_THAT(std::vector<double>(bandwidth->weights().begin(), bandwidth->weights().end()),
+              testing::ElementsAre(0, 0.5, 0, 0.5));
+  const std::vector<double> before{1, 2, 1, 4};
+  const std::vector<double> after{9, 1, 9, 4};
+  EXPECT_NEAR(bandwidth->logRatio(before, after), std::log(2) / 2, 1e-12);
+
+  const auto latency = Objective::over(ObjectiveKind::kLatency, kSizes);
+  EXPECT_NEAR(latency->logRatio(before, after), -std::log(9), 1e-12);
+  const auto overlapped = Objective::over(ObjectiveKind::kOverlapped, kSizes);
+  EXPECT_NEAR(overlapped->logRatio(before, after), -std::log(9), 1e-12);
+}
+
+TEST(Objective, AHistogramIsTheTimeOfAWholeStep) {
+  const auto step = Objective::histogram({{kSizes[0], 10}, {kSizes[1], 1}});
+  ASSERT_TRUE(step.has_value());
+  const std::vector<double> before{4, 1};  // sorted: 4096 first
+  const std::vector<double> after{8, 0.5};
+  EXPECT_NEAR(step->logRatio(before, after), std::log(14.0 / 13.0), 1e-12);
+}
+
+TEST(Objective, RefusesWhatCannotBeWeighed) {
+  EXPECT_FALSE(Objective::over(ObjectiveKind::kBandwidth, {}).has_value());
+  EXPECT_FALSE(Objective::over(ObjectiveKind::kBandwidth, {kSizes[1]}).has_value());
+  EXPECT_FALSE(Objective::over(ObjectiveKind::kLatency, {kSizes[1], kSizes[1]}).has_value());
+  EXPECT_FALSE(Objective::histogram({{kSizes[0], -1}}).has_value());
+  EXPECT_FALSE(Objective::histogram({{kSizes[0], std::nan("")}}).has_value());
+  EXPECT_FALSE(Objective::histogram({{kSizes[0], 0}}).has_value());
+  EXPECT_EQ(*parseObjective("overlapped"), ObjectiveKind::kOverlapped);
+  EXPECT_FALSE(parseObjective("speed").has_value());
+}
+
+}  // namespace
+}  // namespace railhead::tune
