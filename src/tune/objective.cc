@@ -20,17 +20,23 @@ constexpr std::array<std::pair<ObjectiveKind, std::string_view>, 4> kObjectives{
      {ObjectiveKind::kOverlapped, "overlapped"}}};
 
 bool countsFor(ObjectiveKind kind, const Size& size) {
-  switch (kind) {
-    case ObjectiveKind::kBandwidth:
-      return !size.overlapped && size.bytes >= Objective::kLargeBytes;
-    case ObjectiveKind::kLatency:
-      return !size.overlapped && size.bytes <= Objective::kSmallBytes;
-    case ObjectiveKind::kOverlapped:
-      return size.overlapped;
-    case ObjectiveKind::kHistogram:
-      return true;
+  if (kind == ObjectiveKind::kBandwidth) return size.bytes >= Objective::kLargeBytes;
+  if (kind == ObjectiveKind::kLatency) return size.bytes <= Objective::kSmallBytes;
+  return true;
+}
+
+// A table has one row for a size: it is tuned for one of the two.
+Result<void> checkSeries(ObjectiveKind kind, const std::vector<WeightedSize>& sizes) {
+  const bool overlapped = kind == ObjectiveKind::kHistogram ? sizes[0].size.overlapped
+                                                            : kind == ObjectiveKind::kOverlapped;
+  for (const WeightedSize& one : sizes) {
+    if (one.size.overlapped == overlapped) continue;
+    return Error(ErrorCode::kInvalidArgument,
+                 "the objective " + std::string(objectiveName(kind)) + " with a size " +
+                     (overlapped ? "not " : "") +
+                     "overlapped with compute; allowed: all of one kind");
   }
-  return false;
+  return {};
 }
 
 std::string describe(const Size& size) {
@@ -40,6 +46,15 @@ std::string describe(const Size& size) {
 }  // namespace
 
 bool Gain::isWorse(double tolerance) const { return pairs > 1 && high95 < -std::log1p(tolerance); }
+
+Gain Gain::then(const Gain& other) const {
+  Gain both{std::max(pairs, other.pairs), mean + other.mean, 0, 0};
+  // Independent errors add as squares.
+  const double margin = std::hypot(high95 - mean, other.high95 - other.mean);
+  both.low95 = both.mean - margin;
+  both.high95 = both.mean + margin;
+  return both;
+}
 
 double Gain::factor() const { return std::exp(mean); }
 double Gain::lowFactor() const { return std::exp(low95); }
@@ -84,6 +99,7 @@ Result<Objective> Objective::checked(ObjectiveKind kind, std::vector<WeightedSiz
   }
   std::sort(sizes.begin(), sizes.end(),
             [](const WeightedSize& a, const WeightedSize& b) { return a.size < b.size; });
+  RAILHEAD_TRY(checkSeries(kind, sizes));
   double total = 0;
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     if (!std::isfinite(sizes[i].weight) || sizes[i].weight < 0) {
@@ -97,10 +113,9 @@ Result<Objective> Objective::checked(ObjectiveKind kind, std::vector<WeightedSiz
     total += sizes[i].weight;
   }
   if (!(total > 0) || !std::isfinite(total)) {
-    return Error(
-        ErrorCode::kInvalidArgument,
-        "no size counts for the objective " + std::string(objectiveName(kind)),
-        "bandwidth wants sizes from 1 MiB, latency up to 64 KiB, overlapped overlapped ones");
+    return Error(ErrorCode::kInvalidArgument,
+                 "no size counts for the objective " + std::string(objectiveName(kind)),
+                 "bandwidth wants sizes from 1 MiB, latency up to 64 KiB");
   }
   return Objective(kind, sizes);
 }

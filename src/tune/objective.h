@@ -25,6 +25,8 @@ struct Gain {
   bool isBetter() const { return pairs > 1 && low95 > 0; }
   // Slower by more than `tolerance` (0.02: 2 %), as far as the interval tells.
   bool isWorse(double tolerance) const;
+  // This gain, and `other` on top of it.
+  Gain then(const Gain& other) const;
   double factor() const;  // 1.25: a quarter faster
   double lowFactor() const;
   double highFactor() const;
@@ -51,9 +53,10 @@ class Objective {
   static constexpr std::uint64_t kLargeBytes = 1U << 20;   // bandwidth is asked from here on
   static constexpr std::uint64_t kSmallBytes = 64U << 10;  // latency up to here
 
-  // The first two weigh the sizes that are large or small enough alike, the third the overlapped
-  // ones: the gain is the mean logarithm. kInvalidArgument when that leaves none, when a size is
-  // given twice, or when there are none or more than kMaxSizes (trial.h).
+  // The first two weigh the sizes that are large or small enough alike, the third all of them: the
+  // gain is the mean logarithm. kInvalidArgument when no size counts, when one is given twice, when
+  // some are overlapped and others not (or not as the objective asks), or when there are none or
+  // more than kMaxSizes (trial.h).
   static Result<Objective> over(ObjectiveKind kind, const std::vector<Size>& sizes);
   // The gain is that of the whole time of a step. Weights are finite, not negative, not all 0.
   static Result<Objective> histogram(std::vector<WeightedSize> sizes);
