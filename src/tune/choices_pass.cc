@@ -81,7 +81,7 @@ bool SearchRun::acceptChoices(const Field& field) {
   std::vector<Comparison::Pair> pairs(kAllPairs, {seconds_, seconds_, {}});
   for (std::size_t i = 0; i < sizeCount(); ++i) {
     const auto won = std::find_if(field.begin(), field.end(), [&](const Comparison& one) {
-      return one.isActive(i) && one.pairs() == kAllPairs && one.gainAt(i).isBetter();
+      return one.isActive(i) && one.pairs() >= kAllPairs && one.gainAt(i).isBetter();
     });
     if (won == field.end()) continue;
     beaten_.insert(choiceKey(i, best_.choices[i]));
@@ -120,6 +120,12 @@ Result<bool> SearchRun::choicesOf(const Knob& knob) {
       fought.push_back(std::move(one));
     }
     field = std::move(fought);
+  }
+  for (const Comparison& one : field) {
+    for (std::size_t i = 0; i < sizeCount(); ++i) {
+      // Ahead, and not surely: it may try again in a later round.
+      if (one.isActive(i)) beaten_.erase(choiceKey(i, one.candidate().choices[i]));
+    }
   }
   return best_ == start && acceptChoices(field);
 }

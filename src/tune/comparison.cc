@@ -16,6 +16,7 @@ double medianOf(std::vector<double> values) {
 
 constexpr double kMuchSlower = -0.69;  // logarithm of one half
 constexpr double kFallsBehind = 0.1;
+constexpr double kDisturbed = 0.1;
 
 }  // namespace
 
@@ -110,13 +111,25 @@ Result<Bout> Comparison::run(const Measuring& measuring, std::uint64_t trial, in
   return Bout::kDone;
 }
 
-Gain Comparison::gainAt(std::size_t size) const {
+std::vector<double> Comparison::ratiosAt(std::size_t size) const {
   std::vector<double> ratios;
   for (const Pair& pair : pairs_) {
     if (pair.active[size]) ratios.push_back(std::log(pair.incumbent[size] / pair.candidate[size]));
   }
-  return gainOf(ratios);
+  return ratios;
 }
+
+bool Comparison::isDisturbed() const {
+  for (std::size_t i = 0; i < active_.size(); ++i) {
+    if (!active_[i]) continue;
+    const auto ratios = ratiosAt(i);
+    const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
+    if (least != ratios.end() && *most - *least > kDisturbed) return true;
+  }
+  return false;
+}
+
+Gain Comparison::gainAt(std::size_t size) const { return gainOf(ratiosAt(size)); }
 
 Gain Comparison::gain(const Objective& objective) const {
   std::vector<double> ratios;

@@ -47,6 +47,10 @@ class Comparison {
   // slow and falling further behind: such a one would only run into its deadline there.
   Result<Bout> run(const Measuring& measuring, std::uint64_t trial, int pairs, bool cautious);
 
+  // At some active size the pairs lie further apart than any noise that can be worked with:
+  // something else took part.
+  bool isDisturbed() const;
+
   // Over the pairs in which the size was active.
   Gain gainAt(std::size_t size) const;
   Gain gain(const Objective& objective) const;
@@ -63,6 +67,8 @@ class Comparison {
                        std::vector<double>& seconds) const;
   Result<Bout> climb(const Measuring& measuring, std::uint64_t trial, Pair& pair);
   Result<Bout> runPair(const Measuring& measuring, std::uint64_t trial, bool cautious);
+
+  std::vector<double> ratiosAt(std::size_t size) const;
 
   Plan candidate_;
   Plan incumbent_;

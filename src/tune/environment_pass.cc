@@ -152,7 +152,6 @@ Result<void> SearchRun::restart() {
   const auto knobs = rankedKnobs();
   if (knobs.empty()) return {};
   const Plan home = best_;
-  const Gain homeStanding = standing_;
   Setting environment = home.environment;
   for (int i = 0; i < kKnobsChanged; ++i) {
     const auto steps = space_.steps(environment, *knobs[random_.next() % knobs.size()]);
@@ -165,12 +164,15 @@ Result<void> SearchRun::restart() {
   if (environment == home.environment || !isUsable(away.candidate())) return {};
   RAILHEAD_TRY_ASSIGN(const bool begun, fight(away, kRungs[0], Stage::kRestart));
   if (!begun || away.gain(objective_).mean < kFarBehind) return {};
+  home_ = Home{home, standing_};
   accept(away);
   RAILHEAD_TRY(environmentPass());
   RAILHEAD_TRY(choicesPass());
   const Plan found = best_;
   best_ = home;
-  standing_ = homeStanding;
+  standing_ = home_->standing;
+  home_.reset();
+  RAILHEAD_TRY(giveUpCondemned());
   Comparison back(found, home, everywhere);
   RAILHEAD_TRY_ASSIGN(const bool done, fight(back, kAllPairs, Stage::kRestart));
   if (done && isAcceptable(back)) accept(back);

@@ -60,9 +60,27 @@ double Gain::factor() const { return std::exp(mean); }
 double Gain::lowFactor() const { return std::exp(low95); }
 double Gain::highFactor() const { return std::exp(high95); }
 
+// Yuen's interval of the trimmed mean: the margin that the middle values would have, widened by
+// what the values cut off would add if they lay where the middle ends.
 Gain gainOf(std::span<const double> logRatios) {
-  const Summary summary = summarize(logRatios);
-  return {summary.count, summary.mean, summary.low95, summary.high95};
+  std::vector<double> sorted(logRatios.begin(), logRatios.end());
+  std::sort(sorted.begin(), sorted.end());
+  const std::size_t count = sorted.size();
+  const std::size_t cut = count / 5;
+  const auto middle = std::span<const double>(sorted).subspan(cut, count - 2 * cut);
+  const Summary trimmed = summarize(middle);
+  Gain gain{count, trimmed.mean, trimmed.low95, trimmed.high95};
+  if (cut == 0 || trimmed.deviation == 0) return gain;
+  const std::size_t kept = middle.size();
+  const double least = sorted[cut];
+  const double most = sorted[count - cut - 1];
+  for (double& value : sorted) value = std::clamp(value, least, most);
+  const double spread = summarize(sorted).deviation * std::sqrt(static_cast<double>(count - 1));
+  const double keptSpread = trimmed.deviation * std::sqrt(static_cast<double>(kept - 1));
+  const double margin = (trimmed.high95 - trimmed.mean) * spread / keptSpread;
+  gain.low95 = gain.mean - margin;
+  gain.high95 = gain.mean + margin;
+  return gain;
 }
 
 std::string_view objectiveName(ObjectiveKind kind) {

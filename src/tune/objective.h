@@ -34,6 +34,8 @@ struct Gain {
   bool operator==(const Gain&) const = default;
 };
 
+// From five pairs on, the fifth of them that lies lowest and the fifth that lies highest are left
+// out: one pair that something else disturbed must not hide a gain, nor make one.
 Gain gainOf(std::span<const double> logRatios);
 
 enum class ObjectiveKind { kBandwidth, kLatency, kHistogram, kOverlapped };

@@ -24,6 +24,18 @@ TEST(Gain, AnIntervalThatExcludesZeroIsBetter) {
   EXPECT_FALSE(gainOf({}).isBetter());
 }
 
+TEST(Gain, OneDisturbedPairOfManyDoesNotCount) {
+  const std::vector<double> disturbed{0.10, 0.11, 0.09, 0.10, 0.12, 0.08, 0.10, -1.1};
+  const Gain gain = gainOf(disturbed);
+  EXPECT_TRUE(gain.isBetter());
+  EXPECT_NEAR(gain.mean, 0.0967, 1e-3);
+  const std::vector<double> flattered{0.00, 0.01, -0.01, 0.00, 0.02, -0.02, 0.00, 1.1};
+  EXPECT_FALSE(gainOf(flattered).isBetter());
+  // By hand: middle six of 1..8 with mean 4.5; winsorized squares 30 over 6 * 5; t(5) = 2.571.
+  const std::vector<double> ramp{1, 2, 3, 4, 5, 6, 7, 8};
+  EXPECT_NEAR(gainOf(ramp).high95, 4.5 + 2.571 * std::sqrt(30.0 / 30.0), 1e-9);
+}
+
 TEST(Gain, WorseIsWorseBeyondTheTolerance) {
   const std::vector<double> slightly{-0.010, -0.011, -0.009, -0.010};
   EXPECT_FALSE(gainOf(slightly).isWorse(0.02));

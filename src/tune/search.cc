@@ -87,11 +87,18 @@ Result<bool> SearchRun::fight(Comparison& comparison, int pairs, Stage stage, bo
   const Comparison reverse(comparison.incumbent(), comparison.candidate(),
                            std::vector<bool>(sizeCount(), true));
   if (reverse.isCondemned(ledger_)) return false;
+  const std::size_t before = comparison.pairs();
   ++trials_;
-  RAILHEAD_TRY_ASSIGN(const Bout bout, comparison.run(measuring_, trials_, pairs, cautious));
-  pairs_ += static_cast<std::uint64_t>(pairs);
+  RAILHEAD_TRY_ASSIGN(Bout bout, comparison.run(measuring_, trials_, pairs, cautious));
+  if (bout == Bout::kDone && comparison.pairs() < kTrimmedFrom && comparison.isDisturbed()) {
+    const auto more = static_cast<int>(kTrimmedFrom - comparison.pairs());
+    RAILHEAD_TRY_ASSIGN(bout, comparison.run(measuring_, trials_, more, false));
+  }
+  pairs_ += comparison.pairs() - before;
   if (bout == Bout::kDone && comparison.incumbent() == best_) learnSeconds(comparison);
-  if (bout == Bout::kIncumbentFailed) RAILHEAD_TRY(giveUpCondemned());
+  if (bout == Bout::kCandidateFailed || bout == Bout::kIncumbentFailed) {
+    RAILHEAD_TRY(giveUpCondemned());
+  }
   tell(stage);
   return bout == Bout::kDone;
 }
@@ -110,18 +117,19 @@ Result<void> SearchRun::giveUpCondemned() {
                      (last.detail.empty() ? "" : ": " + last.detail),
                  "let railhead verify and railhead bench pass first");
   }
+  const Plan before = best_;
+  if (ledger_.isCondemned(best_.environment)) best_.environment = Setting();
   for (std::size_t i = 0; i < sizeCount(); ++i) {
-    if (!ledger_.isCondemned(best_.at(i))) continue;
-    if (ledger_.isCondemned(best_.environment)) best_.environment = Setting();
     if (ledger_.isCondemned(best_.at(i))) best_.choices[i] = Setting();
   }
-  standing_ = Gain();
+  if (best_ != before) standing_ = Gain();
   return {};
 }
 
 void SearchRun::tell(Stage stage) const {
   if (!hooks_.progress) return;
-  Progress progress{stage, trials_, &best_, standing_, std::nullopt};
+  Progress progress{stage, trials_, home_ ? &home_->plan : &best_,
+                    home_ ? home_->standing : standing_, std::nullopt};
   const double elapsed = ledger_.elapsedSeconds();
   if (std::isfinite(options_.budget.seconds)) {
     progress.secondsLeft = std::max(0.0, options_.budget.seconds - elapsed);

@@ -33,7 +33,7 @@ struct Budget {
 struct SearchOptions {
   std::uint64_t seed = 1;
   Budget budget;
-  int repetitions = 3;      // of each measurement; its median counts
+  int repetitions = 5;      // of each measurement; its median counts
   int restarts = 2;         // from elsewhere, once the first descent has ended
   double tolerance = 0.02;  // no size may become slower by more than this, as far as can be told
 };
@@ -70,7 +70,8 @@ struct SearchResult {
   Plan plan;                // the default's where nothing was proven better
   bool validated = false;   // by a fresh run. False only when interrupted: the best so far then
   Gain gain;                // over the default: of the fresh run, or an estimate
-  std::vector<Gain> gains;  // by size, of the fresh run; no pairs where the plan is the default's
+  std::vector<Gain> gains;  // by size, of the fresh run; no pairs where the plan is the default's;
+                            // empty when not validated
   SearchEnd end = SearchEnd::kFinished;
   std::uint64_t trials = 0;
   double seconds = 0;

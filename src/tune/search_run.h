@@ -23,10 +23,15 @@ class SearchRun {
 
  private:
   using Field = std::vector<Comparison>;
+  struct Home {
+    Plan plan;
+    Gain standing;
+  };
 
   // Pairs given to a candidate on each rung; the accepted have been through all of them.
   static constexpr std::array<int, 3> kRungs{2, 2, 4};
   static constexpr std::size_t kAllPairs = 8;
+  static constexpr std::size_t kTrimmedFrom = 5;  // gainOf() leaves out what was disturbed
   static constexpr int kValidationPairs = 12;
   static constexpr int kValidations = 4;  // at most; trials kept for them
   static constexpr int kRounds = 3;  // of per-size choices and environment, each after the other
@@ -35,8 +40,9 @@ class SearchRun {
   std::size_t sizeCount() const { return objective_.sizes().size(); }
   bool isStopped() const { return hooks_.stopped && hooks_.stopped(); }
   bool isExhausted() const;
-  // One trial. False: no result, because the budget is used up or one of the two failed; a best
-  // that failed has been given up then.
+  // One trial; pairs that contradict each other are added to, rather than believed. False: no
+  // result, because the budget is used up or one of the two failed; a best that failed has been
+  // given up then.
   Result<bool> fight(Comparison& comparison, int pairs, Stage stage, bool cautious = false);
   Result<void> giveUpCondemned();
   void tell(Stage stage) const;
@@ -77,6 +83,7 @@ class SearchRun {
   SplitMix random_;
   Plan best_;
   Gain standing_;                // of the best over the default, chained over what was accepted
+  std::optional<Home> home_;     // while a restart is away: the best so far
   std::vector<double> seconds_;  // of the best, by size, as last seen
   std::uint64_t trials_ = 0;
   std::uint64_t pairs_ = 0;
