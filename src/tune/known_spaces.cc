@@ -139,4 +139,16 @@ Space hostSpace(const Platform& platform) {
   return space;
 }
 
+bool isEnvironmentKnob(std::string_view name) {
+  if (name == "NCCL_IB_HCA") return true;
+  const auto entries = ncclEnvironment();
+  if (std::any_of(entries.begin(), entries.end(),
+                  [&](const Entry& entry) { return entry.knob.name == name; })) {
+    return true;
+  }
+  const Space host = hostSpace({});
+  const Knob* knob = host.find(name);
+  return knob != nullptr && knob->layer == Layer::kProcess;
+}
+
 }  // namespace railhead::tune

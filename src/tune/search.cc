@@ -37,9 +37,9 @@ std::string_view searchEndName(SearchEnd end) {
 }
 
 bool SearchResult::isBetter() const {
-  return validated &&
-         (gain.isBetter() ||
-          std::any_of(gains.begin(), gains.end(), [](const Gain& one) { return one.isBetter(); }));
+  return validated && (gain.isBetter() ||
+                       std::any_of(sizes.begin(), sizes.end(),
+                                   [](const SizeResult& one) { return one.gain.isBetter(); }));
 }
 
 Result<SearchResult> search(const Space& space, const Objective& objective, Bench& bench,

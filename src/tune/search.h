@@ -66,12 +66,19 @@ struct Effect {
   Gain gain;
 };
 
+struct SizeResult {
+  Gain gain;                  // over the default; no pairs where the plan is the default's
+  double defaultSeconds = 0;  // medians over the pairs
+  double tunedSeconds = 0;
+
+  bool operator==(const SizeResult&) const = default;
+};
+
 struct SearchResult {
-  Plan plan;                // the default's where nothing was proven better
-  bool validated = false;   // by a fresh run. False only when interrupted: the best so far then
-  Gain gain;                // over the default: of the fresh run, or an estimate
-  std::vector<Gain> gains;  // by size, of the fresh run; no pairs where the plan is the default's;
-                            // empty when not validated
+  Plan plan;               // the default's where nothing was proven better
+  bool validated = false;  // by a fresh run. False only when interrupted: the best so far then
+  Gain gain;               // over the default: of the fresh run, or an estimate
+  std::vector<SizeResult> sizes;  // of the fresh run; empty when nothing was left to validate
   SearchEnd end = SearchEnd::kFinished;
   std::uint64_t trials = 0;
   double seconds = 0;

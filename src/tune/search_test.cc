@@ -122,11 +122,11 @@ TEST(Search, EachSizeGetsWhatIsBestForIt) {
   const auto result = searchIn(FakeLandscape::smallSpace(), latency, bench,
                                optionsFor(FakeLandscape::smallSpace(), 1));
   ASSERT_TRUE(result.validated);
-  ASSERT_EQ(result.gains.size(), latency.sizes().size());
+  ASSERT_EQ(result.sizes.size(), latency.sizes().size());
   for (std::size_t i = 0; i < latency.sizes().size(); ++i) {
     const Size& size = latency.sizes()[i];
     if (size.bytes != 65536) continue;  // where the default is weak
-    EXPECT_TRUE(result.gains[i].isBetter()) << size.operation;
+    EXPECT_TRUE(result.sizes[i].gain.isBetter()) << size.operation;
     EXPECT_NE(result.plan.choices[i].value("protocol"), "ll");
     EXPECT_NE(result.plan.choices[i].value("protocol"), kDefault);
   }
@@ -170,7 +170,7 @@ TEST(Search, DriftDoesNotFoolIt) {
       FlatBench flat(seed, drift);
       const auto nothing = searchIn(space, objective, flat, optionsFor(space, seed));
       EXPECT_LT(nothing.gain.factor(), 1.01) << seed << ' ' << drift;
-      for (const Gain& gain : nothing.gains) EXPECT_LT(gain.lowFactor(), 1.02) << seed;
+      for (const SizeResult& size : nothing.sizes) EXPECT_LT(size.gain.lowFactor(), 1.02) << seed;
 
       FakeLandscape bench({.seed = seed, .driftPerCall = drift});
       const TrueSeconds truth = [&](const Setting& a, const Size& b) {

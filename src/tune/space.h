@@ -94,6 +94,10 @@ struct Platform {
 // NCCL_CHUNK_SIZE is never in it: some of its values are fast and give wrong data.
 Space ncclSpace(const Platform& platform);
 
+// Whether any platform's space has it as a knob of Layer::kProcess: nothing else may stand in the
+// environment of a profile, which ends up in pods.
+bool isEnvironmentKnob(std::string_view name);
+
 // The host backend's space: transport, algorithm, rails, segment.
 Space hostSpace(const Platform& platform);
 

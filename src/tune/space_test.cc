@@ -65,6 +65,20 @@ TEST(Space, ChunkSizeIsNeverSearched) {
   }
 }
 
+TEST(Space, OnlyKnobsStandInAnEnvironment) {
+  Platform platform = sparkPair();
+  platform.hasGdr = true;
+  platform.isIntegratedGpu = false;
+  for (const Space& space : {ncclSpace(platform), hostSpace(platform)}) {
+    for (const Knob& knob : space.knobs) {
+      EXPECT_EQ(isEnvironmentKnob(knob.name), knob.layer == Layer::kProcess) << knob.name;
+    }
+  }
+  for (const char* other : {"NCCL_CHUNK_SIZE", "LD_PRELOAD", "NCCL_NET_PLUGIN", "PATH", ""}) {
+    EXPECT_FALSE(isEnvironmentKnob(other)) << other;
+  }
+}
+
 TEST(Space, IllegalCombinationsAreNamed) {
   Platform platform;
   platform.overSockets = true;

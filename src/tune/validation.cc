@@ -1,10 +1,22 @@
 // The fresh run at the end: what the search found was chosen because it looked fast, so its own
 // figures flatter it.
+#include "src/base/statistics.h"
 #include "src/tune/search_run.h"
 
 #include <utility>
+#include <vector>
 
 namespace railhead::tune {
+namespace {
+
+double medianAt(const Comparison& fresh, std::size_t size,
+                std::vector<double> Comparison::Pair::*of) {
+  std::vector<double> seconds;
+  for (const Comparison::Pair& pair : fresh.all()) seconds.push_back((pair.*of)[size]);
+  return summarize(seconds).median;
+}
+
+}  // namespace
 
 // True: the plan became another one, which has to be measured again.
 bool SearchRun::dropUnproven(const Comparison& fresh, Plan& plan) const {
@@ -39,8 +51,14 @@ void SearchRun::report(const Comparison& fresh, const Plan& plan, SearchResult& 
   result.plan = plan;
   result.validated = true;
   result.gain = plan == defaultPlan() ? Gain() : gainOf(ratios);
+  result.sizes.clear();
   for (std::size_t i = 0; i < sizeCount(); ++i) {
-    result.gains.push_back(plan.at(i).isDefault() ? Gain() : fresh.gainAt(i));
+    const bool same = plan.at(i).isDefault();
+    SizeResult size{same ? Gain() : fresh.gainAt(i),
+                    medianAt(fresh, i, &Comparison::Pair::incumbent),
+                    medianAt(fresh, i, &Comparison::Pair::candidate)};
+    if (same) size.tunedSeconds = size.defaultSeconds;
+    result.sizes.push_back(size);
   }
 }
 
@@ -52,9 +70,8 @@ Result<void> SearchRun::validate(SearchResult& result) {
   for (int attempt = 0; attempt < kValidations && plan != defaultPlan(); ++attempt) {
     // The last attempt cannot ask for another one.
     if (attempt + 1 == kValidations) plan.environment = Setting();
-    std::vector<bool> active(sizeCount());
-    for (std::size_t i = 0; i < sizeCount(); ++i) active[i] = !plan.at(i).isDefault();
-    Comparison fresh(plan, defaultPlan(), std::move(active));
+    // Every size, also those left to the default: the report shows them all.
+    Comparison fresh(plan, defaultPlan(), std::vector<bool>(sizeCount(), true));
     RAILHEAD_TRY_ASSIGN(const bool done, fight(fresh, kValidationPairs, Stage::kValidation));
     if (isStopped()) return {};
     if (!done) {
@@ -73,7 +90,6 @@ Result<void> SearchRun::validate(SearchResult& result) {
   result.plan = defaultPlan();
   result.validated = true;
   result.gain = Gain();
-  result.gains.assign(sizeCount(), Gain());
   return {};
 }
 
