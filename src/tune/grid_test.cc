@@ -1,6 +1,6 @@
 // The search in a grid that was measured whole.
-#include "src/tune/search_fixture.h"
 #include "tests/support/measured_grid.h"
+#include "tests/support/search_fixture.h"
 
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>

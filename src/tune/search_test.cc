@@ -1,6 +1,6 @@
 #include "src/tune/search.h"
 
-#include "src/tune/search_fixture.h"
+#include "tests/support/search_fixture.h"
 
 #include <map>
 #include <set>
