@@ -134,8 +134,9 @@ Result<void> measureRdma(const PodEnd& from, const PodEnd& to, const MeasurePlan
                                    "--size",    std::to_string(plan.messageBytes),
                                    "--seconds", std::to_string(plan.seconds)};
   for (const BitRate rate : plan.lineRates) {
-    connect.insert(connect.end(),
-                   {"--line-rate", std::to_string(static_cast<std::uint64_t>(rate.bitsPerSecond))});
+    connect.insert(
+        connect.end(),
+        {"--line-rate", std::to_string(static_cast<std::uint64_t>(rate.bitsPerSecond)) + "bit"});
   }
   const auto ran =
       runBoth(to, {"railhead", "bench", "verbs", "--listen", where, "--token", "demo", "--json"},

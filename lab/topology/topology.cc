@@ -82,7 +82,7 @@ std::string toYaml(const Topology& topology) {
   if (topology.links.empty()) out << " []";
   for (const auto& link : topology.links) {
     out << "\n  - {name: " << link.name
-        << ", rate: " << static_cast<std::uint64_t>(link.rate.bitsPerSecond) << ", ends: [";
+        << ", rate: " << static_cast<std::uint64_t>(link.rate.bitsPerSecond) << "bit, ends: [";
     for (std::size_t i = 0; i < link.ends.size(); ++i) {
       out << (i == 0 ? "" : ", ") << topology.endName(link.ends[i]);
     }
