@@ -128,11 +128,12 @@ void printSizes(std::ostream& out, const bench::VerbsReport& report,
   table.print(out, style);
 }
 
-// "RDMA read, 64 KiB, cuda-dmabuf (NVIDIA H200) to host".
 void printWhat(std::ostream& out, const bench::VerbsReport& report) {
   out << "RDMA " << bench::verbsOperationName(report.plan.operation) << " of "
       << formatBytes(report.plan.messageBytes) << ", " << report.plan.outstanding
-      << " in flight over " << report.plan.pairsPerRail << " queue pairs on each rail; memory: ";
+      << " in flight over " << report.plan.pairsPerRail
+      << (report.plan.pairsPerRail == 1 ? " queue pair" : " queue pairs")
+      << " on each rail; memory: ";
   if (report.rails.empty()) return;
   out << bench::transferMemoryName(report.rails.front().own.memory);
   if (!report.gpu.empty()) out << " (" << report.gpu << ")";

@@ -46,6 +46,7 @@ Result<MemoryChoice> chooseMemory(TransferMemory memory, const std::string& gpu,
 class TransferBuffer {
  public:
   // kEnvironment: this GPU, NIC, kernel or driver cannot; the message says which step and why.
+  // kExhausted: there is not enough of it.
   static Result<std::unique_ptr<TransferBuffer>> make(const MemoryChoice& choice,
                                                       verbs::DeviceContext& device,
                                                       std::size_t bytes);
