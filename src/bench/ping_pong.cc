@@ -58,7 +58,9 @@ class Player {
       nextLook = now + kLook;
       RAILHEAD_TRY(reap());
       // A peer that is done speaks up after its last word: look once more before believing it left.
-      if (readable(controlFd_) && (arrived() & ~kLast) != expected) {
+      if (readable(controlFd_)) {
+        RAILHEAD_TRY(reap());
+        if ((arrived() & ~kLast) == expected) continue;
         return Error(ErrorCode::kUnavailable, rail_.label() + ": the peer left during the test");
       }
       if (now >= deadline) {

@@ -29,6 +29,7 @@ class TransferMemories : public testing_support::VerbsFixture {
  protected:
   void SetUp() override {
     VerbsFixture::SetUp();
+    quick();
     oneRail();
   }
   MemoryChoice choose(TransferMemory memory) {

@@ -155,9 +155,11 @@ class Client {
   Result<void> whilePeerTakes(const Move& move) {
     const bool sends = plan_.operation == VerbsOperation::kSend;
     if (sends) RAILHEAD_TRY(ask(CommandKind::kReceive, 0));
-    RAILHEAD_TRY(move());
-    if (sends) RAILHEAD_TRY(awaitReply());
-    return {};
+    auto moved = move();
+    // The peer speaks up in between only to say why it stopped.
+    const bool spoke = !moved.has_value() && moved.error().code == ErrorCode::kUnavailable;
+    if (sends && spoke) RAILHEAD_TRY(awaitReply());
+    return moved;
   }
 
   // What arrived, wherever that was.
@@ -210,10 +212,15 @@ class Client {
     const std::uint64_t seed = seedFor(patternOf(Phase::kMovedThere), index);
     RAILHEAD_TRY(prepareToTake(rail, plan_, load, seed));
     RAILHEAD_TRY(say(CommandKind::kPush, index, seed, load));
-    auto taken = receive({&rail}, channel_.fd());
-    const bool spoke = !taken.has_value() && taken.error().code == ErrorCode::kUnavailable;
-    if (!taken.has_value() && !spoke) return std::move(taken).error();
-    // It may have said that it is done, or why it is not, before the last bytes were seen here.
+    // Writes show nothing here before their fence, which may take its time over a slow link. Sends
+    // wait for receives that are posted here meanwhile; the peer may say that it is done, or why it
+    // is not, before the last of them is seen.
+    bool spoke = true;
+    if (plan_.operation == VerbsOperation::kSend) {
+      const auto taken = receive({&rail}, channel_.fd());
+      spoke = !taken.has_value() && taken.error().code == ErrorCode::kUnavailable;
+      if (!taken.has_value() && !spoke) return taken.error();
+    }
     RAILHEAD_TRY(awaitReply());
     if (spoke) RAILHEAD_TRY(receive({&rail}, channel_.fd()));
     RAILHEAD_TRY_ASSIGN(const auto mismatch, compareTaken(rail, plan_, load, seed));

@@ -24,6 +24,7 @@ class VerbsOperations : public testing_support::VerbsFixture,
  protected:
   void SetUp() override {
     VerbsFixture::SetUp();
+    quick();
     targets_.plan.operation = GetParam().operation;
     targets_.plan.pairsPerRail = GetParam().pairs;
   }
@@ -143,7 +144,6 @@ TEST_P(VerbsOperations, ASweepMeasuresEverySizeAgainstItsOwnCeiling) {
 TEST_P(VerbsOperations, AWrongByteInTheSweepEndsTheRun) {
   oneRail();
   targets_.plan.sizes = {64};
-  targets_.plan.sizeSeconds = 0.01;
   VerbsSession connector = session(a_);
   connector.progress = [&](std::string_view step) {
     if (!step.starts_with("64 B")) return;

@@ -72,6 +72,7 @@ class Server {
       }
       Reply reply;
       if (auto done = obey(command, reply); !done.has_value()) reply.error = done.error();
+      if (command.kind == CommandKind::kReceive && !reply.error) continue;
       RAILHEAD_TRY(channel_.send(encode(reply), answerBy(0)));
       if (reply.error) return *reply.error;
     }
@@ -95,7 +96,7 @@ class Server {
         return prepareToTake(rail, plan_, load, command.seed);
       case CommandKind::kReceive:
         RAILHEAD_TRY(ready());
-        return receive(everyRail(), channel_.fd());
+        return takeSends();
       case CommandKind::kVerify:
         RAILHEAD_TRY(receive({&rail}, channel_.fd()));
         return compare(command, reply);
@@ -115,6 +116,13 @@ class Server {
         break;
     }
     return {};
+  }
+
+  // The connector's next command, or its leaving, ends it early: follow() hears which.
+  Result<void> takeSends() {
+    auto taken = receive(everyRail(), channel_.fd());
+    if (!taken.has_value() && taken.error().code == ErrorCode::kUnavailable) return {};
+    return taken;
   }
 
   Result<void> ready() { return channel_.send(encode(Reply{}), answerBy(0)); }

@@ -5,7 +5,9 @@
 //   Hello (plan, its rails)      ->
 //                                <-    Welcome (its rails, in the connector's order) or Refusal
 //   Command                      ->
-//                                <-    Reply (kEcho and kReceive answer twice: ready, finished)
+//                                <-    Reply (kEcho answers twice: ready, then finished; kReceive
+//                                      says ready, then nothing unless it fails: a word in the
+//                                      middle of the traffic could overtake it)
 //   ... Command kFinish ends it.
 #pragma once
 

@@ -53,6 +53,12 @@ class VerbsFixture : public testing::Test {
             {},
             std::move(memory)};
   }
+  // For tests that do not look at how fast it was.
+  void quick() {
+    bench::VerbsPlan& plan = targets_.plan;
+    plan.seconds = plan.rateSeconds = plan.sizeSeconds = plan.latencySeconds = 0.01;
+    plan.latencySamples = 20;
+  }
   // One rail on each node.
   void oneRail() {
     a_ = FakeVerbs(fabric_, {simpleDevice("a0", "10.100.0.1", "net1")});
