@@ -30,9 +30,14 @@ constexpr const char* kExamples =
     "  on the other:   railhead bench verbs --connect 10.0.0.1:7471\n"
     "  chosen rails:   railhead bench verbs --connect 10.0.0.1:7471 --rail rocep1s0f0 \\\n"
     "                    --rail roceP2p1s0f0@10.100.1.5 --size 1MiB --seconds 10 --json\n"
-    "The connecting end decides size, seconds and rates; the listening end follows and verifies.\n"
+    "  reads, by size: railhead bench verbs --connect 10.0.0.1:7471 --operation read \\\n"
+    "                    --sizes 8..8MiB --qps 4\n"
+    "  GPU memory:     railhead bench verbs --listen :7471 --memory cuda-dmabuf --gpu 0\n"
+    "The connecting end decides operation, sizes, seconds and rates; the listening end follows "
+    "and\n"
+    "verifies. Each end says for itself which memory it uses.\n"
     "Exit code 3: a wrong byte, a rail that does not carry, a peer that left; 4: no peer, wrong\n"
-    "token, no usable RDMA device.";
+    "token, another version, no usable RDMA device, memory that cannot be registered.";
 
 Result<std::optional<BitRate>> parseRate(const std::string& option, const std::string& text) {
   if (text.empty()) return std::optional<BitRate>();
@@ -100,6 +105,12 @@ Result<bench::VerbsReport> run(const BenchVerbsSettings& settings, verbs::Verbs&
                       os::Endpoint::parse(listens ? settings.listen : settings.connect));
   bench::VerbsTargets targets;
   targets.plan = settings.plan;
+  RAILHEAD_TRY_ASSIGN(targets.plan.operation,
+                      bench::parseVerbsOperation(settings.operation).addContext("--operation"));
+  if (!settings.sizes.empty()) {
+    RAILHEAD_TRY_ASSIGN(targets.plan.sizes,
+                        bench::parseMessageSizes(settings.sizes).addContext("--sizes"));
+  }
   RAILHEAD_TRY(targets.plan.check());
   RAILHEAD_TRY_ASSIGN(targets.ceiling, parseRate("--ceiling", settings.ceiling));
   for (const auto& text : settings.lineRates) {
@@ -110,7 +121,10 @@ Result<bench::VerbsReport> run(const BenchVerbsSettings& settings, verbs::Verbs&
     return Error(ErrorCode::kInvalidArgument, "--token " + inQuotes(settings.token) +
                                                   ": expected one line of at most 128 bytes");
   }
+  RAILHEAD_TRY_ASSIGN(const auto kind,
+                      bench::parseTransferMemory(settings.memory).addContext("--memory"));
   RAILHEAD_TRY_ASSIGN(auto rails, railsOf(settings, verbs));
+  RAILHEAD_TRY_ASSIGN(auto memory, bench::chooseMemory(kind, settings.gpu, settings.cudaLibraries));
   const bench::Environment environment = environmentOf(rails);
   const auto wait = std::chrono::duration<double>(settings.timeout);
   const bench::VerbsSession session{
@@ -120,16 +134,48 @@ Result<bench::VerbsReport> run(const BenchVerbsSettings& settings, verbs::Verbs&
       settings.token,
       std::chrono::steady_clock::now() +
           std::chrono::duration_cast<std::chrono::steady_clock::duration>(wait),
-      [&](std::string_view step) { progress.begin(step); }};
+      [&](std::string_view step) { progress.begin(step); },
+      std::move(memory)};
   if (!listens) return bench::runVerbs(session, endpoint, targets);
   RAILHEAD_TRY_ASSIGN(const os::UniqueFd listener, os::listenTcp(endpoint));
   return bench::serveVerbs(session, listener.get());
 }
 
+// What is measured; only the connecting end's counts.
+void addMeasurement(CLI::App& command, BenchVerbsSettings& settings) {
+  bench::VerbsPlan& plan = settings.plan;
+  command.add_option("--operation", settings.operation, "write, read or send")
+      ->capture_default_str();
+  command.add_option("--size", plan.messageBytes, "bytes of one message, like 64KiB")
+      ->transform(CLI::AsSizeValue(false))
+      ->default_str("64KiB");
+  command.add_option("--sizes", settings.sizes,
+                     "then bandwidth by size: 8..8MiB (powers of two) or a list like 64,4KiB");
+  command.add_option("--seconds", plan.seconds, "of each bandwidth measurement")
+      ->capture_default_str();
+  command.add_option("--size-seconds", plan.sizeSeconds, "of each size of --sizes")
+      ->capture_default_str();
+  command.add_option("--outstanding", plan.outstanding, "messages in flight on each rail")
+      ->capture_default_str();
+  command.add_option("--qps,--pairs", plan.pairsPerRail, "queue pairs on each rail")
+      ->capture_default_str();
+  command.add_option("--latency-seconds", plan.latencySeconds, "at most, on each rail")
+      ->capture_default_str();
+  command.add_option("--rate-bytes", plan.rateBytes, "of one message where they are counted")
+      ->transform(CLI::AsSizeValue(false))
+      ->default_str("8");
+  command.add_option("--rate-outstanding", plan.rateOutstanding, "messages in flight then")
+      ->capture_default_str();
+  command.add_option("--rate-seconds", plan.rateSeconds, "of each message rate")
+      ->capture_default_str();
+  command.add_option("--seed", plan.seed, "of the patterns that are verified")
+      ->capture_default_str();
+}
+
 void addVerbs(CLI::App* bench, Context& context) {
   auto settings = std::make_shared<BenchVerbsSettings>();
   auto* command =
-      bench->add_subcommand("verbs", "Measure RDMA writes between two nodes and verify every byte");
+      bench->add_subcommand("verbs", "Measure RDMA between two nodes and verify every byte");
   command->footer(kExamples);
   auto* ends = command->add_option_group("ends", "which end this is");
   ends->add_option("--listen", settings->listen, "ADDRESS:PORT to wait on for the other end");
@@ -138,19 +184,12 @@ void addVerbs(CLI::App* bench, Context& context) {
   command->add_option("--rail", settings->rails,
                       "DEVICE or DEVICE@ADDRESS, once per rail (default: every RDMA device with an "
                       "IPv4 address in this network namespace)");
-  bench::VerbsPlan& plan = settings->plan;
-  command->add_option("--size", plan.messageBytes, "bytes of one write, like 64KiB")
-      ->transform(CLI::AsSizeValue(false))
-      ->default_str("64KiB");
-  command->add_option("--seconds", plan.seconds, "of each bandwidth measurement")
+  addMeasurement(*command, *settings);
+  command
+      ->add_option("--memory", settings->memory,
+                   "of this end: host, cuda-host (pinned), cuda-dmabuf or cuda-peermem (a GPU's)")
       ->capture_default_str();
-  command->add_option("--outstanding", plan.outstanding, "writes in flight on each rail")
-      ->capture_default_str();
-  command->add_option("--pairs", plan.pairsPerRail, "queue pairs on each rail")
-      ->capture_default_str();
-  command->add_option("--latency-seconds", plan.latencySeconds, "at most, on each rail")
-      ->capture_default_str();
-  command->add_option("--seed", plan.seed, "of the patterns that are verified")
+  command->add_option("--gpu", settings->gpu, "ordinal or UUID, where --memory needs one")
       ->capture_default_str();
   auto* ceiling =
       command->add_option("--ceiling", settings->ceiling,

@@ -1,4 +1,4 @@
-// `railhead bench verbs`: RDMA writes between two nodes, measured and verified.
+// `railhead bench verbs`: RDMA writes, reads or sends between two nodes, measured and verified.
 #pragma once
 
 #include "apps/railhead/command_line.h"
@@ -23,8 +23,13 @@ struct BenchVerbsSettings {
   std::string token;
   std::string ceiling;                 // a bit rate as text; empty: not given
   std::vector<std::string> lineRates;  // one for all rails, or one for each
-  bench::VerbsPlan plan;
-  double timeout = 30;  // seconds to find the peer
+  std::string operation = "write";
+  std::string sizes;  // of the sweep as text; empty: none
+  std::string memory = "host";
+  std::string gpu = "0";  // an ordinal or a UUID
+  std::vector<std::string> cudaLibraries = {"libcuda.so.1"};
+  bench::VerbsPlan plan;  // without what the texts above say
+  double timeout = 30;    // seconds to find the peer
   bool json = false;
 };
 

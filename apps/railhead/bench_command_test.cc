@@ -3,6 +3,7 @@
 #include "src/os/tcp.h"
 #include "tests/support/fake_verbs.h"
 
+#include <algorithm>
 #include <chrono>
 #include <future>
 #include <sstream>
@@ -52,7 +53,8 @@ class BenchVerbs : public testing::Test {
   BenchVerbs() {
     settings_.plan.messageBytes = 4096;
     settings_.plan.outstanding = 4;
-    settings_.plan.seconds = 0.05;
+    settings_.plan.seconds = settings_.plan.rateSeconds = settings_.plan.sizeSeconds = 0.05;
+    settings_.plan.rateOutstanding = 8;
     settings_.plan.latencySeconds = 0.02;
     settings_.plan.latencySamples = 30;
     settings_.timeout = 10;
@@ -85,6 +87,34 @@ TEST_F(BenchVerbs, BothEndsSucceedAndSayWhatTheyMeasured) {
   EXPECT_THAT(connector.out, HasSubstr("verified byte by byte, all right"));
   EXPECT_THAT(listener.out, HasSubstr("verified byte by byte, all right"));
   EXPECT_EQ(connector.err, "");
+}
+
+TEST_F(BenchVerbs, TheTablesShowPercentilesMessageRateAndSizes) {
+  settings_.operation = "send";
+  settings_.sizes = "64..128";
+  const auto [connector, listener] = both();
+  ASSERT_EQ(connector.code, ExitCode::kOk) << connector.err;
+  EXPECT_THAT(connector.out, HasSubstr("RDMA send of 4 KiB, 4 in flight over 1 queue pair "));
+  EXPECT_THAT(connector.out, HasSubstr("memory: host here, host at the peer"));
+  for (const char* title : {"samples", "min", "median", "p90", "p99", "p99.9", "max", "mean"})
+    EXPECT_THAT(connector.out, HasSubstr(title));
+  EXPECT_THAT(connector.out, HasSubstr("half a round trip, seen by completions"));
+  EXPECT_THAT(connector.out, HasSubstr("messages of 8 B, 8 in flight"));
+  EXPECT_THAT(connector.out, HasSubstr(" /s"));
+  EXPECT_THAT(connector.out, HasSubstr("± "));
+  EXPECT_THAT(connector.out, HasSubstr("bandwidth by size"));
+  EXPECT_THAT(connector.out, HasSubstr("128 B"));
+}
+
+TEST_F(BenchVerbs, GpuMemoryWithoutAGpuIsExitFourAtOnce) {
+  settings_.listen = "127.0.0.1:0";
+  settings_.memory = "cuda-peermem";
+  settings_.cudaLibraries = {"libnosuchcuda.so.1"};
+  const Outcome outcome = command(settings_, a_);
+  EXPECT_EQ(outcome.code, ExitCode::kEnvironment);
+  EXPECT_THAT(outcome.err, HasSubstr("--memory cuda-peermem: no CUDA here"));
+  EXPECT_THAT(outcome.err, HasSubstr("remedy: "));
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 2);
 }
 
 TEST_F(BenchVerbs, JsonIsOneObjectOnStandardOutput) {
@@ -163,6 +193,21 @@ TEST_F(BenchVerbs, BadValuesAreExitTwoAndNamed) {
   EXPECT_EQ(outcome.code, ExitCode::kUsage);
   EXPECT_THAT(outcome.err, HasSubstr("--line-rate"));
   settings_.lineRates = {};
+  settings_.operation = "erase";
+  outcome = command(settings_, a_);
+  EXPECT_EQ(outcome.code, ExitCode::kUsage);
+  EXPECT_THAT(outcome.err, HasSubstr("--operation: operation 'erase': allowed is write, read or"));
+  settings_.operation = "read";
+  settings_.sizes = "8..9";
+  outcome = command(settings_, a_);
+  EXPECT_EQ(outcome.code, ExitCode::kUsage);
+  EXPECT_THAT(outcome.err, HasSubstr("--sizes: sizes 8..9"));
+  settings_.sizes = "";
+  settings_.memory = "disk";
+  outcome = command(settings_, a_);
+  EXPECT_EQ(outcome.code, ExitCode::kUsage);
+  EXPECT_THAT(outcome.err, HasSubstr("--memory: memory 'disk'"));
+  settings_.memory = "host";
   settings_.rails = {"no/device"};
   outcome = command(settings_, a_);
   EXPECT_EQ(outcome.code, ExitCode::kUsage);
@@ -175,6 +220,11 @@ TEST(BenchVerbsUsage, ExactlyOneEndIsNeeded) {
   EXPECT_EQ(commandLine({"--listen", ":1", "--size", "huge"}).code, ExitCode::kUsage);
   EXPECT_EQ(commandLine({"--listen", ":1", "--ceiling", "1Gbit", "--line-rate", "1Gbit"}).code,
             ExitCode::kUsage);
+  EXPECT_EQ(commandLine({"--listen", ":1", "--qps", "2", "--pairs", "many"}).code,
+            ExitCode::kUsage);
+  const Outcome tooMany = commandLine({"--listen", ":1", "--qps", "65"});
+  EXPECT_EQ(tooMany.code, ExitCode::kUsage);
+  EXPECT_THAT(tooMany.err, HasSubstr("queue pairs per rail 65"));
   const Outcome tooBig = commandLine({"--listen", "127.0.0.1:0", "--size", "1GiB"});
   EXPECT_EQ(tooBig.code, ExitCode::kUsage);
   EXPECT_THAT(tooBig.err, HasSubstr("1073741824"));

@@ -38,7 +38,9 @@ Summary summarize(std::span<const double> samples) {
   out.minimum = sorted.front();
   out.maximum = sorted.back();
   out.median = quantile(sorted, 0.5);
+  out.p90 = quantile(sorted, 0.9);
   out.p99 = quantile(sorted, 0.99);
+  out.p999 = quantile(sorted, 0.999);
   const auto count = static_cast<double>(sorted.size());
   out.mean = std::accumulate(sorted.begin(), sorted.end(), 0.0) / count;
   out.low95 = out.high95 = out.mean;

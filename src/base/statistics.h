@@ -11,7 +11,9 @@ struct Summary {
   std::size_t count = 0;
   double minimum = 0;
   double median = 0;
+  double p90 = 0;
   double p99 = 0;
+  double p999 = 0;
   double maximum = 0;
   double mean = 0;
   double deviation = 0;  // sample standard deviation; 0 for fewer than two

@@ -43,7 +43,9 @@ TEST(Statistics, QuantilesInterpolateAndOrderDoesNotMatter) {
   std::iota(samples.rbegin(), samples.rend(), 0);
   const Summary summary = summarize(samples);
   EXPECT_DOUBLE_EQ(summary.median, 50);
+  EXPECT_DOUBLE_EQ(summary.p90, 90);
   EXPECT_DOUBLE_EQ(summary.p99, 99);
+  EXPECT_DOUBLE_EQ(summary.p999, 99.9);
   const std::vector<double> two{10, 20};
   EXPECT_DOUBLE_EQ(quantile(two, 0.25), 12.5);
   EXPECT_DOUBLE_EQ(quantile(two, 1), 20);

@@ -85,7 +85,7 @@ Result<Ceiling> wireCeiling(BitRate lineRate, int rdmaMtu, const Framing& framin
 }
 
 Result<Ceiling> messageCeiling(BitRate lineRate, int rdmaMtu, std::uint64_t message,
-                               const Framing& framing) {
+                               const Framing& framing, const MessageHeader& header) {
   RAILHEAD_TRY(checkLink(lineRate, rdmaMtu));
   constexpr std::uint64_t kLargest = 1ULL << 31;  // of one RDMA message
   if (message == 0 || message > kLargest) {
@@ -96,12 +96,12 @@ Result<Ceiling> messageCeiling(BitRate lineRate, int rdmaMtu, std::uint64_t mess
   const auto mtu = static_cast<std::uint64_t>(rdmaMtu);
   const auto headers = static_cast<std::uint64_t>(framing.bytesPerPacket());
   const std::uint64_t packets = (message + mtu - 1) / mtu;
-  auto ceiling =
-      shareOfLine(lineRate, message, message + packets * headers + kWriteHeaderBytes, framing);
+  const auto own = static_cast<std::uint64_t>(header.bytes);
+  auto ceiling = shareOfLine(lineRate, message, message + packets * headers + own, framing);
   ceiling.sum.insert(ceiling.sum.begin(), formatBytes(message) + " in " + std::to_string(packets) +
                                               " packets with " + std::to_string(headers) +
                                               " bytes of " + framing.name() + " each, and " +
-                                              std::to_string(kWriteHeaderBytes) + " for the write");
+                                              std::to_string(own) + " for " + header.name);
   return ceiling;
 }
 

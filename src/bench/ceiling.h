@@ -22,6 +22,14 @@ namespace railhead::bench {
 inline constexpr int kRoceBytesPerPacket = 82;
 inline constexpr int kWriteHeaderBytes = 16;  // RETH
 
+// What one message carries beside its packets' headers.
+struct MessageHeader {
+  int bytes = kWriteHeaderBytes;
+  const char* name = "the write";
+};
+inline constexpr MessageHeader kSendHeader{0, "the send"};
+inline constexpr MessageHeader kReadHeader{4, "the read's answer"};  // AETH
+
 struct Ceiling {
   BitRate rate;                       // of payload
   std::string explanation;            // how it was computed, in one line
@@ -40,9 +48,9 @@ struct Framing {
 
 // Payload rate of a link: line rate x MTU / (MTU + headers). rdmaMtu in bytes, 256..4096.
 Result<Ceiling> wireCeiling(BitRate lineRate, int rdmaMtu, const Framing& framing = {});
-// The same for RDMA writes of `message` bytes, which need not fill their last packet.
+// The same for messages of `message` bytes, which need not fill their last packet.
 Result<Ceiling> messageCeiling(BitRate lineRate, int rdmaMtu, std::uint64_t message,
-                               const Framing& framing = {});
+                               const Framing& framing = {}, const MessageHeader& header = {});
 
 // Raw rate of a PCIe link after line coding, before packet headers: lanes x GT/s x coding.
 Result<Ceiling> pcieCeiling(int width, double gigatransfersPerLane);

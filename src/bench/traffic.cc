@@ -33,10 +33,9 @@ Result<void> waitForProgress(Poller& poller, int controlFd, const std::string& w
                              const Poller::Handler& handler) {
   auto left = poller.waitOrReadable(Clock::now() + kStallLimit, controlFd, handler);
   if (!left.has_value() && left.error().code == ErrorCode::kDeadlineExceeded) {
-    return Error(
-        ErrorCode::kCheckFailed,
-        where + ": no write was acknowledged for " + std::to_string(kStallLimit.count()) + " s",
-        "check the link of this rail");
+    return Error(ErrorCode::kCheckFailed,
+                 where + ": nothing moved for " + std::to_string(kStallLimit.count()) + " s",
+                 "check the link of this rail");
   }
   if (!left.has_value()) return std::move(left).error();
   if (*left) return Error(ErrorCode::kUnavailable, where + ": the peer left during the test");
@@ -47,8 +46,11 @@ Result<void> waitForProgress(Poller& poller, int controlFd, const std::string& w
 // time.
 class Meter {
  public:
-  Meter(TimePoint start, double seconds, std::size_t messageBytes)
-      : start_(start), seconds_(seconds), messageBytes_(messageBytes), buckets_(kIntervals, 0) {}
+  Meter(TimePoint start, const VerbsLoad& load)
+      : start_(start),
+        seconds_(load.seconds),
+        messageBytes_(static_cast<double>(load.messageBytes)),
+        buckets_(kIntervals, 0) {}
 
   void acknowledged(TimePoint when) {
     ++messages_;
@@ -65,29 +67,33 @@ class Meter {
 
   RailTraffic result() const {
     RailTraffic out;
-    out.messages = messages_;
     const double inside = secondsBetween(firstInTime_, lastInTime_);
     if (inTime_ >= first_ + 2 && inside > 0) {
-      out.rate = rate(static_cast<double>(inTime_ - first_), inside);
+      out.messagesPerSecond = static_cast<double>(inTime_ - first_) / inside;
     } else {  // too slow for that: everything over the whole time, emptying included
-      out.rate = rate(static_cast<double>(messages_), secondsBetween(start_, last_));
+      out.messagesPerSecond =
+          static_cast<double>(messages_) / std::max(secondsBetween(start_, last_), 1e-9);
     }
-    std::vector<double> samples;
-    for (const double count : buckets_)
-      samples.push_back(rate(count, seconds_ / kIntervals).gbps());
-    out.intervals = summarize(samples);
+    out.rate = rateOf(out.messagesPerSecond);
+    std::vector<double> messages;
+    std::vector<double> gbps;
+    for (const double count : buckets_) {
+      messages.push_back(count * kIntervals / seconds_);
+      gbps.push_back(rateOf(messages.back()).gbps());
+    }
+    out.messageIntervals = summarize(messages);
+    out.intervals = summarize(gbps);
     return out;
   }
 
  private:
-  BitRate rate(double messages, double seconds) const {
-    return BitRate::fromBytes(messages * static_cast<double>(messageBytes_),
-                              std::max(seconds, 1e-9));
+  BitRate rateOf(double messagesPerSecond) const {
+    return BitRate::fromBytes(messagesPerSecond * messageBytes_, 1);
   }
 
   TimePoint start_;
   double seconds_;
-  std::size_t messageBytes_;
+  double messageBytes_;
   std::uint64_t messages_ = 0;
   std::uint64_t inTime_ = 0;
   std::uint64_t first_ = 0;  // seen together with the first: they may have waited to be seen
@@ -98,33 +104,61 @@ class Meter {
 };
 
 // Posts and counts the messages of one rail.
-struct Sender {
+struct Mover {
   OpenRail* rail;
+  SlotTurns turns;
   Meter meter;
-  std::uint64_t posted = 0;
   int inFlight = 0;
 
-  // Slots are taken in order, so `posted` also says how much of the buffer the peer has.
   Result<void> post(std::size_t pair) {
-    RAILHEAD_TRY(rail->postMessage(pair, posted % rail->slotCount()));
-    ++posted;
+    RAILHEAD_TRY(rail->postMessage(pair, turns.next(pair), turns.load().messageBytes));
     ++inFlight;
     return {};
   }
 };
 
-Result<void> sendFences(const std::vector<OpenRail*>& rails, Poller& poller, int controlFd) {
-  std::size_t waiting = 0;
-  for (auto* rail : rails) {
-    RAILHEAD_TRY(rail->postFences());
-    waiting += rail->pairCount();
+// One rail's fences, no more of them in flight than messages were.
+struct Fencer {
+  OpenRail* rail;
+  std::vector<std::size_t> left;  // to be posted, of each pair
+  std::size_t inFlight = 0;
+
+  Fencer(OpenRail& of, const VerbsLoad& load) : rail(&of) {
+    const SlotTurns turns(load, rail->pairCount());
+    for (std::size_t pair = 0; pair < rail->pairCount(); ++pair)
+      left.push_back(rail->fencesOf(turns, pair));
   }
-  while (waiting > 0) {
-    RAILHEAD_TRY(waitForProgress(poller, controlFd, rails.front()->label(),
-                                 [&](std::size_t index, const Completion& completion) {
-                                   --waiting;
-                                   return rails[index]->checkCompletion(completion);
-                                 }));
+  Result<void> post(std::size_t pair) {
+    if (left[pair] == 0) return {};
+    --left[pair];
+    ++inFlight;
+    return rail->postFence(pair);
+  }
+};
+
+Result<void> sendFences(const std::vector<OpenRail*>& rails, const VerbsLoad& load, Poller& poller,
+                        int controlFd) {
+  std::vector<Fencer> fencers;
+  for (auto* rail : rails) {
+    if (rail->operation() == VerbsOperation::kRead) return {};  // done is done
+    Fencer& fencer = fencers.emplace_back(*rail, load);
+    const SlotTurns turns(load, rail->pairCount());
+    for (std::size_t pair = 0; pair < rail->pairCount(); ++pair) {
+      for (std::size_t i = 0; i < turns.slotsOf(pair); ++i) RAILHEAD_TRY(fencer.post(pair));
+    }
+  }
+  const auto waiting = [&] {
+    return std::any_of(fencers.begin(), fencers.end(),
+                       [](const Fencer& fencer) { return fencer.inFlight > 0; });
+  };
+  while (waiting()) {
+    RAILHEAD_TRY(
+        waitForProgress(poller, controlFd, rails.front()->label(),
+                        [&](std::size_t index, const Completion& completion) -> Result<void> {
+                          --fencers[index].inFlight;
+                          RAILHEAD_TRY(rails[index]->checkCompletion(completion));
+                          return fencers[index].post(completion.id);
+                        }));
   }
   return {};
 }
@@ -135,49 +169,51 @@ std::string labels(const std::vector<OpenRail*>& rails) {
 
 }  // namespace
 
-Result<std::vector<RailTraffic>> writeForTime(const std::vector<OpenRail*>& rails,
-                                              const VerbsPlan& plan, int controlFd) {
+Result<std::vector<RailTraffic>> moveForTime(const std::vector<OpenRail*>& rails,
+                                             const VerbsLoad& load, int controlFd) {
   Poller poller = pollerFor(rails);
   const TimePoint start = Clock::now();
   const TimePoint end = start + std::chrono::duration_cast<Clock::duration>(
-                                    std::chrono::duration<double>(plan.seconds));
-  std::vector<Sender> senders;
-  for (auto* rail : rails) senders.push_back({rail, {start, plan.seconds, plan.messageBytes}});
-  for (int i = 0; i < plan.outstanding; ++i) {
-    for (auto& sender : senders) {
-      RAILHEAD_TRY(sender.post(static_cast<std::size_t>(i) % sender.rail->pairCount()));
+                                    std::chrono::duration<double>(load.seconds));
+  std::vector<Mover> movers;
+  for (auto* rail : rails) movers.push_back({rail, {load, rail->pairCount()}, {start, load}});
+  for (int i = 0; i < load.outstanding; ++i) {
+    for (auto& mover : movers) {
+      RAILHEAD_TRY(mover.post(static_cast<std::size_t>(i) % mover.rail->pairCount()));
     }
   }
   std::optional<TimePoint> round;
   const auto handler = [&](std::size_t index, const Completion& completion) -> Result<void> {
-    Sender& sender = senders[index];
-    RAILHEAD_TRY(sender.rail->checkCompletion(completion));
+    Mover& mover = movers[index];
+    RAILHEAD_TRY(mover.rail->checkCompletion(completion));
     if (!round) round = Clock::now();
     const TimePoint now = *round;
-    sender.meter.acknowledged(now);
-    --sender.inFlight;
-    return now < end ? sender.post(completion.id) : Result<void>();
+    mover.meter.acknowledged(now);
+    --mover.inFlight;
+    return now < end ? mover.post(completion.id) : Result<void>();
   };
   const auto busy = [&] {
-    return std::any_of(senders.begin(), senders.end(),
-                       [](const Sender& sender) { return sender.inFlight > 0; });
+    return std::any_of(movers.begin(), movers.end(),
+                       [](const Mover& mover) { return mover.inFlight > 0; });
   };
   const std::string where = labels(rails);
   while (busy()) {
     round.reset();
     RAILHEAD_TRY(waitForProgress(poller, controlFd, where, handler));
   }
-  RAILHEAD_TRY(sendFences(rails, poller, controlFd));
+  RAILHEAD_TRY(sendFences(rails, load, poller, controlFd));
   std::vector<RailTraffic> out;
-  for (const auto& sender : senders) out.push_back(sender.meter.result());
+  for (const auto& mover : movers) out.push_back(mover.meter.result());
   return out;
 }
 
-Result<void> writeBuffer(OpenRail& rail, int controlFd) {
+Result<void> moveOnce(OpenRail& rail, const VerbsLoad& load, int controlFd) {
   Poller poller = pollerFor({&rail});
-  std::size_t inFlight = 0;
-  for (std::size_t slot = 0; slot < rail.slotCount(); ++slot, ++inFlight) {
-    RAILHEAD_TRY(rail.postMessage(slot % rail.pairCount(), slot));
+  SlotTurns turns(load, rail.pairCount());
+  int inFlight = 0;
+  for (; inFlight < load.outstanding; ++inFlight) {
+    const std::size_t pair = static_cast<std::size_t>(inFlight) % rail.pairCount();
+    RAILHEAD_TRY(rail.postMessage(pair, turns.next(pair), load.messageBytes));
   }
   while (inFlight > 0) {
     RAILHEAD_TRY(waitForProgress(poller, controlFd, rail.label(),
@@ -186,7 +222,23 @@ Result<void> writeBuffer(OpenRail& rail, int controlFd) {
                                    return rail.checkCompletion(completion);
                                  }));
   }
-  return sendFences({&rail}, poller, controlFd);
+  return sendFences({&rail}, load, poller, controlFd);
+}
+
+Result<void> receive(const std::vector<OpenRail*>& rails, int controlFd) {
+  Poller poller = pollerFor(rails);
+  const auto missing = [&] {
+    return std::any_of(rails.begin(), rails.end(),
+                       [](const OpenRail* rail) { return rail->fencesMissing(); });
+  };
+  const std::string where = labels(rails) + ", waiting for the end of what the peer sends";
+  while (missing()) {
+    RAILHEAD_TRY(waitForProgress(poller, controlFd, where,
+                                 [&](std::size_t index, const Completion& completion) {
+                                   return rails[index]->take(completion);
+                                 }));
+  }
+  return {};
 }
 
 }  // namespace railhead::bench

@@ -1,4 +1,7 @@
 // Moves bytes over connected rails and times it. One thread drives every rail in round robin.
+//
+// `controlFd` becoming readable means that the peer left: kUnavailable. A rail that stands still
+// for kStallLimit, or a request that fails, is kCheckFailed with the rail's name.
 #pragma once
 
 #include "src/base/result.h"
@@ -7,7 +10,8 @@
 #include "src/bench/open_rail.h"
 #include "src/bench/verbs_plan.h"
 
-#include <cstdint>
+#include <chrono>
+#include <functional>
 #include <vector>
 
 namespace railhead::bench {
@@ -16,25 +20,35 @@ namespace railhead::bench {
 inline constexpr std::chrono::seconds kStallLimit{10};
 
 struct RailTraffic {
-  std::uint64_t messages = 0;  // written in all, and acknowledged
   BitRate rate;
   Summary intervals;  // Gb/s in ten equal intervals
+  double messagesPerSecond = 0;
+  Summary messageIntervals;  // messages per second in the same intervals
 };
 
-// Writes for `seconds` over all given rails at once, then waits for every acknowledgement and sends
-// the fences. The rate is taken between the first and the last acknowledgement within the time, so
-// that neither filling nor emptying the pipe counts. `controlFd` becoming readable means that the
-// peer left.
-Result<std::vector<RailTraffic>> writeForTime(const std::vector<OpenRail*>& rails,
-                                              const VerbsPlan& plan, int controlFd);
+// Keeps `load` in flight on all given rails at once for its time, then waits for every
+// acknowledgement and, of writes and sends, sends the fences. The rates are taken between the first
+// and the last acknowledgement within the time, so that neither filling nor emptying the pipe
+// counts. Every slot is used at least once.
+Result<std::vector<RailTraffic>> moveForTime(const std::vector<OpenRail*>& rails,
+                                             const VerbsLoad& load, int controlFd);
 
-// Writes the whole outgoing buffer once, then the fences.
-Result<void> writeBuffer(OpenRail& rail, int controlFd);
+// Moves every slot of the load once, then the fences.
+Result<void> moveOnce(OpenRail& rail, const VerbsLoad& load, int controlFd);
 
-// Round trips of one 8-byte write each way, the receivers polling memory. Samples are half round
-// trips in microseconds. The last message tells the peer to stop.
+// Takes what the peer writes or sends until its fences are there on every rail that expects some.
+Result<void> receive(const std::vector<OpenRail*>& rails, int controlFd);
+
+// Round trips of one 8-byte write or send each way. Where the CPU sees what arrives, it polls
+// memory, else completions. Samples are half round trips in microseconds. The last message tells
+// the peer to stop.
 Result<std::vector<double>> pingPong(OpenRail& rail, const VerbsPlan& plan, int controlFd);
-// The other side of pingPong: answers until the last message.
-Result<void> echo(OpenRail& rail, int controlFd);
+// The other side of pingPong: tells `ready` once it can take a message, then answers until the
+// last.
+Result<void> echo(OpenRail& rail, int controlFd, const std::function<Result<void>()>& ready);
+
+// Reads of 8 bytes, one at a time; the peer's CPU takes no part. Samples are whole reads in
+// microseconds.
+Result<std::vector<double>> readAlone(OpenRail& rail, const VerbsPlan& plan, int controlFd);
 
 }  // namespace railhead::bench

@@ -1,23 +1,45 @@
-// The connecting end: leads through data check, latency and bandwidth.
+// The connecting end: leads through data check, latency, bandwidth, message rate and sweep.
 #include "src/bench/traffic.h"
 #include "src/bench/verbs_conversation.h"
 #include "src/bench/verbs_session.h"
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 namespace railhead::bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Kinds of step; each has patterns of its own.
-enum class Phase : std::uint64_t { kCheckOut = 1, kCheckIn = 2, kAlone = 3, kTogether = 4 };
+// Kinds of step; each has patterns of its own, a sweep one for each size.
+enum class Phase : std::uint64_t {
+  kMovedHere = 1,
+  kMovedThere = 2,
+  kBandwidth = 3,
+  kRate = 4,
+  kSweep = 16,
+};
+
+// One measurement: what is in flight, and under which pattern.
+struct Measurement {
+  VerbsLoad load;
+  std::uint64_t pattern = 0;
+};
+
+std::uint64_t patternOf(Phase phase, std::size_t index = 0) {
+  return static_cast<std::uint64_t>(phase) + index;
+}
 
 class Client {
  public:
-  Client(const VerbsSession& session, const VerbsTargets& targets, Channel channel)
-      : session_(session), targets_(targets), plan_(targets.plan), channel_(std::move(channel)) {}
+  Client(const VerbsSession& session, const VerbsTargets& targets, Channel channel,
+         std::vector<OpenRail> rails)
+      : session_(session),
+        targets_(targets),
+        plan_(targets.plan),
+        channel_(std::move(channel)),
+        rails_(std::move(rails)) {}
 
   Result<VerbsReport> run() {
     RAILHEAD_TRY(greet());
@@ -38,7 +60,6 @@ class Client {
 
  private:
   Result<void> greet() {
-    RAILHEAD_TRY_ASSIGN(rails_, openRails(session_.verbs, session_.rails, plan_));
     RAILHEAD_TRY(channel_.send(encode(Hello{plan_, offersOf(rails_)}), answerBy(0)));
     RAILHEAD_TRY_ASSIGN(const std::string text, channel_.receive(answerBy(0)));
     RAILHEAD_TRY_ASSIGN(const Welcome welcome,
@@ -50,6 +71,7 @@ class Client {
     }
     report_.peer = channel_.peer();
     report_.plan = plan_;
+    report_.gpu = session_.memory.gpuName();
     report_.environment = session_.environment;
     report_.peerEnvironment = welcome.environment;
     for (std::size_t i = 0; i < rails_.size(); ++i) {
@@ -59,13 +81,17 @@ class Client {
       rail.own = rails_[i].offer();
       rail.peer = welcome.rails[i];
       rail.mtu = rails_[i].mtu();
-      const DeviceEnvironment nothing;
-      const auto& devices = session_.environment.devices;
-      rail.ceiling = ceilingOf(rails_[i].choice().device, i < devices.size() ? devices[i] : nothing,
-                               rail.mtu, targets_, i);
+      rail.ceiling = ceilingOfRail(i, std::nullopt);
       report_.rails.push_back(std::move(rail));
     }
     return {};
+  }
+
+  std::optional<Ceiling> ceilingOfRail(std::size_t rail, std::optional<std::size_t> message) {
+    const DeviceEnvironment nothing;
+    const auto& devices = session_.environment.devices;
+    return ceilingOf(rails_[rail].choice().device, rail < devices.size() ? devices[rail] : nothing,
+                     rails_[rail].mtu(), targets_, rail, message);
   }
 
   Result<void> measure() {
@@ -78,10 +104,10 @@ class Client {
           step("latency of " + rails_[i].label(), [&] { return measureLatency(i, latencies); }));
     }
     report_.latency = summarize(latencies);
-    for (std::size_t i = 0; i < rails_.size(); ++i) {
-      RAILHEAD_TRY(step("bandwidth of " + rails_[i].label(), [&] { return measureAlone(i); }));
-    }
-    return measureTogether();
+    RAILHEAD_TRY(measureBandwidth());
+    RAILHEAD_TRY(measureRate());
+    for (std::size_t i = 0; i < plan_.sizes.size(); ++i) RAILHEAD_TRY(measureSize(i));
+    return {};
   }
 
   template <typename Body>
@@ -99,109 +125,222 @@ class Client {
     if (reply.error) return reply.error->addContext("at the peer");
     return reply;
   }
+  Result<void> say(CommandKind kind, std::size_t rail, std::uint64_t seed, const VerbsLoad& load) {
+    const Command command{kind, rail, seed, load.messageBytes, load.outstanding, ""};
+    return channel_.send(encode(command), answerBy(0));
+  }
   Result<Reply> ask(CommandKind kind, std::size_t rail, std::uint64_t seed = 0,
-                    std::uint64_t bytes = 0) {
-    RAILHEAD_TRY(channel_.send(encode(Command{kind, rail, seed, bytes, ""}), answerBy(0)));
+                    const VerbsLoad& load = {}) {
+    RAILHEAD_TRY(say(kind, rail, seed, load));
     return awaitReply();
   }
 
-  std::uint64_t seedFor(Phase phase, std::size_t rail) const {
-    return derivedSeed(plan_.seed, static_cast<std::uint64_t>(phase), rail);
+  std::uint64_t seedFor(std::uint64_t pattern, std::size_t rail) const {
+    return derivedSeed(plan_.seed, pattern, rail);
+  }
+  bool reads() const { return plan_.operation == VerbsOperation::kRead; }
+
+  // Both sides get ready for messages that this end asks for.
+  Result<void> prepare(std::size_t index, const Measurement& what) {
+    OpenRail& rail = rails_[index];
+    const std::uint64_t seed = seedFor(what.pattern, index);
+    const auto kind = reads() ? CommandKind::kOffer : CommandKind::kPrepare;
+    RAILHEAD_TRY(ask(kind, index, seed, what.load));
+    if (reads()) return prepareToTake(rail, plan_, what.load, seed);
+    return rail.outgoing().fillPattern(what.load.bytes(), seed);
   }
 
-  // Both sides get ready for writes towards the peer that will carry this phase's pattern.
-  Result<void> prepareOut(Phase phase, std::size_t rail) {
-    RAILHEAD_TRY(ask(CommandKind::kPrepare, rail, seedFor(phase, rail)));
-    fillPattern(rails_[rail].outgoing(), seedFor(phase, rail));
-    return {};
+  // Runs `move`; the peer takes sends meanwhile, for somebody must post its receives.
+  template <typename Move>
+  Result<void> whilePeerTakes(const Move& move) {
+    const bool sends = plan_.operation == VerbsOperation::kSend;
+    if (sends) RAILHEAD_TRY(ask(CommandKind::kReceive, 0));
+    auto moved = move();
+    // The peer speaks up in between only to say why it stopped.
+    const bool spoke = !moved.has_value() && moved.error().code == ErrorCode::kUnavailable;
+    if (sends && spoke) RAILHEAD_TRY(awaitReply());
+    return moved;
   }
-  Result<void> verifyOut(Phase phase, std::size_t rail, std::uint64_t messages) {
-    const std::uint64_t slots = rails_[rail].slotCount();
-    const std::uint64_t bytes = std::min(messages, slots) * plan_.messageBytes;
-    RAILHEAD_TRY_ASSIGN(const Reply reply,
-                        ask(CommandKind::kVerify, rail, seedFor(phase, rail), bytes));
-    return judge(rail, ", as the peer received it", reply.mismatch);
+
+  // What arrived, wherever that was.
+  Result<void> verify(std::size_t index, const Measurement& what) {
+    const std::uint64_t seed = seedFor(what.pattern, index);
+    if (!reads()) {
+      RAILHEAD_TRY_ASSIGN(const Reply reply, ask(CommandKind::kVerify, index, seed, what.load));
+      return judge(index, takenThere(plan_.operation), what.load, reply.mismatch);
+    }
+    RAILHEAD_TRY_ASSIGN(const auto mismatch, compareTaken(rails_[index], plan_, what.load, seed));
+    return judge(index, takenHere(plan_.operation), what.load, mismatch);
   }
-  Result<void> judge(std::size_t rail, const char* direction,
+
+  Result<void> judge(std::size_t rail, const char* direction, const VerbsLoad& load,
                      const std::optional<Mismatch>& mismatch) {
-    report_.rails[rail].bytesChecked += plan_.bufferBytes();
-    report_.bytesChecked += plan_.bufferBytes();
+    const std::uint64_t compared = comparedBytes(plan_, load);
+    report_.rails[rail].bytesChecked += compared;
+    report_.bytesChecked += compared;
     if (!mismatch) return {};
     // The count is the peer's word: never more than was compared.
-    const std::uint64_t wrong =
-        std::clamp<std::uint64_t>(mismatch->wrongBytes, 1, plan_.bufferBytes());
+    const std::uint64_t wrong = std::clamp<std::uint64_t>(mismatch->wrongBytes, 1, compared);
     report_.rails[rail].bytesWrong += wrong;
     report_.bytesWrong += wrong;
-    return wrongBytes(rails_[rail].label() + direction, *mismatch, plan_.bufferBytes());
+    return wrongBytes(rails_[rail].label() + direction, *mismatch, compared);
   }
 
   Result<void> checkBothWays(std::size_t rail) {
-    RAILHEAD_TRY(checkOut(rail));
-    return checkIn(rail);
+    RAILHEAD_TRY(checkAskedHere(rail));
+    return reads() ? checkReadThere(rail) : checkPushedThere(rail);
   }
 
-  Result<void> checkOut(std::size_t rail) {
-    RAILHEAD_TRY(prepareOut(Phase::kCheckOut, rail));
-    RAILHEAD_TRY(writeBuffer(rails_[rail], channel_.fd()));
-    return verifyOut(Phase::kCheckOut, rail, rails_[rail].slotCount());
+  Result<void> checkAskedHere(std::size_t rail) {
+    const Measurement what{plan_.bandwidthLoad(), patternOf(Phase::kMovedHere)};
+    RAILHEAD_TRY(prepare(rail, what));
+    RAILHEAD_TRY(whilePeerTakes([&] { return moveOnce(rails_[rail], what.load, channel_.fd()); }));
+    return verify(rail, what);
   }
 
-  Result<void> checkIn(std::size_t index) {
+  Result<void> checkReadThere(std::size_t rail) {
+    const VerbsLoad load = plan_.bandwidthLoad();
+    const std::uint64_t seed = seedFor(patternOf(Phase::kMovedThere), rail);
+    RAILHEAD_TRY(rails_[rail].outgoing().fillPattern(load.bytes(), seed));
+    RAILHEAD_TRY_ASSIGN(const Reply reply, ask(CommandKind::kPull, rail, seed, load));
+    return judge(rail, takenThere(plan_.operation), load, reply.mismatch);
+  }
+
+  Result<void> checkPushedThere(std::size_t index) {
     OpenRail& rail = rails_[index];
-    const std::uint64_t seed = seedFor(Phase::kCheckIn, index);
-    fillInverted(rail.incoming(), seed);
-    RAILHEAD_TRY(rail.expectFences());
-    RAILHEAD_TRY(ask(CommandKind::kWrite, index, seed));
-    RAILHEAD_TRY(rail.awaitFences(Clock::now() + kStallLimit, channel_.fd()));
-    return judge(index, ", written by the peer",
-                 findMismatch(rail.incoming(), seed, rail.incoming().size()));
+    const VerbsLoad load = plan_.bandwidthLoad();
+    const std::uint64_t seed = seedFor(patternOf(Phase::kMovedThere), index);
+    RAILHEAD_TRY(prepareToTake(rail, plan_, load, seed));
+    RAILHEAD_TRY(say(CommandKind::kPush, index, seed, load));
+    // Writes show nothing here before their fence, which may take its time over a slow link. Sends
+    // wait for receives that are posted here meanwhile; the peer may say that it is done, or why it
+    // is not, before the last of them is seen.
+    bool spoke = true;
+    if (plan_.operation == VerbsOperation::kSend) {
+      const auto taken = receive({&rail}, channel_.fd());
+      spoke = !taken.has_value() && taken.error().code == ErrorCode::kUnavailable;
+      if (!taken.has_value() && !spoke) return taken.error();
+    }
+    RAILHEAD_TRY(awaitReply());
+    if (spoke) RAILHEAD_TRY(receive({&rail}, channel_.fd()));
+    RAILHEAD_TRY_ASSIGN(const auto mismatch, compareTaken(rail, plan_, load, seed));
+    return judge(index, takenHere(plan_.operation), load, mismatch);
   }
 
-  Result<void> measureLatency(std::size_t rail, std::vector<double>& all) {
-    rails_[rail].clearReceivedWord();
-    RAILHEAD_TRY(ask(CommandKind::kEcho, rail));
-    RAILHEAD_TRY_ASSIGN(const auto samples, pingPong(rails_[rail], plan_, channel_.fd()));
+  Result<void> measureLatency(std::size_t index, std::vector<double>& all) {
+    OpenRail& rail = rails_[index];
+    auto samples = reads() ? readAlone(rail, plan_, channel_.fd()) : playPingPong(index);
+    if (!samples.has_value()) return std::move(samples).error();
+    report_.latencyByMemory = rail.seesWords();
+    report_.rails[index].latency = summarize(*samples);
+    all.insert(all.end(), samples->begin(), samples->end());
+    return {};
+  }
+  Result<std::vector<double>> playPingPong(std::size_t index) {
+    rails_[index].clearReceivedWord();
+    RAILHEAD_TRY(ask(CommandKind::kEcho, index));
+    RAILHEAD_TRY_ASSIGN(auto samples, pingPong(rails_[index], plan_, channel_.fd()));
     RAILHEAD_TRY(awaitReply());
-    report_.rails[rail].latency = summarize(samples);
-    all.insert(all.end(), samples.begin(), samples.end());
+    return samples;
+  }
+
+  // The given rails at once, with every byte verified.
+  Result<std::vector<RailTraffic>> measureOn(const std::vector<std::size_t>& indices,
+                                             const Measurement& what) {
+    std::vector<OpenRail*> rails;
+    for (const std::size_t index : indices) {
+      RAILHEAD_TRY(prepare(index, what));
+      rails.push_back(&rails_[index]);
+    }
+    std::vector<RailTraffic> traffic;
+    RAILHEAD_TRY(whilePeerTakes([&]() -> Result<void> {
+      RAILHEAD_TRY_ASSIGN(traffic, moveForTime(rails, what.load, channel_.fd()));
+      return {};
+    }));
+    for (const std::size_t index : indices) RAILHEAD_TRY(verify(index, what));
+    return traffic;
+  }
+
+  // Each rail alone, then all at once: `alone` and `atOnce` are told each rail's traffic. With one
+  // rail both are the same measurement.
+  template <typename Alone, typename AtOnce>
+  Result<void> measureEach(const std::string& name, const Measurement& what, const Alone& alone,
+                           const AtOnce& atOnce) {
+    std::vector<std::size_t> all;
+    for (std::size_t i = 0; i < rails_.size(); ++i) {
+      all.push_back(i);
+      RAILHEAD_TRY(step(name + " of " + rails_[i].label(), [&]() -> Result<void> {
+        RAILHEAD_TRY_ASSIGN(const auto traffic, measureOn({i}, what));
+        alone(report_.rails[i], traffic.front());
+        if (rails_.size() == 1) atOnce(report_.rails[i], traffic.front());
+        return {};
+      }));
+    }
+    if (rails_.size() == 1) return {};
+    return step(name + " of all rails at once", [&]() -> Result<void> {
+      RAILHEAD_TRY_ASSIGN(const auto traffic, measureOn(all, what));
+      for (const std::size_t i : all) atOnce(report_.rails[i], traffic[i]);
+      return {};
+    });
+  }
+
+  Result<void> measureBandwidth() {
+    RAILHEAD_TRY(measureEach(
+        "bandwidth", {plan_.bandwidthLoad(), patternOf(Phase::kBandwidth)},
+        [](RailResult& rail, const RailTraffic& traffic) {
+          rail.rate = traffic.rate;
+          rail.intervals = traffic.intervals;
+        },
+        [&](RailResult& rail, const RailTraffic& traffic) {
+          rail.rateTogether = traffic.rate;
+          report_.allRails.bitsPerSecond += traffic.rate.bitsPerSecond;
+        }));
+    report_.allRailsCeiling =
+        ceilingOfAll([](const RailResult& rail) -> const auto& { return rail.ceiling; });
     return {};
   }
 
-  Result<void> measureAlone(std::size_t rail) {
-    RAILHEAD_TRY(prepareOut(Phase::kAlone, rail));
-    RAILHEAD_TRY_ASSIGN(const auto traffic, writeForTime({&rails_[rail]}, plan_, channel_.fd()));
-    report_.rails[rail].rate = traffic.front().rate;
-    report_.rails[rail].intervals = traffic.front().intervals;
-    return verifyOut(Phase::kAlone, rail, traffic.front().messages);
+  Result<void> measureRate() {
+    return measureEach(
+        "message rate", {plan_.rateLoad(), patternOf(Phase::kRate)},
+        [](RailResult& rail, const RailTraffic& traffic) {
+          rail.messageRate.perSecond = traffic.messagesPerSecond;
+          rail.messageRate.intervals = traffic.messageIntervals;
+        },
+        [&](RailResult& rail, const RailTraffic& traffic) {
+          rail.messageRate.perSecondTogether = traffic.messagesPerSecond;
+          report_.allRailsMessagesPerSecond += traffic.messagesPerSecond;
+        });
   }
 
-  Result<void> measureTogether() {
-    if (rails_.size() == 1) {  // the same measurement
-      report_.rails[0].rateTogether = report_.rails[0].rate;
-    } else {
-      RAILHEAD_TRY(step("bandwidth of all rails at once", [&] { return writeTogether(); }));
-    }
+  Result<void> measureSize(std::size_t index) {
+    const std::size_t bytes = plan_.sizes[index];
+    SizeResult all{bytes, {}, {}, {}, {}};
+    RAILHEAD_TRY(measureEach(
+        formatBytes(bytes), {plan_.sizeLoad(bytes), patternOf(Phase::kSweep, index)},
+        [&](RailResult& rail, const RailTraffic& traffic) {
+          rail.sizes.push_back(
+              {bytes, traffic.rate, {}, traffic.intervals, ceilingOfRail(rail.rail, bytes)});
+        },
+        [&](RailResult& rail, const RailTraffic& traffic) {
+          rail.sizes.back().rateTogether = traffic.rate;
+          all.rate.bitsPerSecond += traffic.rate.bitsPerSecond;
+        }));
+    all.ceiling = ceilingOfAll(
+        [](const RailResult& rail) -> const auto& { return rail.sizes.back().ceiling; });
+    report_.allRailsSizes.push_back(std::move(all));
+    return {};
+  }
+
+  // The sum of the rails'; nullopt unless every rail has one.
+  template <typename Of>
+  std::optional<Ceiling> ceilingOfAll(const Of& of) const {
     std::vector<Ceiling> ceilings;
     for (const auto& rail : report_.rails) {
-      report_.allRails.bitsPerSecond += rail.rateTogether.bitsPerSecond;
-      if (rail.ceiling) ceilings.push_back(*rail.ceiling);
+      if (const auto& ceiling = of(rail)) ceilings.push_back(*ceiling);
     }
-    if (ceilings.size() == rails_.size()) report_.allRailsCeiling = together(ceilings);
-    return {};
-  }
-
-  Result<void> writeTogether() {
-    std::vector<OpenRail*> all;
-    for (std::size_t i = 0; i < rails_.size(); ++i) {
-      RAILHEAD_TRY(prepareOut(Phase::kTogether, i));
-      all.push_back(&rails_[i]);
-    }
-    RAILHEAD_TRY_ASSIGN(const auto traffic, writeForTime(all, plan_, channel_.fd()));
-    for (std::size_t i = 0; i < rails_.size(); ++i) {
-      report_.rails[i].rateTogether = traffic[i].rate;
-      RAILHEAD_TRY(verifyOut(Phase::kTogether, i, traffic[i].messages));
-    }
-    return {};
+    if (ceilings.size() != rails_.size()) return std::nullopt;
+    return together(ceilings);
   }
 
   const VerbsSession& session_;
@@ -223,10 +362,13 @@ Result<VerbsReport> runVerbs(const VerbsSession& session, const Endpoint& peer,
                                                   std::to_string(session.rails.size()) +
                                                   " rails; allowed: one for all, or one for each");
   }
+  // What this end lacks is said before the peer is troubled.
+  RAILHEAD_TRY_ASSIGN(auto rails,
+                      openRails(session.verbs, session.rails, targets.plan, session.memory));
   if (session.progress) session.progress("looking for the peer at " + peer.toString());
   RAILHEAD_TRY_ASSIGN(Channel channel,
                       meetAsConnector(peer, {kVerbsPurpose, session.token}, session.meetBy));
-  auto report = Client(session, targets, std::move(channel)).run();
+  auto report = Client(session, targets, std::move(channel), std::move(rails)).run();
   if (!report.has_value()) return asCheckFailure(std::move(report).error());
   return report;
 }

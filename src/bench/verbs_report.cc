@@ -26,10 +26,51 @@ Json shareJson(BitRate rate, const std::optional<Ceiling>& ceiling) {
 Json toJson(const Summary& summary, const std::string& unit) {
   if (summary.count == 0) return nullptr;
   return {{"samples", summary.count},         {"min_" + unit, summary.minimum},
-          {"median_" + unit, summary.median}, {"p99_" + unit, summary.p99},
+          {"median_" + unit, summary.median}, {"p90_" + unit, summary.p90},
+          {"p99_" + unit, summary.p99},       {"p999_" + unit, summary.p999},
           {"max_" + unit, summary.maximum},   {"mean_" + unit, summary.mean},
           {"low95_" + unit, summary.low95},   {"high95_" + unit, summary.high95},
           {"outliers", summary.outlierCount}, {"outliers_" + unit, summary.outliers}};
+}
+
+Json perSecondJson(double messages) { return messages > 0 ? Json(messages) : Json(nullptr); }
+
+Json toJson(const MessageRate& rate) {
+  return {{"per_second", perSecondJson(rate.perSecond)},
+          {"per_second_together", perSecondJson(rate.perSecondTogether)},
+          {"intervals", toJson(rate.intervals, "per_second")}};
+}
+
+// Of all rails at once there is neither a rate alone nor a summary.
+Json sizesJson(const std::vector<SizeResult>& sizes, bool ofOneRail) {
+  Json out = Json::array();
+  for (const auto& size : sizes) {
+    Json one = {{"message_bytes", size.messageBytes},
+                {"gbps", rateJson(size.rate)},
+                {"share", shareJson(size.rate, size.ceiling)},
+                {"ceiling", toJson(size.ceiling)}};
+    if (ofOneRail) {
+      one["gbps_together"] = rateJson(size.rateTogether);
+      one["intervals"] = toJson(size.intervals, "gbps");
+    }
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+Json planJson(const VerbsPlan& plan) {
+  return {{"operation", verbsOperationName(plan.operation)},
+          {"message_bytes", plan.messageBytes},
+          {"outstanding", plan.outstanding},
+          {"pairs_per_rail", plan.pairsPerRail},
+          {"seconds", plan.seconds},
+          {"latency_seconds", plan.latencySeconds},
+          {"rate_bytes", plan.rateBytes},
+          {"rate_outstanding", plan.rateOutstanding},
+          {"rate_seconds", plan.rateSeconds},
+          {"sizes", plan.sizes},
+          {"size_seconds", plan.sizeSeconds},
+          {"seed", plan.seed}};
 }
 
 Json toJson(const RailResult& rail, bool measured) {
@@ -51,6 +92,8 @@ Json toJson(const RailResult& rail, bool measured) {
   out["gbps_together"] = rateJson(rail.rateTogether);
   out["intervals"] = toJson(rail.intervals, "gbps");
   out["latency"] = toJson(rail.latency, "us");
+  out["message_rate"] = toJson(rail.messageRate);
+  out["sizes"] = sizesJson(rail.sizes, true);
   return out;
 }
 
@@ -66,6 +109,12 @@ Json toJson(const Environment& environment) {
           {"kernel", environment.kernel},
           {"architecture", environment.architecture},
           {"devices", std::move(devices)}};
+}
+
+// Every rail of an end uses the same kind.
+std::string memoryOf(const VerbsReport& report, RailOffer RailResult::*end) {
+  if (report.rails.empty()) return "";
+  return std::string(transferMemoryName((report.rails.front().*end).memory));
 }
 
 }  // namespace
@@ -85,18 +134,19 @@ std::string toJson(const VerbsReport& report) {
               {"bytes_checked", report.bytesChecked},
               {"bytes_wrong", report.bytesWrong},
               {"failure", report.failure ? report.failure->message : ""},
-              {"plan",
-               {{"message_bytes", report.plan.messageBytes},
-                {"outstanding", report.plan.outstanding},
-                {"pairs_per_rail", report.plan.pairsPerRail},
-                {"seconds", report.plan.seconds},
-                {"seed", report.plan.seed}}},
+              {"plan", planJson(report.plan)},
+              {"memory", memoryOf(report, &RailResult::own)},
+              {"peer_memory", memoryOf(report, &RailResult::peer)},
+              {"gpu", report.gpu},
               {"rails", std::move(rails)},
               {"environment", toJson(report.environment)}};
   if (!report.connector) return dumped(out, 2);
   out["all_rails"] = {{"gbps", rateJson(report.allRails)},
                       {"share", shareJson(report.allRails, report.allRailsCeiling)},
-                      {"ceiling", toJson(report.allRailsCeiling)}};
+                      {"ceiling", toJson(report.allRailsCeiling)},
+                      {"messages_per_second", perSecondJson(report.allRailsMessagesPerSecond)},
+                      {"sizes", sizesJson(report.allRailsSizes, false)}};
+  out["latency_by"] = report.latencyByMemory ? "memory" : "completion";
   out["latency"] = toJson(report.latency, "us");
   out["peer_environment"] = toJson(report.peerEnvironment);
   out["steps"] = Json::array();

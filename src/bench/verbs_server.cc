@@ -40,12 +40,13 @@ class Server {
         welcome.environment.devices.push_back(session_.environment.devices[index]);
       }
     }
-    RAILHEAD_TRY_ASSIGN(rails_, openRails(session_.verbs, choices, plan_));
+    RAILHEAD_TRY_ASSIGN(rails_, openRails(session_.verbs, choices, plan_, session_.memory));
     for (std::size_t i = 0; i < rails_.size(); ++i) RAILHEAD_TRY(rails_[i].connect(hello.rails[i]));
     welcome.rails = offersOf(rails_);
     report_.connector = false;
     report_.peer = channel_.peer();
     report_.plan = plan_;
+    report_.gpu = session_.memory.gpuName();
     report_.environment = welcome.environment;
     for (std::size_t i = 0; i < rails_.size(); ++i) {
       RailResult rail;
@@ -62,53 +63,88 @@ class Server {
     for (;;) {
       const std::uint64_t inFlight = plan_.bufferBytes() * rails_.size();
       RAILHEAD_TRY_ASSIGN(const std::string text,
-                          channel_.receive(answerBy(inFlight, plan_.seconds)));
+                          channel_.receive(answerBy(inFlight, plan_.longestSeconds())));
       RAILHEAD_TRY_ASSIGN(const Command command,
                           decodeCommand(text).addContext("what the peer sent"));
       if (command.kind == CommandKind::kFinish) return finish(command);
-      if (command.rail >= rails_.size() || command.bytes > plan_.bufferBytes()) {
+      if (command.rail >= rails_.size() || !fits(command)) {
         return Error(ErrorCode::kCorrupt, "the peer's command is outside what was agreed");
       }
       Reply reply;
       if (auto done = obey(command, reply); !done.has_value()) reply.error = done.error();
+      if (command.kind == CommandKind::kReceive && !reply.error) continue;
       RAILHEAD_TRY(channel_.send(encode(reply), answerBy(0)));
       if (reply.error) return *reply.error;
     }
   }
 
+  // The load stays within the buffers, and gives every queue pair a slot.
+  bool fits(const Command& command) const {
+    const bool needsNone =
+        command.kind == CommandKind::kEcho || command.kind == CommandKind::kReceive;
+    if (needsNone) return true;
+    return command.messageBytes > 0 && command.outstanding >= plan_.pairsPerRail &&
+           command.load().bytes() <= plan_.bufferBytes() &&
+           command.outstanding <= plan_.mostOutstanding();
+  }
+
   Result<void> obey(const Command& command, Reply& reply) {
     OpenRail& rail = rails_[command.rail];
+    const VerbsLoad load = command.load();
     switch (command.kind) {
       case CommandKind::kPrepare:
-        fillInverted(rail.incoming(), command.seed);
-        return rail.expectFences();
+        return prepareToTake(rail, plan_, load, command.seed);
+      case CommandKind::kReceive:
+        RAILHEAD_TRY(ready());
+        return takeSends();
       case CommandKind::kVerify:
-        return verify(command, reply);
-      case CommandKind::kWrite:
-        fillPattern(rail.outgoing(), command.seed);
-        return writeBuffer(rail, channel_.fd());
+        RAILHEAD_TRY(receive({&rail}, channel_.fd()));
+        return compare(command, reply);
+      case CommandKind::kPush:
+        RAILHEAD_TRY(rail.outgoing().fillPattern(load.bytes(), command.seed));
+        return moveOnce(rail, load, channel_.fd());
+      case CommandKind::kOffer:
+        return rail.outgoing().fillPattern(load.bytes(), command.seed);
+      case CommandKind::kPull:
+        RAILHEAD_TRY(prepareToTake(rail, plan_, load, command.seed));
+        RAILHEAD_TRY(moveOnce(rail, load, channel_.fd()));
+        return compare(command, reply);
       case CommandKind::kEcho:
         rail.clearReceivedWord();
-        RAILHEAD_TRY(channel_.send(encode(Reply{}), answerBy(0)));
-        return echo(rail, channel_.fd());
+        return echo(rail, channel_.fd(), [this] { return ready(); });
       case CommandKind::kFinish:
         break;
     }
     return {};
   }
 
-  Result<void> verify(const Command& command, Reply& reply) {
+  // The connector's next command, or its leaving, ends it early: follow() hears which.
+  Result<void> takeSends() {
+    auto taken = receive(everyRail(), channel_.fd());
+    if (!taken.has_value() && taken.error().code == ErrorCode::kUnavailable) return {};
+    return taken;
+  }
+
+  Result<void> ready() { return channel_.send(encode(Reply{}), answerBy(0)); }
+
+  std::vector<OpenRail*> everyRail() {
+    std::vector<OpenRail*> out;
+    for (auto& rail : rails_) out.push_back(&rail);
+    return out;
+  }
+
+  Result<void> compare(const Command& command, Reply& reply) {
     OpenRail& rail = rails_[command.rail];
-    RAILHEAD_TRY(rail.awaitFences(std::chrono::steady_clock::now() + kStallLimit, channel_.fd()));
-    reply.mismatch = findMismatch(rail.incoming(), command.seed, command.bytes);
-    report_.rails[command.rail].bytesChecked += rail.incoming().size();
-    report_.bytesChecked += rail.incoming().size();
+    RAILHEAD_TRY_ASSIGN(reply.mismatch, compareTaken(rail, plan_, command.load(), command.seed));
+    const std::uint64_t compared = comparedBytes(plan_, command.load());
+    report_.rails[command.rail].bytesChecked += compared;
+    report_.bytesChecked += compared;
     if (!reply.mismatch) return {};
     report_.rails[command.rail].bytesWrong += reply.mismatch->wrongBytes;
     report_.bytesWrong += reply.mismatch->wrongBytes;
     if (!report_.failure) {
-      report_.failure = wrongBytes(rail.label() + ", written by the peer", *reply.mismatch,
-                                   rail.incoming().size());
+      report_.failure =
+          wrongBytes(rail.label() + takenHere(plan_.operation), *reply.mismatch, compared);
     }
     return {};
   }
@@ -125,9 +161,18 @@ class Server {
   VerbsReport report_;
 };
 
+VerbsPlan smallestPlan() {
+  VerbsPlan plan;
+  plan.messageBytes = plan.rateBytes = VerbsPlan::kMinMessage;
+  plan.outstanding = plan.rateOutstanding = 1;
+  return plan;
+}
+
 }  // namespace
 
 Result<VerbsReport> serveVerbs(const VerbsSession& session, int listener) {
+  // Whether the memory can be registered at all is said before a peer is waited for.
+  RAILHEAD_TRY(openRails(session.verbs, session.rails, smallestPlan(), session.memory));
   if (session.progress) session.progress("waiting for the peer");
   RAILHEAD_TRY_ASSIGN(Channel channel,
                       meetAsListener(listener, {kVerbsPurpose, session.token}, session.meetBy));

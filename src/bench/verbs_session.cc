@@ -26,11 +26,17 @@ std::optional<std::size_t> sameSubnet(const std::vector<RailChoice>& own,
   return found;
 }
 
+MessageHeader headerOf(VerbsOperation operation) {
+  if (operation == VerbsOperation::kSend) return kSendHeader;
+  return operation == VerbsOperation::kRead ? kReadHeader : MessageHeader{};
+}
+
 }  // namespace
 
 std::optional<Ceiling> ceilingOf(const verbs::DeviceInfo& device,
                                  const DeviceEnvironment& environment, int mtu,
-                                 const VerbsTargets& targets, std::size_t rail) {
+                                 const VerbsTargets& targets, std::size_t rail,
+                                 std::optional<std::size_t> message) {
   if (targets.ceiling) return Ceiling{*targets.ceiling, "given for this rail"};
   std::vector<Ceiling> known;
   const bool believed = !device.software && device.portRate.bitsPerSecond > 0;
@@ -39,7 +45,10 @@ std::optional<Ceiling> ceilingOf(const verbs::DeviceInfo& device,
   if (targets.lineRates.size() == 1) line = targets.lineRates.front();
   if (targets.lineRates.size() > 1) line = targets.lineRates.at(rail);
   if (line) {
-    if (const auto wire = wireCeiling(*line, mtu); wire.has_value()) known.push_back(*wire);
+    const auto wire =
+        message ? messageCeiling(*line, mtu, *message, {}, headerOf(targets.plan.operation))
+                : wireCeiling(*line, mtu);
+    if (wire.has_value()) known.push_back(*wire);
   }
   if (environment.pcie) known.push_back(*environment.pcie);
   if (known.empty()) return std::nullopt;

@@ -1,9 +1,11 @@
-// The verbs benchmark between two ends: data check, latency and bandwidth over every rail.
+// The verbs benchmark between two ends: data check, latency, bandwidth, message rate and a sweep of
+// sizes over every rail.
 //
 // One end listens and follows, the other connects and leads. Both verify what they receive: every
-// byte, in both directions, on each rail, and the bandwidth buffers as well. Everything has a
+// byte, in both directions, on each rail, and the measured buffers as well. Everything has a
 // deadline; a peer that dies, or a rail that does not carry, ends both sides with an Error:
-//   kEnvironment / kPermissionDenied   no peer, wrong token, a device that cannot be used
+//   kEnvironment / kPermissionDenied   no peer, wrong token, a peer of another version, a device
+//                                      or memory that cannot be used
 //   kCheckFailed                       a rail that does not carry, a peer that left, or that found
 //                                      a wrong byte
 //   kInvalidArgument                   a plan out of bounds
@@ -35,6 +37,7 @@ struct VerbsSession {
   Deadline meetBy;  // for finding each other
   // Told before each step, in the user's words; may be empty.
   std::function<void(std::string_view step)> progress;
+  MemoryChoice memory = {};  // of this end
 };
 
 struct VerbsTargets {
@@ -51,10 +54,12 @@ Result<VerbsReport> runVerbs(const VerbsSession& session, const Endpoint& peer,
                              const VerbsTargets& targets);
 
 // The lowest of what is known about a rail: an explicit ceiling or line rate, or else the port's
-// rate (not of soft devices, which report nonsense) and the PCIe link.
+// rate (not of soft devices, which report nonsense) and the PCIe link. Of messages of one size when
+// `message` is given, else of large ones.
 std::optional<Ceiling> ceilingOf(const verbs::DeviceInfo& device,
                                  const DeviceEnvironment& environment, int mtu,
-                                 const VerbsTargets& targets, std::size_t rail);
+                                 const VerbsTargets& targets, std::size_t rail,
+                                 std::optional<std::size_t> message = std::nullopt);
 
 // Own rails in the order of the peer's: by subnet when that is unambiguous, else as they stand.
 // kCheckFailed when the counts differ.

@@ -1,7 +1,8 @@
 // Both ends of the verbs benchmark as two threads, over the in-memory fabric and real loopback TCP.
 #include "src/bench/verbs_session.h"
 
-#include "tests/support/fake_verbs.h"
+#include "src/bench/verbs_conversation.h"
+#include "tests/support/verbs_fixture.h"
 
 #include <chrono>
 #include <future>
@@ -15,59 +16,11 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::HasSubstr;
-using testing_support::FakeFabric;
-using testing_support::FakeRdmaDevice;
 using testing_support::FakeVerbs;
+using testing_support::simpleDevice;
 using verbs::CompletionStatus;
 
-Deadline within(std::chrono::milliseconds time) { return std::chrono::steady_clock::now() + time; }
-
-FakeRdmaDevice simpleDevice(std::string name, std::string address, std::string netdev) {
-  FakeRdmaDevice out{std::move(name), std::move(address)};
-  out.netdev = std::move(netdev);
-  return out;
-}
-
-struct Outcome {
-  Result<VerbsReport> connector;
-  Result<VerbsReport> listener;
-};
-
-class VerbsSessionTest : public testing::Test {
- protected:
-  void SetUp() override {
-    listener_ = os::listenTcp(Endpoint::parse("127.0.0.1:0").value()).value();
-    endpoint_ = os::boundEndpoint(listener_.get()).value();
-    targets_.plan.messageBytes = 4096;
-    targets_.plan.outstanding = 4;
-    targets_.plan.seconds = 0.05;
-    targets_.plan.latencySeconds = 0.02;
-    targets_.plan.latencySamples = 50;
-    for (const char* name : {"a0", "a1", "b0", "b1"}) fabric_.setRate(name, {200e6});
-  }
-
-  VerbsSession session(verbs::Verbs& node, std::string token = "t") {
-    return {node, chooseRails(node, {}).value(), {}, std::move(token), within(10s), {}};
-  }
-
-  Outcome run() {
-    auto listening =
-        std::async(std::launch::async, [this] { return serveVerbs(session(b_), listener_.get()); });
-    auto connector = runVerbs(session(a_), endpoint_, targets_);
-    return {std::move(connector), listening.get()};
-  }
-
-  FakeFabric fabric_;
-  FakeVerbs a_{
-      fabric_,
-      {simpleDevice("a0", "10.100.0.1", "net1"), simpleDevice("a1", "10.100.1.1", "net2")}};
-  FakeVerbs b_{
-      fabric_,
-      {simpleDevice("b0", "10.100.0.2", "net1"), simpleDevice("b1", "10.100.1.2", "net2")}};
-  os::UniqueFd listener_;
-  Endpoint endpoint_;
-  VerbsTargets targets_;
-};
+class VerbsSessionTest : public testing_support::VerbsFixture {};
 
 TEST_F(VerbsSessionTest, MeasuresAndVerifiesBothRails) {
   targets_.ceiling = BitRate{200e6};
@@ -83,17 +36,18 @@ TEST_F(VerbsSessionTest, MeasuresAndVerifiesBothRails) {
     EXPECT_GT(rail.rate.gbps(), 0.020);
     EXPECT_GE(rail.latency.count, 20U);
     EXPECT_GT(rail.latency.median, 0);
-    // Out, in, alone, together.
-    EXPECT_EQ(rail.bytesChecked, 4U * 4096 * 4);
+    // Out, in, alone, together; the small messages twice, each time with a guard behind them.
+    EXPECT_EQ(rail.bytesChecked, 4U * 4096 * 4 + 2 * (8U * 8 + 4096));
     EXPECT_EQ(rail.mtu, 1024);
   }
   EXPECT_EQ(report.rails[0].peer.device, "b0");
   EXPECT_EQ(report.rails[1].peer.device, "b1");
   EXPECT_GT(report.allRails.gbps(), report.rails[0].rateTogether.gbps());
   EXPECT_DOUBLE_EQ(report.allRailsCeiling->rate.gbps(), 0.4);
-  EXPECT_EQ(report.bytesChecked, 8U * 4096 * 4);
+  EXPECT_EQ(report.bytesChecked, 2 * report.rails[0].bytesChecked);
   EXPECT_TRUE(outcome.listener->verified);
-  EXPECT_EQ(outcome.listener->bytesChecked, 6U * 4096 * 4);
+  // What came back was compared at the connecting end.
+  EXPECT_EQ(outcome.listener->bytesChecked, report.bytesChecked - 2U * 4096 * 4);
   EXPECT_EQ(fabric_.liveObjects(), 0U);
 }
 
@@ -105,7 +59,7 @@ TEST_F(VerbsSessionTest, TheJsonHoldsWhatItsPageSays) {
   EXPECT_EQ(json.at("schema"), "railhead.bench.verbs/1");
   EXPECT_EQ(json.at("role"), "connect");
   EXPECT_EQ(json.at("verified"), true);
-  EXPECT_EQ(json.at("bytes_checked"), 8 * 4096 * 4);
+  EXPECT_EQ(json.at("bytes_checked"), 2 * (4 * 4096 * 4 + 2 * (8 * 8 + 4096)));
   const auto& rail = json.at("rails").at(1);
   EXPECT_EQ(rail.at("rail"), 1);
   EXPECT_EQ(rail.at("device"), "a1");
@@ -119,7 +73,7 @@ TEST_F(VerbsSessionTest, TheJsonHoldsWhatItsPageSays) {
   EXPECT_GT(json.at("latency").at("p99_us").get<double>(), 0);
   EXPECT_GE(json.at("latency").at("p99_us").get<double>(),
             json.at("latency").at("median_us").get<double>());
-  EXPECT_EQ(json.at("steps").size(), 7U);
+  EXPECT_EQ(json.at("steps").size(), 10U);
   const auto listener = nlohmann::json::parse(toJson(*outcome.listener));
   EXPECT_EQ(listener.at("role"), "listen");
   EXPECT_EQ(listener.at("rails").at(0).at("device"), "b0");
@@ -127,8 +81,7 @@ TEST_F(VerbsSessionTest, TheJsonHoldsWhatItsPageSays) {
 }
 
 TEST_F(VerbsSessionTest, SeveralQueuePairsOnOneRail) {
-  a_ = FakeVerbs(fabric_, {simpleDevice("a0", "10.100.0.1", "net1")});
-  b_ = FakeVerbs(fabric_, {simpleDevice("b0", "10.100.0.2", "net1")});
+  oneRail();
   targets_.plan.pairsPerRail = 3;
   const Outcome outcome = run();
   ASSERT_TRUE(outcome.connector.has_value()) << outcome.connector.error().describe();
@@ -267,7 +220,7 @@ TEST_F(VerbsSessionTest, TooLittleLockedMemoryIsNamedOnBothEnds) {
 TEST_F(VerbsSessionTest, APeerThatDiesEndsTheListenerInTime) {
   auto listening =
       std::async(std::launch::async, [this] { return serveVerbs(session(b_), listener_.get()); });
-  { Channel channel = meetAsConnector(endpoint_, {"bench-verbs 1", "t"}, within(5s)).value(); }
+  { Channel channel = meetAsConnector(endpoint_, {kVerbsPurpose, "t"}, within(5s)).value(); }
   const auto start = std::chrono::steady_clock::now();
   const auto result = listening.get();
   ASSERT_FALSE(result.has_value());
@@ -280,7 +233,7 @@ TEST_F(VerbsSessionTest, APeerThatDiesEndsTheListenerInTime) {
 TEST_F(VerbsSessionTest, APeerThatDiesInMidWriteEndsTheConnectorInTime) {
   fabric_.stallWrite("a0", 1);
   auto impostor = std::async(std::launch::async, [&] {
-    auto channel = meetAsListener(listener_.get(), {"bench-verbs 1", "t"}, within(5s)).value();
+    auto channel = meetAsListener(listener_.get(), {kVerbsPurpose, "t"}, within(5s)).value();
     const Hello hello = decodeHello(channel.receive(within(5s)).value()).value();
     Welcome welcome;
     welcome.rails = hello.rails;
@@ -301,7 +254,7 @@ TEST_F(VerbsSessionTest, GarbageAfterTheWelcomeEndsTheListener) {
        std::vector<std::string>{std::string("{}"), std::string(100000, 'x')}) {
     auto listening =
         std::async(std::launch::async, [this] { return serveVerbs(session(b_), listener_.get()); });
-    Channel channel = meetAsConnector(endpoint_, {"bench-verbs 1", "t"}, within(5s)).value();
+    Channel channel = meetAsConnector(endpoint_, {kVerbsPurpose, "t"}, within(5s)).value();
     ASSERT_TRUE(channel.send(garbage, within(5s)).has_value());
     const auto result = listening.get();
     ASSERT_FALSE(result.has_value());

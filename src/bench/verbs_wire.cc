@@ -17,10 +17,15 @@ constexpr std::size_t kMaxText = 2048;
 constexpr std::uint64_t kMax24 = 0xffffff;
 constexpr std::uint64_t kMax32 = 0xffffffff;
 
-constexpr std::array<std::pair<CommandKind, const char*>, 5> kCommandNames{
+constexpr int kMaxReadsInFlight = 255;
+
+constexpr std::array<std::pair<CommandKind, const char*>, 8> kCommandNames{
     {{CommandKind::kPrepare, "prepare"},
+     {CommandKind::kReceive, "receive"},
      {CommandKind::kVerify, "verify"},
-     {CommandKind::kWrite, "write"},
+     {CommandKind::kPush, "push"},
+     {CommandKind::kOffer, "offer"},
+     {CommandKind::kPull, "pull"},
      {CommandKind::kEcho, "echo"},
      {CommandKind::kFinish, "finish"}}};
 
@@ -54,6 +59,13 @@ Result<CarriedError> toError(const Json& json) {
   return CarriedError{std::move(error)};
 }
 
+// What a person may have mistyped, a peer has broken.
+template <typename T>
+Result<T> asCorrupt(Result<T> parsed) {
+  if (!parsed.has_value()) parsed.error().code = ErrorCode::kCorrupt;
+  return parsed;
+}
+
 Json toJson(const RailOffer& rail) {
   Json pairs = Json::array();
   for (const auto& pair : rail.pairs) pairs.push_back({{"qpn", pair.number}, {"psn", pair.psn}});
@@ -62,8 +74,12 @@ Json toJson(const RailOffer& rail) {
           {"gid", rail.gid.toString()},
           {"prefix", rail.prefixLength},
           {"mtu", rail.mtu},
+          {"memory", transferMemoryName(rail.memory)},
+          {"reads", rail.readsInFlight},
           {"address", rail.address},
           {"rkey", rail.key},
+          {"source", rail.sourceAddress},
+          {"source_rkey", rail.sourceKey},
           {"bytes", rail.bytes},
           {"pairs", std::move(pairs)}};
 }
@@ -86,13 +102,20 @@ Result<RailOffer> toRailOffer(const Json& json) {
   RAILHEAD_TRY_ASSIGN(out.gid, verbs::Gid::parse(gid));
   RAILHEAD_TRY_ASSIGN(const auto prefix, unsignedField(json, "prefix", 0, 128));
   RAILHEAD_TRY_ASSIGN(const auto mtu, unsignedField(json, "mtu", 256, 4096));
+  RAILHEAD_TRY_ASSIGN(const std::string memory, stringField(json, "memory", kMaxName));
+  RAILHEAD_TRY_ASSIGN(out.memory, asCorrupt(parseTransferMemory(memory)));
+  RAILHEAD_TRY_ASSIGN(const auto reads, unsignedField(json, "reads", 1, kMaxReadsInFlight));
   RAILHEAD_TRY_ASSIGN(out.address, unsignedField(json, "address"));
   RAILHEAD_TRY_ASSIGN(const auto key, unsignedField(json, "rkey", 0, kMax32));
+  RAILHEAD_TRY_ASSIGN(out.sourceAddress, unsignedField(json, "source"));
+  RAILHEAD_TRY_ASSIGN(const auto sourceKey, unsignedField(json, "source_rkey", 0, kMax32));
   RAILHEAD_TRY_ASSIGN(out.bytes, unsignedField(json, "bytes"));
   RAILHEAD_TRY_ASSIGN(const Json* pairs, arrayField(json, "pairs", 1, VerbsPlan::kMaxPairs));
   out.prefixLength = static_cast<int>(prefix);
   out.mtu = static_cast<int>(mtu);
+  out.readsInFlight = static_cast<int>(reads);
   out.key = static_cast<std::uint32_t>(key);
+  out.sourceKey = static_cast<std::uint32_t>(sourceKey);
   for (const Json& pair : *pairs) {
     if (!pair.is_object()) return Error(ErrorCode::kCorrupt, "the peer's pair is not an object");
     RAILHEAD_TRY_ASSIGN(const PairOffer offer, toPairOffer(pair));
@@ -121,13 +144,29 @@ Result<std::vector<RailOffer>> railsField(const Json& json) {
 }
 
 Json toJson(const VerbsPlan& plan) {
-  return {{"message_bytes", plan.messageBytes},
+  return {{"operation", verbsOperationName(plan.operation)},
+          {"message_bytes", plan.messageBytes},
           {"outstanding", plan.outstanding},
           {"pairs_per_rail", plan.pairsPerRail},
           {"seconds", plan.seconds},
           {"latency_seconds", plan.latencySeconds},
           {"latency_samples", plan.latencySamples},
+          {"rate_bytes", plan.rateBytes},
+          {"rate_outstanding", plan.rateOutstanding},
+          {"rate_seconds", plan.rateSeconds},
+          {"sizes", plan.sizes},
+          {"size_seconds", plan.sizeSeconds},
           {"seed", plan.seed}};
+}
+
+Result<std::vector<std::size_t>> sizesField(const Json& plan) {
+  RAILHEAD_TRY_ASSIGN(const Json* list, arrayField(plan, "sizes", 0, VerbsPlan::kMaxSizes));
+  std::vector<std::size_t> out;
+  for (const Json& size : *list) {
+    if (!size.is_number_unsigned()) return badField("sizes", plan, "a list of numbers of bytes");
+    out.push_back(size.get<std::size_t>());
+  }
+  return out;
 }
 
 Result<VerbsPlan> planField(const Json& json) {
@@ -135,6 +174,8 @@ Result<VerbsPlan> planField(const Json& json) {
   if (found == json.end() || !found->is_object()) return badField("plan", json, "an object");
   VerbsPlan plan;
   constexpr std::uint64_t kMaxInt = std::numeric_limits<int>::max();
+  RAILHEAD_TRY_ASSIGN(const std::string operation, stringField(*found, "operation", kMaxName));
+  RAILHEAD_TRY_ASSIGN(plan.operation, asCorrupt(parseVerbsOperation(operation)));
   RAILHEAD_TRY_ASSIGN(plan.messageBytes,
                       unsignedField(*found, "message_bytes", 1, VerbsPlan::kMaxMessage));
   RAILHEAD_TRY_ASSIGN(const auto outstanding, unsignedField(*found, "outstanding", 1, kMaxInt));
@@ -142,10 +183,17 @@ Result<VerbsPlan> planField(const Json& json) {
   RAILHEAD_TRY_ASSIGN(plan.seconds, numberField(*found, "seconds"));
   RAILHEAD_TRY_ASSIGN(plan.latencySeconds, numberField(*found, "latency_seconds"));
   RAILHEAD_TRY_ASSIGN(const auto samples, unsignedField(*found, "latency_samples", 1, kMaxInt));
+  RAILHEAD_TRY_ASSIGN(plan.rateBytes,
+                      unsignedField(*found, "rate_bytes", 1, VerbsPlan::kMaxMessage));
+  RAILHEAD_TRY_ASSIGN(const auto rate, unsignedField(*found, "rate_outstanding", 1, kMaxInt));
+  RAILHEAD_TRY_ASSIGN(plan.rateSeconds, numberField(*found, "rate_seconds"));
+  RAILHEAD_TRY_ASSIGN(plan.sizes, sizesField(*found));
+  RAILHEAD_TRY_ASSIGN(plan.sizeSeconds, numberField(*found, "size_seconds"));
   RAILHEAD_TRY_ASSIGN(plan.seed, unsignedField(*found, "seed"));
   plan.outstanding = static_cast<int>(outstanding);
   plan.pairsPerRail = static_cast<int>(pairs);
   plan.latencySamples = static_cast<int>(samples);
+  plan.rateOutstanding = static_cast<int>(rate);
   RAILHEAD_TRY(plan.check().addContext("the peer's plan"));
   return plan;
 }
@@ -201,7 +249,8 @@ std::string encode(const Command& command) {
   return dumped({{"do", name},
                  {"rail", command.rail},
                  {"seed", command.seed},
-                 {"bytes", command.bytes},
+                 {"message_bytes", command.messageBytes},
+                 {"outstanding", command.outstanding},
                  {"failure", command.failure.substr(0, kMaxText)}});
 }
 
@@ -247,10 +296,15 @@ Result<Command> decodeCommand(std::string_view text) {
     out.kind = kind;
     known = true;
   }
-  if (!known) return badField("do", json, "prepare, verify, write, echo or finish");
+  if (!known)
+    return badField("do", json, "prepare, receive, verify, push, offer, pull, echo or finish");
   RAILHEAD_TRY_ASSIGN(out.rail, unsignedField(json, "rail", 0, kMaxRails - 1));
   RAILHEAD_TRY_ASSIGN(out.seed, unsignedField(json, "seed"));
-  RAILHEAD_TRY_ASSIGN(out.bytes, unsignedField(json, "bytes", 0, VerbsPlan::kMaxBuffer));
+  RAILHEAD_TRY_ASSIGN(out.messageBytes,
+                      unsignedField(json, "message_bytes", 0, VerbsPlan::kMaxMessage));
+  RAILHEAD_TRY_ASSIGN(const auto outstanding,
+                      unsignedField(json, "outstanding", 0, VerbsPlan::kMaxOutstanding));
+  out.outstanding = static_cast<int>(outstanding);
   RAILHEAD_TRY_ASSIGN(out.failure, stringField(json, "failure", kMaxText));
   return out;
 }

@@ -5,7 +5,9 @@
 //   Hello (plan, its rails)      ->
 //                                <-    Welcome (its rails, in the connector's order) or Refusal
 //   Command                      ->
-//                                <-    Reply (kEcho answers twice: ready, then finished)
+//                                <-    Reply (kEcho answers twice: ready, then finished; kReceive
+//                                      says ready, then nothing unless it fails: a word in the
+//                                      middle of the traffic could overtake it)
 //   ... Command kFinish ends it.
 #pragma once
 
@@ -13,6 +15,7 @@
 #include "src/base/result.h"
 #include "src/bench/environment.h"
 #include "src/bench/pattern.h"
+#include "src/bench/transfer_memory.h"
 #include "src/bench/verbs_plan.h"
 #include "src/verbs/types.h"
 
@@ -29,16 +32,20 @@ struct PairOffer {
   std::uint32_t psn = 0;     // 24 bits
 };
 
-// What a peer must know to write over one rail.
+// What a peer must know to move bytes over one rail.
 struct RailOffer {
   std::string device;
   std::string netdev;
   verbs::Gid gid;
   int prefixLength = 0;  // of the GID's address; 0 unknown
   int mtu = 0;           // active, bytes
+  TransferMemory memory = TransferMemory::kHost;
+  int readsInFlight = 1;  // that its device answers and asks at a time
   std::uint64_t address = 0;
   std::uint32_t key = 0;
-  std::uint64_t bytes = 0;  // writable from `address` on
+  std::uint64_t sourceAddress = 0;
+  std::uint32_t sourceKey = 0;
+  std::uint64_t bytes = 0;  // writable from `address` on, and readable from `sourceAddress` on
   std::vector<PairOffer> pairs;
 };
 
@@ -54,8 +61,11 @@ struct Welcome {
 
 enum class CommandKind {
   kPrepare,  // fill the rail's receive memory with the inverse of the pattern, post receives
-  kVerify,   // wait for the fence of every queue pair, compare: `bytes` written, the rest not
-  kWrite,    // write the whole pattern to the peer, then a fence
+  kReceive,  // take the sends that arrive on every prepared rail, up to their fences
+  kVerify,   // wait for the fences of every queue pair, compare: the load's slots, a guard behind
+  kPush,     // write or send the pattern in every slot once to the peer, then the fences
+  kOffer,    // fill the slots with the pattern, to be read
+  kPull,     // read every slot of the peer's once and compare
   kEcho,     // answer latency messages until the last
   kFinish,   // over; `failure` says what the connector found wrong, if anything
 };
@@ -64,13 +74,17 @@ struct Command {
   CommandKind kind = CommandKind::kFinish;
   std::size_t rail = 0;
   std::uint64_t seed = 0;
-  std::uint64_t bytes = 0;
+  // The load: its slots are all that moves. 0 where none is needed.
+  std::uint64_t messageBytes = 0;
+  int outstanding = 0;
   std::string failure;
+
+  VerbsLoad load() const { return {messageBytes, outstanding, 0}; }
 };
 
 struct Reply {
   std::optional<Error> error;        // the step itself failed
-  std::optional<Mismatch> mismatch;  // kVerify found wrong bytes
+  std::optional<Mismatch> mismatch;  // kVerify or kPull found wrong bytes
 };
 
 std::string encode(const Hello& hello);

@@ -17,6 +17,10 @@ RailOffer rail() {
   out.mtu = 1024;
   out.address = 0x7fff'0000'1000;
   out.key = 0x1234;
+  out.memory = TransferMemory::kCudaDmabuf;
+  out.readsInFlight = 16;
+  out.sourceAddress = 0x7fff'0010'0000;
+  out.sourceKey = 0x5678;
   out.bytes = 1 << 20;
   out.pairs = {{17, 0xabcdef}, {18, 1}};
   return out;
@@ -32,14 +36,24 @@ TEST(VerbsWire, HelloGoesThereAndBack) {
   VerbsPlan plan;
   plan.messageBytes = 4096;
   plan.outstanding = 7;
+  plan.operation = VerbsOperation::kSend;
+  plan.rateBytes = 16;
+  plan.sizes = {8, 4096};
   plan.seed = ~std::uint64_t{0};
   const Hello back = decodeHello(encode(Hello{plan, {rail()}})).value();
   EXPECT_EQ(back.plan.messageBytes, 4096U);
   EXPECT_EQ(back.plan.outstanding, 7);
+  EXPECT_EQ(back.plan.operation, VerbsOperation::kSend);
+  EXPECT_EQ(back.plan.rateBytes, 16U);
+  EXPECT_EQ(back.plan.sizes, (std::vector<std::size_t>{8, 4096}));
   EXPECT_EQ(back.plan.seed, ~std::uint64_t{0});
   ASSERT_EQ(back.rails.size(), 1U);
   EXPECT_EQ(back.rails[0].gid, rail().gid);
   EXPECT_EQ(back.rails[0].address, rail().address);
+  EXPECT_EQ(back.rails[0].memory, TransferMemory::kCudaDmabuf);
+  EXPECT_EQ(back.rails[0].readsInFlight, 16);
+  EXPECT_EQ(back.rails[0].sourceAddress, rail().sourceAddress);
+  EXPECT_EQ(back.rails[0].sourceKey, 0x5678U);
   ASSERT_EQ(back.rails[0].pairs.size(), 2U);
   EXPECT_EQ(back.rails[0].pairs[0].psn, 0xabcdefU);
 }
@@ -58,6 +72,12 @@ TEST(VerbsWire, EveryFieldIsBounded) {
         Row{"\"prefix\":24", "\"prefix\":129", "prefix"},
         Row{"\"device\":\"rxe0\"", "\"device\":\"\\u001b[2J\"", "device"},
         Row{"\"gid\":\"0000", "\"gid\":\"zzzz", "GID"},
+        Row{"\"memory\":\"cuda-dmabuf\"", "\"memory\":\"disk\"", "memory"},
+        Row{"\"reads\":16", "\"reads\":0", "reads"}, Row{"\"reads\":16", "\"reads\":256", "reads"},
+        Row{"\"operation\":\"write\"", "\"operation\":\"erase\"", "operation"},
+        Row{"\"sizes\":[]", "\"sizes\":[-8]", "sizes"},
+        Row{"\"sizes\":[]", "\"sizes\":[4]", "sweep"},
+        Row{"\"rate_outstanding\":256", "\"rate_outstanding\":0", "rate_outstanding"},
         Row{"\"outstanding\":16", "\"outstanding\":100000", "messages in flight"},
         Row{"\"message_bytes\":65536", "\"message_bytes\":67108865", "message_bytes"},
         Row{"\"seconds\":3.0", "\"seconds\":1e9", "seconds"}}) {
@@ -90,12 +110,12 @@ TEST(VerbsWire, RefusalBecomesTheErrorItWas) {
 }
 
 TEST(VerbsWire, CommandsAndRepliesGoThereAndBack) {
-  const Command command{CommandKind::kVerify, 1, 42, 65536, ""};
+  const Command command{CommandKind::kVerify, 1, 42, 4096, 16, ""};
   const Command back = decodeCommand(encode(command)).value();
   EXPECT_EQ(back.kind, CommandKind::kVerify);
   EXPECT_EQ(back.rail, 1U);
   EXPECT_EQ(back.seed, 42U);
-  EXPECT_EQ(back.bytes, 65536U);
+  EXPECT_EQ(back.load().bytes(), 65536U);
   EXPECT_FALSE(decodeCommand("{\"do\":\"reboot\",\"rail\":0}").has_value());
   Reply reply;
   reply.mismatch = Mismatch{12, 1, 2, 3};

@@ -132,6 +132,8 @@ Result<DeviceInfo> queryDevice(ibv_context& context) {
   info.firmware = device.fw_ver;
   info.vendorId = device.vendor_id;
   info.partId = device.vendor_part_id;
+  // How many it answers, and how many it asks.
+  info.maxReadsInFlight = std::max(1, std::min(device.max_qp_rd_atom, device.max_qp_init_rd_atom));
   info.software = device.vendor_id == kRxeVendorId;
   info.state = portState(port.state);
   info.linkLayer = linkLayer(port.link_layer);

@@ -10,6 +10,8 @@
 namespace railhead::verbs {
 namespace {
 
+constexpr int kPairAccess =
+    IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ;
 constexpr std::uint32_t kInlineBytes = 16;  // a latency message travels inside the request itself
 
 CompletionStatus statusOf(ibv_wc_status status) {
@@ -42,6 +44,7 @@ Completion toCompletion(const ibv_wc& raw) {
   out.vendorStatus = raw.status;
   out.queuePair = raw.qp_num;
   if (out.status != CompletionStatus::kSuccess) return out;
+  if (raw.opcode == IBV_WC_RDMA_READ) out.kind = CompletionKind::kRead;
   if (raw.opcode == IBV_WC_SEND) out.kind = CompletionKind::kSend;
   if (raw.opcode == IBV_WC_RECV) out.kind = CompletionKind::kReceive;
   if (raw.opcode == IBV_WC_RECV_RDMA_WITH_IMM) out.kind = CompletionKind::kReceiveImmediate;
@@ -125,10 +128,21 @@ class IbvQueuePair final : public QueuePair {
     return post(raw, request.source);
   }
 
-  Result<void> postSend(std::uint64_t id, const LocalSlice& source) override {
+  Result<void> postRead(const ReadRequest& request) override {
+    ibv_send_wr raw{};
+    raw.wr_id = request.id;
+    raw.opcode = IBV_WR_RDMA_READ;
+    raw.wr.rdma.remote_addr = request.remoteAddress;
+    raw.wr.rdma.rkey = request.remoteKey;
+    return post(raw, request.target);
+  }
+
+  Result<void> postSend(std::uint64_t id, const LocalSlice& source,
+                        std::optional<std::uint32_t> immediate) override {
     ibv_send_wr raw{};
     raw.wr_id = id;
-    raw.opcode = IBV_WR_SEND;
+    raw.opcode = immediate ? IBV_WR_SEND_WITH_IMM : IBV_WR_SEND;
+    if (immediate) raw.imm_data = htonl(*immediate);
     return post(raw, source);
   }
 
@@ -151,12 +165,18 @@ class IbvQueuePair final : public QueuePair {
             slice.region->localKey()};
   }
 
-  Result<void> post(ibv_send_wr& raw, const LocalSlice& source) {
-    ibv_sge element = toElement(source);
+  // The CPU copies what goes inline: never a read's target, nor memory that it cannot touch.
+  bool mayGoInline(const ibv_send_wr& raw, const LocalSlice& slice) const {
+    return raw.opcode != IBV_WR_RDMA_READ && slice.length > 0 && slice.length <= maxInline_ &&
+           !slice.region->bytes().empty();
+  }
+
+  Result<void> post(ibv_send_wr& raw, const LocalSlice& slice) {
+    ibv_sge element = toElement(slice);
     raw.sg_list = &element;
-    raw.num_sge = source.length > 0 ? 1 : 0;
+    raw.num_sge = slice.length > 0 ? 1 : 0;
     raw.send_flags = IBV_SEND_SIGNALED;
-    if (source.length > 0 && source.length <= maxInline_) raw.send_flags |= IBV_SEND_INLINE;
+    if (mayGoInline(raw, slice)) raw.send_flags |= IBV_SEND_INLINE;
     ibv_send_wr* bad = nullptr;
     const int code = ibv_post_send(qp_.get(), &raw, &bad);
     if (code != 0) return Error::fromErrno(code, "post a request on " + device_);
@@ -174,7 +194,7 @@ class IbvQueuePair final : public QueuePair {
     ibv_qp_attr attributes{};
     attributes.qp_state = IBV_QPS_INIT;
     attributes.port_num = kPort;
-    attributes.qp_access_flags = IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_LOCAL_WRITE;
+    attributes.qp_access_flags = kPairAccess;
     return modify(attributes, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS,
                   "INIT");
   }
@@ -185,7 +205,7 @@ class IbvQueuePair final : public QueuePair {
     RAILHEAD_TRY_ASSIGN(attributes.path_mtu, mtuCode(path.mtu));
     attributes.dest_qp_num = path.remoteNumber;
     attributes.rq_psn = path.remotePsn;
-    attributes.max_dest_rd_atomic = 1;
+    attributes.max_dest_rd_atomic = static_cast<std::uint8_t>(path.readsInFlight);
     attributes.min_rnr_timer = static_cast<std::uint8_t>(path.minRnrTimer);
     attributes.ah_attr.is_global = 1;
     attributes.ah_attr.port_num = kPort;
@@ -208,7 +228,7 @@ class IbvQueuePair final : public QueuePair {
     attributes.retry_cnt = static_cast<std::uint8_t>(path.retryCount);
     attributes.rnr_retry = static_cast<std::uint8_t>(path.rnrRetryCount);
     attributes.sq_psn = path.localPsn;
-    attributes.max_rd_atomic = 1;
+    attributes.max_rd_atomic = static_cast<std::uint8_t>(path.readsInFlight);
     return modify(attributes,
                   IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
                       IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC,

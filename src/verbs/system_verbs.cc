@@ -24,7 +24,7 @@ std::string memlockLimit() {
   return limit.rlim_cur == RLIM_INFINITY ? "unlimited" : formatBytes(limit.rlim_cur);
 }
 
-constexpr int kAccess = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE;
+constexpr int kAccess = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ;
 
 // ibv_reg_dmabuf_mr came with rdma-core 34; an older library starts this program all the same.
 using RegisterDmabuf = ibv_mr*(ibv_pd*, std::uint64_t, std::size_t, std::uint64_t, int, int);

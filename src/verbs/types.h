@@ -51,8 +51,9 @@ struct DeviceInfo {
   LinkLayer linkLayer = LinkLayer::kUnknown;
   int activeMtu = 0;  // bytes of payload per packet
   int maxMtu = 0;
-  BitRate portRate;       // what the port reports; soft devices report nonsense (see software)
-  bool software = false;  // soft-RoCE: no PCI device behind it, packets are made by the CPU
+  BitRate portRate;          // what the port reports; soft devices report nonsense (see software)
+  int maxReadsInFlight = 1;  // RDMA reads of one connection that may be on the wire at a time
+  bool software = false;     // soft-RoCE: no PCI device behind it, packets are made by the CPU
   std::string firmware;
   std::uint32_t vendorId = 0;
   std::uint32_t partId = 0;
@@ -77,6 +78,7 @@ struct QueuePairPath {
   int retryCount = 7;        // 0..7
   int rnrRetryCount = 7;     // 7 is without end: a receiver posts before it says it is ready
   int minRnrTimer = 12;      // 0.64 ms
+  int readsInFlight = 1;     // RDMA reads on the wire; no more than either end's device can
   int hopLimit = 64;
   int trafficClass = 0;
 };
@@ -90,7 +92,8 @@ enum class CompletionStatus {
   kFlushed,           // an earlier failure took the queue pair down
   kOther,
 };
-enum class CompletionKind { kWrite, kSend, kReceive, kReceiveImmediate };
+// kReceive: a send arrived, with or without an immediate. kReceiveImmediate: a write with one.
+enum class CompletionKind { kWrite, kRead, kSend, kReceive, kReceiveImmediate };
 
 struct Completion {
   std::uint64_t id = 0;  // as given when posting

@@ -19,7 +19,7 @@
 
 namespace railhead::verbs {
 
-// Memory the device may read, and a peer that knows remoteKey may write.
+// Memory the device may read, and a peer that knows remoteKey may read and write.
 class MemoryRegion {
  public:
   virtual ~MemoryRegion() = default;
@@ -65,6 +65,13 @@ struct WriteRequest {
   std::optional<std::uint32_t> immediate;
 };
 
+struct ReadRequest {
+  std::uint64_t id = 0;
+  LocalSlice target;
+  std::uint64_t remoteAddress = 0;
+  std::uint32_t remoteKey = 0;
+};
+
 // A reliable connection (RC). Every send-side request produces one completion.
 class QueuePair {
  public:
@@ -74,7 +81,12 @@ class QueuePair {
   virtual Result<void> connect(const QueuePairPath& path) = 0;
   // kExhausted when the queue is full.
   virtual Result<void> postWrite(const WriteRequest& request) = 0;
-  virtual Result<void> postSend(std::uint64_t id, const LocalSlice& source) = 0;
+  // The peer's bytes are in `target` when the request completes. Not more than
+  // QueuePairPath::readsInFlight are on the wire at a time; further ones wait in the queue.
+  virtual Result<void> postRead(const ReadRequest& request) = 0;
+  // Goes into the peer's oldest posted receive; with rnrRetryCount 7 it waits until there is one.
+  virtual Result<void> postSend(std::uint64_t id, const LocalSlice& source,
+                                std::optional<std::uint32_t> immediate = std::nullopt) = 0;
   virtual Result<void> postReceive(std::uint64_t id, const LocalSlice& target) = 0;
 };
 
@@ -83,7 +95,8 @@ class DeviceContext {
  public:
   virtual ~DeviceContext() = default;
   virtual const DeviceInfo& info() const = 0;  // as it was when opened
-  // Local and remote write rights. kExhausted names the memlock limit and what lifts it.
+  // Local write, remote read and write rights. kExhausted names the memlock limit and what lifts
+  // it.
   virtual Result<std::unique_ptr<MemoryRegion>> registerMemory(std::span<std::byte> memory) = 0;
   // Device memory that its driver exported as a dma-buf: `memory` begins `offset` bytes into it.
   // The region keeps what it needs of `fd`. kUnsupported: library, kernel or NIC driver cannot.

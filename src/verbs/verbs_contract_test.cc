@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstring>
 #include <string_view>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -181,6 +182,67 @@ TEST_P(VerbsContract, SendLandsInThePostedReceive) {
   EXPECT_EQ(next(a).kind, CompletionKind::kSend);
 }
 
+TEST_P(VerbsContract, ReadFetchesExactlyTheBytesNamed) {
+  End a = open();
+  End b = open();
+  connect(a, b);
+  connect(b, a);
+  fill(b, "rail", 4100);
+  ReadRequest request;
+  request.id = 43;
+  request.target = {a.region.get(), 512, 4};
+  request.remoteAddress = b.region->address() + 4100;
+  request.remoteKey = b.region->remoteKey();
+  ASSERT_TRUE(a.pair->postRead(request).has_value());
+  const Completion done = next(a);
+  EXPECT_EQ(done.status, CompletionStatus::kSuccess) << describe(done);
+  EXPECT_EQ(done.id, 43U);
+  EXPECT_EQ(done.kind, CompletionKind::kRead);
+  EXPECT_EQ(read(a, 511, 6), std::string("\0rail\0", 6));
+}
+
+TEST_P(VerbsContract, ReadPastTheEndIsRefused) {
+  End a = open();
+  End b = open();
+  connect(a, b);
+  connect(b, a);
+  ReadRequest request;
+  request.target = {a.region.get(), 0, 16};
+  request.remoteAddress = b.region->address() + b.memory.bytes().size() - 8;
+  request.remoteKey = b.region->remoteKey();
+  ASSERT_TRUE(a.pair->postRead(request).has_value());
+  EXPECT_EQ(next(a).status, CompletionStatus::kRemoteAccess);
+}
+
+TEST_P(VerbsContract, ASendWaitsForAReceiveAndKeepsItsPlace) {
+  End a = open();
+  End b = open();
+  connect(a, b);
+  connect(b, a);
+  fill(a, "first", 0);
+  fill(a, "later", 8);
+  ASSERT_TRUE(a.pair->postSend(1, {a.region.get(), 0, 5}, 77).has_value());
+  ASSERT_TRUE(a.pair->postWrite(write(a, b, 8, 5)).has_value());
+  ASSERT_TRUE(b.pair->postReceive(9, {b.region.get(), 512, 64}).has_value());
+  const Completion arrived = next(b);
+  EXPECT_EQ(arrived.kind, CompletionKind::kReceive);
+  EXPECT_EQ(arrived.immediate, 77U);
+  EXPECT_EQ(read(b, 512, 5), "first");
+  std::vector<std::uint64_t> done;
+  Poller poller({a.queue.get()}, {});
+  while (done.size() < 2) {
+    ASSERT_TRUE(poller
+                    .wait(in(5s),
+                          [&](std::size_t, const Completion& completion) {
+                            done.push_back(completion.id);
+                            return Result<void>();
+                          })
+                    .has_value());
+  }
+  EXPECT_EQ(done, (std::vector<std::uint64_t>{1, 42}));
+  EXPECT_EQ(read(b, 8, 5), "later");
+}
+
 TEST_P(VerbsContract, WrongKeyIsRefusedAndTakesTheConnectionDown) {
   End a = open();
   End b = open();
@@ -292,6 +354,32 @@ TEST_P(FakeFaults, FaultsHitTheChosenWriteOnce) {
   fabric_.failWrite(device_, 0, CompletionStatus::kRetryExceeded);
   ASSERT_TRUE(a.pair->postWrite(write(a, b, 0, 8)).has_value());
   EXPECT_EQ(next(a).status, CompletionStatus::kRetryExceeded);
+}
+
+TEST_P(FakeFaults, FaultsHitReadsAndSendsToo) {
+  End a = open();
+  End b = open();
+  connect(a, b);
+  connect(b, a);
+  fill(a, "01234567", 0);
+  fill(b, "abcdefgh", 1024);
+  ReadRequest request;
+  request.target = {a.region.get(), 2048, 8};
+  request.remoteAddress = b.region->address() + 1024;
+  request.remoteKey = b.region->remoteKey();
+  fabric_.dropWrite(device_, 0);
+  fabric_.corruptByte(device_, 1, 0);
+  ASSERT_TRUE(a.pair->postRead(request).has_value());
+  EXPECT_EQ(next(a).status, CompletionStatus::kSuccess);
+  EXPECT_EQ(read(a, 2048, 8), std::string(8, '\0'));
+  ASSERT_TRUE(a.pair->postRead(request).has_value());
+  EXPECT_EQ(next(a).status, CompletionStatus::kSuccess);
+  EXPECT_EQ(read(a, 2048, 8), "qbcdefgh");
+  fabric_.corruptByte(device_, 0, 3);
+  ASSERT_TRUE(b.pair->postReceive(9, {b.region.get(), 512, 64}).has_value());
+  ASSERT_TRUE(a.pair->postSend(1, {a.region.get(), 0, 8}).has_value());
+  EXPECT_EQ(next(b).kind, CompletionKind::kReceive);
+  EXPECT_EQ(read(b, 512, 8), "012#4567");
 }
 
 // A file stands for the device's memory: what arrives is in it.

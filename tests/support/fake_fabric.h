@@ -53,6 +53,17 @@ struct QueueState {
   }
 };
 
+// A write, read or send under way.
+struct Request {
+  std::uint64_t id = 0;
+  CompletionKind kind = CompletionKind::kWrite;
+  verbs::LocalSlice local;
+  std::uint64_t remoteAddress = 0;
+  std::uint32_t remoteKey = 0;
+  std::optional<std::uint32_t> immediate;
+  std::optional<Fault> fault;
+};
+
 struct PairState {
   std::uint32_t number = 0;
   std::string device;
@@ -67,6 +78,7 @@ struct PairState {
     std::span<std::byte> target;
   };
   std::deque<PostedReceive> receives;
+  std::deque<Request> waiting;  // for a receive of the peer's, and what comes after
   std::shared_ptr<QueueState> queue;
 };
 
@@ -156,70 +168,93 @@ struct FakeFabric::State {
     return regions.at(slice.region->localKey()).memory.subspan(slice.offset, slice.length);
   }
 
-  std::byte* remoteTarget(const PairState& peer, const verbs::WriteRequest& request) const {
+  // Where a peer's write or read goes; null when key, rights or bounds do not fit.
+  std::byte* remoteBytes(const PairState& peer, const Request& request) const {
     const auto region = regions.find(request.remoteKey);
     if (region == regions.end() || region->second.device != peer.device) return nullptr;
     const std::uint64_t start = region->second.address;
     const std::size_t size = region->second.memory.size();
     if (request.remoteAddress < start || request.remoteAddress - start > size) return nullptr;
     const std::size_t offset = request.remoteAddress - start;
-    if (request.source.length > size - offset) return nullptr;
+    if (request.local.length > size - offset) return nullptr;
     return region->second.memory.data() + offset;
   }
 
-  // Moves the bytes; the status is what the writer's completion will say.
-  CompletionStatus deliver(PairState& pair, const verbs::WriteRequest& request,
-                           const std::optional<Fault>& fault, SteadyClock::time_point due) {
+  static void copy(std::span<const std::byte> from, std::byte* to,
+                   const std::optional<Fault>& fault) {
+    if (from.empty() || (fault && fault->kind == FaultKind::kDrop)) return;
+    copyLikeADevice(from, to);
+    if (!fault || fault->kind != FaultKind::kCorrupt) return;
+    const std::size_t at = fault->offset % from.size();
+    std::atomic_ref(to[at]).store(from[at] ^ std::byte{0x10});
+  }
+
+  // A connection is in order: what needs a receive that the peer has not posted holds up what
+  // comes after it.
+  void start(PairState& pair, const Request& request) {
+    pair.waiting.push_back(request);
+    resume(pair);
+  }
+  void resume(PairState& pair) {
+    while (!pair.waiting.empty()) {
+      const Request& request = pair.waiting.front();
+      const auto peer = peerOf(pair);
+      const bool needsReceive = request.kind == CompletionKind::kSend || request.immediate;
+      const bool patient = pair.path.rnrRetryCount == 7;
+      if (!pair.failed && needsReceive && patient && peer && peer->receives.empty()) return;
+      const auto due = arrival(pair.device, request.local.length);
+      finish(pair, request.id, request.kind, deliver(pair, peer, request, due), due);
+      pair.waiting.pop_front();
+    }
+  }
+  void resumePeerOf(PairState& pair) {
+    if (const auto peer = pairs.find(pair.path.remoteNumber); peer != pairs.end())
+      resume(*peer->second);
+  }
+
+  // Moves the bytes; the status is what the requester's completion will say.
+  CompletionStatus deliver(PairState& pair, const std::shared_ptr<PairState>& peer,
+                           const Request& request, SteadyClock::time_point due) {
     if (pair.failed) return CompletionStatus::kFlushed;
-    if (fault && fault->kind == FaultKind::kFail) return fault->status;
-    if (!localValid(request.source, pair.device)) return CompletionStatus::kLocalProtection;
-    const auto peer = peerOf(pair);
+    if (request.fault && request.fault->kind == FaultKind::kFail) return request.fault->status;
+    if (!localValid(request.local, pair.device)) return CompletionStatus::kLocalProtection;
     if (!peer) return CompletionStatus::kRetryExceeded;
-    if (request.source.length > 0) {
-      std::byte* target = remoteTarget(*peer, request);
-      if (target == nullptr) return CompletionStatus::kRemoteAccess;
-      if (!fault || fault->kind != FaultKind::kDrop) {
-        const auto bytes = localBytes(request.source);
-        copyLikeADevice(bytes, target);
-        if (fault && fault->kind == FaultKind::kCorrupt) {
-          const std::size_t at = fault->offset % bytes.size();
-          std::atomic_ref(target[at]).store(bytes[at] ^ std::byte{0x10});
-        }
-      }
+    if (request.kind == CompletionKind::kSend) return deliverSend(*peer, request, due);
+    const auto local = localBytes(request.local);
+    if (!local.empty()) {
+      std::byte* const remote = remoteBytes(*peer, request);
+      if (remote == nullptr) return CompletionStatus::kRemoteAccess;
+      if (request.kind == CompletionKind::kWrite) copy(local, remote, request.fault);
+      if (request.kind == CompletionKind::kRead)
+        copy({remote, local.size()}, local.data(), request.fault);
     }
     if (!request.immediate) return CompletionStatus::kSuccess;
     if (peer->receives.empty()) return CompletionStatus::kReceiverNotReady;
-    Completion arrival;
-    arrival.id = peer->receives.front().id;
-    peer->receives.pop_front();
-    arrival.kind = CompletionKind::kReceiveImmediate;
-    arrival.byteLength = static_cast<std::uint32_t>(request.source.length);
-    arrival.immediate = request.immediate;
-    arrival.queuePair = peer->number;
-    peer->queue->add(due, arrival);
+    arrive(*peer, CompletionKind::kReceiveImmediate, request, due);
     return CompletionStatus::kSuccess;
   }
 
-  CompletionStatus deliverSend(PairState& pair, const verbs::LocalSlice& source,
+  CompletionStatus deliverSend(PairState& peer, const Request& request,
                                SteadyClock::time_point due) {
-    if (pair.failed) return CompletionStatus::kFlushed;
-    if (!localValid(source, pair.device)) return CompletionStatus::kLocalProtection;
-    const auto peer = peerOf(pair);
-    if (!peer) return CompletionStatus::kRetryExceeded;
-    if (peer->receives.empty()) return CompletionStatus::kReceiverNotReady;
-    const auto receive = peer->receives.front();
-    peer->receives.pop_front();
-    if (receive.target.size() < source.length) return CompletionStatus::kRemoteAccess;
-    if (source.length > 0) {
-      copyLikeADevice(localBytes(source), receive.target.data());
-    }
-    Completion arrival;
-    arrival.id = receive.id;
-    arrival.kind = CompletionKind::kReceive;
-    arrival.byteLength = static_cast<std::uint32_t>(source.length);
-    arrival.queuePair = peer->number;
-    peer->queue->add(due, arrival);
+    if (peer.receives.empty()) return CompletionStatus::kReceiverNotReady;
+    const auto target = peer.receives.front().target;
+    if (target.size() < request.local.length) return CompletionStatus::kRemoteAccess;
+    copy(localBytes(request.local), target.data(), request.fault);
+    arrive(peer, CompletionKind::kReceive, request, due);
     return CompletionStatus::kSuccess;
+  }
+
+  // Uses up the peer's oldest receive.
+  static void arrive(PairState& peer, CompletionKind kind, const Request& request,
+                     SteadyClock::time_point due) {
+    Completion arrival;
+    arrival.id = peer.receives.front().id;
+    peer.receives.pop_front();
+    arrival.kind = kind;
+    arrival.byteLength = static_cast<std::uint32_t>(request.local.length);
+    arrival.immediate = request.immediate;
+    arrival.queuePair = peer.number;
+    peer.queue->add(due, arrival);
   }
 
   Result<void> admit(PairState& pair) const {

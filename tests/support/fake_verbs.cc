@@ -50,8 +50,8 @@ class Queue final : public verbs::CompletionQueue {
     while (count < out.size() && !pending.empty() && pending.begin()->first <= SteadyClock::now()) {
       out[count] = pending.begin()->second;
       pending.erase(pending.begin());
-      const bool sendSide =
-          out[count].kind == CompletionKind::kWrite || out[count].kind == CompletionKind::kSend;
+      const bool sendSide = out[count].kind != CompletionKind::kReceive &&
+                            out[count].kind != CompletionKind::kReceiveImmediate;
       const auto pair = fabric_->pairs.find(out[count].queuePair);
       if (sendSide && pair != fabric_->pairs.end()) --pair->second->outstanding;
       ++count;
@@ -104,19 +104,29 @@ class Pair final : public verbs::QueuePair {
     const std::lock_guard lock(fabric_->mutex);
     RAILHEAD_TRY(fabric_->admit(*state_));
     const auto fault = fabric_->takeFault(state_->device);
-    const auto due = fabric_->arrival(state_->device, request.source.length);
     if (fault && fault->kind == FaultKind::kStall) return {};
-    const auto status = fabric_->deliver(*state_, request, fault, due);
-    Fabric::finish(*state_, request.id, CompletionKind::kWrite, status, due);
+    fabric_->start(*state_, {request.id, CompletionKind::kWrite, request.source,
+                             request.remoteAddress, request.remoteKey, request.immediate, fault});
     return {};
   }
 
-  Result<void> postSend(std::uint64_t id, const verbs::LocalSlice& source) override {
+  Result<void> postRead(const verbs::ReadRequest& request) override {
     const std::lock_guard lock(fabric_->mutex);
     RAILHEAD_TRY(fabric_->admit(*state_));
-    const auto due = fabric_->arrival(state_->device, source.length);
-    const auto status = fabric_->deliverSend(*state_, source, due);
-    Fabric::finish(*state_, id, CompletionKind::kSend, status, due);
+    const auto fault = fabric_->takeFault(state_->device);
+    if (fault && fault->kind == FaultKind::kStall) return {};
+    fabric_->start(*state_, {request.id, CompletionKind::kRead, request.target,
+                             request.remoteAddress, request.remoteKey, std::nullopt, fault});
+    return {};
+  }
+
+  Result<void> postSend(std::uint64_t id, const verbs::LocalSlice& source,
+                        std::optional<std::uint32_t> immediate) override {
+    const std::lock_guard lock(fabric_->mutex);
+    RAILHEAD_TRY(fabric_->admit(*state_));
+    const auto fault = fabric_->takeFault(state_->device);
+    if (fault && fault->kind == FaultKind::kStall) return {};
+    fabric_->start(*state_, {id, CompletionKind::kSend, source, 0, 0, immediate, fault});
     return {};
   }
 
@@ -126,6 +136,7 @@ class Pair final : public verbs::QueuePair {
       return Error::fromErrno(ENOMEM, "post a receive on " + state_->device);
     }
     state_->receives.push_back({id, fabric_->localBytes(target)});
+    fabric_->resumePeerOf(*state_);
     return {};
   }
 
@@ -212,6 +223,7 @@ verbs::DeviceInfo describeDevice(const FakeRdmaDevice& device, std::size_t posit
   info.maxMtu = 4096;
   info.firmware = "fake";
   info.software = true;
+  info.maxReadsInFlight = 4;
   for (const auto type : {verbs::GidType::kRoceV1, verbs::GidType::kRoceV2}) {
     verbs::GidEntry entry;
     entry.index = static_cast<std::uint32_t>(2 + position) + (type == verbs::GidType::kRoceV2);

@@ -1,6 +1,7 @@
-// An RDMA fabric in memory: writes really copy bytes into the peer's registered memory, keys,
-// bounds, packet numbers and queue depths are checked as a device would, and faults can be planted.
-// Both ends may live on threads of one process. Thread-safe.
+// An RDMA fabric in memory: writes and reads really copy bytes into and out of the peer's
+// registered memory, sends into its posted receives, for which they wait in order when there is
+// none; keys, bounds, packet numbers and queue depths are checked as a device would, and faults can
+// be planted. Both ends may live on threads of one process. Thread-safe.
 #pragma once
 
 #include "src/base/units.h"
@@ -28,13 +29,14 @@ class FakeFabric {
   FakeFabric();
   ~FakeFabric();
 
-  // Each applies to the write posted by `device` after `writesBefore` further ones, once.
+  // Each applies to the write, read or send posted by `device` after `writesBefore` further ones,
+  // once. Of a read it is the reader's memory that is spoilt or left as it was.
   void failWrite(const std::string& device, std::size_t writesBefore,
                  verbs::CompletionStatus status);
   void dropWrite(const std::string& device, std::size_t writesBefore);   // reported as done
   void stallWrite(const std::string& device, std::size_t writesBefore);  // never completes
   void corruptByte(const std::string& device, std::size_t writesBefore, std::size_t offset);
-  // From now on completions of this device's writes arrive at this pace. The bytes themselves are
+  // From now on completions of this device's requests arrive at this pace. The bytes themselves are
   // in the peer's memory at once.
   void setRate(const std::string& device, BitRate rate);
   // registerMemory fails as with a memlock limit of this many bytes for each device.
