@@ -44,7 +44,11 @@ std::string ncclConf(const Profile& profile) {
 std::string shellEnvironment(const Profile& profile) {
   std::string out = "# railhead profile " + profileHash(profile) + "\n";
   for (const auto& [name, value] : profile.environment.values()) {
-    out += "export " + name + "='" + value + "'\n";
+    out += "export ";
+    out += name;
+    out += "='";
+    out += value;
+    out += "'\n";
   }
   return out;
 }
