@@ -94,6 +94,7 @@ bool SearchRun::acceptChoices(const Field& field) {
   }
   if (next == best_) return false;
   std::vector<double> ratios;
+  ratios.reserve(pairs.size());
   for (const auto& pair : pairs) {
     ratios.push_back(objective_.logRatio(pair.incumbent, pair.candidate));
   }

@@ -133,6 +133,7 @@ Gain Comparison::gainAt(std::size_t size) const { return gainOf(ratiosAt(size));
 
 Gain Comparison::gain(const Objective& objective) const {
   std::vector<double> ratios;
+  ratios.reserve(pairs_.size());
   for (const Pair& pair : pairs_) {
     ratios.push_back(objective.logRatio(pair.incumbent, pair.candidate));
   }

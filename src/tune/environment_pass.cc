@@ -57,6 +57,7 @@ std::vector<const Knob*> SearchRun::rankedKnobs() const {
   std::stable_sort(order.begin(), order.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<const Knob*> knobs;
+  knobs.reserve(order.size());
   for (const auto& [effect, knob] : order) knobs.push_back(knob);
   return knobs;
 }

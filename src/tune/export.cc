@@ -19,7 +19,9 @@ bool isKubernetesName(std::string_view name, std::string_view extra, std::size_t
 std::string block(std::string_view key, std::string_view text) {
   std::string out = "  " + std::string(key) + ": |\n";
   for (const std::string_view line : split(text.substr(0, text.size() - 1), '\n')) {
-    out += "    " + std::string(line) + "\n";
+    out += "    ";
+    out += line;
+    out += '\n';
   }
   return out;
 }
@@ -29,7 +31,11 @@ std::string block(std::string_view key, std::string_view text) {
 std::string ncclConf(const Profile& profile) {
   std::string out = "# railhead profile " + profileHash(profile) + "\n";
   for (const auto& [name, value] : profile.environment.values()) {
-    if (name.starts_with("NCCL_")) out += name + "=" + value + "\n";
+    if (!name.starts_with("NCCL_")) continue;
+    out += name;
+    out += '=';
+    out += value;
+    out += '\n';
   }
   return out;
 }
@@ -38,7 +44,11 @@ std::string ncclConf(const Profile& profile) {
 std::string shellEnvironment(const Profile& profile) {
   std::string out = "# railhead profile " + profileHash(profile) + "\n";
   for (const auto& [name, value] : profile.environment.values()) {
-    out += "export " + name + "='" + value + "'\n";
+    out += "export ";
+    out += name;
+    out += "='";
+    out += value;
+    out += "'\n";
   }
   return out;
 }

@@ -101,6 +101,7 @@ Result<ObjectiveKind> parseObjective(std::string_view name) {
 
 Result<Objective> Objective::over(ObjectiveKind kind, const std::vector<Size>& sizes) {
   std::vector<WeightedSize> weighted;
+  weighted.reserve(sizes.size());
   for (const Size& size : sizes) weighted.push_back({size, countsFor(kind, size) ? 1.0 : 0.0});
   return checked(kind, std::move(weighted));
 }

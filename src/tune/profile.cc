@@ -183,7 +183,12 @@ std::vector<std::string> diff(const Profile& before, const Profile& after) {
     const auto b = right.find(name);
     const std::string from = a == left.end() ? std::string(kDefault) : a->second;
     const std::string to = b == right.end() ? std::string(kDefault) : b->second;
-    if (from != to) lines.push_back(name + ": " + from + " -> " + to);
+    if (from == to) continue;
+    std::string& line = lines.emplace_back(name);
+    line += ": ";
+    line += from;
+    line += " -> ";
+    line += to;
   }
   return lines;
 }

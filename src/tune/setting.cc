@@ -47,7 +47,9 @@ std::string Setting::text() const {
   std::string out;
   for (const auto& [knob, value] : values_) {
     if (!out.empty()) out += ' ';
-    out += knob + '=' + value;
+    out += knob;
+    out += '=';
+    out += value;
   }
   return out;
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <iterator>
 #include <limits>
 #include <string>
 #include <vector>
@@ -42,20 +43,25 @@ inline double logGainOf(const Objective& objective, const Plan& plan, const True
 // The best that is there, by looking at everything. Settings without a finite time are not.
 inline double exhaustiveLogGain(const Space& space, const Objective& objective,
                                 const TrueSeconds& truth) {
-  const auto choices = allOf(space, Layer::kPerSize);
   const auto environments = allOf(space, Layer::kProcess);
+  const auto choices = allOf(space, Layer::kPerSize);
+  const auto sizes = objective.sizes();
   std::vector<double> before;
-  for (const Size& size : objective.sizes()) before.push_back(truth({}, size));
+  std::vector<std::vector<Setting>> carrying(sizes.size());
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    before.push_back(truth({}, sizes[i]));
+    std::copy_if(choices.begin(), choices.end(), std::back_inserter(carrying[i]),
+                 [&](const Setting& one) { return space.carries(one, sizes[i].operation); });
+  }
   double best = 0;
   for (const Setting& environment : environments) {
-    std::vector<double> after;
-    for (const Size& size : objective.sizes()) {
-      double least = std::numeric_limits<double>::infinity();
-      for (const Setting& choice : choices) {
-        if (!space.carries(choice, size.operation)) continue;
-        least = std::min(least, truth(environment.merged(choice), size));
+    std::vector<double> after(sizes.size(), 1);
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      if (objective.weights()[i] == 0) continue;
+      after[i] = std::numeric_limits<double>::infinity();
+      for (const Setting& choice : carrying[i]) {
+        after[i] = std::min(after[i], truth(environment.merged(choice), sizes[i]));
       }
-      after.push_back(least);
     }
     best = std::max(best, objective.logRatio(before, after));
   }
