@@ -122,6 +122,7 @@ Result<Found> runAsRank(const Settings& settings, const bench::CollectivePlan& p
     session->group().fail(outcome.error());
     return gone ? *gone : outcome.error();
   }
+  outcome->report.notes = session->notes();
   const auto environment = bench::readEnvironment(session->filesystem(), os::HostPaths().sys, {});
   return Found{bench::toJson(outcome->report, environment,
                              outcome->failure ? outcome->failure->message : ""),

@@ -85,6 +85,8 @@ Result<void> printSweep(std::ostream& out, std::string_view text) {
       out << ", " << transport.get<std::string>();
     }
     out << '\n';
+    for (const auto& note : document.at("notes"))
+      out << "note: " << note.get<std::string>() << '\n';
     if (document.at("verified").get<bool>()) out << "data: every byte of every line verified\n";
   } catch (const json::exception& error) {
     return Error(ErrorCode::kCorrupt, std::string("rank 0's result: ") + error.what());

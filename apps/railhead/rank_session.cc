@@ -29,7 +29,9 @@ using collective::HostRail;
 constexpr std::chrono::seconds kGatherTime{60};
 // The kernel asks three times, a second apart, who has an address.
 constexpr std::chrono::seconds kRailAnswers{5};
-constexpr std::chrono::seconds kRailsConnect{60};
+// More than any rank waits for what another one says, so that this is told first.
+constexpr std::chrono::seconds kRailsConnect{90};
+constexpr std::chrono::seconds kRailConnects{2};  // and for each rail and rank
 
 os::Deadline in(double seconds) {
   return std::chrono::steady_clock::now() +
@@ -200,18 +202,41 @@ Result<std::vector<HostRail>> RankSession::carryingRails(std::vector<HostRail> r
                "check the cable, the port's state and the addresses: railhead doctor");
 }
 
+// The rails of every rank, where every rank has some; none: TCP for all. What is missing where is
+// said, as an Error unless TCP may stand in.
+Result<std::vector<HostRail>> RankSession::agreedRails(const RankOptions& options,
+                                                       const collective::World& world) {
+  auto choices = verbsRails(options);
+  RAILHEAD_TRY_ASSIGN(const auto lacks, gather(choices.has_value() ? "" : choices.error().message));
+  std::size_t without = 0;
+  for (std::size_t rank = 0; rank < lacks.size(); ++rank) {
+    if (lacks[rank].empty()) continue;
+    ++without;
+    notes_.push_back("rank " + std::to_string(rank) + " has no rail: " + lacks[rank]);
+  }
+  if (without == 0) return carryingRails(hostRails(*choices), options, world);
+  if (options.transport == "auto" && options.rails.empty()) {
+    if (without == lacks.size()) notes_.clear();  // a machine without RDMA is an ordinary one
+    return std::vector<HostRail>();
+  }
+  if (!choices.has_value()) return choices.error();
+  return Error(ErrorCode::kEnvironment, join(notes_, "; "),
+               "give each of these ranks a rail, or take --transport tcp");
+}
+
 Result<void> RankSession::connectHost(const RankOptions& options, const collective::World& world) {
   collective::HostSettings settings;
-  const auto choices = verbsRails(options);
-  const bool mayUseTcp = options.transport == "auto" && options.rails.empty();
-  if (options.transport == "tcp" || (!choices.has_value() && mayUseTcp)) {
+  if (options.transport != "tcp") {
+    RAILHEAD_TRY_ASSIGN(settings.rails, agreedRails(options, world));
+  }
+  std::optional<EndUnlessOver> guard;
+  if (settings.rails.empty()) {
     RAILHEAD_TRY_ASSIGN(settings.rails, tcpRails(options, world));
   } else {
-    if (!choices.has_value()) return choices.error();
-    RAILHEAD_TRY_ASSIGN(settings.rails, carryingRails(hostRails(*choices), options, world));
     for (const auto& rail : settings.rails) opened_.push_back(rail.device);
+    const auto pairs = settings.rails.size() * static_cast<std::size_t>(world.ranks);
+    guard.emplace(*group_, kRailsConnect + kRailConnects * static_cast<int>(pairs));
   }
-  const EndUnlessOver guard(*group_, kRailsConnect);
   RAILHEAD_TRY_ASSIGN(
       communicator_,
       collective::HostCommunicator::connect(

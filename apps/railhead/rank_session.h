@@ -41,7 +41,8 @@ class RankSession {
   // the backend opened itself (the host backend over verbs).
   const std::vector<verbs::DeviceInfo>& devices() const { return devices_; }
   const std::vector<std::string>& opened() const { return opened_; }
-  // What was left out when it was opened, and why.
+  // What was left out when it was opened, and why: a rail that does not carry, RDMA that one rank
+  // lacks.
   const std::vector<std::string>& notes() const { return notes_; }
   // Null with the host backend.
   const collective::NcclCommunicator* nccl() const { return nccl_; }
@@ -53,6 +54,8 @@ class RankSession {
   Result<bool> takesNccl(const RankOptions& options, const collective::NcclSettings& settings);
   Result<void> connectNccl(const RankOptions& options, const collective::World& world,
                            const collective::NcclSettings& settings);
+  Result<std::vector<collective::HostRail>> agreedRails(const RankOptions& options,
+                                                        const collective::World& world);
   Result<std::vector<collective::HostRail>> carryingRails(std::vector<collective::HostRail> rails,
                                                           const RankOptions& options,
                                                           const collective::World& world);

@@ -141,7 +141,8 @@ Result<void> PluginChains::makeDataFolder(const PluginConfig& plugin) const {
   const cni::Json* folder = cni::member(config, kDataFolder);
   if (folder == nullptr || !folder->is_string()) return {};
   const std::string path = folder->get<std::string>();
-  if (!path.starts_with(host_.state + "/")) return {};
+  const bool ours = path.starts_with(host_.state + "/");
+  if (!ours || path.find("/../") != std::string::npos || path.ends_with("/..")) return {};
   return host_.files.makeDirectories(path, 0700);
 }
 

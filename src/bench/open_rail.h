@@ -59,6 +59,7 @@ class OpenRail {
   verbs::CompletionQueue& queue() const { return *queue_; }
   VerbsOperation operation() const { return operation_; }
   std::size_t pairCount() const { return pairs_.size(); }
+  std::size_t bufferBytes() const { return bufferBytes_; }
   const RailChoice& choice() const { return choice_; }
   const RailOffer& peer() const { return peer_; }
   int mtu() const { return mtu_; }  // the smaller of both ends; 0 before connect

@@ -1,8 +1,13 @@
 #include "src/bench/traffic.h"
 
+#include "src/base/text.h"
+
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <functional>
 #include <optional>
+#include <utility>
 
 namespace railhead::bench {
 namespace {
@@ -28,18 +33,54 @@ Poller pollerFor(const std::vector<OpenRail*>& rails) {
   return Poller(std::move(queues), verbs::PollPolicy::forDevices(devices));
 }
 
-// One wait for progress, with the ways it can fail told apart.
-Result<void> waitForProgress(Poller& poller, int controlFd, const std::string& where,
-                             const Poller::Handler& handler) {
-  auto left = poller.waitOrReadable(Clock::now() + kStallLimit, controlFd, handler);
-  if (!left.has_value() && left.error().code == ErrorCode::kDeadlineExceeded) {
-    return Error(ErrorCode::kCheckFailed,
-                 where + ": nothing moved for " + std::to_string(kStallLimit.count()) + " s",
-                 "check the link of this rail");
+// Before the first acknowledgement a message of every queue pair may share one line.
+std::chrono::seconds stallLimit(std::size_t rails, std::size_t pairs, std::size_t messageBytes) {
+  const double bits = static_cast<double>(rails * pairs * messageBytes) * 8;
+  return kStallLimit + std::chrono::seconds(static_cast<std::int64_t>(std::ceil(bits / 4e6)));
+}
+
+// Waits for what is under way, with the ways it can fail told apart.
+class Progress {
+ public:
+  // `waiting`: the names of the rails from which something is still to come.
+  Progress(Poller& poller, int controlFd, std::chrono::seconds limit,
+           std::function<std::string()> waiting)
+      : poller_(poller), controlFd_(controlFd), limit_(limit), waiting_(std::move(waiting)) {}
+
+  Result<void> wait(const Poller::Handler& handler) {
+    auto left = poller_.waitOrReadable(Clock::now() + limit_, controlFd_, handler);
+    if (!left.has_value() && left.error().code == ErrorCode::kDeadlineExceeded) {
+      return Error(ErrorCode::kCheckFailed,
+                   waiting_() + ": nothing moved for " + std::to_string(limit_.count()) + " s",
+                   "check the link of this rail");
+    }
+    if (!left.has_value()) return std::move(left).error();
+    if (*left)
+      return Error(ErrorCode::kUnavailable, waiting_() + ": the peer left during the test");
+    return {};
   }
-  if (!left.has_value()) return std::move(left).error();
-  if (*left) return Error(ErrorCode::kUnavailable, where + ": the peer left during the test");
-  return {};
+
+ private:
+  Poller& poller_;
+  int controlFd_;
+  std::chrono::seconds limit_;
+  std::function<std::string()> waiting_;
+};
+
+// The labels of those of `movers` (with a rail and messages in flight) that wait.
+template <typename Movers>
+std::string waitingLabels(const Movers& movers) {
+  std::vector<std::string> labels;
+  for (const auto& mover : movers) {
+    if (mover.inFlight > 0) labels.push_back(mover.rail->label());
+  }
+  return join(labels, ", ");
+}
+
+std::chrono::seconds stallLimit(const std::vector<OpenRail*>& rails, const VerbsLoad& load) {
+  const auto pairs =
+      std::min(rails.front()->pairCount(), static_cast<std::size_t>(load.outstanding));
+  return stallLimit(rails.size(), pairs, load.messageBytes);
 }
 
 // Acknowledgements of one rail over the time of a measurement. Those taken in one round carry one
@@ -151,20 +192,17 @@ Result<void> sendFences(const std::vector<OpenRail*>& rails, const VerbsLoad& lo
     return std::any_of(fencers.begin(), fencers.end(),
                        [](const Fencer& fencer) { return fencer.inFlight > 0; });
   };
+  Progress progress(poller, controlFd, stallLimit(rails, load),
+                    [&] { return waitingLabels(fencers); });
   while (waiting()) {
     RAILHEAD_TRY(
-        waitForProgress(poller, controlFd, rails.front()->label(),
-                        [&](std::size_t index, const Completion& completion) -> Result<void> {
-                          --fencers[index].inFlight;
-                          RAILHEAD_TRY(rails[index]->checkCompletion(completion));
-                          return fencers[index].post(completion.id);
-                        }));
+        progress.wait([&](std::size_t index, const Completion& completion) -> Result<void> {
+          --fencers[index].inFlight;
+          RAILHEAD_TRY(rails[index]->checkCompletion(completion));
+          return fencers[index].post(completion.id);
+        }));
   }
   return {};
-}
-
-std::string labels(const std::vector<OpenRail*>& rails) {
-  return rails.size() == 1 ? rails.front()->label() : std::to_string(rails.size()) + " rails";
 }
 
 }  // namespace
@@ -196,10 +234,11 @@ Result<std::vector<RailTraffic>> moveForTime(const std::vector<OpenRail*>& rails
     return std::any_of(movers.begin(), movers.end(),
                        [](const Mover& mover) { return mover.inFlight > 0; });
   };
-  const std::string where = labels(rails);
+  Progress progress(poller, controlFd, stallLimit(rails, load),
+                    [&] { return waitingLabels(movers); });
   while (busy()) {
     round.reset();
-    RAILHEAD_TRY(waitForProgress(poller, controlFd, where, handler));
+    RAILHEAD_TRY(progress.wait(handler));
   }
   RAILHEAD_TRY(sendFences(rails, load, poller, controlFd));
   std::vector<RailTraffic> out;
@@ -215,12 +254,12 @@ Result<void> moveOnce(OpenRail& rail, const VerbsLoad& load, int controlFd) {
     const std::size_t pair = static_cast<std::size_t>(inFlight) % rail.pairCount();
     RAILHEAD_TRY(rail.postMessage(pair, turns.next(pair), load.messageBytes));
   }
+  Progress progress(poller, controlFd, stallLimit({&rail}, load), [&] { return rail.label(); });
   while (inFlight > 0) {
-    RAILHEAD_TRY(waitForProgress(poller, controlFd, rail.label(),
-                                 [&](std::size_t, const Completion& completion) {
-                                   --inFlight;
-                                   return rail.checkCompletion(completion);
-                                 }));
+    RAILHEAD_TRY(progress.wait([&](std::size_t, const Completion& completion) {
+      --inFlight;
+      return rail.checkCompletion(completion);
+    }));
   }
   return sendFences({&rail}, load, poller, controlFd);
 }
@@ -231,12 +270,20 @@ Result<void> receive(const std::vector<OpenRail*>& rails, int controlFd) {
     return std::any_of(rails.begin(), rails.end(),
                        [](const OpenRail* rail) { return rail->fencesMissing(); });
   };
-  const std::string where = labels(rails) + ", waiting for the end of what the peer sends";
+  const auto waiting = [&] {
+    std::vector<std::string> labels;
+    for (const auto* rail : rails) {
+      if (rail->fencesMissing()) labels.push_back(rail->label());
+    }
+    return join(labels, ", ") + ", waiting for the end of what the peer sends";
+  };
+  // What is under way is at most the buffer.
+  Progress progress(poller, controlFd, stallLimit(rails.size(), 1, rails.front()->bufferBytes()),
+                    waiting);
   while (missing()) {
-    RAILHEAD_TRY(waitForProgress(poller, controlFd, where,
-                                 [&](std::size_t index, const Completion& completion) {
-                                   return rails[index]->take(completion);
-                                 }));
+    RAILHEAD_TRY(progress.wait([&](std::size_t index, const Completion& completion) {
+      return rails[index]->take(completion);
+    }));
   }
   return {};
 }

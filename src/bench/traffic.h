@@ -1,7 +1,8 @@
 // Moves bytes over connected rails and times it. One thread drives every rail in round robin.
 //
-// `controlFd` becoming readable means that the peer left: kUnavailable. A rail that stands still
-// for kStallLimit, or a request that fails, is kCheckFailed with the rail's name.
+// `controlFd` becoming readable means that the peer left: kUnavailable. Rails that stand still for
+// kStallLimit and the time that a message on each queue pair takes on a slow line (4 Mb/s), or a
+// request that fails, are kCheckFailed with the rails' names.
 #pragma once
 
 #include "src/base/result.h"
@@ -16,7 +17,7 @@
 
 namespace railhead::bench {
 
-// How long a rail may stand still before it counts as dead.
+// How long a rail may stand still with small messages before it counts as dead.
 inline constexpr std::chrono::seconds kStallLimit{10};
 
 struct RailTraffic {

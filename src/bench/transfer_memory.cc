@@ -114,6 +114,12 @@ Result<std::unique_ptr<verbs::MemoryRegion>> registerWithDevice(const MemoryChoi
   return device.registerDevicePointer(span);
 }
 
+// Whatever errno a driver has for it: this memory, for this NIC, is what the environment lacks.
+Error asMissing(Error error) {
+  error.code = ErrorCode::kEnvironment;
+  return error;
+}
+
 Result<std::unique_ptr<TransferBuffer>> makeOnDevice(const MemoryChoice& choice,
                                                      verbs::DeviceContext& device,
                                                      std::size_t bytes) {
@@ -122,12 +128,7 @@ Result<std::unique_ptr<TransferBuffer>> makeOnDevice(const MemoryChoice& choice,
   RAILHEAD_TRY_ASSIGN(auto stream, choice.context->createStream());
   RAILHEAD_TRY_ASSIGN(auto copy, verbs::Buffer::allocate(bytes));
   auto region = registerWithDevice(choice, device, {memory.address(), whole});
-  if (!region.has_value()) {
-    // Whatever errno a driver has for it, the path from this NIC to this GPU is what is missing.
-    Error error = std::move(region).error();
-    if (error.code != ErrorCode::kExhausted) error.code = ErrorCode::kEnvironment;
-    return error;
-  }
+  if (!region.has_value()) return asMissing(std::move(region).error());
   return std::make_unique<DeviceBuffer>(choice, std::move(memory), std::move(stream),
                                         std::move(copy), std::move(*region));
 }
@@ -138,15 +139,17 @@ Result<std::unique_ptr<TransferBuffer>> makeVisible(const MemoryChoice& choice,
   if (choice.memory == TransferMemory::kHost) {
     RAILHEAD_TRY_ASSIGN(auto memory, verbs::Buffer::allocate(bytes));
     const auto all = memory.bytes();
-    RAILHEAD_TRY_ASSIGN(auto region, device.registerMemory(all));
+    auto region = device.registerMemory(all);
+    if (!region.has_value()) return asMissing(std::move(region).error());
     return std::make_unique<VisibleBuffer<verbs::Buffer>>(std::move(memory), all,
-                                                          std::move(region));
+                                                          std::move(*region));
   }
   RAILHEAD_TRY_ASSIGN(auto memory, choice.context->allocatePinned(bytes));
   const std::span<std::byte> all(static_cast<std::byte*>(memory.data()), bytes);
-  RAILHEAD_TRY_ASSIGN(auto region, device.registerMemory(all));
+  auto region = device.registerMemory(all);
+  if (!region.has_value()) return asMissing(std::move(region).error());
   return std::make_unique<VisibleBuffer<gpu::cuda::PinnedMemory>>(std::move(memory), all,
-                                                                  std::move(region));
+                                                                  std::move(*region));
 }
 
 }  // namespace

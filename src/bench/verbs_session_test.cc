@@ -212,6 +212,7 @@ TEST_F(VerbsSessionTest, TooLittleLockedMemoryIsNamedOnBothEnds) {
   });
   const auto connector = runVerbs(session(a_), endpoint_, targets_);
   ASSERT_FALSE(connector.has_value());
+  EXPECT_EQ(connector.error().code, ErrorCode::kEnvironment);
   EXPECT_THAT(connector.error().remedy, HasSubstr("locked-memory limit"));
   EXPECT_FALSE(listening.get().has_value());
 }

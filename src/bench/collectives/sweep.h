@@ -40,7 +40,8 @@ struct SweepReport {
   collective::BackendDescription backend;  // rank 0's
   collective::MemoryKind memory = collective::MemoryKind::kHost;
   std::vector<SweepLine> lines;
-  bool verified = false;  // every line was checked and right
+  bool verified = false;           // every line was checked and right
+  std::vector<std::string> notes;  // rails that were left out, and why
 };
 
 // Told on every rank as each line begins and ends; may be empty.

@@ -12,17 +12,20 @@ namespace {
 // Where a rank listens on one of its rails.
 struct Door {
   os::UniqueFd listener;
-  std::string endpoint;  // empty: it could not listen
+  std::string endpoint;  // or why it cannot listen
 };
 
 Door openDoor(const HostRail& rail) {
   Door door;
   const auto address = IpAddress::parse(rail.address);
-  if (!address.has_value()) return door;
-  auto listener = os::listenTcp({*address, 0});
-  if (!listener.has_value()) return door;
-  const auto bound = os::boundEndpoint(listener->get());
-  if (!bound.has_value()) return door;
+  auto listener =
+      address.has_value() ? os::listenTcp({*address, 0}) : Result<os::UniqueFd>(address.error());
+  const auto bound = listener.has_value() ? os::boundEndpoint(listener->get())
+                                          : Result<os::Endpoint>(listener.error());
+  if (!bound.has_value()) {
+    door.endpoint = bound.error().message;
+    return door;
+  }
   door.endpoint = bound->toString();
   door.listener = std::move(*listener);
   return door;
@@ -32,7 +35,8 @@ Door openDoor(const HostRail& rail) {
 std::string knock(const HostRail& rail, const std::string& endpoint, os::Deadline deadline) {
   const auto there = os::Endpoint::parse(endpoint);
   const auto own = IpAddress::parse(rail.address);
-  if (!there.has_value() || !own.has_value()) return "no address to try";
+  if (!own.has_value()) return own.error().message;
+  if (!there.has_value()) return "the other end cannot listen: " + endpoint;
   const auto connected = os::connectTcp(*there, deadline, *own);
   return connected.has_value() ? "" : connected.error().message;
 }
