@@ -122,8 +122,10 @@ class EndUnlessOver {
 
 Result<std::unique_ptr<RankSession>> RankSession::open(const RankOptions& options,
                                                        const collective::World& world,
-                                                       const std::string& purpose, NcclLog log) {
+                                                       const std::string& purpose, NcclLog log,
+                                                       const HostTuning& tuning) {
   std::unique_ptr<RankSession> session(new RankSession());
+  session->tuning_ = tuning;
   if (options.untilStdinEnds) RAILHEAD_TRY(endWithStdin());
   if (log == NcclLog::kCaptured && options.backend != "host") {
     RAILHEAD_TRY_ASSIGN(session->ncclLog_,
@@ -211,12 +213,22 @@ Result<void> RankSession::connectHost(const RankOptions& options, const collecti
     RAILHEAD_TRY_ASSIGN(settings.rails, carryingRails(hostRails(*choices), options, world));
     for (const auto& rail : settings.rails) opened_.push_back(rail.device);
   }
+  const std::size_t rails = tuning_.rails.value_or(settings.rails.size());
+  if (rails < 1 || rails > settings.rails.size()) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "rails " + std::to_string(rails) + ": expected 1 to " +
+                     std::to_string(settings.rails.size()) + ", which carry");
+  }
+  settings.rails.resize(rails);
+  settings.lanes.pieceBytes = tuning_.pieceBytes.value_or(settings.lanes.pieceBytes);
   const EndUnlessOver guard(*group_, kRailsConnect);
   RAILHEAD_TRY_ASSIGN(
-      communicator_,
+      auto joined,
       collective::HostCommunicator::connect(
           world.rank, world.ranks, settings, [this](const std::string& own) { return gather(own); },
           std::make_unique<collective::HostMemory>(*filesystem_, memoryFile())));
+  host_ = joined.get();
+  communicator_ = std::move(joined);
   return {};
 }
 
