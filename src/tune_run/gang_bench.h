@@ -81,6 +81,7 @@ class GangBench final : public Bench {
   Result<bool> isAlive(Slot& slot);
   Slot& slotFor(const Setting& process);
   Result<Ending> ending(Slot& slot, std::optional<FailedReply> first);
+  Result<Measurement> attempt(const Setting& setting, std::span<const Size> sizes, int repetitions);
   Result<std::optional<Ending>> answers(Slot& slot, const Order& order, Measurement& into);
 
   GangStarter& starter_;

@@ -252,6 +252,23 @@ TEST_F(GangBenchTest, WordsThatAreNoRepliesEndTheSearch) {
   }
 }
 
+TEST_F(GangBenchTest, TheDefaultIsGivenASecondChanceUnlessItsBytesAreWrong) {
+  int failures = 1;
+  Outcome outcome = Outcome::kCrashed;
+  world_.obey = [&](const Setting&, const Order& order) {
+    return failures-- > 0 ? std::vector<Gang::Heard>{failure(outcome, "killed")}
+                          : times(order, 0.001);
+  };
+  EXPECT_EQ(measure({}).outcome, Outcome::kMeasured);
+  failures = 2;
+  EXPECT_EQ(measure({}).outcome, Outcome::kCrashed);
+  failures = 1;
+  EXPECT_EQ(measure(with("algorithm", "ring")).outcome, Outcome::kCrashed);
+  failures = 1;
+  outcome = Outcome::kCorrupt;
+  EXPECT_EQ(measure({}).outcome, Outcome::kCorrupt);
+}
+
 // The whole search, over ranks whose fast settings are the faulty ones.
 TEST_F(GangBenchTest, ASearchTakesTheFastestThatIsSound) {
   std::set<std::string> proposedAfter;
