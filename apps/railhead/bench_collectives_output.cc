@@ -119,18 +119,24 @@ std::string oneLine(std::string_view text) {
   return json::parse(text, nullptr, false).dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-Result<void> writeResult(const std::string& path, std::string_view text) {
+Result<void> writeText(const std::string& path, std::string_view text) {
   RAILHEAD_TRY_ASSIGN(const auto full, absolute(path));
   RAILHEAD_TRY_ASSIGN(const std::unique_ptr<os::Filesystem> filesystem,
                       os::RootedFilesystem::open("/"));
-  return filesystem->replaceFile(full, std::string(text) + "\n").addContext("--out");
+  return filesystem->replaceFile(full, text);
 }
 
-Result<std::string> readResult(const std::string& path) {
+Result<std::string> readText(const std::string& path, std::size_t maxBytes) {
   RAILHEAD_TRY_ASSIGN(const auto full, absolute(path));
   RAILHEAD_TRY_ASSIGN(const std::unique_ptr<os::Filesystem> filesystem,
                       os::RootedFilesystem::open("/"));
-  return filesystem->readFile(full, kMaxResult);
+  return filesystem->readFile(full, maxBytes);
 }
+
+Result<void> writeResult(const std::string& path, std::string_view text) {
+  return writeText(path, std::string(text) + "\n").addContext("--out");
+}
+
+Result<std::string> readResult(const std::string& path) { return readText(path, kMaxResult); }
 
 }  // namespace railhead::app

@@ -28,4 +28,8 @@ std::string oneLine(std::string_view json);
 Result<void> writeResult(const std::string& path, std::string_view text);
 Result<std::string> readResult(const std::string& path);
 
+// The same of any text, as it is and of any size asked for.
+Result<void> writeText(const std::string& path, std::string_view text);
+Result<std::string> readText(const std::string& path, std::size_t maxBytes);
+
 }  // namespace railhead::app

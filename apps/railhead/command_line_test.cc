@@ -36,9 +36,10 @@ TEST(CommandLine, BadUsageIsExitTwoAndNamed) {
   EXPECT_EQ(run({}).code, ExitCode::kUsage);
   const Outcome unknown = run({"frobnicate"});
   EXPECT_EQ(unknown.code, ExitCode::kUsage);
-  EXPECT_THAT(unknown.err, testing::StartsWith("railhead: 'frobnicate' is no command; allowed: "
-                                               "demo, lab, bench, verify, doctor, status, report, "
-                                               "completion\n"));
+  EXPECT_THAT(unknown.err,
+              testing::StartsWith("railhead: 'frobnicate' is no command; allowed: "
+                                  "demo, lab, bench, verify, tune, doctor, status, report, "
+                                  "completion\n"));
   const Outcome below = run({"lab", "nosuch"});
   EXPECT_EQ(below.code, ExitCode::kUsage);
   EXPECT_THAT(below.err, testing::StartsWith("railhead: lab: 'nosuch' is no command; allowed: up, "

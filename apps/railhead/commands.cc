@@ -6,6 +6,7 @@
 #include "apps/railhead/lab_command.h"
 #include "apps/railhead/report_command.h"
 #include "apps/railhead/status_command.h"
+#include "apps/railhead/tune_command.h"
 #include "apps/railhead/verify_command.h"
 #include "apps/usage/completion.h"
 
@@ -16,6 +17,7 @@ void addCommands(CLI::App& app, Context& context) {
   addLabCommand(app, context);
   addBenchCommand(app, context);
   addVerifyCommand(app, context);
+  addTuneCommand(app, context);
   addDoctorCommand(app, context);
   addStatusCommand(app, context);
   addReportCommand(app, context);

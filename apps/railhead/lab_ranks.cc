@@ -49,7 +49,8 @@ Result<std::unique_ptr<LabRanks>> LabRanks::open(const Context& context, const s
   return out;
 }
 
-std::vector<launch::RankCommand> LabRanks::commands(const launch::RankProgram& program) const {
+std::vector<launch::RankCommand> LabRanks::commands(const launch::RankProgram& program,
+                                                    bool withInput) const {
   launch::RankProgram placed = program;
   placed.masterAddress = bareAddress(nodes_.front().pod.interfaces.front().address);
   auto out = launch::localCommands(static_cast<int>(nodes_.size()), placed);
@@ -58,12 +59,10 @@ std::vector<launch::RankCommand> LabRanks::commands(const launch::RankProgram& p
     rank.node = nodes_[i].node.name;
     rank.environment["RAILHEAD_NODE"] = rank.node;
     rank.environment["LOCAL_RANK"] = "0";
-    std::vector<std::string> argv = {program_, "lab",
-                                     "exec",   "--lab",
-                                     name_,    rank.node,
-                                     "--",     "railhead-lab-kubelet",
-                                     "exec",   nodes_[i].pod.fullName(),
-                                     "--",     "env"};
+    std::vector<std::string> argv = {program_, "lab", "exec", "--lab", name_};
+    if (withInput) argv.emplace_back("-i");
+    argv.insert(argv.end(), {rank.node, "--", "railhead-lab-kubelet", "exec",
+                             nodes_[i].pod.fullName(), "--", "env"});
     for (const auto& [name, value] : rank.environment) argv.push_back(name + "=" + value);
     argv.push_back("railhead");
     argv.insert(argv.end(), rank.argv.begin(), rank.argv.end());

@@ -23,8 +23,10 @@ class LabRanks {
   static Result<std::unique_ptr<LabRanks>> open(const Context& context, const std::string& name,
                                                 const std::function<void(std::string)>& tell);
 
-  // `program.argv` is run in every pod, without the program's own path.
-  std::vector<launch::RankCommand> commands(const launch::RankProgram& program) const;
+  // `program.argv` is run in every pod, without the program's own path; with input: it reads what
+  // its command here is told.
+  std::vector<launch::RankCommand> commands(const launch::RankProgram& program,
+                                            bool withInput = false) const;
   const lab::LabClient& client() const { return *client_; }
   const lab::Topology& topology() const { return topology_; }
   const std::vector<lab::StagedNode>& nodes() const { return nodes_; }

@@ -142,6 +142,17 @@ Result<Placed> placeInLab(const RankOptions& options, const launch::RankProgram&
   return out;
 }
 
+launch::RankProgram programOf(const std::vector<std::string>& command, const RankOptions& options,
+                              int slot) {
+  launch::RankProgram program;
+  program.argv = command;
+  const auto words = rankArguments(options);
+  program.argv.insert(program.argv.end(), words.begin(), words.end());
+  program.token = launch::newToken();
+  program.masterPort = static_cast<std::uint16_t>(kRemotePort + slot);
+  return program;
+}
+
 Result<Placed> place(const RankLaunch& launch, Context& context) {
   RAILHEAD_TRY_ASSIGN(const auto placement, launch::Placement::parse(launch.options.on));
   using Kind = launch::Placement::Kind;
@@ -149,12 +160,7 @@ Result<Placed> place(const RankLaunch& launch, Context& context) {
     return Error(ErrorCode::kInvalidArgument,
                  "--dry-run: only --on kubernetes has objects to show");
   }
-  launch::RankProgram program;
-  program.argv = launch.command;
-  const auto options = rankArguments(launch.options);
-  program.argv.insert(program.argv.end(), options.begin(), options.end());
-  program.token = launch::newToken();
-  program.masterPort = kRemotePort;
+  launch::RankProgram program = programOf(launch.command, launch.options, 0);
   if (placement.kind == Kind::kLab) return placeInLab(launch.options, program, context);
   program.argv.insert(program.argv.begin(),
                       placement.kind == Kind::kLocal ? context.program : "railhead");
@@ -187,6 +193,44 @@ std::string resultIn(std::string_view output) {
 }
 
 }  // namespace
+
+RankPlace::RankPlace(const RankOptions& options, std::string program)
+    : options_(options), program_(std::move(program)) {}
+RankPlace::~RankPlace() = default;
+
+Result<std::unique_ptr<RankPlace>> RankPlace::open(const RankOptions& options, Context& context) {
+  std::unique_ptr<RankPlace> out(new RankPlace(options, context.program));
+  RAILHEAD_TRY_ASSIGN(out->placement_, launch::Placement::parse(options.on));
+  if (out->placement_.kind == launch::Placement::Kind::kKubernetes) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "--on kubernetes: not built yet: its ranks cannot be told what to try next",
+                 "start pods that sshd serves and give --on ssh:HOST,HOST");
+  }
+  if (options.dryRun) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "--dry-run: only --on kubernetes has objects to show");
+  }
+  if (out->placement_.kind == launch::Placement::Kind::kLab) {
+    RAILHEAD_TRY_ASSIGN(out->lab_,
+                        LabRanks::open(context, options.lab, [&](const std::string& what) {
+                          if (context.terminal) context.err << what << std::endl;
+                        }));
+  }
+  return out;
+}
+
+Result<std::vector<launch::RankCommand>> RankPlace::commands(
+    const std::vector<std::string>& command, int slot) const {
+  auto program = programOf(command, options_, slot);
+  if (lab_ != nullptr) return lab_->commands(program, true);
+  if (placement_.kind == launch::Placement::Kind::kSsh) {
+    program.argv.insert(program.argv.begin(), "railhead");
+    return launch::sshCommands(placement_.hosts, program);
+  }
+  program.argv.insert(program.argv.begin(), program_);
+  RAILHEAD_TRY_ASSIGN(program.masterPort, freeLocalPort());
+  return launch::localCommands(placement_.ranks, program);
+}
 
 Result<Launched> launchRanks(const RankLaunch& launch, Context& context, std::string* partial) {
   RAILHEAD_TRY_ASSIGN(const auto placed, place(launch, context));

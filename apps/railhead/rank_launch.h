@@ -4,8 +4,11 @@
 #include "apps/railhead/command_line.h"
 #include "apps/railhead/rank_options.h"
 #include "src/base/result.h"
+#include "src/launch/gang.h"
+#include "src/launch/placement.h"
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,5 +33,28 @@ struct Launched {
 // failure is kept beside it in `partial`.
 Result<Launched> launchRanks(const RankLaunch& launch, Context& context,
                              std::string* partial = nullptr);
+
+class LabRanks;
+
+// Where gangs that are told things while they run are started, one after the other or side by side;
+// a lab is entered once. Not thread-safe.
+class RankPlace {
+ public:
+  // kInvalidArgument: ranks in a cluster cannot be told anything.
+  static Result<std::unique_ptr<RankPlace>> open(const RankOptions& options, Context& context);
+  ~RankPlace();
+
+  // `command` as in RankLaunch. Gangs that run at the same time have another `slot`, from 0.
+  Result<std::vector<launch::RankCommand>> commands(const std::vector<std::string>& command,
+                                                    int slot) const;
+
+ private:
+  RankPlace(const RankOptions& options, std::string program);
+
+  RankOptions options_;
+  std::string program_;
+  launch::Placement placement_;
+  std::unique_ptr<LabRanks> lab_;
+};
 
 }  // namespace railhead::app

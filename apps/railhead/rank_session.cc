@@ -124,8 +124,10 @@ class EndUnlessOver {
 
 Result<std::unique_ptr<RankSession>> RankSession::open(const RankOptions& options,
                                                        const collective::World& world,
-                                                       const std::string& purpose, NcclLog log) {
+                                                       const std::string& purpose, NcclLog log,
+                                                       const HostTuning& tuning) {
   std::unique_ptr<RankSession> session(new RankSession());
+  session->tuning_ = tuning;
   if (options.untilStdinEnds) RAILHEAD_TRY(endWithStdin());
   if (log == NcclLog::kCaptured && options.backend != "host") {
     RAILHEAD_TRY_ASSIGN(session->ncclLog_,
@@ -229,19 +231,31 @@ Result<void> RankSession::connectHost(const RankOptions& options, const collecti
   if (options.transport != "tcp") {
     RAILHEAD_TRY_ASSIGN(settings.rails, agreedRails(options, world));
   }
-  std::optional<EndUnlessOver> guard;
-  if (settings.rails.empty()) {
+  const bool verbs = !settings.rails.empty();
+  if (!verbs) {
     RAILHEAD_TRY_ASSIGN(settings.rails, tcpRails(options, world));
-  } else {
+  }
+  const std::size_t rails = tuning_.rails.value_or(settings.rails.size());
+  if (rails < 1 || rails > settings.rails.size()) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "rails " + std::to_string(rails) + ": expected 1 to " +
+                     std::to_string(settings.rails.size()) + ", which carry");
+  }
+  settings.rails.resize(rails);
+  settings.lanes.pieceBytes = tuning_.pieceBytes.value_or(settings.lanes.pieceBytes);
+  std::optional<EndUnlessOver> guard;
+  if (verbs) {
     for (const auto& rail : settings.rails) opened_.push_back(rail.device);
-    const auto pairs = settings.rails.size() * static_cast<std::size_t>(world.ranks);
+    const auto pairs = rails * static_cast<std::size_t>(world.ranks);
     guard.emplace(*group_, kRailsConnect + kRailConnects * static_cast<int>(pairs));
   }
   RAILHEAD_TRY_ASSIGN(
-      communicator_,
+      auto joined,
       collective::HostCommunicator::connect(
           world.rank, world.ranks, settings, [this](const std::string& own) { return gather(own); },
           std::make_unique<collective::HostMemory>(*filesystem_, memoryFile())));
+  host_ = joined.get();
+  communicator_ = std::move(joined);
   return {};
 }
 

@@ -15,10 +15,17 @@
 #include <vector>
 
 namespace railhead::collective {
+class HostCommunicator;
 struct HostRail;
-}
+}  // namespace railhead::collective
 
 namespace railhead::app {
+
+// Of the host backend, beyond what the options say: what tuning tries.
+struct HostTuning {
+  std::optional<std::size_t> rails;       // of those that carry, so many
+  std::optional<std::size_t> pieceBytes;  // of what is sent at once
+};
 
 class RankSession {
  public:
@@ -29,7 +36,8 @@ class RankSession {
   static Result<std::unique_ptr<RankSession>> open(const RankOptions& options,
                                                    const collective::World& world,
                                                    const std::string& purpose,
-                                                   NcclLog log = NcclLog::kAsTheEnvironmentSays);
+                                                   NcclLog log = NcclLog::kAsTheEnvironmentSays,
+                                                   const HostTuning& tuning = {});
   ~RankSession();
   RankSession(const RankSession&) = delete;
   RankSession& operator=(const RankSession&) = delete;
@@ -46,6 +54,8 @@ class RankSession {
   const std::vector<std::string>& notes() const { return notes_; }
   // Null with the host backend.
   const collective::NcclCommunicator* nccl() const { return nccl_; }
+  // Null with NCCL.
+  collective::HostCommunicator* host() const { return host_; }
   const nccl::CapturedLog* ncclLog() const { return ncclLog_ ? &*ncclLog_ : nullptr; }
 
  private:
@@ -69,6 +79,8 @@ class RankSession {
   std::optional<nccl::CapturedLog> ncclLog_;
   std::unique_ptr<collective::Communicator> communicator_;
   const collective::NcclCommunicator* nccl_ = nullptr;
+  collective::HostCommunicator* host_ = nullptr;
+  HostTuning tuning_;
   std::unique_ptr<collective::Group> group_;  // ends first: nothing may abort what is gone
 };
 

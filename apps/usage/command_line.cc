@@ -77,7 +77,8 @@ std::optional<ExitCode> parseCommandLine(CLI::App& app, const std::vector<std::s
   }
   const Place place = placeOf(app);
   const auto commands = commandNames(*place.command);
-  if (commands.empty()) return std::nullopt;
+  const bool aloneToo = !place.path.empty() && place.command->get_require_subcommand_max() == 0;
+  if (commands.empty() || aloneToo) return std::nullopt;
   return refuse(app, "a command is needed; allowed: " + join(commands, ", "), err);
 }
 

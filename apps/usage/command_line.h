@@ -19,7 +19,8 @@ namespace railhead::usage {
 // command ran, and what came of it is the caller's. Else the exit code: kOk after --help and
 // --version, kUsage after one line on `err` that begins with the program's name, names the word
 // that was wrong and what is allowed, and a remedy. A command with commands below it needs one of
-// them; do not ask CLI11 for that (require_subcommand), it would not name an unknown word.
+// them; do not ask CLI11 for that (require_subcommand), it would not name an unknown word. One
+// below the top that may stand alone says require_subcommand(0).
 std::optional<ExitCode> parseCommandLine(CLI::App& app, const std::vector<std::string>& args,
                                          std::ostream& out, std::ostream& err);
 

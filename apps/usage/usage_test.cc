@@ -136,5 +136,22 @@ TEST_F(Usage, EveryShellsScriptHasEveryPath) {
   EXPECT_THAT(refusal({"completion", "tcsh"}), HasSubstr("tcsh"));
 }
 
+TEST(UsageAlone, ACommandThatLetsItStandsAloneAndStillNamesUnknownWords) {
+  CLI::App app{"A tool", "tool-x"};
+  int alone = 0;
+  app.require_subcommand(0, 1);
+  auto* tune = app.add_subcommand("tune", "Search");
+  tune->require_subcommand(0);
+  auto* show = tune->add_subcommand("show", "Look");
+  tune->final_callback([&] { alone += show->parsed() ? 0 : 1; });
+  std::ostringstream out;
+  std::ostringstream err;
+  EXPECT_EQ(parseCommandLine(app, {"tool-x", "tune"}, out, err), std::nullopt);
+  EXPECT_EQ(parseCommandLine(app, {"tool-x", "tune", "show"}, out, err), std::nullopt);
+  EXPECT_EQ(alone, 1);
+  EXPECT_EQ(parseCommandLine(app, {"tool-x", "tune", "look"}, out, err), ExitCode::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("'look' is no command; allowed: show"));
+}
+
 }  // namespace
 }  // namespace railhead::usage

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <deque>
 #include <optional>
+#include <utility>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -45,10 +46,41 @@ Result<Pipe> makePipe() {
   return Pipe{os::UniqueFd(fds[0]), os::UniqueFd(fds[1])};
 }
 
+}  // namespace
+
+std::string GangEnd::reason() const {
+  if (interrupted) return "interrupted";
+  if (failed < 0) return outOfTime ? "the ranks did not end in time" : "";
+  for (const auto& rank : ranks) {
+    if (rank.rank != failed) continue;
+    std::string out = rankName(rank.rank, rank.node) + " ended with ";
+    // Beyond the last signal's it is a command's own: 255 is ssh's.
+    const bool signal = rank.exitCode > 128 && rank.exitCode <= 128 + SIGRTMAX;
+    out += signal ? "signal " + std::to_string(rank.exitCode - 128)
+                  : "exit code " + std::to_string(rank.exitCode);
+    for (auto line = rank.lastLines.rbegin(); line != rank.lastLines.rend(); ++line) {
+      const bool told =
+          !line->empty() && !line->starts_with(kRemedyMark) && !line->starts_with(kProgressMark);
+      if (told) return out + ": " + *line;
+    }
+    return out + " without a word";
+  }
+  return "a rank failed";
+}
+
+std::string GangEnd::remedy() const {
+  for (const auto& rank : ranks) {
+    if (rank.rank != failed || rank.lastLines.empty()) continue;
+    const std::string& last = rank.lastLines.back();
+    if (last.starts_with(kRemedyMark)) return last.substr(kRemedyMark.size());
+  }
+  return "";
+}
+
 // One rank while it runs.
-class RunningRank {
+class RunningGang::Rank {
  public:
-  static Result<RunningRank> start(const RankCommand& command, const std::string& nullDevice) {
+  static Result<Rank> start(const RankCommand& command, const std::string& nullDevice) {
     RAILHEAD_TRY_ASSIGN(Pipe output, makePipe());
     RAILHEAD_TRY_ASSIGN(Pipe errors, makePipe());
     // Its standard input stays open as long as this process lives and no longer: a remote command
@@ -57,6 +89,7 @@ class RunningRank {
     if (::pipe2(input.data(), O_CLOEXEC) != 0) return Error::fromErrno(errno, "make a pipe");
     const os::UniqueFd inputRead(input[0]);
     os::UniqueFd inputWrite(input[1]);
+    ::fcntl(inputWrite.get(), F_SETFL, O_NONBLOCK);
     os::BoundProcessSpec spec;
     spec.argv = command.argv;
     spec.input = inputRead.get();
@@ -68,8 +101,8 @@ class RunningRank {
     if (!process.has_value()) {
       return std::move(process.error()).addContext(rankName(command.rank, command.node));
     }
-    return RunningRank(command, std::move(*process), std::move(inputWrite), std::move(output.read),
-                       std::move(errors.read));
+    return Rank(command, std::move(*process), std::move(inputWrite), std::move(output.read),
+                std::move(errors.read));
   }
 
   void addTo(std::vector<pollfd>& waiting) const {
@@ -91,6 +124,12 @@ class RunningRank {
   // Its children may hold the pipes after it has gone: they are not waited for.
   bool over() { return poll().has_value(); }
   void signal(int number) { process_.signal(number); }
+  Result<void> tell(std::string_view text) {
+    const ssize_t put = ::write(input_.get(), text.data(), text.size());
+    if (std::cmp_equal(put, text.size())) return {};
+    return Error(ErrorCode::kUnavailable,
+                 rankName(end_.rank, end_.node) + " does not read its standard input");
+  }
   void finish(const GangSettings& settings) {
     process_.kill();
     drain(settings);
@@ -101,8 +140,8 @@ class RunningRank {
   int rank() const { return end_.rank; }
 
  private:
-  RunningRank(const RankCommand& command, os::BoundProcess process, os::UniqueFd input,
-              os::UniqueFd output, os::UniqueFd errors)
+  Rank(const RankCommand& command, os::BoundProcess process, os::UniqueFd input,
+       os::UniqueFd output, os::UniqueFd errors)
       : process_(std::move(process)),
         input_(std::move(input)),
         output_(std::move(output)),
@@ -157,26 +196,35 @@ class RunningRank {
   RankEnd end_;
 };
 
-class Gang {
+class RunningGang::Ranks {
  public:
-  explicit Gang(const GangSettings& settings) : settings_(settings), start_(Clock::now()) {}
+  explicit Ranks(GangSettings settings) : settings_(std::move(settings)), start_(Clock::now()) {}
 
   Result<void> start(const std::vector<RankCommand>& commands, const std::string& nullDevice) {
     for (const auto& command : commands) {
-      RAILHEAD_TRY_ASSIGN(auto rank, RunningRank::start(command, nullDevice));
+      RAILHEAD_TRY_ASSIGN(auto rank, Rank::start(command, nullDevice));
       ranks_.push_back(std::move(rank));
     }
     return {};
   }
 
-  GangEnd run() {
-    while (end_.ok() && !allOver()) {
-      wait();
-      look();
+  bool step(std::chrono::milliseconds most) {
+    if (!end_.ok() || allOver()) return false;
+    wait(most);
+    look();
+    return end_.ok() && !allOver();
+  }
+  Result<void> tell(int rank, std::string_view text) {
+    for (auto& one : ranks_) {
+      if (one.rank() == rank) return one.tell(text);
     }
+    return Error(ErrorCode::kInternal, "the gang has no rank " + std::to_string(rank));
+  }
+
+  GangEnd end() {
     if (end_.ok()) look();  // at those that ended since
     if (end_.failed >= 0) hearTheOthers();
-    if (!end_.ok()) stop();
+    if (!allOver()) stop();
     for (auto& rank : ranks_) {
       rank.finish(settings_);
       end_.ranks.push_back(rank.takeEnd());
@@ -188,13 +236,13 @@ class Gang {
   bool allOver() {
     return std::all_of(ranks_.begin(), ranks_.end(), [](auto& rank) { return rank.over(); });
   }
-  void wait() {
+  void wait(std::chrono::milliseconds most = kTick) {
     std::vector<pollfd> waiting;
     for (const auto& rank : ranks_) rank.addTo(waiting);
     if (settings_.interruptFd >= 0 && !end_.interrupted) {
       waiting.push_back({settings_.interruptFd, POLLIN, 0});
     }
-    ::poll(waiting.data(), waiting.size(), static_cast<int>(kTick.count()));
+    ::poll(waiting.data(), waiting.size(), static_cast<int>(most.count()));
     if (settings_.interruptFd >= 0 && waiting.back().fd == settings_.interruptFd) {
       end_.interrupted = waiting.back().revents != 0;
     }
@@ -236,48 +284,33 @@ class Gang {
     while (Clock::now() < limit && !allOver()) wait();
   }
 
-  const GangSettings& settings_;
+  GangSettings settings_;
   Clock::time_point start_;
-  std::vector<RunningRank> ranks_;
+  std::vector<Rank> ranks_;
   GangEnd end_;
 };
 
-}  // namespace
+RunningGang::RunningGang(std::unique_ptr<Ranks> ranks) : ranks_(std::move(ranks)) {}
+RunningGang::~RunningGang() = default;
 
-std::string GangEnd::reason() const {
-  if (interrupted) return "interrupted";
-  if (failed < 0) return outOfTime ? "the ranks did not end in time" : "";
-  for (const auto& rank : ranks) {
-    if (rank.rank != failed) continue;
-    std::string out = rankName(rank.rank, rank.node) + " ended with ";
-    // Beyond the last signal's it is a command's own: 255 is ssh's.
-    const bool signal = rank.exitCode > 128 && rank.exitCode <= 128 + SIGRTMAX;
-    out += signal ? "signal " + std::to_string(rank.exitCode - 128)
-                  : "exit code " + std::to_string(rank.exitCode);
-    for (auto line = rank.lastLines.rbegin(); line != rank.lastLines.rend(); ++line) {
-      const bool told =
-          !line->empty() && !line->starts_with(kRemedyMark) && !line->starts_with(kProgressMark);
-      if (told) return out + ": " + *line;
-    }
-    return out + " without a word";
-  }
-  return "a rank failed";
+Result<std::unique_ptr<RunningGang>> RunningGang::start(const std::vector<RankCommand>& ranks,
+                                                        GangSettings settings,
+                                                        const std::string& nullDevice) {
+  auto started = std::make_unique<Ranks>(std::move(settings));
+  RAILHEAD_TRY(started->start(ranks, nullDevice));
+  return std::unique_ptr<RunningGang>(new RunningGang(std::move(started)));
 }
 
-std::string GangEnd::remedy() const {
-  for (const auto& rank : ranks) {
-    if (rank.rank != failed || rank.lastLines.empty()) continue;
-    const std::string& last = rank.lastLines.back();
-    if (last.starts_with(kRemedyMark)) return last.substr(kRemedyMark.size());
-  }
-  return "";
-}
+Result<void> RunningGang::tell(int rank, std::string_view text) { return ranks_->tell(rank, text); }
+bool RunningGang::step(std::chrono::milliseconds wait) { return ranks_->step(wait); }
+GangEnd RunningGang::end() { return ranks_->end(); }
 
 Result<GangEnd> runGang(const std::vector<RankCommand>& ranks, const GangSettings& settings,
                         const std::string& nullDevice) {
-  Gang gang(settings);
-  RAILHEAD_TRY(gang.start(ranks, nullDevice));
-  return gang.run();
+  RAILHEAD_TRY_ASSIGN(const auto gang, RunningGang::start(ranks, settings, nullDevice));
+  while (gang->step()) {
+  }
+  return gang->end();
 }
 
 }  // namespace railhead::launch

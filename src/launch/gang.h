@@ -11,6 +11,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,6 +55,30 @@ struct GangEnd {
   // "rank 1 (node spark-b) ended with exit code 3: its last line", or why else it did not end well.
   std::string reason() const;
   std::string remedy() const;  // that the failed rank gave; may be empty
+};
+
+// A gang that is told things while it runs. One thread, which ignores SIGPIPE as our programs do;
+// the kernel kills the ranks with it.
+class RunningGang {
+ public:
+  static Result<std::unique_ptr<RunningGang>> start(const std::vector<RankCommand>& ranks,
+                                                    GangSettings settings,
+                                                    const std::string& nullDevice);
+  ~RunningGang();  // kills what still runs
+
+  // To the standard input of a rank that reads it. kUnavailable: it does not, or is gone.
+  Result<void> tell(int rank, std::string_view text);
+  // Takes what the ranks write (onLine), and waits for it that long at most. False: all have ended,
+  // one has failed, or it was interrupted: end() says which.
+  bool step(std::chrono::milliseconds wait = std::chrono::milliseconds{50});
+  // Stops what still runs. Once.
+  GangEnd end();
+
+ private:
+  class Rank;
+  class Ranks;
+  explicit RunningGang(std::unique_ptr<Ranks> ranks);
+  std::unique_ptr<Ranks> ranks_;
 };
 
 // Errors are those of starting; afterwards nothing is left running. `nullDevice` is /dev/null.

@@ -151,5 +151,56 @@ TEST(Gang, KeepsBoundedLinesOnly) {
   EXPECT_EQ(end.ranks[0].lastLines[19].size(), 4096U);
 }
 
+TEST(Gang, ARunningOneIsToldThingsAndAnswers) {
+  std::vector<std::string> lines;
+  GangSettings settings;
+  settings.onLine = [&](int rank, std::string_view line) {
+    lines.push_back(std::to_string(rank) + " " + std::string(line));
+  };
+  const auto gang =
+      RunningGang::start({shell(0, "while read -r word; do echo \"got $word\" >&2; done"),
+                          shell(1, "cat >/dev/null")},
+                         settings, kNull)
+          .value();
+  const auto limit = std::chrono::steady_clock::now() + 20s;
+  for (std::size_t i = 1; i <= 3; ++i) {
+    ASSERT_TRUE(gang->tell(0, "order-" + std::to_string(i) + "\n").has_value());
+    while (lines.size() < i && gang->step(20ms) && std::chrono::steady_clock::now() < limit) {
+    }
+  }
+  EXPECT_THAT(lines, ElementsAre("0 got order-1", "0 got order-2", "0 got order-3"));
+  EXPECT_FALSE(gang->tell(2, "x").has_value());
+  const auto end = gang->end();
+  EXPECT_TRUE(end.ok()) << end.reason();
+  EXPECT_EQ(end.ranks[1].exitCode, 128 + SIGTERM);  // stopped, which is no failure
+}
+
+TEST(Gang, ARunningOneWhoseRankDiesIsOverAndSaysWhy) {
+  const auto gang =
+      RunningGang::start({shell(0, "sleep 60"), shell(1, "echo boom >&2; exit 3")}, {}, kNull)
+          .value();
+  const auto limit = std::chrono::steady_clock::now() + 20s;
+  while (gang->step() && std::chrono::steady_clock::now() < limit) {
+  }
+  const auto end = gang->end();
+  EXPECT_EQ(end.failed, 1);
+  EXPECT_THAT(end.reason(), HasSubstr("exit code 3: boom"));
+}
+
+TEST(Gang, ARunningOneThatIsLetGoLeavesNothing) {
+  std::string pid;
+  GangSettings settings;
+  settings.onLine = [&](int /*rank*/, std::string_view line) { pid = line; };
+  {
+    const auto gang =
+        RunningGang::start({shell(0, "echo $$ >&2; exec sleep 60")}, settings, kNull).value();
+    const auto limit = std::chrono::steady_clock::now() + 20s;
+    while (pid.empty() && gang->step() && std::chrono::steady_clock::now() < limit) {
+    }
+  }
+  ASSERT_FALSE(pid.empty());
+  EXPECT_FALSE(runs(std::stoi(pid)));
+}
+
 }  // namespace
 }  // namespace railhead::launch

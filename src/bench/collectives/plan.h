@@ -24,6 +24,8 @@ struct CollectivePlan {
   double secondsPerSize = 2;   // spent at most on one line, however wide its interval is then
   double secondsPerCall = 30;  // after that a call that does not end has failed
   std::uint32_t seed = 1;
+  // So many samples of a line, whatever their interval and time; 0: as the two above say.
+  std::size_t exactSamples = 0;
 
   // kInvalidArgument names the option, its value and what is allowed.
   Result<void> check() const;

@@ -171,8 +171,12 @@ class Sweep {
   Result<void> sample(const SweepMemory& memory, SweepLine& line) {
     double spent = 0;
     for (;;) {
+      const std::size_t samples =
+          plan_.exactSamples == 0
+              ? kSamplesPerRound
+              : std::min(kSamplesPerRound, plan_.exactSamples - line.samples.size());
       RAILHEAD_TRY_ASSIGN(const auto seconds,
-                          round(memory, line.what, line.callsPerSample, kSamplesPerRound));
+                          round(memory, line.what, line.callsPerSample, samples));
       for (const double batch : seconds) {
         spent += batch;
         line.samples.push_back(batch / line.callsPerSample * 1e6);
@@ -181,6 +185,10 @@ class Sweep {
       const double half = (line.time.high95 - line.time.low95) / 2;
       line.precise =
           line.samples.size() >= kFewestSamples && half <= plan_.precision * line.time.mean;
+      if (plan_.exactSamples > 0) {
+        if (line.samples.size() < plan_.exactSamples) continue;
+        return {};
+      }
       // All ranks have the same means, so all decide alike.
       if (line.precise || spent >= plan_.secondsPerSize || line.samples.size() >= kMostSamples) {
         return {};

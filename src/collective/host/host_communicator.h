@@ -37,6 +37,10 @@ class HostCommunicator final : public Communicator {
   Result<void> wait(Deadline deadline) override;
   void abort() override;
 
+  // Of the calls from now on; the same on every rank, between calls (HostSettings).
+  void setDirectUpTo(std::size_t bytes) { settings_.directUpTo = bytes; }
+  std::size_t directUpTo() const { return settings_.directUpTo; }
+
  private:
   class RailWorker;
   HostCommunicator(int rank, int ranks, HostSettings settings, std::unique_ptr<Memory> memory);

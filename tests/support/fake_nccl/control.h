@@ -27,6 +27,10 @@ extern "C" {
 //   hang-call RANK N             its work is never done
 //   block-call RANK N            the call itself does not return until the communicator is aborted
 //   corrupt-call RANK N          one bit of what arrives is wrong
+//   hang-choice A P, corrupt-choice A P
+//                                each call does so while the tuner's live table (the file that
+//                                RAILHEAD_TUNER_LIVE names) has NCCL's algorithm A and protocol P
+//   corrupt-with NAME VALUE      each call does so in a process with that variable
 // Environment: RAILHEAD_FAKE_NCCL holds commands for other processes, separated by ';'.
 int fakeNcclControl(const char* command);
 int fakeNcclComms(void);   // communicators neither destroyed nor aborted

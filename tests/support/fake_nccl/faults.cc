@@ -1,7 +1,13 @@
 #include "tests/support/fake_nccl/faults.h"
 
+#include "plugins/nccl-tuner/live_table.h"
+
 #include <cstdlib>
 #include <sstream>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace railhead::testing_support {
 namespace {
@@ -18,6 +24,23 @@ bool parseRank(std::istringstream& in, int& rank) {
   }
   std::istringstream number(text);
   return static_cast<bool>(number >> rank);
+}
+
+// The table as the tuner plugin maps it; null when there is none. Stays mapped.
+const nccl_tuner::LiveTable* liveTable() {
+  const char* path = std::getenv("RAILHEAD_TUNER_LIVE");  // NOLINT(concurrency-mt-unsafe)
+  const int file = path == nullptr ? -1 : ::open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return nullptr;
+  void* at = ::mmap(nullptr, sizeof(nccl_tuner::LiveTable), PROT_READ, MAP_SHARED, file, 0);
+  ::close(file);
+  return at == MAP_FAILED ? nullptr : static_cast<const nccl_tuner::LiveTable*>(at);
+}
+
+bool isChosen(unsigned algorithm, unsigned protocol) {
+  static const nccl_tuner::LiveTable* table = liveTable();
+  nccl_tuner::LiveChoice choice;
+  return table != nullptr && nccl_tuner::readLive(*table, choice) &&
+         choice.algorithm == algorithm && choice.protocol == protocol;
 }
 
 }  // namespace
@@ -38,6 +61,28 @@ bool Faults::command(const std::string& line) {
   return obey(line);
 }
 
+bool Faults::obeyLasting(const std::string& verb, std::istream& in) {
+  Fault fault;
+  fault.kind = verb.starts_with("hang") ? FaultKind::kHangCall : FaultKind::kCorruptCall;
+  if (verb == "corrupt-with") {
+    std::string name;
+    std::string value;
+    if (!(in >> name >> value)) return false;
+    lasting_.push_back({[name, value] {
+                          const char* is =
+                              std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe)
+                          return is != nullptr && value == is;
+                        },
+                        fault});
+    return true;
+  }
+  unsigned algorithm = 0;
+  unsigned protocol = 0;
+  if (!(in >> algorithm >> protocol)) return false;
+  lasting_.push_back({[=] { return isChosen(algorithm, protocol); }, fault});
+  return true;
+}
+
 bool Faults::obey(const std::string& line) {
   static const std::map<std::string, FaultKind> kKinds{
       {"fail-init", FaultKind::kFailInit},   {"hang-init", FaultKind::kHangInit},
@@ -48,12 +93,15 @@ bool Faults::obey(const std::string& line) {
   in >> verb;
   if (verb == "reset") {
     planted_.clear();
+    lasting_.clear();
     version_ = kVersion;
     transport_ = kTransport;
     return true;
   }
   if (verb == "version") return static_cast<bool>(in >> version_);
   if (verb == "transport") return static_cast<bool>(in >> transport_);
+  if (verb == "hang-choice" || verb == "corrupt-choice" || verb == "corrupt-with")
+    return obeyLasting(verb, in);
   const auto kind = kKinds.find(verb);
   Planted planted;
   if (kind == kKinds.end() || !parseRank(in, planted.rank)) return false;
@@ -91,6 +139,9 @@ Fault Faults::takeCall(int rank) {
     }
     due = planted.fault;
     at = planted_.erase(at);
+  }
+  for (const Lasting& one : lasting_) {
+    if (due.kind == FaultKind::kNone && one.holds()) due = one.fault;
   }
   return due;
 }

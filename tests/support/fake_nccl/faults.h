@@ -3,10 +3,13 @@
 
 #include "src/nccl/nccl_abi.h"
 
+#include <functional>
+#include <istream>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace railhead::testing_support {
 
@@ -43,11 +46,18 @@ class Faults {
     int callsLeft = 0;
     Fault fault;
   };
+  // Ones that last, as long as what they hang on holds.
+  struct Lasting {
+    std::function<bool()> holds;
+    Fault fault;
+  };
   bool obey(const std::string& line);
+  bool obeyLasting(const std::string& verb, std::istream& in);
 
   std::mutex mutex_;
   int version_ = 0;
   std::string transport_;
+  std::vector<Lasting> lasting_;
   std::multimap<bool, Planted> planted_;  // by whether it concerns joining
 };
 

@@ -1,0 +1,241 @@
+#include "apps/railhead/tune_command.h"
+
+#include "apps/railhead/bench_collectives_output.h"
+#include "apps/railhead/rank_options.h"
+#include "apps/railhead/tune_gang.h"
+#include "apps/railhead/tune_options.h"
+#include "apps/railhead/tune_output.h"
+#include "apps/railhead/tune_profile_command.h"
+#include "apps/railhead/tune_rank_command.h"
+#include "apps/railhead/tune_records.h"
+#include "apps/railhead/tune_sizes.h"
+#include "apps/usage/signal_fd.h"
+#include "src/os/clock.h"
+#include "src/tune/search.h"
+
+#include <memory>
+#include <ostream>
+
+#include <CLI/CLI.hpp>
+
+namespace railhead::app {
+namespace {
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  two nodes:             railhead tune --on ssh:spark-a,spark-b --minutes 30 --out "
+    "profile.yaml\n"
+    "  go on after Ctrl-C:    railhead tune --on ssh:spark-a,spark-b --resume search.jsonl\n"
+    "  for a training run:    railhead tune --on ssh:a,b --objective histogram=sizes.txt\n"
+    "  emulated nodes:        railhead tune --on lab --backend host --max-size 1MiB\n"
+    "  look, compare, apply:  railhead tune show profile.yaml; railhead tune diff old.yaml "
+    "new.yaml\n"
+    "                         railhead tune apply profile.yaml --to /etc/railhead/profile\n"
+    "Starts from the default and accepts only what is faster beyond doubt; every call is checked "
+    "byte "
+    "by\n"
+    "byte and has a deadline. What hangs, crashes or gives wrong bytes is never tried again. "
+    "Ctrl-C "
+    "keeps\n"
+    "the best so far as an estimate and the records for --resume; a second one ends at once.\n"
+    "Exit code 3: the default itself fails; 4: a rank, rail or library is missing; 1: no ranks.";
+
+struct Settings {
+  RankOptions ranks;
+  RankTuneOptions tuning;
+  TuneSizes sizes;
+  std::string objective = "bandwidth";
+  double minutes = 10;
+  tune::SearchOptions search;
+  std::string resume, records, out;
+  bool json = false;
+};
+
+// The first signal ends the search soon, the second at once; before it there is nothing to keep.
+class Stop {
+ public:
+  bool asked() { return look() > 0; }
+  bool givenUp() { return look() > (searching_ ? 1 : 0); }
+  void beginSearch() { searching_ = true; }
+  int signal() const { return signal_; }
+
+ private:
+  int look() {
+    for (int signal = signals_.take(); signal != 0; signal = signals_.take()) {
+      signal_ = signal;
+      ++count_;
+    }
+    return count_;
+  }
+  usage::SignalFd signals_;
+  int count_ = 0;
+  int signal_ = 0;
+  bool searching_ = false;
+};
+
+// One line that is written over while err is a terminal.
+class ProgressLine {
+ public:
+  explicit ProgressLine(Context& context) : context_(context) {}
+  ~ProgressLine() {
+    if (shown_) context_.err << '\n' << std::flush;
+  }
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+  void show(const tune::Progress& progress) {
+    if (!context_.terminal) return;
+    shown_ = true;
+    context_.err << "\r\033[K" << tuneProgressLine(progress) << std::flush;
+  }
+
+ private:
+  Context& context_;
+  bool shown_ = false;
+};
+
+Result<tune::SearchResult> searchOn(const Settings& settings, tune::GangBench& bench,
+                                    const tune::GangFacts& facts, const tune::Objective& objective,
+                                    Stop& stop, Context& context) {
+  std::vector<tune::TrialRecord> before;
+  if (!settings.resume.empty()) {
+    RAILHEAD_TRY_ASSIGN(before, readRecords(settings.resume).addContext("--resume"));
+  }
+  const std::string path = settings.records.empty() ? settings.resume : settings.records;
+  RAILHEAD_TRY_ASSIGN(auto records, RecordsFile::open(path, settings.resume, before));
+  ProgressLine line(context);
+  os::SystemClock clock;
+  tune::SearchHooks hooks;
+  hooks.seconds = [&] {
+    return std::chrono::duration<double>(clock.now().time_since_epoch()).count();
+  };
+  hooks.stopped = [&] { return stop.asked(); };
+  hooks.keep = [&](const tune::TrialRecord& record) { return records.add(record); };
+  hooks.progress = [&](const tune::Progress& progress) { line.show(progress); };
+  tune::SearchOptions options = settings.search;
+  options.budget.seconds = settings.minutes * 60;
+  stop.beginSearch();
+  return tune::search(facts.space(), objective, bench, options, hooks, std::move(before));
+}
+
+Result<TuneReport> tuneThere(const Settings& settings, Stop& stop, Context& context) {
+  RAILHEAD_TRY_ASSIGN(const auto place, RankPlace::open(settings.ranks, context));
+  TuneGangStarter starter(*place, settings.tuning.words(), [&] { return stop.givenUp(); });
+  os::SystemClock clock;
+  tune::GangBench bench(starter, clock, settings.tuning.benchSettings(settings.ranks));
+  RAILHEAD_TRY_ASSIGN(auto facts, bench.open());
+  RAILHEAD_TRY_ASSIGN(auto objective,
+                      objectiveOf(settings.objective, settings.sizes, facts.platform.ranks));
+  RAILHEAD_TRY_ASSIGN(auto result, searchOn(settings, bench, facts, objective, stop, context));
+  return TuneReport{std::move(facts),
+                    std::move(objective),
+                    std::move(result),
+                    settings.search.seed,
+                    std::nullopt,
+                    "",
+                    settings.records.empty() ? settings.resume : settings.records};
+}
+
+Result<void> keepProfile(const Settings& settings, TuneReport& report) {
+  if (!report.result.validated) return {};
+  RAILHEAD_TRY_ASSIGN(report.profile, tune::makeProfile(report.facts.fabric, report.objective,
+                                                        report.result, report.seed));
+  if (settings.out.empty()) return {};
+  RAILHEAD_TRY_ASSIGN(const std::string yaml, tune::writeProfile(*report.profile));
+  RAILHEAD_TRY(writeText(settings.out, yaml).addContext("--out"));
+  report.profilePath = settings.out;
+  return {};
+}
+
+void run(const Settings& settings, Context& context) {
+  if (const auto kind = parseTuneObjective(settings.objective); !kind.has_value())
+    return fail(context, kind.error());
+  if (settings.ranks.on.empty()) {
+    return fail(context,
+                Error(ErrorCode::kInvalidArgument, "tune: no --on says where the ranks are",
+                      "give --on local:2, ssh:HOST,HOST or lab"));
+  }
+  Stop stop;
+  auto report = tuneThere(settings, stop, context);
+  if (report.has_value()) {
+    if (const auto kept = keepProfile(settings, *report); !kept.has_value())
+      fail(context, kept.error());
+    if (settings.json) {
+      context.out << toJson(*report) << '\n';
+    } else {
+      printTune(context.out, *report);
+    }
+  } else {
+    fail(context, report.error());
+  }
+  if (stop.signal() == 0) return;
+  context.exitCode = static_cast<ExitCode>(128 + stop.signal());
+  if (report.has_value() && !report->result.validated) {
+    context.err << "railhead: interrupted: the best so far is not validated, and no profile was "
+                   "written\n";
+    if (!report->recordsPath.empty())
+      context.err << "  remedy: go on with --resume " << report->recordsPath << '\n';
+  }
+}
+
+void addSearchOptions(CLI::App* command, Settings& settings) {
+  command
+      ->add_option("--operations", settings.sizes.operations,
+                   "all_reduce, all_gather, reduce_scatter, broadcast, reduce, all_to_all, "
+                   "sendrecv; several with commas")
+      ->delimiter(',')
+      ->default_str("all_reduce");
+  command->add_option("--min-size", settings.sizes.minBytes, "smallest size, like 1KiB")
+      ->transform(CLI::AsSizeValue(false))
+      ->default_str("1KiB");
+  command->add_option("--max-size", settings.sizes.maxBytes, "largest size")
+      ->transform(CLI::AsSizeValue(false))
+      ->default_str("64MiB");
+  command->add_option("--factor", settings.sizes.factor, "from one size to the next")
+      ->capture_default_str();
+  command
+      ->add_option("--objective", settings.objective,
+                   "bandwidth (sizes from 1 MiB), latency (up to 64 KiB), histogram=FILE (lines "
+                   "of OPERATION BYTES COUNT); overlapped is not built yet")
+      ->capture_default_str();
+  command->add_option("--minutes", settings.minutes, "for the search, its fresh run included")
+      ->check(CLI::Range(0.01, 10080.0))
+      ->capture_default_str();
+  command->add_option("--trials", settings.search.budget.trials, "at most")
+      ->check(CLI::Range(tune::Budget::kMinTrials, std::uint64_t{tune::kMaxRecords}))
+      ->capture_default_str();
+  command->add_option("--repetitions", settings.search.repetitions, "of each measurement")
+      ->check(CLI::Range(1, tune::kMaxOrderRepetitions))
+      ->capture_default_str();
+  command->add_option("--restarts", settings.search.restarts, "from elsewhere in the space")
+      ->check(CLI::Range(0, 100))
+      ->capture_default_str();
+  command->add_option("--seed", settings.search.seed, "of the search's course")
+      ->capture_default_str();
+  command->add_option("--resume", settings.resume,
+                      "go on from these records, and add to them unless --records names another "
+                      "file");
+  command->add_option("--records", settings.records,
+                      "write each measurement to this file as it is taken");
+  command->add_option("--out", settings.out, "write the profile to this file");
+  command->add_flag("--json", settings.json, "print the result as JSON");
+}
+
+}  // namespace
+
+void addTuneCommand(CLI::App& app, Context& context) {
+  auto settings = std::make_shared<Settings>();
+  auto* command = app.add_subcommand(
+      "tune", "Find settings that beat the default, prove it, and keep them as a profile");
+  command->footer(kExamples);
+  command->require_subcommand(0);
+  addRankOptions(command, settings->ranks);
+  settings->tuning.addTo(command, context.program);
+  addSearchOptions(command, *settings);
+  addTuneProfileCommands(command, context);
+  addTuneRank(command, context);
+  command->final_callback([settings, command, &context] {
+    if (command->get_subcommands().empty()) run(*settings, context);
+  });
+}
+
+}  // namespace railhead::app

@@ -1,0 +1,49 @@
+#include "apps/railhead/tune_options.h"
+
+#include <filesystem>
+
+#include <CLI/CLI.hpp>
+
+namespace railhead::app {
+namespace {
+
+constexpr const char* kPluginName = "libnccl-tuner-railhead.so";
+constexpr const char* kInstalled = "/usr/lib/railhead/";
+// Beyond what the ranks give each other to meet: to load libraries, and to connect the rails.
+constexpr double kSecondsToLoad = 90;
+
+std::string defaultPlugin(const std::string& program) {
+  const auto folder = std::filesystem::path(program).parent_path();
+  std::error_code ignored;
+  for (const auto& beside : {folder / kPluginName, folder / "../lib" / kPluginName}) {
+    if (std::filesystem::exists(beside, ignored)) return beside.lexically_normal().string();
+  }
+  return std::string(kInstalled) + kPluginName;
+}
+
+}  // namespace
+
+void RankTuneOptions::addTo(CLI::App* command, const std::string& program) {
+  plugin = defaultPlugin(program);
+  command->add_option("--tuner-plugin", plugin,
+                      "with NCCL: the plugin that takes choices by size, where the ranks run "
+                      "(default: beside this program, else /usr/lib/railhead/)");
+  command->add_option("--call-timeout", callTimeout, "seconds after which one call has failed")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  command->add_flag("--separate-hosts", separateHosts,
+                    "with NCCL: every rank a host of its own, as on one GPU shared by two ranks");
+}
+
+std::vector<std::string> RankTuneOptions::words() const {
+  std::vector<std::string> out = {"--tuner-plugin", plugin, "--call-timeout",
+                                  std::to_string(callTimeout)};
+  if (separateHosts) out.emplace_back("--separate-hosts");
+  return out;
+}
+
+tune::GangBenchSettings RankTuneOptions::benchSettings(const RankOptions& ranks) const {
+  return {callTimeout, ranks.timeout + kSecondsToLoad};
+}
+
+}  // namespace railhead::app

@@ -1,0 +1,23 @@
+// What `railhead tune` hands on to its ranks beside the options of all ranks.
+#pragma once
+
+#include "apps/railhead/rank_options.h"
+#include "src/tune_run/gang_bench.h"
+
+#include <string>
+#include <vector>
+
+namespace railhead::app {
+
+struct RankTuneOptions {
+  std::string plugin;  // NCCL's tuner plugin, where the ranks are
+  double callTimeout = 10;
+  bool separateHosts = false;
+
+  // `program`: this executable; the plugin beside it is the default, else the installed one.
+  void addTo(CLI::App* command, const std::string& program);
+  std::vector<std::string> words() const;
+  tune::GangBenchSettings benchSettings(const RankOptions& ranks) const;
+};
+
+}  // namespace railhead::app

@@ -1,0 +1,102 @@
+#include "apps/railhead/tune_rank_command.h"
+
+#include "apps/railhead/order_reader.h"
+#include "apps/railhead/rank_options.h"
+#include "apps/railhead/rank_session.h"
+#include "apps/railhead/tuned_rank.h"
+#include "src/os/clock.h"
+#include "src/tune_run/live_choice.h"
+#include "src/tune_run/rank_worker.h"
+
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <ostream>
+
+#include <CLI/CLI.hpp>
+
+namespace railhead::app {
+namespace {
+
+constexpr const char* kPurpose = "tune " RAILHEAD_VERSION;
+
+struct Settings {
+  RankOptions ranks;
+  std::string setting{tune::kDefault};
+  std::string plugin;
+  double callTimeout = 10;
+  std::uint32_t dataSeed = 1;
+  bool separateHosts = false;
+};
+
+// What stands in this process' environment before NCCL is loaded. One thread runs.
+void prepareNccl(const Settings& settings, const tune::Setting& setting, int rank,
+                 const tune::LiveChoices& live) {
+  for (const auto& [name, value] : setting.values()) {
+    if (name.starts_with("NCCL_")) ::setenv(name.c_str(), value.c_str(), 1);
+  }
+  if (settings.separateHosts)
+    ::setenv("NCCL_HOSTID", ("railhead-" + std::to_string(rank)).c_str(), 1);
+  if (!hindersChoices(settings.plugin).empty()) return;
+  ::setenv("NCCL_TUNER_PLUGIN", settings.plugin.c_str(), 1);
+  ::setenv("RAILHEAD_TUNER_LIVE", live.path().c_str(), 1);
+}
+
+Result<HostTuning> hostTuning(const tune::Setting& setting, RankOptions& options) {
+  HostTuning out;
+  if (setting.value("transport") != tune::kDefault) options.transport = setting.value("transport");
+  RAILHEAD_TRY_ASSIGN(out.rails, countOf(setting, "rails"));
+  RAILHEAD_TRY_ASSIGN(out.pieceBytes, countOf(setting, "segment"));
+  return out;
+}
+
+Result<void> serve(const Settings& settings, Context& context) {
+  RAILHEAD_TRY_ASSIGN(const auto world, collective::worldFrom(collective::processEnvironment()));
+  RAILHEAD_TRY_ASSIGN(const tune::Setting setting, tune::Setting::parse(settings.setting));
+  const auto reply = [&](const std::string& line) {
+    context.err << (std::string(tune::kReplyMark) + line + "\n") << std::flush;
+  };
+  RAILHEAD_TRY_ASSIGN(tune::LiveChoices live, tune::LiveChoices::create());
+  prepareNccl(settings, setting, world.rank, live);
+  RankOptions options = settings.ranks;
+  options.untilStdinEnds = false;  // the orders' reader sees to that
+  RAILHEAD_TRY_ASSIGN(const HostTuning tuning, hostTuning(setting, options));
+  const auto session = RankSession::open(options, world, kPurpose,
+                                         RankSession::NcclLog::kAsTheEnvironmentSays, tuning);
+  if (!session.has_value()) {
+    const bool hung = session.error().code == ErrorCode::kDeadlineExceeded;
+    reply(tune::encode(tune::FailedReply{hung ? tune::Outcome::kHung : tune::Outcome::kRefused,
+                                         session.error().message}));
+    return session.error();
+  }
+  OrderReader orders;
+  os::SystemClock clock;
+  HostChoices host((*session)->host());
+  return tune::serveOrders(
+      {(*session)->communicator(), (*session)->group(), clock,
+       [&](const tune::Setting& choice) {
+         return (*session)->nccl() != nullptr ? live.choose(choice) : host.choose(choice);
+       },
+       [&] { return orders.next(); }, reply, settings.callTimeout, settings.dataSeed},
+      rankFacts(**session, world, settings.plugin));
+}
+
+}  // namespace
+
+void addTuneRank(CLI::App* tune, Context& context) {
+  auto settings = std::make_shared<Settings>();
+  auto* command = tune->add_subcommand("rank", "One rank of a tuning gang")->group("");
+  addRankOptions(command, settings->ranks);
+  command->add_option("--setting", settings->setting, "of this process");
+  command->add_option("--tuner-plugin", settings->plugin, "path");
+  command->add_option("--call-timeout", settings->callTimeout, "seconds");
+  command->add_option("--data-seed", settings->dataSeed, "of the data that is checked");
+  command->add_flag("--separate-hosts", settings->separateHosts, "NCCL takes ranks for hosts");
+  command->final_callback([settings, &context] {
+    const auto served = serve(*settings, context);
+    if (!served.has_value()) fail(context, served.error());
+  });
+}
+
+}  // namespace railhead::app

@@ -1,0 +1,32 @@
+// The sizes a search is over, and what counts among them.
+#pragma once
+
+#include "src/base/result.h"
+#include "src/tune/objective.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace railhead::app {
+
+struct TuneSizes {
+  std::vector<std::string> operations = {"all_reduce"};  // as bench collectives names them
+  std::uint64_t minBytes = 1 << 10;
+  std::uint64_t maxBytes = 64 << 20;
+  double factor = 4;
+};
+
+// "bandwidth", "latency" or "histogram=FILE". kInvalidArgument: what is none, or is not built yet.
+Result<tune::ObjectiveKind> parseTuneObjective(const std::string& text);
+
+// For so many ranks, which share each size evenly. kInvalidArgument names the option.
+Result<tune::Objective> objectiveOf(const std::string& text, const TuneSizes& sizes, int ranks);
+
+// Lines of "OPERATION BYTES COUNT"; what follows '#' is a remark. kInvalidArgument names `source`
+// and the line.
+Result<std::vector<tune::WeightedSize>> parseHistogram(std::string_view text,
+                                                       const std::string& source, int ranks);
+
+}  // namespace railhead::app
