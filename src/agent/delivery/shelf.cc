@@ -64,6 +64,15 @@ Result<void> ProfileShelf::fill(const std::string& folder, const tune::Profile& 
   return putFile(folder + "/" + kTunerName, *library);
 }
 
+// What an agent that was killed while it wrote left: a pod should not find it.
+void ProfileShelf::removeInterruptedCopies(const std::string& folder) {
+  const auto names = files_.listDirectory(folder);
+  if (!names.has_value()) return;
+  for (const auto& name : *names) {
+    if (name.starts_with('.')) static_cast<void>(files_.remove(folder + "/" + name));
+  }
+}
+
 Result<void> ProfileShelf::place(const tune::Profile& profile, const std::string& plugin) {
   const std::string folder = folderOf(tune::profileHash(profile));
   const bool isNew = !files_.exists(folder);
@@ -73,6 +82,7 @@ Result<void> ProfileShelf::place(const tune::Profile& profile, const std::string
                      " profiles that pods of this node may have mounted",
                  "drain the node of pods with rails: old profiles go when the next one comes");
   }
+  if (!isNew) removeInterruptedCopies(folder);
   auto filled = fill(folder, profile, plugin);
   if (!filled.has_value() && isNew) static_cast<void>(removeFolder(folder));
   return filled;

@@ -33,7 +33,7 @@ struct ProfileRecord {
 class ProfileShelf {
  public:
   static constexpr std::size_t kMaxProfiles = 16;
-  static constexpr std::size_t kMaxPlugin = 16 << 20;
+  static constexpr std::size_t kMaxPlugin = 4 << 20;  // all of them lie in the node's memory
 
   // `files` outlives it.
   ProfileShelf(os::Filesystem& files, const os::HostPaths& paths)
@@ -66,6 +66,7 @@ class ProfileShelf {
   Result<void> fill(const std::string& folder, const tune::Profile& profile,
                     const std::string& plugin);
   Result<void> putFile(const std::string& path, std::string_view data);
+  void removeInterruptedCopies(const std::string& folder);
   Result<void> removeFolder(const std::string& folder);
 
   os::Filesystem& files_;

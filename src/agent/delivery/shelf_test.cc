@@ -59,9 +59,12 @@ TEST_F(ProfileShelfTest, ASecondTimeOnlyWhatDiffersIsWritten) {
   ASSERT_TRUE(place(1).has_value());
   EXPECT_EQ(writes_, 0);
   files_.put(paths_.ncclTuner, "plugin 2");  // the agent was upgraded
+  const std::string cutOff = shelf_.folderOf(tune::profileHash(tunedProfile())) + "/.cut-off";
+  files_.put(cutOff, "x");  // and killed
   ASSERT_TRUE(place(1).has_value());
   EXPECT_EQ(writes_, 1);
   EXPECT_EQ(fileOf(tunedProfile(), kTunerName), "plugin 2");
+  EXPECT_FALSE(files_.exists(cutOff));
 }
 
 TEST_F(ProfileShelfTest, AFullDiskLeavesNoHalfFolderAndTheOthersAsTheyWere) {
