@@ -2,6 +2,7 @@
 
 #include "apps/railhead-agent/cni_commands.h"
 #include "apps/railhead-agent/commands.h"
+#include "apps/railhead-agent/profile_commands.h"
 #include "apps/usage/command_line.h"
 #include "apps/usage/completion.h"
 
@@ -25,6 +26,7 @@ ExitCode runCommandLine(const std::vector<std::string>& args) {
   ExitCode code = ExitCode::kOk;
   addCommands(app, code);
   addCniCommands(app, code);
+  addProfileCommands(app, code);
   usage::addCompletionCommand(app, std::cout);
   return usage::parseCommandLine(app, args, std::cout, std::cerr).value_or(code);
 }

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 
 #include <gmock/gmock.h>
@@ -33,7 +34,7 @@ Outcome run(const std::vector<std::string>& words) {
 TEST(AgentCommandLine, EveryHelpHasAnExample) {
   EXPECT_THAT(run({"--help"}).out, HasSubstr("railhead-agent run --config"));
   for (const char* part : {"run", "discover", "provision", "labels", "check-config", "status",
-                           "probe", "check-cni", "uninstall-cni"}) {
+                           "probe", "check-cni", "uninstall-cni", "profile"}) {
     const Outcome help = run({part, "--help"});
     EXPECT_EQ(help.code, ExitCode::kOk) << part;
     EXPECT_THAT(help.out, HasSubstr("Example:\n  railhead-agent " + std::string(part))) << part;
@@ -47,7 +48,7 @@ TEST(AgentCommandLine, BadUsageIsExitTwoAndNamed) {
       unknown.err,
       StartsWith("railhead-agent: 'nosuch' is no command; allowed: run, discover, "
                  "provision, labels, check-config, status, probe, check-cni, uninstall-cni, "
-                 "completion\n"));
+                 "profile, completion\n"));
   EXPECT_EQ(run({}).code, ExitCode::kUsage);
   const Outcome option = run({"discover", "--nosuch"});
   EXPECT_EQ(option.code, ExitCode::kUsage);
@@ -89,6 +90,32 @@ TEST(AgentCommandLine, NoAgentIsExitFour) {
   EXPECT_EQ(status.code, ExitCode::kEnvironment);
   EXPECT_THAT(status.err, HasSubstr(state));
   EXPECT_THAT(status.err, HasSubstr("start railhead-agent"));
+}
+
+TEST(AgentCommandLine, RollsAProfileBackAndResumesIt) {
+  std::string state = testing::TempDir() + "rh-shelf-XXXXXX";
+  ASSERT_NE(mkdtemp(state.data()), nullptr);
+  const std::string now(64, 'a');
+  const std::string before(64, 'b');
+  const auto profile = [&](const char* what) { return run({"profile", what, "--state", state}); };
+  EXPECT_THAT(profile("show").out, HasSubstr("current    none\n"));
+  const Outcome nothing = profile("rollback");
+  EXPECT_EQ(nothing.code, ExitCode::kFailed);
+  EXPECT_THAT(nothing.err, HasSubstr("no profile is in force on this node"));
+
+  std::filesystem::create_directories(state + "/profile");
+  std::ofstream(state + "/profile/record")
+      << "current " << now << "\nprevious " << before << "\nsince 1764000000\n";
+  EXPECT_THAT(profile("show").out, HasSubstr("current    " + now + " since 2025-11-24T16:00:00"));
+  const Outcome back = profile("rollback");
+  EXPECT_EQ(back.code, ExitCode::kOk);
+  EXPECT_THAT(back.out, HasSubstr("new containers get: " + before));
+  EXPECT_THAT(run({"profile", "show", "--json", "--state", state}).out,
+              HasSubstr("\"set_aside\": \"" + now + "\""));
+  EXPECT_THAT(profile("resume").out, HasSubstr("no longer set aside: " + now));
+  EXPECT_THAT(profile("show").out, HasSubstr("set aside  none\n"));
+  EXPECT_EQ(run({"profile"}).code, ExitCode::kUsage);
+  std::filesystem::remove_all(state);
 }
 
 }  // namespace

@@ -81,6 +81,21 @@ TEST(StatusView, ShowsWhatTheAgentMayDo) {
   EXPECT_THAT(screen(R"(,"privileges":{"restricted":false})"), HasSubstr("nothing was given up"));
 }
 
+TEST(StatusView, ShowsTheProfileThatContainersGet) {
+  const auto screen = [](const std::string& profile) {
+    return screenOf({{"a", R"({"schema":"railhead.agent-status/1")" + profile + "}", ""}}, {});
+  };
+  EXPECT_THAT(screen(""), Not(HasSubstr("PROFILE")));
+  const std::string line =
+      lineWith(screen(R"(,"profile":{"state":"other-fabric","hash":"0123456789abcdef0123",)"
+                      R"("since":"2026-11-24T17:42:51.000000Z","detail":"mtu is '1500' here"})"),
+               "0123456789ab");
+  EXPECT_THAT(line, HasSubstr("2026-11-24T17:42:51  other-fabric"));
+  EXPECT_THAT(line, HasSubstr("mtu is '1500' here"));
+  EXPECT_THAT(line, Not(HasSubstr("0123456789abc")));
+  EXPECT_THAT(lineWith(screen(R"(,"profile":{"state":"waiting"})"), "waiting"), HasSubstr("none"));
+}
+
 TEST(StatusView, KeepsToTheTerminalsWidthAndColours) {
   report::TerminalStyle style{true, true, true, 60};
   const std::string text = screenOf({{"spark-a", recorded(), ""}}, style);

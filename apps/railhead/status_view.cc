@@ -189,6 +189,7 @@ class Screen {
                          holder.pod.empty() ? "-" : holder.pod, holder.addresses, health});
       }
     }
+    addProfile(name, member(status, "profile"));
     addPrivileges(name, member(status, "privileges"));
   }
 
@@ -197,12 +198,25 @@ class Screen {
     pfs_.print(out_, style_);
     out_ << '\n';
     devices_.print(out_, style_);
+    if (anyProfile_) {
+      out_ << '\n';
+      profiles_.print(out_, style_);
+    }
     if (!anyPrivileges_) return;
     out_ << '\n';
     privileges_.print(out_, style_);
   }
 
  private:
+  // Only of agents that are told of one.
+  void addProfile(const std::string& name, const Json& profile) {
+    if (!profile.is_object()) return;
+    anyProfile_ = true;
+    const std::string hash = text(profile, "hash").substr(0, 12);
+    profiles_.addRow({name, hash.empty() ? "none" : hash, text(profile, "since").substr(0, 19),
+                      text(profile, "state"), text(profile, "detail")});
+  }
+
   // An older agent tells nothing of them.
   void addPrivileges(const std::string& name, const Json& privileges) {
     if (!privileges.is_object()) return;
@@ -222,6 +236,8 @@ class Screen {
   std::ostream& out_;
   const report::TerminalStyle& style_;
   report::Table pfs_{{{"NODE"}, {"PF"}, {"LINK"}, {"RATE"}, {"PCIE"}, {"TWINS"}, {"VFS"}}};
+  bool anyProfile_ = false;
+  report::Table profiles_{{{"NODE"}, {"PROFILE"}, {"SINCE (UTC)"}, {"STATE"}, {"WHY"}}};
   bool anyPrivileges_ = false;
   report::Table privileges_{{{"NODE"}, {"CAPABILITY"}, {"WHY"}}};
   report::Table devices_{{{"NODE"}, {"RESOURCE"}, {"#"}, {"HELD BY"}, {"ADDRESSES"}, {"HEALTH"}}};

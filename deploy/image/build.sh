@@ -11,7 +11,7 @@ usage() {
 usage: build.sh --arch amd64|arm64 --build DIR --version VERSION --revision ID --epoch SECONDS --out DIR [--sysroot DIR]
 
 Writes DIR as an OCI layout that holds the image as VERSION.
-  --build DIR       the CMake build folder with railhead-agent, railhead and railhead-cni in bin
+  --build DIR       the CMake build folder with railhead-agent, railhead and railhead-cni in bin, the tuner plugin in lib
   --epoch SECONDS   the date of every file and of the image
   --sysroot DIR     take the libraries below DIR instead of this machine's (cmake/toolchains/sysroot.sh makes one)
 
@@ -52,6 +52,8 @@ esac
 for name in railhead-agent railhead railhead-cni; do
   [ -x "$build/bin/$name" ] || wrong_usage "--build '$build': there is no bin/$name"
 done
+tuner=libnccl-tuner-railhead.so
+[ -f "$build/lib/$tuner" ] || wrong_usage "--build '$build': there is no lib/$tuner"
 build=$(cd "$build" && pwd)
 [ -z "$system" ] || system=$(realpath "$system")
 strip=$triplet-strip
@@ -81,10 +83,11 @@ echo 'root:x:0:0:root:/:/usr/bin/false' >"$root/etc/passwd"
 put_program "$build/bin/railhead-agent" /usr/bin
 put_program "$build/bin/railhead" /usr/bin
 put_program "$build/bin/railhead-cni" /usr/lib/railhead
+put_program "$build/lib/$tuner" /usr/lib/railhead  # goes into pods, and is loaded there
 put_loaded
 
 # --- the licences: of the libraries above, and of the archives and headers that the programs are made from ---
-"$here/inputs.sh" "$build" railhead-agent railhead railhead-cni >"$work/inputs"
+"$here/inputs.sh" "$build" railhead-agent railhead railhead-cni nccl-tuner-railhead >"$work/inputs"
 printf '%s\n' "${sources[@]}" >>"$work/inputs"
 sort -u "$work/inputs" >"$work/all"
 {

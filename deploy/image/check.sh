@@ -138,11 +138,21 @@ start_programs() {
   preload=()
 }
 
+# It is loaded in containers of other people: it must need no library but libc, and show NCCL's names.
+check_tuner() { # FILE
+  [ -f "$1" ] || { fail "${1#"$root"} is missing"; return 0; }
+  local needs
+  needs=$(readelf -dW "$1" 2>/dev/null | sed -n -E 's/.*\(NEEDED\).*\[(.*)\]$/\1/p' | tr '\n' ' ')
+  [[ $needs =~ ^(libc\.so\.6 |ld-linux-[a-z0-9-]*\.so\.[0-9] )*$ ]] || fail "the tuner plugin needs $needs"
+  readelf --dyn-syms -W "$1" 2>/dev/null | grep ' ncclTunerPlugin_v' >/dev/null || fail "the tuner plugin has no ncclTunerPlugin_v*"
+}
+
 check_tree() {
   local file files=() shim=$root/usr/lib/railhead/railhead-cni
   for file in /usr/bin/railhead-agent /usr/bin/railhead /usr/lib/railhead/railhead-cni; do
     [ -x "$root$file" ] || fail "$file is missing"
   done
+  check_tuner "$root/usr/lib/railhead/libnccl-tuner-railhead.so"
   [ "$(cut -d : -f 1 "$root/etc/passwd")" = root ] || fail "/etc/passwd has others than root"
   mapfile -t files < <(find "$root/usr/bin" "$root/usr/lib" "$root/usr/lib64" -type f 2>/dev/null)
   check_programs "${files[@]}"

@@ -70,6 +70,16 @@ std::set<int> numaNodesOf(const InventorySet& set) {
   return nodes;
 }
 
+// The settings themselves travel in the file and not as variables: so they lose against whatever
+// the image or the pod sets.
+void addProfile(const ProfileMount& profile, kube::AllocateAnswer& answer) {
+  const std::string folder = profile.containerFolder + "/";
+  answer.mounts.push_back({profile.containerFolder, profile.hostFolder, true});
+  answer.env["NCCL_CONF_FILE"] = folder + profile.conf;
+  answer.env["NCCL_TUNER_PLUGIN"] = folder + profile.tuner;
+  answer.env["RAILHEAD_TUNER_TABLE"] = folder + profile.table;
+}
+
 // Which cage a set belongs to: its first rail's PF.
 PciAddress cageOf(const InventorySet& set) {
   return set.rails.empty() ? PciAddress{} : set.rails.front().rail.pf;
@@ -87,10 +97,11 @@ std::string pciDeviceVariable(const std::string& resource) {
 }
 
 RailResource::RailResource(RailResourceConfig config, std::string devDirectory, NumaTrail* trail,
-                           SoftRoceQuestion softRoce)
+                           SoftRoceQuestion softRoce, ProfileQuestion profile)
     : devDirectory_(std::move(devDirectory)),
       trail_(trail),
       softRoce_(std::move(softRoce)),
+      profile_(std::move(profile)),
       config_(std::move(config)) {}
 
 RailResourceConfig RailResource::config() const {
@@ -221,6 +232,8 @@ Result<kube::AllocateAnswer> RailResource::allocate(const std::vector<std::strin
   const auto hcas = rdmaNames(sets);
   if (!hcas.empty()) answer.env["NCCL_IB_HCA"] = "=" + join(hcas, ",");  // '=': these names exactly
   for (const auto& node : nodes) answer.deviceNodes.push_back({node, node, "rw"});
+  const auto profile = config_.profile && profile_ ? profile_() : std::nullopt;
+  if (profile) addProfile(*profile, answer);
   if (trail_ != nullptr) {
     std::set<int> numa;
     for (const auto* set : sets) numa.merge(numaNodesOf(*set));

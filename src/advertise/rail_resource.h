@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,12 +18,25 @@ namespace railhead::advertise {
 // Whether pods that hold devices of this resource may get soft-RoCE devices on them. Thread-safe.
 using SoftRoceQuestion = std::function<bool(const std::string& resource)>;
 
+// A tuned profile as a container gets it: one folder with files of these names.
+struct ProfileMount {
+  std::string hostFolder;
+  std::string containerFolder;
+  std::string conf;   // NCCL's settings, as a file: a process' environment wins against it
+  std::string tuner;  // the plugin
+  std::string table;  // the plugin's
+
+  bool operator==(const ProfileMount&) const = default;
+};
+// The one that containers get now. Thread-safe, and returns at once.
+using ProfileQuestion = std::function<std::optional<ProfileMount>()>;
+
 class RailResource final : public kube::ResourceHandler {
  public:
   // `devDirectory`: the host's /dev. `trail`: shared with the node's other resources, may be null.
-  // Without `softRoce` no pod gets any.
+  // Without `softRoce` no pod gets any, without `profile` no container one.
   RailResource(RailResourceConfig config, std::string devDirectory, NumaTrail* trail = nullptr,
-               SoftRoceQuestion softRoce = {});
+               SoftRoceQuestion softRoce = {}, ProfileQuestion profile = {});
 
   RailResourceConfig config() const;
   void configure(RailResourceConfig config);  // the name stays
@@ -43,8 +57,9 @@ class RailResource final : public kube::ResourceHandler {
 
   // The environment of sriov-network-device-plugin (PCIDEVICE_<RESOURCE> and _INFO) and NCCL_IB_HCA
   // for exactly these rails; device nodes of their RDMA devices, or the CDI names that stand for
-  // them. With soft-RoCE the folder of all device nodes: the pod's own come to be later. kNotFound
-  // names an unknown id.
+  // them. With soft-RoCE the folder of all device nodes: the pod's own come to be later. With a
+  // profile its folder, and where NCCL and the plugin find their files in it. kNotFound names an
+  // unknown id.
   Result<kube::AllocateAnswer> allocate(const std::vector<std::string>& ids) override;
 
   // Spreads over cages, then stays near what the container got of other resources (its GPU), then
@@ -57,6 +72,7 @@ class RailResource final : public kube::ResourceHandler {
   const std::string devDirectory_;
   NumaTrail* const trail_;
   const SoftRoceQuestion softRoce_;
+  const ProfileQuestion profile_;
   mutable std::mutex mutex_;
   RailResourceConfig config_;
   Inventory inventory_;

@@ -3,6 +3,7 @@
 #include "src/discover/twins.h"
 #include "tests/support/manual_clock.h"
 
+#include <optional>
 #include <set>
 
 #include <gmock/gmock.h>
@@ -366,6 +367,34 @@ TEST(RailResource, AVfThatIsAwayKeepsItsDeviceNodes) {
   resource.update(inventoryOf(node, whole));
   EXPECT_THAT(resource.cdiSpec().devices[0].deviceNodes, testing::IsEmpty());
   EXPECT_FALSE(resource.allocate({id})->env.contains("NCCL_IB_HCA"));
+}
+
+TEST(RailResource, AContainerGetsTheProfileThereIsNow) {
+  std::optional<ProfileMount> now;
+  RailResource resource({.name = "nvidia.com/cx7_qsfp"}, "/dev", nullptr, {}, [&] { return now; });
+  resource.update(inventoryOf(spark(1)));
+  const std::vector<std::string> ids{resource.devices()[0].id};
+  const auto without = *resource.allocate(ids);
+  EXPECT_THAT(without.mounts, testing::IsEmpty());
+  EXPECT_FALSE(without.env.contains("NCCL_CONF_FILE"));
+  EXPECT_FALSE(without.env.contains("NCCL_TUNER_PLUGIN"));
+
+  now = ProfileMount{"/run/railhead/profile/ab", "/etc/railhead", "nccl.conf", "tuner.so", "t"};
+  const auto with = *resource.allocate(ids);
+  EXPECT_THAT(with.mounts,
+              ElementsAre(kube::Mount{"/etc/railhead", "/run/railhead/profile/ab", true}));
+  EXPECT_EQ(with.env.at("NCCL_CONF_FILE"), "/etc/railhead/nccl.conf");
+  EXPECT_EQ(with.env.at("NCCL_TUNER_PLUGIN"), "/etc/railhead/tuner.so");
+  EXPECT_EQ(with.env.at("RAILHEAD_TUNER_TABLE"), "/etc/railhead/t");
+  // Nothing else differs, and no setting of NCCL's travels as a variable.
+  auto rest = with;
+  rest.mounts.clear();
+  for (const char* name : {"NCCL_CONF_FILE", "NCCL_TUNER_PLUGIN", "RAILHEAD_TUNER_TABLE"})
+    rest.env.erase(name);
+  EXPECT_EQ(rest, without);
+
+  resource.configure({.name = "nvidia.com/cx7_qsfp", .profile = false});
+  EXPECT_EQ(*resource.allocate(ids), without);
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ struct RailResourceConfig {
   std::size_t rails = 0;
   bool topology = true;  // tell kubelet the NUMA node
   bool cdi = false;      // hand out CDI names; the specification is written by the agent
+  bool profile = true;   // containers get the fabric's profile, when there is one
 };
 
 }  // namespace railhead::advertise

@@ -2,6 +2,7 @@
 
 #include "src/agent/cluster/cluster.h"
 #include "src/agent/cluster/node_facts.h"
+#include "src/agent/delivery/delivery.h"
 #include "src/agent/gpu_offers.h"
 #include "src/agent/handover.h"
 #include "src/agent/held_connections.h"
@@ -20,7 +21,6 @@
 #include "src/attach/sweeper.h"
 #include "src/conflist/follower.h"
 #include "src/metrics/http_endpoint.h"
-#include "src/os/file_lock.h"
 
 #include <algorithm>
 #include <atomic>
@@ -47,7 +47,8 @@ class NodeAgent final : public Agent {
         trail_(seams_.clock),
         offers_(paths_,
                 {seams_.files, seams_.log, cdi_, threads_, trail_,
-                 [this](const std::string& resource) { return catalog_.useSoftRoce(resource); }}),
+                 [this](const std::string& resource) { return catalog_.useSoftRoce(resource); },
+                 [this] { return delivery_.given(); }}),
         cluster_(config_->cluster, paths_.state,
                  {seams_.files, seams_.clock, seams_.log, seams_.cluster}) {
     if (seams_.gpus == nullptr) return;
@@ -88,6 +89,7 @@ class NodeAgent final : public Agent {
     RAILHEAD_TRY(offers_.configure(config.resources));
     if (gpus_) gpus_->configure(config.functions.gpus, config.gpus);
     networks_.replace(config.attach.networks);
+    delivery_.configure(config.profile);
     {
       const std::lock_guard lock(configMutex_);
       config_ = std::make_shared<const AgentConfig>(std::move(config));
@@ -101,7 +103,7 @@ class NodeAgent final : public Agent {
     const auto attacher = this->attacher();
     return encodeStatus(*view_.current(), offers_.statuses(), gpus_ ? gpus_->status() : GpuStatus(),
                         attacher ? attacher->attachments() : std::vector<attach::Attachment>(),
-                        conflist(), seams_.privileges);
+                        conflist(), delivery_.status(), seams_.privileges);
   }
 
  private:
@@ -220,6 +222,7 @@ class NodeAgent final : public Agent {
     // kubelet had better hear of all VFs at once; a driver that hangs keeps nobody waiting for
     // long.
     keeper_.awaitProvisioned(kProvisionPatience);
+    delivery_.start(config()->profile, seenFabric(view_.current()->picture()));
     return {};
   }
 
@@ -275,8 +278,15 @@ class NodeAgent final : public Agent {
     return follower_ ? std::optional(follower_->outcome()) : std::nullopt;
   }
 
+  // Also when nobody can tell.
+  bool railsHeld() {
+    const auto holders = holders_.holders();
+    return !holders.has_value() || !holders->empty();
+  }
+
   // From the keeper's thread.
   bool looked(const Result<void>& look, const netlink::NodeNews& news) {
+    delivery_.look(seenFabric(view_.current()->picture()));
     const bool again = gpus_ && gpus_->look();
     tellCluster();
     if (held_.prune()) registerAgain();
@@ -336,12 +346,14 @@ class NodeAgent final : public Agent {
             config->functions.rails,
             config->functions.cni,
             cniServed_,
-            conflistFailure(conflist())};
+            conflistFailure(conflist()),
+            delivery_.status()};
   }
 
   // Lets go of the node; kubelet is served on.
   void stopServing() {
     keeper_.stop();
+    delivery_.stop();
     const std::lock_guard serving(serving_);
     serves_ = false;
     std::shared_ptr<conflist::ConflistFollower> follower;
@@ -431,6 +443,8 @@ class NodeAgent final : public Agent {
   WatchedThreads threads_;
   advertise::CdiFolder cdi_;
   advertise::NumaTrail trail_;
+  ProfileDelivery delivery_{
+      paths_, {seams_.files, seams_.clock, seams_.log, [this] { return railsHeld(); }}};
   Offers offers_;
   Cluster cluster_;
   attach::LayeredCatalog catalog_{networks_, cluster_.nads(), seams_.files, paths_.cniConfig};
@@ -464,29 +478,7 @@ class NodeAgent final : public Agent {
   std::unique_ptr<StatusServer> probes_;  // last: it looks at all of them
 };
 
-// What an agent that was killed while it wrote left in the folder; only with the lock held.
-void removeInterruptedWrites(os::Filesystem& files, const std::string& folder) {
-  const auto names = files.listDirectory(folder);
-  if (!names.has_value()) return;
-  for (const auto& name : *names) {
-    if (name.starts_with('.')) static_cast<void>(files.remove(folder + "/" + name));
-  }
-}
-
 }  // namespace
-
-Result<os::UniqueFd> lockNode(os::Filesystem& files, const os::HostPaths& paths) {
-  RAILHEAD_TRY(files.makeDirectories(paths.state, 0700));
-  auto lock = os::lockFile(paths.nodeLock());
-  if (lock.has_value()) {
-    removeInterruptedWrites(files, paths.state);
-    return lock;
-  }
-  return std::move(lock)
-      .error()
-      .addContext("another railhead-agent is at work on this node")
-      .withRemedy("end it first, or let this one take over: railhead-agent run --take-over");
-}
 
 Result<std::unique_ptr<Agent>> Agent::create(AgentConfig config, os::HostPaths paths,
                                              AgentSeams seams) {

@@ -280,7 +280,7 @@ Result<AgentConfig> parseConfig(std::string_view text, const std::string& source
     return readDevicePluginConfig(root, list);
   }
   RAILHEAD_TRY(root.checkKeys({"version", "functions", "node", "provision", "twins", "resources",
-                               "gpus", "cni", "networks", "metrics", "kubernetes"}));
+                               "gpus", "cni", "networks", "metrics", "kubernetes", "profile"}));
   RAILHEAD_TRY_ASSIGN(const Field version, root.required("version", "1"));
   RAILHEAD_TRY(version.number(1, 1));
   AgentConfig config;
@@ -294,6 +294,7 @@ Result<AgentConfig> parseConfig(std::string_view text, const std::string& source
   RAILHEAD_TRY_ASSIGN(config.gpus, readGpus(root.child("gpus")));
   RAILHEAD_TRY(checkGpuName(root, config));
   RAILHEAD_TRY_ASSIGN(config.cni, readCni(root.child("cni")));
+  RAILHEAD_TRY_ASSIGN(config.profile, readProfileConfig(root.child("profile")));
   if (const Field networks = root.child("networks"); networks.present()) {
     RAILHEAD_TRY_ASSIGN(const auto entries, networks.list(0, 64));
     for (const auto& entry : entries) {

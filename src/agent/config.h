@@ -5,6 +5,7 @@
 #include "src/agent/cluster/config.h"
 #include "src/agent/config_cni.h"
 #include "src/agent/config_gpus.h"
+#include "src/agent/config_profile.h"
 #include "src/attach/config.h"
 #include "src/base/result.h"
 #include "src/discover/twins.h"
@@ -36,6 +37,7 @@ struct AgentConfig {
   std::vector<advertise::RailResourceConfig> resources;
   GpusConfig gpus;
   CniConfig cni;
+  ProfileConfig profile;
   attach::AttachConfig attach;  // addresses and networks; paths and waits keep their defaults
   ClusterConfig cluster;        // what is asked of the Kubernetes API server
   std::optional<metrics::ListenAddress> metrics;  // absent: no /metrics, /healthz, /readyz

@@ -132,7 +132,7 @@ Result<void> checkNew(const Field& field, const std::string& name,
 }
 
 Result<advertise::RailResourceConfig> readResource(const Field& field) {
-  RAILHEAD_TRY(field.checkKeys({"name", "kind", "rails", "select", "topology", "cdi"}));
+  RAILHEAD_TRY(field.checkKeys({"name", "kind", "rails", "select", "topology", "cdi", "profile"}));
   advertise::RailResourceConfig resource;
   RAILHEAD_TRY_ASSIGN(const Field name, field.required("name", "domain/name"));
   RAILHEAD_TRY_ASSIGN(resource.name, readResourceName(name));
@@ -145,6 +145,9 @@ Result<advertise::RailResourceConfig> readResource(const Field& field) {
   RAILHEAD_TRY_ASSIGN(resource.selectors, readSelectors(field.child("select"), readSelector));
   if (const Field topology = field.child("topology"); topology.present()) {
     RAILHEAD_TRY_ASSIGN(resource.topology, topology.flag());
+  }
+  if (const Field profile = field.child("profile"); profile.present()) {
+    RAILHEAD_TRY_ASSIGN(resource.profile, profile.flag());
   }
   if (const Field cdi = field.child("cdi"); cdi.present()) {
     RAILHEAD_TRY_ASSIGN(resource.cdi, cdi.flag());

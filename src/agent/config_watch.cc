@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -41,25 +42,28 @@ Result<std::string> readConfigFile(const std::string& path) {
 }
 
 Result<std::unique_ptr<ConfigWatch>> ConfigWatch::start(std::string path, std::string known,
-                                                        Changed changed) {
+                                                        Changed changed, Unreadable unreadable) {
   os::UniqueFd inotify(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   os::UniqueFd stop(::eventfd(0, EFD_CLOEXEC));
   if (!inotify || !stop) return Error::fromErrno(errno, "make an inotify watch");
   // The folder, since a file that is replaced is another file.
   const std::string folder = folderOf(path);
-  if (::inotify_add_watch(inotify.get(), folder.c_str(),
-                          IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR) < 0) {
+  if (::inotify_add_watch(
+          inotify.get(), folder.c_str(),
+          IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_ONLYDIR) < 0) {
     return Error::fromErrno(errno, "watch folder " + folder);
   }
-  return std::unique_ptr<ConfigWatch>(new ConfigWatch(
-      std::move(path), std::move(known), std::move(changed), std::move(inotify), std::move(stop)));
+  return std::unique_ptr<ConfigWatch>(new ConfigWatch(std::move(path), std::move(known),
+                                                      std::move(changed), std::move(unreadable),
+                                                      std::move(inotify), std::move(stop)));
 }
 
-ConfigWatch::ConfigWatch(std::string path, std::string known, Changed changed, os::UniqueFd inotify,
-                         os::UniqueFd stop)
+ConfigWatch::ConfigWatch(std::string path, std::string known, Changed changed,
+                         Unreadable unreadable, os::UniqueFd inotify, os::UniqueFd stop)
     : path_(std::move(path)),
       known_(std::move(known)),
       changed_(std::move(changed)),
+      unreadable_(std::move(unreadable)),
       inotify_(std::move(inotify)),
       stop_(std::move(stop)),
       thread_([this] { run(); }) {}
@@ -90,7 +94,15 @@ void ConfigWatch::run() {
 
 void ConfigWatch::look() {
   auto text = readConfigFile(path_);
-  if (!text.has_value() || *text == known_) return;
+  const bool again = !complaint_.empty();
+  const std::string complaint = text.has_value() ? "" : text.error().message;
+  const bool news = complaint != std::exchange(complaint_, complaint);
+  if (!text.has_value()) {
+    if (news && unreadable_) unreadable_(text.error());
+    return;
+  }
+  // Who heard that it was gone has to hear that it is back, as it was.
+  if (*text == known_ && !(again && unreadable_)) return;
   known_ = *text;
   changed_(known_);
 }

@@ -84,6 +84,25 @@ TEST_F(ConfigWatchTest, WhatIsTheSameIsNotTold) {
             "newer");
 }
 
+TEST_F(ConfigWatchTest, TellsOnceThatTheFileIsGoneAndThatItIsBackAsItWas) {
+  const std::string path = folder_ + "/profile.yaml";
+  write(path, "same");
+  std::promise<ErrorCode> gone;
+  std::promise<std::string> back;
+  const auto watch = ConfigWatch::start(
+      path, "same", [&](const std::string& text) { back.set_value(text); },
+      [&](const Error& error) { gone.set_value(error.code); });
+  ASSERT_TRUE(watch.has_value());
+  std::filesystem::remove(path);
+  auto why = gone.get_future();
+  ASSERT_EQ(why.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  EXPECT_EQ(why.get(), ErrorCode::kNotFound);
+  write(path, "same");
+  auto again = back.get_future();
+  ASSERT_EQ(again.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  EXPECT_EQ(again.get(), "same");
+}
+
 TEST_F(ConfigWatchTest, AFolderThatIsNotThereIsAnError) {
   const auto watch = ConfigWatch::start(folder_ + "/none/agent.yaml", "", [](const auto&) {});
   ASSERT_FALSE(watch.has_value());

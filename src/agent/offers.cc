@@ -22,7 +22,7 @@ std::string cdiFile(std::string resource) {
 
 Result<std::shared_ptr<Offers::Offer>> Offers::makeOffer(
     const advertise::RailResourceConfig& config) {
-  auto offer = std::make_shared<Offer>(config, paths_.dev, seams_.trail, seams_.softRoce);
+  auto offer = std::make_shared<Offer>(config, paths_.dev, seams_);
   RAILHEAD_TRY_ASSIGN(offer->server, makePluginServer(paths_, seams_.log, config.name,
                                                       offer->resource, &seams_.threads));
   return offer;

@@ -35,6 +35,7 @@ struct OfferSeams {
   WatchedThreads& threads;
   advertise::NumaTrail& trail;
   advertise::SoftRoceQuestion softRoce;
+  advertise::ProfileQuestion profile;
 };
 
 class Offers {
@@ -77,9 +78,8 @@ class Offers {
     advertise::CdiSpec specified;    // what is written
     std::set<std::string> withheld;  // reasons that were logged
 
-    Offer(advertise::RailResourceConfig config, const std::string& dev, advertise::NumaTrail& trail,
-          advertise::SoftRoceQuestion softRoce)
-        : resource(std::move(config), dev, &trail, std::move(softRoce)) {}
+    Offer(advertise::RailResourceConfig config, const std::string& dev, const OfferSeams& seams)
+        : resource(std::move(config), dev, &seams.trail, seams.softRoce, seams.profile) {}
   };
   Result<std::shared_ptr<Offer>> makeOffer(const advertise::RailResourceConfig& config);
   static Result<void> startOne(Offer& offer);

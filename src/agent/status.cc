@@ -1,5 +1,6 @@
 #include "src/agent/status.h"
 
+#include "src/agent/cluster/timestamp.h"
 #include "src/discover/node_text.h"
 
 #include <nlohmann/json.hpp>
@@ -74,6 +75,15 @@ Json attachmentJson(const attach::Attachment& attachment) {
   return out;
 }
 
+Json profileJson(const ProfileStatus& profile) {
+  Json out{{"state", profileStateName(profile.state)}};
+  if (!profile.hash.empty()) out["hash"] = profile.hash;
+  if (profile.since) out["since"] = microTime(*profile.since);
+  if (!profile.previous.empty()) out["previous"] = profile.previous;
+  if (!profile.detail.empty()) out["detail"] = profile.detail;
+  return out;
+}
+
 Json privilegesJson(const Privileges& privileges) {
   const auto list = [](const std::vector<Privilege>& all) {
     Json out = Json::array();
@@ -92,7 +102,7 @@ Json privilegesJson(const Privileges& privileges) {
 std::string encodeStatus(const NodeSnapshot& snapshot, const std::vector<OfferStatus>& offers,
                          const GpuStatus& gpus, const std::vector<attach::Attachment>& attachments,
                          const std::optional<conflist::InstallOutcome>& conflist,
-                         const Privileges& privileges) {
+                         const ProfileStatus& profile, const Privileges& privileges) {
   Json out;
   out["schema"] = "railhead.agent-status/1";
   out["node"] = Json::parse(discover::toJson(snapshot.node, snapshot.cages), nullptr, false);
@@ -110,6 +120,7 @@ std::string encodeStatus(const NodeSnapshot& snapshot, const std::vector<OfferSt
     if (!conflist->primary.empty()) out["conflist"]["primary"] = conflist->primary;
     if (!conflist->note.empty()) out["conflist"]["detail"] = conflist->note;
   }
+  if (profile.state != ProfileState::kOff) out["profile"] = profileJson(profile);
   out["privileges"] = privilegesJson(privileges);
   return out.dump(2, ' ', false, Json::error_handler_t::replace);
 }

@@ -23,6 +23,8 @@ struct HostPaths {
   std::string cniConfig = "/etc/cni/net.d";
   // Our shim as it is shipped; a copy of it in cniBin is what the runtime starts.
   std::string cniShim = "/usr/lib/railhead/railhead-cni";
+  // The NCCL tuner plugin as it is shipped; copies of it go into pods.
+  std::string ncclTuner = "/usr/lib/railhead/libnccl-tuner-railhead.so";
   std::string deviceInfo = "/var/run/k8s.cni.cncf.io/devinfo";  // what a pod's devices are
   std::string cdi = "/var/run/cdi";  // where we write, too; runtimes prefer it to the next
   std::string cdiStatic = "/etc/cdi";
@@ -35,6 +37,8 @@ struct HostPaths {
   std::string handoverSocket() const { return state + "/handover.sock"; }
   // What the PFs last showed, for an agent that starts while one is silent.
   std::string nodeMemory() const { return state + "/node.json"; }
+  // Tuned profiles, as pods have them mounted.
+  std::string profiles() const { return state + "/profile"; }
   std::string nodeLock() const { return state + "/lock"; }  // held by whoever changes the node
   std::string statusSocket() const { return state + "/status.sock"; }  // agent, for the operator
   std::string podResourcesSocket() const { return podResources + "/" + kKubeletSocket; }

@@ -120,6 +120,26 @@ TEST_P(Deploy, MountsNothingElseWritable) {
   EXPECT_THAT(readable, UnorderedElementsAre("/run/netns", "/var/lib/kubelet/pod-resources"));
 }
 
+// A cluster that has not been tuned has no such ConfigMap, and its agents start all the same.
+TEST_P(Deploy, FollowsTheProfileOfTheClusterWhereThereIsOne) {
+  const auto file = std::filesystem::path(config().profile.file);
+  EXPECT_EQ(file.filename(), "profile.yaml") << "the key that `railhead tune export` writes";
+  std::string volume;
+  for (const auto& mount : container()["volumeMounts"]) {
+    if (mount["mountPath"].as<std::string>() != file.parent_path().string()) continue;
+    volume = mount["name"].as<std::string>();
+    EXPECT_TRUE(mount["readOnly"].as<bool>());
+    EXPECT_FALSE(mount["subPath"]) << "kubelet does not update it then";
+  }
+  for (const auto& one : pod()["volumes"]) {
+    if (one["name"].as<std::string>() != volume) continue;
+    EXPECT_EQ(one["configMap"]["name"].as<std::string>(), "railhead-profile");
+    EXPECT_TRUE(one["configMap"]["optional"].as<bool>());
+    return;
+  }
+  ADD_FAILURE() << "nothing is mounted at " << file.parent_path();
+}
+
 TEST_P(Deploy, HasNoCapabilityThatItDoesNotNeed) {
   const YAML::Node security = container()["securityContext"];
   EXPECT_FALSE(security["privileged"]);

@@ -197,6 +197,14 @@ void writeOffers(Exposition& out, const std::vector<OfferStatus>& rails,
            [](const auto& offer) { return static_cast<double>(offer.state.watchers); });
 }
 
+void writeProfile(Exposition& out, const ProfileStatus& profile) {
+  gauge(out, "railhead_profile_info",
+        "1, with the hash of the tuned profile that containers get and the state of the one in the "
+        "file.");
+  if (profile.state == ProfileState::kOff) return;
+  out.sample({{"hash", profile.hash}, {"state", std::string(profileStateName(profile.state))}}, 1);
+}
+
 void writeAttachments(Exposition& out, const std::vector<attach::Attachment>& attachments) {
   std::map<std::string, double> states{{"attached", 0}, {"attaching", 0}, {"detaching", 0}};
   for (const auto& one : attachments) {

@@ -2,6 +2,7 @@
 // the moment of the scrape. Pure.
 #pragma once
 
+#include "src/agent/delivery/delivery.h"
 #include "src/agent/gpu_offers.h"
 #include "src/agent/offers.h"
 #include "src/attach/journal.h"
@@ -18,6 +19,7 @@ namespace railhead::agent {
 void writeBuild(metrics::Exposition& out);
 void writeOffers(metrics::Exposition& out, const std::vector<OfferStatus>& offers,
                  const std::vector<GpuResourceStatus>& gpus, const discover::RailSets& rails);
+void writeProfile(metrics::Exposition& out, const ProfileStatus& profile);
 void writeAttachments(metrics::Exposition& out, const std::vector<attach::Attachment>& attachments);
 void writePfs(metrics::Exposition& out, const discover::Node& node);
 // Of VFs wherever they are, by their PFs.

@@ -57,6 +57,7 @@ void Observer::write(metrics::Exposition& out) const {
   const auto state = look_();
   writeBuild(out);
   writeOffers(out, state.offers, state.gpus, state.node->rails);
+  writeProfile(out, state.profile);
   writeAttachments(out, state.attachments);
   counts_.write(out);
   writePfs(out, state.node->node);

@@ -1,6 +1,7 @@
 // What the agent tells whoever watches it: GET /metrics, /healthz and /readyz.
 #pragma once
 
+#include "src/agent/delivery/delivery.h"
 #include "src/agent/gpu_offers.h"
 #include "src/agent/node_view.h"
 #include "src/agent/observe/counts.h"
@@ -29,6 +30,7 @@ struct ObservedState {
   bool cniWanted = true;     // functions.cni
   bool cniServed = false;
   std::string conflistFailure;  // why the runtime cannot be brought to call us; empty: it can
+  ProfileStatus profile;
 };
 
 // Thread-safe as what it is given.

@@ -88,6 +88,15 @@ class ObserverTest : public testing::Test {
   Observer observer_{files_, kernel_, paths_, counts_, threads_, [this] { return state_; }};
 };
 
+TEST_F(ObserverTest, TellsOfTheProfileAndIsReadyWhateverItsState) {
+  EXPECT_THAT(scrape(), Not(HasSubstr("railhead_profile_info{")));
+  state_.profile.state = ProfileState::kOtherFabric;
+  state_.profile.hash = "0123";
+  EXPECT_THAT(scrape(),
+              HasSubstr("\nrailhead_profile_info{hash=\"0123\",state=\"other-fabric\"} 1\n"));
+  EXPECT_EQ(observer_.answer("/readyz").status, 200);
+}
+
 TEST_F(ObserverTest, TellsOfGpusAndIsNotReadyWithoutThem) {
   GpuResourceStatus gpus{"nvidia.com/gpu", {kube::PluginPhase::kRegistered, "", 1, 1, 2}, 2, {}};
   gpus.devices = {{{"GPU-a", "GPU-a", "0", "", {}, {}}, ""},
