@@ -123,7 +123,7 @@ TEST_P(Deploy, MountsNothingElseWritable) {
 // A cluster that has not been tuned has no such ConfigMap, and its agents start all the same.
 TEST_P(Deploy, FollowsTheProfileOfTheClusterWhereThereIsOne) {
   const auto file = std::filesystem::path(config().profile.file);
-  EXPECT_EQ(file.filename(), "profile.yaml") << "the key that `railhead tune export` writes";
+  EXPECT_EQ(file.filename(), "profile.yaml") << "the key that an exported ConfigMap has";
   std::string volume;
   for (const auto& mount : container()["volumeMounts"]) {
     if (mount["mountPath"].as<std::string>() != file.parent_path().string()) continue;
