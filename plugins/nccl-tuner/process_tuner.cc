@@ -29,6 +29,11 @@ bool aligned(const T* pointer) {
   return reinterpret_cast<std::uintptr_t>(pointer) % alignof(T) == 0;
 }
 
+bool isChoice(const LiveChoice& live) {
+  return live.algorithm < abi::kAlgorithms && live.protocol < abi::kProtocols &&
+         live.channels <= kMaxChannels && (live.channels == 0 || takesChannels(live.algorithm));
+}
+
 }  // namespace
 
 void apply(const Choice& choice, const Decision& decision) {
@@ -127,9 +132,7 @@ void ProcessTuner::decide(const void* context, const Decision& decision) const {
   if (context == nullptr) return;
   if (context == live_) {
     LiveChoice live;
-    if (!readLive(*live_, live) || live.algorithm >= abi::kAlgorithms ||
-        live.protocol >= abi::kProtocols || live.channels > kMaxChannels)
-      return;
+    if (!readLive(*live_, live) || !isChoice(live)) return;
     apply({static_cast<std::uint8_t>(live.algorithm), static_cast<std::uint8_t>(live.protocol),
            static_cast<std::uint8_t>(live.channels)},
           decision);

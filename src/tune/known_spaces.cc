@@ -100,8 +100,10 @@ void addNcclChoices(const Platform& platform, Space& space) {
                 {"ll", "ll128", "simple"},
                 Layer::kPerSize,
                 {{{}, "algorithm", {}}, {{"ll", "ll128"}, "algorithm", {"tree", "ring"}}}};
-  Knob channels{
-      "channels", {"1", "2", "4", "8", "16", "32"}, Layer::kPerSize, {{{}, "algorithm", {}}}};
+  Knob channels{"channels",
+                {"1", "2", "4", "8", "16", "32"},
+                Layer::kPerSize,
+                {{{}, "algorithm", {"tree", "ring"}}}};  // takesChannels() of table.h
   space.knobs.push_back(std::move(algorithm));
   space.knobs.push_back(std::move(protocol));
   space.knobs.push_back(std::move(channels));

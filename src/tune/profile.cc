@@ -58,6 +58,7 @@ void addRows(std::span<const ProfileSize> sizes, const Fingerprint& fabric,
 
 std::vector<TableRow> tableOf(const std::vector<ProfileSize>& sizes, const Fingerprint& fabric) {
   std::vector<TableRow> rows;
+  if (fabric.ranks < kMinTableRanks) return rows;
   for (const std::string_view collective : kCollectives) {
     std::vector<ProfileSize> own;
     std::copy_if(sizes.begin(), sizes.end(), std::back_inserter(own),

@@ -73,6 +73,16 @@ TEST(Profile, SizesAtWhichNothingBeatTheDefaultAreLeftToIt) {
   EXPECT_FALSE(makeProfile(twinPair(), objective, result, 7).has_value());
 }
 
+TEST(Profile, OneRankHasNoTable) {
+  const Objective objective = twoCollectives();
+  Fingerprint alone = twinPair();
+  alone.ranks = alone.nodes = 1;
+  const auto profile = makeProfile(alone, objective, foundResult(objective), 7);
+  ASSERT_TRUE(profile.has_value()) << profile.error().describe();
+  EXPECT_THAT(profile->table, testing::IsEmpty());
+  EXPECT_EQ(*parseProfile(*writeProfile(*profile), "p.yaml"), *profile);
+}
+
 TEST(Profile, ComesBackAsItWasWritten) {
   const Profile profile = tuned();
   const auto text = writeProfile(profile);
@@ -160,8 +170,8 @@ TEST(Profile, ItsLimitsFitAFile) {
   Profile profile = tuned();
   profile.table.clear();
   for (std::uint64_t i = 0; i < kMaxProfileRows; ++i) {
-    profile.table.push_back({"reducescatter", 1 << 20, 1 << 20, (1ULL << 50) + i, (1ULL << 50) + i,
-                             "collnetdirect", "simple", 64});
+    profile.table.push_back({"reducescatter", kMaxTableRanks, kMaxTableRanks, (1ULL << 50) + i,
+                             (1ULL << 50) + i, "collnetdirect", "simple", 0});
   }
   profile.sizes.resize(256, profile.sizes[0]);
   const auto text = writeProfile(profile);
