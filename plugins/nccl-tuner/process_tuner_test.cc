@@ -146,6 +146,30 @@ TEST_F(Tuner, DecidesByAnAgreedTable) {
   EXPECT_THAT(decided(4, 999), testing::IsEmpty());
 }
 
+TEST_F(Tuner, HoldsAnAgreementToTheDigestWhenItNamesOne) {
+  const auto path = writeTable("digest.table", kHashA, "allreduce 2 1 0 999 tree ll 0\n");
+  Table table;
+  Remark why;
+  ASSERT_TRUE(readTableFile(path.c_str(), table, why)) << why.text;
+  char digest[17];
+  std::snprintf(digest, sizeof digest, "%016llx",
+                static_cast<unsigned long long>(table.identity().bytes));
+  set("RAILHEAD_TUNER_TABLE", path);
+  const auto told = [&](const std::string& agreed) {
+    set("RAILHEAD_TUNER_AGREED", agreed);
+    tuner_ = std::make_unique<ProcessTuner>();
+    return opened(2, 1);
+  };
+  EXPECT_THAT(told(kHashA + ":" + digest), HasSubstr("on: table aaaaaaaaaaaa, agreed"));
+  EXPECT_THAT(told(kHashA + ":0123456789abcdef"),
+              HasSubstr(std::string("and this rank's table has the digest ") + digest));
+  for (const std::string& wrong : {kHashA + ":", kHashA + "x", kHashA + ":" + digest + "0"})
+    EXPECT_THAT(told(wrong), HasSubstr("off: the ranks agreed on")) << wrong;
+  writeTable("digest.table", kHashA, "allreduce 2 1 0 999 ring ll 0\n");  // under the same hash
+  EXPECT_THAT(told(kHashA + ":" + digest), HasSubstr("has the digest"));
+  EXPECT_THAT(told(kHashA), HasSubstr("on: table")) << "the hash alone trusts the file";
+}
+
 TEST_F(Tuner, SaysWhyItIsOff) {
   const auto off = [&] {
     tuner_ = std::make_unique<ProcessTuner>();
