@@ -6,6 +6,7 @@
  * everything held */
 #define _DEFAULT_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <math.h>
 #include <stdarg.h>
@@ -13,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 typedef int (*Init3)(size_t, size_t,
@@ -183,6 +186,73 @@ static void driveVersion(void) {
   drive(context, 1);
 }
 
+/* The live table, written a second time as well: 16 numbers of 32 bits. */
+enum { kMagic, kSequence, kAlgorithm, kProtocol, kChannels, kLiveNumbers = 16 };
+
+static void choose(uint32_t* live, uint32_t algorithm, uint32_t protocol, uint32_t channels) {
+  live[kAlgorithm] = algorithm;
+  live[kProtocol] = protocol;
+  live[kChannels] = channels;
+  live[kMagic] = 0x314c4852;
+  __atomic_store_n(&live[kSequence], (live[kSequence] | 1) + 1, __ATOMIC_RELEASE);
+}
+
+static int decided(void* context, float* costs, int* channels) { /* how many entries changed */
+  fill(costs);
+  *channels = 0;
+  EXPECT(info(context, 0, SIZE_MAX, costs, 7, 3, channels) == 0);
+  return changed(costs);
+}
+
+static void driveLive(uint32_t* live) {
+  void* context = NULL;
+  float costs[21];
+  int channels = 0;
+  memset(live, 0, kLiveNumbers * sizeof *live);
+  EXPECT(init(2, 1, 1, &context) == 0 && context != NULL);
+  EXPECT(strstr(logged, "on: live choices for 2 ranks on 1 nodes") != NULL);
+  EXPECT(decided(context, costs, &channels) == 0 && channels == 0);
+  choose(live, 1, 2, 8);
+  EXPECT(decided(context, costs, &channels) == 1 && costs[1 * 3 + 2] == 0.0f && channels == 8);
+  choose(live, 4, 2, 0);
+  EXPECT(decided(context, costs, &channels) == 1 && costs[4 * 3 + 2] == 0.0f && channels == 0);
+  choose(live, 4, 2, 1); /* channels that NCCL would not bound */
+  EXPECT(decided(context, costs, &channels) == 0 && channels == 0);
+  choose(live, 7, 0, 0);
+  EXPECT(decided(context, costs, &channels) == 0 && channels == 0);
+  choose(live, 1, 2, 0);
+  live[kSequence] |= 1; /* being written */
+  EXPECT(decided(context, costs, &channels) == 0 && channels == 0);
+  EXPECT(closeContext(context) == 0);
+}
+
+/* In a process of its own: where the choices come from is settled once in each. */
+static void driveLiveTable(const char* plugin, const char* folder) {
+  const pid_t child = fork();
+  int status = 1;
+  if (child == 0) {
+    char path[4096];
+    int file;
+    uint32_t* live;
+    void* library = dlopen(plugin, RTLD_NOW | RTLD_LOCAL);
+    snprintf(path, sizeof path, "%s/abi.live", folder);
+    file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    if (library == NULL || file < 0 || ftruncate(file, 64) != 0) _exit(2);
+    live = mmap(NULL, 64, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (live == MAP_FAILED) _exit(2);
+    setenv("RAILHEAD_TUNER_LIVE", path, 1);
+    for (version = 3; version <= 6; ++version) {
+      char name[32];
+      snprintf(name, sizeof name, "ncclTunerPlugin_v%d", version);
+      symbol = dlsym(library, name);
+      EXPECT(symbol != NULL);
+      if (symbol != NULL) driveLive(live);
+    }
+    _exit(failures == 0 ? 0 : 1);
+  }
+  EXPECT(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+}
+
 static void writeTable(const char* folder) {
   char path[4096];
   FILE* file;
@@ -202,6 +272,7 @@ int main(int argc, char** argv) {
   void* library;
   if (argc != 3) return 2;
   writeTable(argv[2]);
+  driveLiveTable(argv[1], argv[2]);
   library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
   if (library == NULL) {
     fprintf(stderr, "abi_test: %s\n", dlerror());

@@ -4,7 +4,7 @@
 // only while no collective is being started, on every rank.
 //
 // One writer at a time; any number of readers. A reader never waits: while it is being written to,
-// or when what stands there is none of NCCL's numbers, there is no choice and NCCL decides.
+// or when what stands there is no choice that a table could hold (table.h), NCCL decides.
 #pragma once
 
 #include <atomic>
@@ -15,7 +15,7 @@ namespace railhead::nccl_tuner {
 struct LiveChoice {
   std::uint32_t algorithm = 0;  // NCCL's numbers, as in table.h
   std::uint32_t protocol = 0;
-  std::uint32_t channels = 0;  // 0: NCCL's own number
+  std::uint32_t channels = 0;  // 0: NCCL's own number; more with tree and ring only
 };
 inline constexpr LiveChoice kNcclDecides{UINT32_MAX, UINT32_MAX, 0};
 

@@ -2,6 +2,8 @@
 
 #include "plugins/nccl-tuner/proof.h"
 
+#include <cinttypes>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -27,6 +29,18 @@ const char* environment(const char* name) {  // null when it is empty, too
 template <typename T>
 bool aligned(const T* pointer) {
   return reinterpret_cast<std::uintptr_t>(pointer) % alignof(T) == 0;
+}
+
+// HASH, or HASH:DIGEST with the digest of the file's bytes as 16 hexadecimal digits.
+bool isAgreed(const char* agreed, const TableIdentity& table) {
+  char whole[sizeof table.hash + 17];
+  std::snprintf(whole, sizeof whole, "%s:%016" PRIx64, table.hash, table.bytes);
+  return std::strcmp(agreed, table.hash) == 0 || std::strcmp(agreed, whole) == 0;
+}
+
+bool isChoice(const LiveChoice& live) {
+  return live.algorithm < abi::kAlgorithms && live.protocol < abi::kProtocols &&
+         live.channels <= kMaxChannels && (live.channels == 0 || takesChannels(live.algorithm));
 }
 
 }  // namespace
@@ -98,11 +112,14 @@ void ProcessTuner::begin(std::size_t ranks) {
   const char* const path = environment("RAILHEAD_TUNER_TABLE");
   if (!readTableFile(path != nullptr ? path : kDefaultTable, table_, why_)) return;
   if (const char* const agreed = environment("RAILHEAD_TUNER_AGREED"); agreed != nullptr) {
-    if (std::strcmp(agreed, table_.identity().hash) == 0)
+    const auto& own = table_.identity();
+    if (isAgreed(agreed, own))
       standing_ = Standing::Agreed;
+    else if (std::strncmp(agreed, own.hash, sizeof own.hash - 1) == 0)
+      why_.say("the ranks agreed on %.100s, and this rank's table has the digest %016" PRIx64,
+               agreed, own.bytes);
     else
-      why_.say("the ranks agreed on table %.12s, and this rank has %.12s", agreed,
-               table_.identity().hash);
+      why_.say("the ranks agreed on table %.12s, and this rank has %.12s", agreed, own.hash);
     return;
   }
   ProofPlace place;
@@ -127,9 +144,7 @@ void ProcessTuner::decide(const void* context, const Decision& decision) const {
   if (context == nullptr) return;
   if (context == live_) {
     LiveChoice live;
-    if (!readLive(*live_, live) || live.algorithm >= abi::kAlgorithms ||
-        live.protocol >= abi::kProtocols || live.channels > kMaxChannels)
-      return;
+    if (!readLive(*live_, live) || !isChoice(live)) return;
     apply({static_cast<std::uint8_t>(live.algorithm), static_cast<std::uint8_t>(live.protocol),
            static_cast<std::uint8_t>(live.channels)},
           decision);

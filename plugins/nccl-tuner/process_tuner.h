@@ -1,10 +1,12 @@
 // The tuner of one process: its table, whether all ranks have proven the same, and the decisions.
 //
 // On or off is decided for the whole process, at its first communicator of more than one rank:
-//   live    RAILHEAD_TUNER_LIVE is set: whatever stands there counts, and the launcher answers for
-//   it agreed  RAILHEAD_TUNER_AGREED is the table's hash: a launcher has compared all ranks proven
-//   that communicator is of all WORLD_SIZE ranks, and they prove to each other that their
-//           tables are one (proof.h)
+// - live: RAILHEAD_TUNER_LIVE is set. Whatever stands there counts, and the launcher answers for
+// it.
+// - agreed: RAILHEAD_TUNER_AGREED is the table's hash, or that and its digest: a launcher has
+//   compared all ranks. The hash alone trusts the file, which states it.
+// - proven: that communicator is of all WORLD_SIZE ranks, and they prove to each other that their
+//   tables are one (proof.h).
 // The first has to be the one of all ranks, because where communicators are made side by side their
 // order may differ from rank to rank: one of them would then be made before the proof on this rank
 // and after it on that, and its ranks would decide differently, which hangs.

@@ -129,13 +129,13 @@ class Tuner : public TunerEnvironment {
 TEST_F(Tuner, DecidesByAnAgreedTable) {
   set("RAILHEAD_TUNER_TABLE", writeTable("agreed.table", kHashA,
                                          "allreduce 2 1 0 999 tree ll 0\n"
-                                         "allreduce 2 1 1000 1000 nvls simple 4\n"));
+                                         "allreduce 2 1 1000 1000 ring simple 4\n"));
   set("RAILHEAD_TUNER_AGREED", kHashA);
   EXPECT_EQ(opened(2, 1),
             "railhead tuner: on: table aaaaaaaaaaaa, agreed, 2 of its 2 lines for 2 "
             "ranks on 1 nodes");
   EXPECT_THAT(decided(4, 999), testing::ElementsAre(0, 0, 0));
-  EXPECT_THAT(decided(4, 1000), testing::ElementsAre(4, 2, 4));
+  EXPECT_THAT(decided(4, 1000), testing::ElementsAre(1, 2, 4));
   EXPECT_THAT(decided(4, 1001), testing::IsEmpty());
   EXPECT_THAT(decided(0, 1), testing::IsEmpty());
   EXPECT_THAT(opened(4, 1), HasSubstr("off: table aaaaaaaaaaaa has no line for 4 ranks"));
@@ -144,6 +144,30 @@ TEST_F(Tuner, DecidesByAnAgreedTable) {
   EXPECT_EQ(context_, nullptr);
   context_ = this;  // not one of its own
   EXPECT_THAT(decided(4, 999), testing::IsEmpty());
+}
+
+TEST_F(Tuner, HoldsAnAgreementToTheDigestWhenItNamesOne) {
+  const auto path = writeTable("digest.table", kHashA, "allreduce 2 1 0 999 tree ll 0\n");
+  Table table;
+  Remark why;
+  ASSERT_TRUE(readTableFile(path.c_str(), table, why)) << why.text;
+  char digest[17];
+  std::snprintf(digest, sizeof digest, "%016llx",
+                static_cast<unsigned long long>(table.identity().bytes));
+  set("RAILHEAD_TUNER_TABLE", path);
+  const auto told = [&](const std::string& agreed) {
+    set("RAILHEAD_TUNER_AGREED", agreed);
+    tuner_ = std::make_unique<ProcessTuner>();
+    return opened(2, 1);
+  };
+  EXPECT_THAT(told(kHashA + ":" + digest), HasSubstr("on: table aaaaaaaaaaaa, agreed"));
+  EXPECT_THAT(told(kHashA + ":0123456789abcdef"),
+              HasSubstr(std::string("and this rank's table has the digest ") + digest));
+  for (const std::string& wrong : {kHashA + ":", kHashA + "x", kHashA + ":" + digest + "0"})
+    EXPECT_THAT(told(wrong), HasSubstr("off: the ranks agreed on")) << wrong;
+  writeTable("digest.table", kHashA, "allreduce 2 1 0 999 ring ll 0\n");  // under the same hash
+  EXPECT_THAT(told(kHashA + ":" + digest), HasSubstr("has the digest"));
+  EXPECT_THAT(told(kHashA), HasSubstr("on: table")) << "the hash alone trusts the file";
 }
 
 TEST_F(Tuner, SaysWhyItIsOff) {
@@ -230,8 +254,14 @@ TEST_F(Tuner, FollowsALiveTable) {
   ASSERT_NE(live, nullptr);
   writeLive(*live, {.algorithm = 1, .protocol = 2, .channels = 0});
   EXPECT_THAT(decided(4, 1), testing::ElementsAre(1, 2, 0));
-  writeLive(*live, {.algorithm = 5, .protocol = 0, .channels = 64});
-  EXPECT_THAT(decided(0, UINT64_MAX), testing::ElementsAre(5, 0, 64));
+  writeLive(*live, {.algorithm = 0, .protocol = 0, .channels = 64});
+  EXPECT_THAT(decided(0, UINT64_MAX), testing::ElementsAre(0, 0, 64));
+  for (const std::uint32_t other : {2U, 3U, 4U, 5U, 6U}) {  // NCCL would not bound its channels
+    writeLive(*live, {.algorithm = other, .protocol = 2, .channels = 1});
+    EXPECT_THAT(decided(4, 1), testing::IsEmpty()) << other;
+    writeLive(*live, {.algorithm = other, .protocol = 2, .channels = 0});
+    EXPECT_THAT(decided(4, 1), testing::ElementsAre(other, 2, 0));
+  }
   for (const LiveChoice hostile : {LiveChoice{7, 0, 0}, LiveChoice{0, 3, 0}, LiveChoice{0, 0, 65},
                                    LiveChoice{UINT32_MAX, UINT32_MAX, UINT32_MAX}, kNcclDecides}) {
     writeLive(*live, hostile);

@@ -19,6 +19,8 @@ void sayObjection(const ProofMessage& no, const ProofPlace& place, Remark& why) 
                      no.rank, place.seconds);
     case Objection::Gone:
       return why.say("rank %u left the proof before its end", no.rank);
+    case Objection::Twice:
+      return why.say("two say that they are rank %u", no.rank);
     case Objection::None:
       break;
   }

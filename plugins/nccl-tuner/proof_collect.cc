@@ -45,6 +45,9 @@ class Gathering {
     object(0, own.objection);
   }
 
+  // Of the last connection that could not be accepted, 0 when all could.
+  int acceptError() const { return acceptError_; }
+
   ProofMessage run() {
     const auto until = nowMs() + std::int64_t{place_.seconds} * 1000;
     for (auto now = nowMs(); awaited_ > 0 && now < until; now = nowMs()) look(until - now);
@@ -79,18 +82,27 @@ class Gathering {
     for (std::size_t i = 0; i < kCallers; ++i)
       polled[i] = {callers_[i].connection.get(), POLLIN, 0};  // -1 is passed over
     if (::poll(polled.data(), polled.size(), static_cast<int>(std::min(left, kLongestLookMs))) < 0)
-      return;
+      return pause(left);
     const auto now = nowMs();
     for (std::size_t i = 0; i < kCallers; ++i) {
       if (polled[i].revents != 0) hear(callers_[i]);
       if (callers_[i].connection.open() && now >= callers_[i].until) callers_[i].connection.reset();
     }
-    if (polled[kCallers].revents != 0) accept(now);
+    if (polled[kCallers].revents != 0) accept(now, left);
   }
 
-  void accept(std::int64_t now) {
+  // Where a look would fail again at once.
+  static void pause(std::int64_t left) {
+    ::poll(nullptr, 0, static_cast<int>(std::min(left, kLongestLookMs)));
+  }
+
+  void accept(std::int64_t now, std::int64_t left) {
     const int connection = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (connection < 0) return;
+    if (connection < 0) {
+      if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return;
+      acceptError_ = errno;  // EMFILE: the caller stays in the queue, and poll() would not wait
+      return pause(left);
+    }
     // A free place, else that of who has been silent for longest.
     auto& caller =
         *std::min_element(callers_.begin(), callers_.end(), [](const Caller& a, const Caller& b) {
@@ -117,7 +129,7 @@ class Gathering {
     if (!decode(caller.bytes, hello) || hello.kind != ProofMessage::Kind::Hello) return;
     if (!hello.sameJob(own_) || hello.rank == 0 || hello.rank >= place_.world) return;
     auto& member = members_[hello.rank];
-    if (member.open()) return;
+    if (member.open()) return object(hello.rank, Objection::Twice);
     member.reset(caller.connection.release());
     --awaited_;
     object(hello.rank, hello.objection);
@@ -149,6 +161,7 @@ class Gathering {
   const ProofMessage& own_;
   const int listener_;
   std::uint32_t awaited_;
+  int acceptError_ = 0;
   ProofMessage verdict_;
   std::array<Caller, kCallers> callers_{};
   std::array<Descriptor, kMaxWorld> members_;  // by rank
@@ -166,6 +179,11 @@ bool collectHellos(const ProofPlace& place, const ProofMessage& own, ProofMessag
   }
   Gathering gathering(place, own, listener.get());
   verdict = gathering.run();
+  if (verdict.objection == Objection::Missing && gathering.acceptError() != 0) {
+    why.say("rank %u could not be heard at port %u: %s", verdict.rank, place.port,
+            std::strerror(gathering.acceptError()));
+    return false;
+  }
   return true;
 }
 

@@ -17,8 +17,9 @@ enum class Objection : std::uint8_t {
   EarlierComm,    // it made another communicator before that of the whole world
   Missing,        // it did not come
   Gone,           // it came, and had gone when the answer was due
+  Twice,          // two say that they are this rank
 };
-inline constexpr std::uint8_t kObjections = 6;
+inline constexpr std::uint8_t kObjections = 7;
 
 struct ProofMessage {
   enum class Kind : std::uint8_t { Hello = 1, Yes, No };

@@ -19,6 +19,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -27,6 +28,10 @@ namespace {
 
 using testing::Each;
 using testing::HasSubstr;
+
+// Where a proof ends by itself: a machine under load shall not fail it. Those that end by their
+// deadline set a short one.
+constexpr std::uint16_t kGenerous = 40;
 
 std::uint16_t freePort() {
   const Descriptor probe(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -38,13 +43,13 @@ std::uint16_t freePort() {
   return ntohs(address.sin_port);
 }
 
-// A connection to the proof's port as soon as it is listened on; none after 5 s.
+// A connection to the proof's port as soon as it is listened on; none after kGenerous.
 int connectWhenOpen(std::uint16_t port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  for (const auto until = nowMs() + 5000; nowMs() < until; ::usleep(2000)) {
+  for (const auto until = nowMs() + 1000 * kGenerous; nowMs() < until; ::usleep(2000)) {
     Descriptor connection(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (::connect(connection.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0)
       return connection.release();
@@ -53,7 +58,7 @@ int connectWhenOpen(std::uint16_t port) {
 }
 
 ProofBytes helloOf(std::uint32_t rank, std::uint32_t world, const TableIdentity& table = {}) {
-  ProofMessage hello{.seconds = 2, .world = world, .rank = rank, .digest = table.bytes};
+  ProofMessage hello{.seconds = kGenerous, .world = world, .rank = rank, .digest = table.bytes};
   if (table.hash[0] != '\0') hello.hash = hashBytes(table.hash);
   return encode(hello);
 }
@@ -73,7 +78,7 @@ class Proof : public TunerEnvironment {
     ::signal(SIGPIPE, SIG_IGN);
     set("MASTER_ADDR", "localhost");
     set("RAILHEAD_TUNER_PORT", std::to_string(port_));
-    set("RAILHEAD_TUNER_PROOF_SECONDS", "2");
+    set("RAILHEAD_TUNER_PROOF_SECONDS", std::to_string(kGenerous));
     same_ = writeTable("proof.table", kHashA, kLines);
     set("RAILHEAD_TUNER_TABLE", same_);
   }
@@ -157,6 +162,7 @@ TEST_F(Proof, FindsItsPortFromMasterPort) {
 
 TEST_F(Proof, IsNotTakenFromAnotherJob) {
   set("MASTER_PORT", "29500");
+  set("RAILHEAD_TUNER_PROOF_SECONDS", "3");
   const auto zero = start(0, 2, {2});
   set("RAILHEAD_TUNER_PROOF_SECONDS", "1");
   const auto stray = start(1, 2, {2}, [] { set("MASTER_PORT", "29600"); });
@@ -179,9 +185,9 @@ TEST_F(Proof, FailsOnAllWhenOneHasAnotherTable) {
 }
 
 TEST_F(Proof, FailsOnAllWhenOneIsMissing) {
-  set("RAILHEAD_TUNER_PROOF_SECONDS", "1");
+  set("RAILHEAD_TUNER_PROOF_SECONDS", "3");  // for three of them to come
   EXPECT_THAT(endAll({start(0, 4, {4}), start(1, 4, {4}), start(3, 4, {4})}),
-              Each(offWith("rank 2 did not come to the proof within 1 s")));
+              Each(offWith("rank 2 did not come to the proof within 3 s")));
 }
 
 TEST_F(Proof, FailsOnAllWhenDeadlinesDiffer) {
@@ -231,20 +237,37 @@ TEST_F(Proof, IsNotDisturbedByStrangers) {
   for (const int stranger : strangers) ::close(stranger);
 }
 
-TEST_F(Proof, DropsARankThatComesTwice) {
+TEST_F(Proof, FailsOnAllWhenTwoSayThatTheyAreOneRank) {
   const auto zero = start(0, 3, {3});
   const Descriptor one(connectWhenOpen(port_));
   say(one, helloOf(1, 3, identity()));
   const Descriptor twin(connectWhenOpen(port_));
   say(twin, helloOf(1, 3));
   char answer = 0;
-  EXPECT_LE(::recv(twin.get(), &answer, 1, 0), 0) << "dropped without an answer";
-  EXPECT_THAT(endAll({start(2, 3, {3}), zero}), Each(kOn));
+  EXPECT_LE(::recv(twin.get(), &answer, 1, 0), 0) << "without an answer";
+  EXPECT_THAT(endAll({start(2, 3, {3}), zero}), Each(offWith("two say that they are rank 1")));
   ProofBytes bytes;
   ASSERT_EQ(::recv(one.get(), bytes.data(), bytes.size(), MSG_WAITALL), 64);
   ProofMessage verdict;
   ASSERT_TRUE(decode(bytes, verdict));
-  EXPECT_EQ(verdict.kind, ProofMessage::Kind::Yes);
+  EXPECT_EQ(verdict.kind, ProofMessage::Kind::No);
+  EXPECT_EQ(verdict.objection, Objection::Twice);
+}
+
+TEST_F(Proof, NamesWhatKeepsItFromHearing) {
+  set("RAILHEAD_TUNER_PROOF_SECONDS", "1");
+  const auto oneDescriptorLeft = [] {  // the listener takes it
+    const rlimit limit{256, 256};
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    int last = -1;
+    for (int next = 0; (next = ::open("/dev/null", O_RDONLY)) >= 0;) last = next;
+    ::close(last);
+  };
+  const auto zero = start(0, 2, {2}, oneDescriptorLeft);
+  const auto one = start(1, 2, {2});
+  EXPECT_THAT(end(zero), offWith("rank 1 could not be heard at port " + std::to_string(port_) +
+                                 ": Too many open files"));
+  EXPECT_THAT(end(one), offWith("rank 0 did not answer"));
 }
 
 TEST_F(Proof, FailsOnAllWhenARankLeavesBeforeTheAnswer) {
@@ -258,6 +281,7 @@ TEST_F(Proof, FailsOnAllWhenARankLeavesBeforeTheAnswer) {
 }
 
 TEST_F(Proof, FailsWhenRankZeroDies) {
+  set("RAILHEAD_TUNER_PROOF_SECONDS", "2");
   const auto zero = start(0, 3, {3});
   const auto one = start(1, 3, {3});
   ::usleep(300'000);
@@ -349,7 +373,7 @@ TEST(ProofMessage, ComesBackAsItWasAndRefusesTheRest) {
     wrong[at] ^= 0x40;
     EXPECT_FALSE(decode(wrong, read)) << at;
   }
-  for (const auto& [at, value] : {std::pair{8, 0}, {8, 4}, {9, 6}}) {
+  for (const auto& [at, value] : {std::pair{8, 0}, {8, 4}, {9, 7}}) {
     auto wrong = bytes;
     wrong[static_cast<std::size_t>(at)] = static_cast<std::uint8_t>(value);
     EXPECT_FALSE(decode(wrong, read)) << at;

@@ -116,6 +116,8 @@ const char* Table::parseLine(std::string_view text, Line& line) {
     return "the protocol is none of ll ll128 simple";
   if (!readNumber(words[7], kMaxChannels, channels))
     return "the channels are not a number from 0 to 64, the last of 8 words";
+  if (channels > 0 && !takesChannels(line.choice.algorithm))
+    return "the channels are not 0, and only tree and ring take another number";
   line.ranks = static_cast<std::uint32_t>(ranks);
   line.nodes = static_cast<std::uint32_t>(nodes);
   line.choice.channels = static_cast<std::uint8_t>(channels);

@@ -17,10 +17,15 @@ namespace railhead::nccl_tuner {
 inline constexpr int kCollectives = 5;  // NCCL's numbers: broadcast 0 ... allreduce 4
 inline constexpr unsigned kMaxChannels = 64;
 
+// Whether NCCL bounds a tuner's number of channels by the communicator's own, as it does for tree
+// and ring. With the others it takes the number as given, and one too large reads beyond what the
+// communicator has: these take none.
+constexpr bool takesChannels(unsigned algorithm) { return algorithm <= 1; }
+
 struct Choice {
   std::uint8_t algorithm = 0;  // NCCL's numbers: tree 0 ... pat 6
   std::uint8_t protocol = 0;   // ll 0, ll128 1, simple 2
-  std::uint8_t channels = 0;   // 0: NCCL's own number
+  std::uint8_t channels = 0;   // 0: NCCL's own number; more only where takesChannels()
 };
 
 // What two ranks compare: the profile's hash as the file states it, and a digest of the file's

@@ -41,8 +41,8 @@ TEST(TunerTable, ChoosesByCollectiveShapeAndSize) {
   const auto table = tableOf(kHead +
                              "broadcast 2 2 0 0 ring ll128 0\n"
                              "allreduce 2 1 0 65535 tree ll 0\n"
-                             "allreduce 2 2 1024 2047 nvlstree simple 64\n"
-                             "allreduce 2 2 4096 18446744073709551615 pat simple 2\n");
+                             "allreduce 2 2 1024 2047 tree simple 64\n"
+                             "allreduce 2 2 4096 18446744073709551615 ring simple 2\n");
   EXPECT_EQ(table->lines(), 4U);
   EXPECT_EQ(table->identity().hash, kHash);
   const auto* pair = table->find(2, 2);
@@ -56,10 +56,10 @@ TEST(TunerTable, ChoosesByCollectiveShapeAndSize) {
   EXPECT_THAT(chosen(0, 0), testing::ElementsAre(1, 1, 0));
   EXPECT_THAT(chosen(0, 1), testing::IsEmpty());
   EXPECT_THAT(chosen(4, 1023), testing::IsEmpty());
-  EXPECT_THAT(chosen(4, 1024), testing::ElementsAre(5, 2, 64));
-  EXPECT_THAT(chosen(4, 2047), testing::ElementsAre(5, 2, 64));
+  EXPECT_THAT(chosen(4, 1024), testing::ElementsAre(0, 2, 64));
+  EXPECT_THAT(chosen(4, 2047), testing::ElementsAre(0, 2, 64));
   EXPECT_THAT(chosen(4, 2048), testing::IsEmpty());
-  EXPECT_THAT(chosen(4, UINT64_MAX), testing::ElementsAre(6, 2, 2));
+  EXPECT_THAT(chosen(4, UINT64_MAX), testing::ElementsAre(1, 2, 2));
   for (const int collective : {-2147483647 - 1, -1, 1, 2, 3, 5, 2147483647})
     EXPECT_THAT(chosen(collective, 0), testing::IsEmpty()) << collective;
   EXPECT_EQ(table->find(2, 3), nullptr);
@@ -103,6 +103,11 @@ TEST(TunerTable, NamesTheLineThatIsWrongAndWhy) {
   EXPECT_THAT(line("allreduce 2 1 0 9 ring LL 0\n"), HasSubstr("the protocol"));
   EXPECT_THAT(line("allreduce 2 1 0 9 ring ll 65\n"), HasSubstr("the channels"));
   EXPECT_THAT(line("allreduce 2 1 0 9 ring ll -1\n"), HasSubstr("the channels"));
+  for (const char* other : {"collnetdirect", "collnetchain", "nvls", "nvlstree", "pat"}) {
+    const std::string start = "allreduce 2 1 0 9 " + std::string(other) + " simple ";
+    EXPECT_THAT(line(start + "1\n"), HasSubstr("only tree and ring")) << other;
+    EXPECT_EQ(line(start + "0\n"), "none") << other;
+  }
 
   const std::string first = "allgather 4 2 100 199 ring ll 0\n";
   EXPECT_THAT(line(first + "allgather 4 2 199 300 ring ll 0\n"),

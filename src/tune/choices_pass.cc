@@ -41,7 +41,8 @@ SearchRun::Field SearchRun::choiceField(const Knob& knob) const {
     for (const Setting& step : space_.steps(best_.at(i), knob)) {
       if (space_.part(step, Layer::kProcess) != best_.environment) continue;
       const Setting choice = space_.part(step, Layer::kPerSize);
-      if (!space_.carries(step, objective_.sizes()[i].operation) || ledger_.isCondemned(step) ||
+      if (!space_.carries(step, objective_.sizes()[i].operation) ||
+          ledger_.isCondemned(step, objective_.sizes()[i]) ||
           beaten_.contains(choiceKey(i, choice))) {
         continue;
       }
@@ -104,11 +105,11 @@ bool SearchRun::acceptChoices(const Field& field) {
 }
 
 Result<bool> SearchRun::choicesOf(const Knob& knob) {
-  constexpr std::array<std::size_t, kRungs.size()> kKept{64, 2, 1};
+  constexpr std::array<std::size_t, kRungs.size() - 1> kKept{2, 1};  // for the later rungs
   const Plan start = best_;
   Field field = choiceField(knob);
   for (std::size_t rung = 0; rung < kRungs.size(); ++rung) {
-    if (rung > 0) narrow(field, kKept[rung]);
+    if (rung > 0) narrow(field, kKept[rung - 1]);
     Field fought;
     for (Comparison& one : field) {
       RAILHEAD_TRY_ASSIGN(const bool done, fight(one, kRungs[rung], Stage::kChoices, true));

@@ -29,9 +29,9 @@ bool Comparison::anyActive() const {
   return std::find(active_.begin(), active_.end(), true) != active_.end();
 }
 
-bool Comparison::isCondemned(const Ledger& ledger) const {
+bool Comparison::isCondemned(const Ledger& ledger, const Objective& objective) const {
   for (std::size_t i = 0; i < active_.size(); ++i) {
-    if (active_[i] && ledger.isCondemned(candidate_.at(i))) return true;
+    if (active_[i] && ledger.isCondemned(candidate_.at(i), objective.sizes()[i])) return true;
   }
   return false;
 }
@@ -75,6 +75,10 @@ Result<Bout> Comparison::climb(const Measuring& measuring, std::uint64_t trial, 
     active_.assign(active_.size(), false);
     active_[i] = true;
     RAILHEAD_TRY_ASSIGN(const Bout bout, measure(measuring, trial, candidate_, pair.candidate));
+    if (bout == Bout::kCandidateFailed && !measuring.ledger.isCondemned(candidate_.at(i))) {
+      hopeless = true;  // hung, which condemns it from this size on only
+      continue;
+    }
     if (bout != Bout::kDone) return bout;
     reached[i] = true;
     const double now = std::log(pair.incumbent[i] / pair.candidate[i]);
@@ -82,7 +86,7 @@ Result<Bout> Comparison::climb(const Measuring& measuring, std::uint64_t trial, 
     before = now;
   }
   active_ = std::move(reached);
-  return Bout::kDone;
+  return anyActive() ? Bout::kDone : Bout::kCandidateFailed;
 }
 
 Result<Bout> Comparison::runPair(const Measuring& measuring, std::uint64_t trial, bool cautious) {

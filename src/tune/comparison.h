@@ -14,7 +14,7 @@ namespace railhead::tune {
 
 enum class Bout {
   kDone,
-  kCandidateFailed,  // condemned now
+  kCandidateFailed,  // condemned now, at some active size
   kIncumbentFailed,  // condemned now
   kStopped,          // asked to; the pair begun does not count
 };
@@ -39,12 +39,13 @@ class Comparison {
   void deactivate(std::size_t size) { active_[size] = false; }
   std::size_t pairs() const { return pairs_.size(); }
   // Some setting of an active size must not be proposed.
-  bool isCondemned(const Ledger& ledger) const;
+  bool isCondemned(const Ledger& ledger, const Objective& objective) const;
 
   // Adds `pairs` pairs, the order turned with each so that drift cancels; the median of a
   // measurement's repetitions counts. With `cautious`, the first pair climbs through the sizes of
   // an operation one by one and leaves out those above the point where the candidate is twice as
-  // slow and falling further behind: such a one would only run into its deadline there.
+  // slow and falling further behind: such a one would only run into its deadline there. Where it
+  // hangs all the same, the smaller sizes stay.
   Result<Bout> run(const Measuring& measuring, std::uint64_t trial, int pairs, bool cautious);
 
   // At some active size the pairs lie further apart than any noise that can be worked with:

@@ -19,7 +19,9 @@ constexpr int kKnobsChanged = 2;      // by a new start
 bool SearchRun::isUsable(const Plan& plan) const {
   for (std::size_t i = 0; i < sizeCount(); ++i) {
     const Setting setting = plan.at(i);
-    if (!space_.isLegal(setting) || ledger_.isCondemned(setting)) return false;
+    if (!space_.isLegal(setting) || ledger_.isCondemned(setting, objective_.sizes()[i])) {
+      return false;
+    }
   }
   return true;
 }

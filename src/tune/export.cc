@@ -26,12 +26,28 @@ std::string block(std::string_view key, std::string_view text) {
   return out;
 }
 
+bool isNccls(std::string_view name) { return name.starts_with("NCCL_"); }
+
+// The comments that each form begins with.
+std::string head(const Profile& profile) {
+  std::string out = "# railhead profile " + profileHash(profile) + "\n";
+  for (const auto& [name, value] : profile.environment.values()) {
+    if (isNccls(name)) continue;
+    out += "# left out, of the host backend: ";
+    out += name;
+    out += '=';
+    out += value;
+    out += '\n';
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string ncclConf(const Profile& profile) {
-  std::string out = "# railhead profile " + profileHash(profile) + "\n";
+  std::string out = head(profile);
   for (const auto& [name, value] : profile.environment.values()) {
-    if (!name.starts_with("NCCL_")) continue;
+    if (!isNccls(name)) continue;
     out += name;
     out += '=';
     out += value;
@@ -42,8 +58,9 @@ std::string ncclConf(const Profile& profile) {
 
 // Values have no quote in them (profile_text.h).
 std::string shellEnvironment(const Profile& profile) {
-  std::string out = "# railhead profile " + profileHash(profile) + "\n";
+  std::string out = head(profile);
   for (const auto& [name, value] : profile.environment.values()) {
+    if (!isNccls(name)) continue;
     out += "export ";
     out += name;
     out += "='";

@@ -9,10 +9,11 @@
 
 namespace railhead::tune {
 
-// Lines of NAME=value, with the profile's hash in a comment; NCCL's variables only.
+// Lines of NAME=value for NCCL's variables; in comments the profile's hash, and each knob of the
+// host backend, which nothing reads from here.
 std::string ncclConf(const Profile& profile);
 
-// Lines for a POSIX shell: export NAME='value'.
+// The same for a POSIX shell: export NAME='value'.
 std::string shellEnvironment(const Profile& profile);
 
 // The plugin's table file (table.h), with the profile's hash.

@@ -17,6 +17,8 @@ bool overGdr(const Platform& platform) {
 }
 bool overC2c(const Platform& platform) { return overGdr(platform) && platform.hasC2c; }
 
+constexpr int kMostRails = 16;  // of a rank, on any platform
+
 struct Entry {
   Knob knob;
   bool (*matters)(const Platform&);
@@ -100,8 +102,10 @@ void addNcclChoices(const Platform& platform, Space& space) {
                 {"ll", "ll128", "simple"},
                 Layer::kPerSize,
                 {{{}, "algorithm", {}}, {{"ll", "ll128"}, "algorithm", {"tree", "ring"}}}};
-  Knob channels{
-      "channels", {"1", "2", "4", "8", "16", "32"}, Layer::kPerSize, {{{}, "algorithm", {}}}};
+  Knob channels{"channels",
+                {"1", "2", "4", "8", "16", "32"},
+                Layer::kPerSize,
+                {{{}, "algorithm", {"tree", "ring"}}}};  // takesChannels() of table.h
   space.knobs.push_back(std::move(algorithm));
   space.knobs.push_back(std::move(protocol));
   space.knobs.push_back(std::move(channels));
@@ -137,6 +141,18 @@ Space hostSpace(const Platform& platform) {
   space.knobs.push_back(
       {"segment", {"65536", "262144", "1048576", "4194304"}, Layer::kProcess, {}});
   return space;
+}
+
+std::vector<std::string> environmentValues(std::string_view name) {
+  for (Entry& entry : ncclEnvironment()) {
+    if (entry.knob.name == name) return std::move(entry.knob.values);
+  }
+  Platform widest;
+  widest.rails = kMostRails;
+  const Space host = hostSpace(widest);
+  const Knob* knob = host.find(name);
+  return knob != nullptr && knob->layer == Layer::kProcess ? knob->values
+                                                           : std::vector<std::string>();
 }
 
 bool isEnvironmentKnob(std::string_view name) {

@@ -5,8 +5,16 @@
 
 namespace railhead::tune {
 
-Ledger::Ledger(Bench& bench, std::vector<TrialRecord> before, Seconds seconds, Keep keep)
-    : bench_(bench),
+bool Condemned::reaches(const Size& size) const {
+  return from.empty() || std::any_of(from.begin(), from.end(), [&](const Size& one) {
+           return one.operation == size.operation && one.bytes <= size.bytes;
+         });
+}
+
+Ledger::Ledger(const Space& space, Bench& bench, std::vector<TrialRecord> before, Seconds seconds,
+               Keep keep)
+    : space_(space),
+      bench_(bench),
       before_(std::move(before)),
       seconds_(std::move(seconds)),
       keep_(std::move(keep)),
@@ -28,7 +36,10 @@ const TrialRecord* Ledger::replayed(const Setting& setting, std::span<const Size
                std::equal(record.sizes.begin(), record.sizes.end(), sizes.begin(), sizes.end());
       });
   const auto stop = static_cast<std::size_t>(found - before_.begin());
-  for (; next_ < stop; ++next_) note(before_[next_].setting, before_[next_].measurement);
+  for (; next_ < stop; ++next_) {
+    const TrialRecord& passed = before_[next_];
+    note(passed.setting, passed.sizes, passed.measurement);
+  }
   if (found == before_.end()) {
     elapsedBefore_ = before_.back().elapsedSeconds;
     liveSince_ = seconds_();
@@ -40,9 +51,14 @@ const TrialRecord* Ledger::replayed(const Setting& setting, std::span<const Size
   return &*found;
 }
 
-void Ledger::note(const Setting& setting, const Measurement& measurement) {
+void Ledger::note(const Setting& setting, std::span<const Size> sizes,
+                  const Measurement& measurement) {
   if (measurement.outcome == Outcome::kMeasured) return;
-  condemned_.push_back({setting, measurement.outcome, measurement.detail});
+  Condemned condemned{setting, measurement.outcome, measurement.detail, {}};
+  if (measurement.outcome == Outcome::kHung && !space_.part(setting, Layer::kPerSize).isDefault()) {
+    condemned.from.assign(sizes.begin(), sizes.end());
+  }
+  condemned_.push_back(std::move(condemned));
 }
 
 Result<Measurement> Ledger::measure(std::uint64_t trial, const Setting& setting,
@@ -50,7 +66,7 @@ Result<Measurement> Ledger::measure(std::uint64_t trial, const Setting& setting,
   if (isReplaying()) {
     const bool first = next_ == 0;
     if (const TrialRecord* record = replayed(setting, sizes, repetitions)) {
-      note(setting, record->measurement);
+      note(setting, sizes, record->measurement);
       return record->measurement;
     }
     if (first) {
@@ -61,7 +77,8 @@ Result<Measurement> Ledger::measure(std::uint64_t trial, const Setting& setting,
   }
   RAILHEAD_TRY_ASSIGN(Measurement measurement, bench_.measure(setting, sizes, repetitions));
   RAILHEAD_TRY(checkMeasurement(measurement, sizes.size(), repetitions));
-  note(setting, measurement);
+  note(setting, sizes, measurement);
+  ++kept_;
   if (keep_) {
     RAILHEAD_TRY(keep_({trial,
                         elapsedSeconds(),
@@ -73,9 +90,16 @@ Result<Measurement> Ledger::measure(std::uint64_t trial, const Setting& setting,
   return measurement;
 }
 
+bool Ledger::isCondemned(const Setting& setting, const Size& size) const {
+  return std::any_of(condemned_.begin(), condemned_.end(), [&](const Condemned& one) {
+    return one.reaches(size) && setting.contains(one.setting);
+  });
+}
+
 bool Ledger::isCondemned(const Setting& setting) const {
-  return std::any_of(condemned_.begin(), condemned_.end(),
-                     [&](const Condemned& one) { return setting.contains(one.setting); });
+  return std::any_of(condemned_.begin(), condemned_.end(), [&](const Condemned& one) {
+    return one.from.empty() && setting.contains(one.setting);
+  });
 }
 
 }  // namespace railhead::tune

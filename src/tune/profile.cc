@@ -58,6 +58,7 @@ void addRows(std::span<const ProfileSize> sizes, const Fingerprint& fabric,
 
 std::vector<TableRow> tableOf(const std::vector<ProfileSize>& sizes, const Fingerprint& fabric) {
   std::vector<TableRow> rows;
+  if (fabric.ranks < kMinTableRanks) return rows;
   for (const std::string_view collective : kCollectives) {
     std::vector<ProfileSize> own;
     std::copy_if(sizes.begin(), sizes.end(), std::back_inserter(own),
@@ -153,7 +154,15 @@ std::string profileHash(const Profile& profile) { return digest::sha256Hex(profi
 
 Result<std::string> writeProfile(const Profile& profile) {
   RAILHEAD_TRY(checkProfile(profile));
-  return profileBody(profile) + "hash: " + profileHash(profile) + "\n";
+  std::string text = profileBody(profile) + "hash: " + profileHash(profile) + "\n";
+  // The reader has limits of its own, on names, sizes and numbers: it decides.
+  auto back = parseProfile(text, "the profile as written");
+  if (!back.has_value()) {
+    Error error = std::move(back).error();
+    error.code = ErrorCode::kInvalidArgument;
+    return error;
+  }
+  return text;
 }
 
 Result<void> matches(const Profile& profile, const Fingerprint& there) {

@@ -5,6 +5,7 @@
 #include "src/tune/space.h"
 #include "src/tune/trial.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -82,6 +83,10 @@ Result<Setting> readEnvironment(const Field& field) {
     if (environment.value(name) != kDefault) return entry.complain("is given twice");
     RAILHEAD_TRY_ASSIGN(const std::string value, entry.text(kPlainValueAllowed, 128));
     if (!isPlainValue(value) || value == kDefault) return entry.complainAllowed(kPlainValueAllowed);
+    const auto allowed = environmentValues(name);
+    if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), value) == allowed.end()) {
+      return entry.complainAllowed(join(allowed, ", "));
+    }
     environment.set(name, value);
   }
   return environment;

@@ -2,6 +2,7 @@
 
 #include "src/config/field.h"
 #include "src/tune/export.h"
+#include "src/tune/trial.h"
 
 #include <limits>
 
@@ -73,6 +74,16 @@ TEST(Profile, SizesAtWhichNothingBeatTheDefaultAreLeftToIt) {
   EXPECT_FALSE(makeProfile(twinPair(), objective, result, 7).has_value());
 }
 
+TEST(Profile, OneRankHasNoTable) {
+  const Objective objective = twoCollectives();
+  Fingerprint alone = twinPair();
+  alone.ranks = alone.nodes = 1;
+  const auto profile = makeProfile(alone, objective, foundResult(objective), 7);
+  ASSERT_TRUE(profile.has_value()) << profile.error().describe();
+  EXPECT_THAT(profile->table, testing::IsEmpty());
+  EXPECT_EQ(*parseProfile(*writeProfile(*profile), "p.yaml"), *profile);
+}
+
 TEST(Profile, ComesBackAsItWasWritten) {
   const Profile profile = tuned();
   const auto text = writeProfile(profile);
@@ -127,6 +138,8 @@ TEST(Profile, ComplaintsNameLineFieldAndWhatIsAllowed) {
   EXPECT_THAT(spoiled("NCCL_NTHREADS", "LD_PRELOAD"),
               HasSubstr("p.yaml:12: environment.LD_PRELOAD is no knob"));
   EXPECT_THAT(spoiled("NCCL_NTHREADS", "NCCL_CHUNK_SIZE"), HasSubstr("is no knob"));
+  EXPECT_THAT(spoiled("\"512\"", "\"513\""),
+              HasSubstr("environment.NCCL_NTHREADS is '513'; allowed: 64, 128, 256, 512"));
   EXPECT_THAT(spoiled("\"512\"", "\"5'12\""), HasSubstr("allowed: 1 to 128 letters"));
   EXPECT_THAT(spoiled("tree ll 0", "tree lll 0"), HasSubstr("protocol is 'lll'"));
   EXPECT_THAT(spoiled("2048 32767", "2048 32768"), HasSubstr("overlaps"));
@@ -154,14 +167,20 @@ TEST(Profile, WhatCouldNotBeReadBackIsNotWritten) {
   EXPECT_TRUE(refused([](Profile& p) { std::swap(p.table[0], p.table[1]); }));
   EXPECT_TRUE(refused([](Profile& p) { p.gain.mean = std::numeric_limits<double>::infinity(); }));
   EXPECT_TRUE(refused([](Profile& p) { p.sizes.resize(1000, p.sizes[0]); }));
+  // What only the reader refuses.
+  EXPECT_TRUE(refused([](Profile& p) { p.environment.set("NCCL_NTHREADS", "513"); }));
+  EXPECT_TRUE(refused([](Profile& p) { p.sizes[0].size.operation = "all=reduce"; }));
+  EXPECT_TRUE(refused([](Profile& p) { p.fabric.nccl->most = {1, 0, 0}; }));
+  EXPECT_TRUE(refused([](Profile& p) { p.fabric.nccl->most.major = 10000; }));
+  EXPECT_TRUE(refused([](Profile& p) { p.gain.pairs = kMaxRecords + 1; }));
 }
 
 TEST(Profile, ItsLimitsFitAFile) {
   Profile profile = tuned();
   profile.table.clear();
   for (std::uint64_t i = 0; i < kMaxProfileRows; ++i) {
-    profile.table.push_back({"reducescatter", 1 << 20, 1 << 20, (1ULL << 50) + i, (1ULL << 50) + i,
-                             "collnetdirect", "simple", 64});
+    profile.table.push_back({"reducescatter", kMaxTableRanks, kMaxTableRanks, (1ULL << 50) + i,
+                             (1ULL << 50) + i, "collnetdirect", "simple", 0});
   }
   profile.sizes.resize(256, profile.sizes[0]);
   const auto text = writeProfile(profile);
@@ -204,6 +223,17 @@ TEST(Profile, DifferencesAreLines) {
       testing::ElementsAre("environment NCCL_NTHREADS: 512 -> default", "fabric mtu: 9000 -> 1500",
                            "table allreduce 2 2 2048 32767: tree ll 0 -> tree ll128 0",
                            "table allreduce 2 2 32768 33554432: ring simple 8 -> default"));
+}
+
+TEST(Export, KnobsOfTheHostBackendAreLeftOutAndNamed) {
+  Profile host = tuned();
+  host.fabric.nccl.reset();
+  host.environment = *Setting::parse("rails=2 transport=verbs");
+  const std::string comments = "# railhead profile " + profileHash(host) +
+                               "\n# left out, of the host backend: rails=2\n"
+                               "# left out, of the host backend: transport=verbs\n";
+  EXPECT_EQ(ncclConf(host), comments);
+  EXPECT_EQ(shellEnvironment(host), comments);
 }
 
 TEST(Export, EachFormSaysTheSame) {

@@ -51,8 +51,9 @@ Result<SearchResult> search(const Space& space, const Objective& objective, Benc
     return Error(ErrorCode::kInvalidArgument,
                  "a search of " + std::to_string(budget.trials) + " trials and " +
                      std::to_string(options.repetitions) +
-                     " repetitions; allowed: from 8 trials, 1 to 1000 repetitions, a time, "
-                     "restarts and a tolerance that are not negative");
+                     " repetitions; allowed: from 8 trials, 1 to " +
+                     std::to_string(kMaxRepetitions) +
+                     " repetitions, a time, restarts and a tolerance that are not negative");
   }
   return SearchRun(space, objective, bench, options, hooks, std::move(before)).run();
 }
@@ -64,7 +65,7 @@ SearchRun::SearchRun(const Space& space, const Objective& objective, Bench& benc
       objective_(objective),
       options_(options),
       hooks_(hooks),
-      ledger_(bench, std::move(before), hooks.seconds, hooks.keep),
+      ledger_(space, bench, std::move(before), hooks.seconds, hooks.keep),
       measuring_{ledger_, objective_, options.repetitions, [this] { return isStopped(); }},
       random_(options.seed),
       best_(defaultPlan()),
@@ -76,6 +77,9 @@ bool SearchRun::isExhausted() const {
   if (isStopped()) return true;
   if (validating_) return false;
   if (trials_ + kValidations >= options_.budget.trials) return true;
+  // What one more trial and the validation can add, as large as it can be.
+  constexpr std::size_t kPairs = kValidations * kValidationPairs + kAllPairs + kTrimmedFrom;
+  if (ledger_.records() + 2 * kPairs * sizeCount() > kMaxRecords) return true;
   // Two fresh runs are likely: one finds what to drop, one proves the rest.
   const double elapsed = ledger_.elapsedSeconds();
   const double aPair = pairs_ == 0 ? 0 : elapsed / static_cast<double>(pairs_);
@@ -83,11 +87,14 @@ bool SearchRun::isExhausted() const {
 }
 
 Result<bool> SearchRun::fight(Comparison& comparison, int pairs, Stage stage, bool cautious) {
-  if (isExhausted() || !comparison.anyActive() || comparison.isCondemned(ledger_)) return false;
+  if (isExhausted() || !comparison.anyActive() || comparison.isCondemned(ledger_, objective_)) {
+    return false;
+  }
   const Comparison reverse(comparison.incumbent(), comparison.candidate(),
                            std::vector<bool>(sizeCount(), true));
-  if (reverse.isCondemned(ledger_)) return false;
+  if (reverse.isCondemned(ledger_, objective_)) return false;
   const std::size_t before = comparison.pairs();
+  const std::size_t condemned = ledger_.condemned().size();
   ++trials_;
   RAILHEAD_TRY_ASSIGN(Bout bout, comparison.run(measuring_, trials_, pairs, cautious));
   if (bout == Bout::kDone && comparison.pairs() < kTrimmedFrom && comparison.isDisturbed()) {
@@ -96,9 +103,7 @@ Result<bool> SearchRun::fight(Comparison& comparison, int pairs, Stage stage, bo
   }
   pairs_ += comparison.pairs() - before;
   if (bout == Bout::kDone && comparison.incumbent() == best_) learnSeconds(comparison);
-  if (bout == Bout::kCandidateFailed || bout == Bout::kIncumbentFailed) {
-    RAILHEAD_TRY(giveUpCondemned());
-  }
+  if (ledger_.condemned().size() > condemned) RAILHEAD_TRY(giveUpCondemned());
   tell(stage);
   return bout == Bout::kDone;
 }
@@ -120,7 +125,7 @@ Result<void> SearchRun::giveUpCondemned() {
   const Plan before = best_;
   if (ledger_.isCondemned(best_.environment)) best_.environment = Setting();
   for (std::size_t i = 0; i < sizeCount(); ++i) {
-    if (ledger_.isCondemned(best_.at(i))) best_.choices[i] = Setting();
+    if (ledger_.isCondemned(best_.at(i), objective_.sizes()[i])) best_.choices[i] = Setting();
   }
   if (best_ != before) standing_ = Gain();
   return {};

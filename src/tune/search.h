@@ -56,6 +56,7 @@ struct SearchHooks {
   std::function<void(const Progress&)> progress;  // after each trial
 };
 
+// kBudget: of trials or seconds, or the records would be more than can be read back.
 enum class SearchEnd { kFinished, kBudget, kInterrupted };
 std::string_view searchEndName(SearchEnd end);  // "finished", "budget", "interrupted"
 

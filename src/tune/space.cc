@@ -95,20 +95,21 @@ std::vector<Setting> Space::steps(const Setting& from, const Knob& knob) const {
   const auto offer = [&](const Setting& setting) {
     if (isLegal(setting)) out.push_back(setting);
   };
-  if (from.value(knob.name) != kDefault) {
-    Setting without = from.with(knob.name, kDefault);
+  const auto changedTo = [&](std::string_view value) {
+    Setting changed = from.with(knob.name, value);
     for (const Knob& other : knobs) {
       for (const Need& need : other.needs) {
-        if (need.knob == knob.name && !isMet(need, without.value(other.name), without)) {
-          without.set(other.name, kDefault);
+        if (need.knob == knob.name && !isMet(need, changed.value(other.name), changed)) {
+          changed.set(other.name, kDefault);
         }
       }
     }
-    offer(without);
-  }
+    return changed;
+  };
+  if (from.value(knob.name) != kDefault) offer(changedTo(kDefault));
   for (const std::string& value : knob.values) {
     if (value == from.value(knob.name)) continue;
-    const Setting changed = from.with(knob.name, value);
+    const Setting changed = changedTo(value);
     const auto unmet = std::find_if(knob.needs.begin(), knob.needs.end(),
                                     [&](const Need& need) { return !isMet(need, value, changed); });
     const Knob* needed = unmet == knob.needs.end() ? nullptr : find(unmet->knob);

@@ -98,6 +98,10 @@ Space ncclSpace(const Platform& platform);
 // environment of a profile, which ends up in pods.
 bool isEnvironmentKnob(std::string_view name);
 
+// What a knob of an environment may be set to on some platform. Empty: it is no knob of one, or, as
+// NCCL_IB_HCA, one whose values are names of devices.
+std::vector<std::string> environmentValues(std::string_view name);
+
 // The host backend's space: transport, algorithm, rails, segment.
 Space hostSpace(const Platform& platform);
 

@@ -114,6 +114,11 @@ TEST(Space, AlgorithmsCarryTheCollectivesThatNcclHasThemFor) {
   EXPECT_FALSE(space.carries(choice("pat"), "allreduce"));
   EXPECT_TRUE(space.carries(Setting(), "anything"));
   EXPECT_FALSE(space.isLegal(choice("nvls").with("protocol", "ll")));
+  for (const char* algorithm : {"nvls", "pat"}) {
+    EXPECT_TRUE(space.isLegal(choice(algorithm))) << algorithm;
+    EXPECT_THAT(space.check(choice(algorithm).with("channels", "1")).error().message,
+                HasSubstr("only with algorithm at tree, ring"));
+  }
 }
 
 TEST(Space, StepsBringWhatTheyNeedAndTakeBackWhatNeededThem) {
@@ -133,6 +138,8 @@ TEST(Space, StepsBringWhatTheyNeedAndTakeBackWhatNeededThem) {
   const Setting chosen = *Setting::parse("algorithm=ring channels=4 protocol=ll");
   const auto back = space.steps(chosen, *space.find("algorithm"));
   ASSERT_FALSE(back.empty());
+  EXPECT_THAT(back, testing::Contains(*Setting::parse("algorithm=pat protocol=simple")))
+      << "without the channels that it does not take";
   EXPECT_TRUE(back.front().isDefault()) << back.front().text();
 }
 
@@ -140,7 +147,8 @@ TEST(Space, EveryLegalSettingOfALayer) {
   const Space space = ncclSpace(sparkPair());
   const auto choices = space.all(Layer::kPerSize, 1000);
   ASSERT_TRUE(choices.has_value());
-  EXPECT_EQ(choices->size(), 1 + 7 * 7U);  // the default; seven pairs with six channels or none
+  // The default; tree and ring in three protocols each, with six channels or none; PAT with none.
+  EXPECT_EQ(choices->size(), 1 + 6 * 7 + 1U);
   EXPECT_TRUE(choices->front().isDefault());
   EXPECT_EQ(space.all(Layer::kProcess, 1000).error().code, ErrorCode::kExhausted);
 }

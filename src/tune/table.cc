@@ -43,6 +43,10 @@ auto placeOf(const TableRow& row) {
 
 }  // namespace
 
+bool takesChannels(std::string_view algorithm) {
+  return algorithm == "tree" || algorithm == "ring";
+}
+
 std::string rowText(const TableRow& row) {
   return row.collective + ' ' + std::to_string(row.ranks) + ' ' + std::to_string(row.nodes) + ' ' +
          std::to_string(row.minBytes) + ' ' + std::to_string(row.maxBytes) + ' ' + row.algorithm +
@@ -58,13 +62,14 @@ Result<TableRow> parseRow(std::string_view text) {
   }
   TableRow row;
   RAILHEAD_TRY_ASSIGN(row.collective, wordOf("collective", words[0], kCollectives));
-  RAILHEAD_TRY_ASSIGN(row.ranks, numberIn("ranks", words[1], 1, kMaxTableRanks));
+  RAILHEAD_TRY_ASSIGN(row.ranks, numberIn("ranks", words[1], kMinTableRanks, kMaxTableRanks));
   RAILHEAD_TRY_ASSIGN(row.nodes, numberIn("nodes", words[2], 1, row.ranks));
   RAILHEAD_TRY_ASSIGN(row.minBytes, numberIn("min_bytes", words[3], 0, kMost));
   RAILHEAD_TRY_ASSIGN(row.maxBytes, numberIn("max_bytes", words[4], row.minBytes, kMost));
   RAILHEAD_TRY_ASSIGN(row.algorithm, wordOf("algorithm", words[5], kAlgorithms));
   RAILHEAD_TRY_ASSIGN(row.protocol, wordOf("protocol", words[6], kProtocols));
-  RAILHEAD_TRY_ASSIGN(row.channels, numberIn("channels", words[7], 0, kMaxTableChannels));
+  RAILHEAD_TRY_ASSIGN(row.channels, numberIn("channels", words[7], 0,
+                                             takesChannels(row.algorithm) ? kMaxTableChannels : 0));
   return row;
 }
 

@@ -30,18 +30,23 @@ inline constexpr std::array<std::string_view, 3> kProtocols{"ll", "ll128", "simp
 
 inline constexpr std::size_t kMaxTableLines = 4096;
 inline constexpr std::size_t kMaxTableRows = kMaxTableLines - 2;
-inline constexpr std::uint64_t kMaxTableRanks = 1 << 20;
+inline constexpr std::uint64_t kMinTableRanks = 2;  // one rank has nothing to choose
+inline constexpr std::uint64_t kMaxTableRanks = 1'000'000;
 inline constexpr std::uint64_t kMaxTableChannels = 64;
+
+// Whether NCCL bounds a tuner's number of channels by what the communicator has, as it does for
+// tree and ring; with the others it takes the number as given, and one too large is a crash.
+bool takesChannels(std::string_view algorithm);
 
 struct TableRow {
   std::string collective;
-  std::uint64_t ranks = 0;
+  std::uint64_t ranks = 0;  // from kMinTableRanks to kMaxTableRanks
   std::uint64_t nodes = 0;  // at most ranks
   std::uint64_t minBytes = 0;
   std::uint64_t maxBytes = 0;  // inclusive
   std::string algorithm;
   std::string protocol;
-  std::uint64_t channels = 0;  // at most kMaxTableChannels
+  std::uint64_t channels = 0;  // at most kMaxTableChannels; 0 unless takesChannels()
 
   bool operator==(const TableRow&) const = default;
 };

@@ -37,6 +37,15 @@ TEST(Table, EveryOtherTextIsRefusedWithItsLine) {
   EXPECT_THAT(message("allreduce 2 3 0 1 ring ll 0\n"), HasSubstr("nodes is '3'"));
   EXPECT_THAT(message("allreduce 2 1 5 4 ring ll 0\n"), HasSubstr("max_bytes is '4'"));
   EXPECT_THAT(message("allreduce 2 1 0 1 ring ll 65\n"), HasSubstr("channels is '65'"));
+  EXPECT_THAT(message("allreduce 1 1 0 1 ring ll 0\n"), HasSubstr("from 2 to 1000000"));
+  EXPECT_THAT(message("allreduce 1000001 1 0 1 ring ll 0\n"), HasSubstr("from 2 to 1000000"));
+  for (const char* other : {"collnetdirect", "collnetchain", "nvls", "nvlstree", "pat"}) {
+    const std::string start = "allreduce 2 1 0 1 " + std::string(other) + " simple ";
+    EXPECT_THAT(message(start + "1\n"),
+                HasSubstr("channels is '1'; allowed: a whole number from 0"))
+        << other;
+    EXPECT_EQ(message(start + "0\n"), "taken");
+  }
   EXPECT_THAT(message("allreduce 02 1 0 1 ring ll 0\n"), HasSubstr("ranks is '02'"));
   EXPECT_THAT(message("allreduce 2 1 0 18446744073709551616 ring ll 0\n"), HasSubstr("max_bytes"));
   EXPECT_THAT(message("allreduce 2 1 0 1 ring ll\n"), HasSubstr("row is"));

@@ -16,9 +16,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t kMaxRecordBytes = 4U << 20;
-constexpr std::size_t kMaxDetail = 1024;
-constexpr std::size_t kMaxOperation = 32;
+constexpr std::size_t kReplaced = 3;  // bytes of the sign that stands for what is no UTF-8
 
 constexpr std::array<std::pair<Outcome, std::string_view>, 5> kOutcomes{
     {{Outcome::kMeasured, "measured"},
@@ -94,12 +92,12 @@ Result<std::vector<Size>> sizesMember(const Json& object) {
 
 Result<Measurement> measurementMember(const Json& object) {
   Measurement out;
-  RAILHEAD_TRY_ASSIGN(const std::string name, textMember(object, "outcome", kMaxOperation));
+  RAILHEAD_TRY_ASSIGN(const std::string name, textMember(object, "outcome", 32));
   const auto known = std::find_if(kOutcomes.begin(), kOutcomes.end(),
                                   [&](const auto& entry) { return entry.second == name; });
   if (known == kOutcomes.end()) return badField("outcome", "one that is known");
   out.outcome = known->first;
-  RAILHEAD_TRY_ASSIGN(out.detail, textMember(object, "detail", kMaxDetail));
+  RAILHEAD_TRY_ASSIGN(out.detail, textMember(object, "detail", kReplaced * kMaxDetail));
   RAILHEAD_TRY_ASSIGN(const Json* list, listMember(object, "seconds", kMaxSizes));
   for (const Json& series : *list) {
     const bool numbers = series.is_array() && series.size() <= std::size_t{kMaxRepetitions} &&
@@ -187,12 +185,13 @@ Result<TrialRecord> decodeRecord(std::string_view line) {
   return record;
 }
 
-Result<std::vector<TrialRecord>> decodeRecords(std::string_view text, const std::string& source) {
+Result<std::vector<TrialRecord>> decodeRecords(std::string_view text, const std::string& source,
+                                               std::size_t firstLine) {
   std::vector<TrialRecord> records;
   while (true) {
     const auto end = text.find('\n');
     if (end == std::string_view::npos) return records;
-    const std::string where = source + ":" + std::to_string(records.size() + 1);
+    const std::string where = source + ":" + std::to_string(firstLine + records.size());
     if (records.size() == kMaxRecords) {
       return Error(ErrorCode::kCorrupt,
                    where + ": more than " + std::to_string(kMaxRecords) + " records");

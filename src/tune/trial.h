@@ -48,6 +48,13 @@ class Bench {
 
 inline constexpr std::size_t kMaxSizes = 256;
 inline constexpr int kMaxRepetitions = 1000;
+inline constexpr std::size_t kMaxOperation = 32;  // bytes of an operation's name
+inline constexpr std::size_t kMaxDetail = 1024;
+// The largest that encode() makes of these: a time is at most 24 characters and a comma, a byte of
+// a text at most 6 (\u00ff), and what is left is for the names of the fields.
+inline constexpr std::size_t kMaxRecordBytes =
+    kMaxSizes * (std::size_t{kMaxRepetitions} * 25 + 6 * kMaxOperation + 128) +
+    6 * (Setting::kMaxText + kMaxDetail) + 512;
 
 struct TrialRecord {
   std::uint64_t trial = 0;    // the comparison it belongs to (search.h), from 1
@@ -67,9 +74,11 @@ Result<void> checkMeasurement(const Measurement& measurement, std::size_t sizes,
 std::string encode(const TrialRecord& record);
 // kCorrupt names the field. Bounded.
 Result<TrialRecord> decodeRecord(std::string_view line);
-// Lines of encode(), at most kMaxRecords. A last line with no end was cut short when its writer was
-// killed, and is left out. kCorrupt names `source` and the line.
-Result<std::vector<TrialRecord>> decodeRecords(std::string_view text, const std::string& source);
+// Lines of encode(), at most kMaxRecords: a search ends before it has more. A last line with no end
+// was cut short when its writer was killed, and is left out. kCorrupt names `source` and the line,
+// counted from `firstLine`.
+Result<std::vector<TrialRecord>> decodeRecords(std::string_view text, const std::string& source,
+                                               std::size_t firstLine = 1);
 inline constexpr std::size_t kMaxRecords = 100'000;
 
 }  // namespace railhead::tune

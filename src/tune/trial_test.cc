@@ -1,5 +1,7 @@
 #include "src/tune/trial.h"
 
+#include <limits>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -36,6 +38,30 @@ TEST(Trial, ALineCutShortByAKilledWriterIsLeftOut) {
   EXPECT_EQ(decodeRecords(text.substr(0, text.size() - 1), "r")->size(), 1U);
   EXPECT_EQ(decodeRecords(text.substr(0, 10), "r")->size(), 0U);
   EXPECT_THAT(decodeRecords("{}\n" + text, "r").error().message, HasSubstr("r:1: field trial"));
+}
+
+TEST(Trial, TheLargestRecordFits) {
+  TrialRecord largest;
+  largest.trial = kMaxRecords;
+  largest.elapsedSeconds = -std::numeric_limits<double>::denorm_min() + 1e-300;
+  const std::string longest(120, 'v');
+  for (int i = 0; i < 30; ++i) largest.setting.set("KNOB_" + std::to_string(i), longest);
+  largest.sizes.assign(kMaxSizes, {std::string(kMaxOperation, '\x01'), ~0ULL, false});
+  largest.repetitions = kMaxRepetitions;
+  largest.measurement.seconds.assign(kMaxSizes,
+                                     std::vector<double>(kMaxRepetitions, 2.2250738585072014e-308));
+  const std::string text = encode(largest);
+  EXPECT_GT(text.size(), 5U << 20);
+  EXPECT_LE(text.size(), kMaxRecordBytes);
+  const auto back = decodeRecord(text);
+  ASSERT_TRUE(back.has_value()) << back.error().describe();
+  EXPECT_EQ(*back, largest);
+  TrialRecord told;
+  told.trial = 1;
+  told.repetitions = 1;
+  told.measurement = {Outcome::kCrashed, std::string(4 * kMaxDetail, '\xff'), {}};
+  EXPECT_EQ(decodeRecord(encode(told))->measurement.outcome, Outcome::kCrashed)
+      << "a detail is as long in the record as it may be, whatever it is made of";
 }
 
 TEST(Trial, OtherRecordsAreRefused) {

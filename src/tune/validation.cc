@@ -78,7 +78,7 @@ Result<void> SearchRun::validate(SearchResult& result) {
       // Something of it failed, which it had not done before: it goes, with all it was tried with.
       if (ledger_.isCondemned(plan.environment)) plan.environment = Setting();
       for (std::size_t i = 0; i < sizeCount(); ++i) {
-        if (ledger_.isCondemned(plan.at(i))) plan.choices[i] = Setting();
+        if (ledger_.isCondemned(plan.at(i), objective_.sizes()[i])) plan.choices[i] = Setting();
       }
       continue;
     }

@@ -53,8 +53,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Row{"lab_topology", labTopology, 2000}, Row{"nad_config", nadConfig},
                     Row{"networks_annotation", networksAnnotation},
                     Row{"primary_conflist", primaryConflist}, Row{"shim_frames", shimFrames},
-                    Row{"sysfs", sysfs, 300}, Row{"tuned_profile", tunedProfile, 2000},
-                    Row{"tuner_proof", tunerProof, 20000}, Row{"tuner_table", tunerTable}),
+                    Row{"sysfs", sysfs, 300}, Row{"tune_records", tuneRecords},
+                    Row{"tuned_profile", tunedProfile, 2000}, Row{"tuner_proof", tunerProof, 20000},
+                    Row{"tuner_table", tunerTable}),
     [](const auto& row) { return std::string(row.param.name); });
 
 TEST(Seeds, AreReadAsTheyAreWritten) {

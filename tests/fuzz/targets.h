@@ -25,6 +25,7 @@ bool networksAnnotation(std::string_view input);  // Multus' annotation
 bool primaryConflist(std::string_view input);     // the CNI folder's files
 bool shimFrames(std::string_view input);          // between the shim and the agent
 bool sysfs(std::string_view input);               // a node's sysfs and procfs, as a tree file
+bool tuneRecords(std::string_view input);         // the records that a search is resumed from
 bool tunedProfile(std::string_view input);        // YAML, from a file or a ConfigMap
 bool tunerProof(std::string_view input);          // between the ranks of the NCCL tuner plugin
 bool tunerTable(std::string_view input);          // the plugin's table

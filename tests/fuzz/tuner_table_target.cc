@@ -23,6 +23,7 @@ void lookUp(const nccl_tuner::Table& table) {
           if (choice == nullptr) continue;
           must(choice->algorithm < 7 && choice->protocol < 3, "a choice is one of NCCL's");
           must(choice->channels <= nccl_tuner::kMaxChannels, "and its channels are in bounds");
+          must(choice->channels == 0 || choice->algorithm < 2, "and NCCL bounds them");
         }
       }
     }

@@ -30,10 +30,11 @@ double peak(double value, double best, double slope) {
 }
 
 // What the default chooses: LL too far up, so that 32 KB and 64 KB are weak.
-Setting stockChoice(const Size& size) {
+Setting stockChoice(const Size& size, bool isSimple) {
   Setting choice;
   choice.set("algorithm", size.operation == "allreduce" && size.bytes < 16384 ? "tree" : "ring");
-  choice.set("protocol", size.bytes <= 131072      ? "ll"
+  choice.set("protocol", isSimple                  ? "simple"
+                         : size.bytes <= 131072    ? "ll"
                          : size.bytes < (4U << 20) ? "ll128"
                                                    : "simple");
   return choice;
@@ -105,7 +106,7 @@ FakeLandscape::Wire FakeLandscape::wireOf(const Setting& setting) const {
 
 double FakeLandscape::trueSeconds(const Setting& setting, const Size& size) const {
   const bool chosen = setting.value("algorithm") != tune::kDefault;
-  const Setting choice = chosen ? setting : stockChoice(size);
+  const Setting choice = chosen ? setting : stockChoice(size, options_.stockIsSimple);
   const std::string_view protocol = choice.value("protocol");
   const std::string_view algorithm = choice.value("algorithm");
   const Wire wire = wireOf(setting);
@@ -131,9 +132,10 @@ double FakeLandscape::trueSeconds(const Setting& setting, const Size& size) cons
   return latency + wire.latency + static_cast<double>(size.bytes) / bandwidth;
 }
 
-bool FakeLandscape::isFaulty(const Setting& setting) const {
-  return std::any_of(options_.faults.begin(), options_.faults.end(),
-                     [&](const PlantedFault& fault) { return setting.contains(fault.part); });
+bool FakeLandscape::isFaulty(const Setting& setting, const Size& size) const {
+  return std::any_of(options_.faults.begin(), options_.faults.end(), [&](const auto& fault) {
+    return size.bytes >= fault.fromBytes && setting.contains(fault.part);
+  });
 }
 
 double FakeLandscape::noiseFactor(SplitMix& random) const {
@@ -156,7 +158,11 @@ Result<tune::Measurement> FakeLandscape::measure(const Setting& setting,
   if (environment != last_) elapsed_ += kNewRanks;
   last_ = std::move(environment);
   for (const PlantedFault& fault : options_.faults) {
-    if (!setting.contains(fault.part)) continue;
+    const bool strikes = setting.contains(fault.part) &&
+                         std::any_of(sizes.begin(), sizes.end(), [&](const Size& size) {
+                           return size.bytes >= fault.fromBytes;
+                         });
+    if (!strikes) continue;
     elapsed_ += kDeadline;
     return tune::Measurement{fault.outcome, "planted: " + fault.part.text(), {}};
   }

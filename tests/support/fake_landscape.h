@@ -17,14 +17,16 @@ namespace railhead::testing_support {
 struct PlantedFault {
   tune::Setting part;
   tune::Outcome outcome = tune::Outcome::kHung;
+  std::uint64_t fromBytes = 0;  // at smaller sizes they are well
 };
 
 struct LandscapeOptions {
-  std::uint64_t seed = 1;     // of the noise
-  std::uint64_t variant = 0;  // where the best of QPs, buffer, threads and channels lies
-  double noise = 0.02;        // deviation of the logarithm of one time
-  double spikes = 0.02;       // share of times that are three times as long
-  double driftPerCall = 0;    // of the logarithm, for each measure()
+  std::uint64_t seed = 1;      // of the noise
+  std::uint64_t variant = 0;   // where the best of QPs, buffer, threads and channels lies
+  double noise = 0.02;         // deviation of the logarithm of one time
+  double spikes = 0.02;        // share of times that are three times as long
+  double driftPerCall = 0;     // of the logarithm, for each measure()
+  bool stockIsSimple = false;  // the default takes no other protocol: LL wins where it is small
   std::vector<PlantedFault> faults;
 };
 
@@ -37,7 +39,7 @@ class FakeLandscape final : public tune::Bench {
 
   // Without noise, drift and faults.
   double trueSeconds(const tune::Setting& setting, const tune::Size& size) const;
-  bool isFaulty(const tune::Setting& setting) const;
+  bool isFaulty(const tune::Setting& setting, const tune::Size& size) const;
 
   // What the model knows: QPs and splitting, buffer, threads and HCAs; algorithm, protocol and
   // channels of all-reduce and all-gather.
