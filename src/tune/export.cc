@@ -92,7 +92,7 @@ Result<std::string> configMap(const Profile& profile, std::string_view name,
       "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: \"" + std::string(name) + "\"\n";
   if (!space.empty()) out += "  namespace: \"" + std::string(space) + "\"\n";
   return out + "data:\n" + block("profile.yaml", yaml) + block("nccl.conf", ncclConf(profile)) +
-         block("railhead-tuner.table", table);
+         block("nccl-tuner.table", table);
 }
 
 }  // namespace railhead::tune

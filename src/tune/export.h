@@ -19,7 +19,7 @@ std::string shellEnvironment(const Profile& profile);
 // The plugin's table file (table.h), with the profile's hash.
 Result<std::string> tunerTable(const Profile& profile);
 
-// A Kubernetes ConfigMap with the keys profile.yaml, nccl.conf and railhead-tuner.table.
+// A Kubernetes ConfigMap with the keys profile.yaml, nccl.conf and nccl-tuner.table.
 // kInvalidArgument: `name` or `space` (empty: none said) is no Kubernetes name, or the profile
 // cannot be written.
 Result<std::string> configMap(const Profile& profile, std::string_view name,

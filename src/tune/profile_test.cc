@@ -255,7 +255,7 @@ TEST(Export, EachFormSaysTheSame) {
   EXPECT_EQ(*root->nearest("metadata.name").text("a name"), "railhead-profile");
   const auto data = root->child("data");
   EXPECT_EQ(*parseProfile(*data.child("profile.yaml").text("text", 1 << 16), "p"), profile);
-  EXPECT_EQ(*data.child("railhead-tuner.table").text("text", 1 << 16), *table);
+  EXPECT_EQ(*data.child("nccl-tuner.table").text("text", 1 << 16), *table);
   EXPECT_EQ(*data.child("nccl.conf").text("text", 1 << 16), ncclConf(profile));
   EXPECT_FALSE(configMap(profile, "Upper", "").has_value());
   EXPECT_FALSE(configMap(profile, "a\nb", "").has_value());
