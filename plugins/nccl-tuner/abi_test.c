@@ -216,7 +216,7 @@ static void driveLive(uint32_t* live) {
   EXPECT(decided(context, costs, &channels) == 1 && costs[1 * 3 + 2] == 0.0f && channels == 8);
   choose(live, 4, 2, 0);
   EXPECT(decided(context, costs, &channels) == 1 && costs[4 * 3 + 2] == 0.0f && channels == 0);
-  choose(live, 4, 2, 1); /* channels that NCCL would not bound */
+  choose(live, 4, 2, 1); /* channels that NCCL may not bound */
   EXPECT(decided(context, costs, &channels) == 0 && channels == 0);
   choose(live, 7, 0, 0);
   EXPECT(decided(context, costs, &channels) == 0 && channels == 0);

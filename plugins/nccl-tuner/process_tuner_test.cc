@@ -256,7 +256,7 @@ TEST_F(Tuner, FollowsALiveTable) {
   EXPECT_THAT(decided(4, 1), testing::ElementsAre(1, 2, 0));
   writeLive(*live, {.algorithm = 0, .protocol = 0, .channels = 64});
   EXPECT_THAT(decided(0, UINT64_MAX), testing::ElementsAre(0, 0, 64));
-  for (const std::uint32_t other : {2U, 3U, 4U, 5U, 6U}) {  // NCCL would not bound its channels
+  for (const std::uint32_t other : {2U, 3U, 4U, 5U, 6U}) {  // NCCL may not bound its channels
     writeLive(*live, {.algorithm = other, .protocol = 2, .channels = 1});
     EXPECT_THAT(decided(4, 1), testing::IsEmpty()) << other;
     writeLive(*live, {.algorithm = other, .protocol = 2, .channels = 0});

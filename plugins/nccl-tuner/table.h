@@ -17,9 +17,9 @@ namespace railhead::nccl_tuner {
 inline constexpr int kCollectives = 5;  // NCCL's numbers: broadcast 0 ... allreduce 4
 inline constexpr unsigned kMaxChannels = 64;
 
-// Whether NCCL bounds a tuner's number of channels by the communicator's own, as it does for tree
-// and ring. With the others it takes the number as given, and one too large reads beyond what the
-// communicator has: these take none.
+// Whether a line may name a number of channels. NCCL bounds it by what the communicator has for
+// tree and ring. For collnet it takes the number as given, and one too large reaches channels that
+// are not there; the others have channels of their own count, and are left alone as well.
 constexpr bool takesChannels(unsigned algorithm) { return algorithm <= 1; }
 
 struct Choice {

@@ -34,8 +34,9 @@ inline constexpr std::uint64_t kMinTableRanks = 2;  // one rank has nothing to c
 inline constexpr std::uint64_t kMaxTableRanks = 1'000'000;
 inline constexpr std::uint64_t kMaxTableChannels = 64;
 
-// Whether NCCL bounds a tuner's number of channels by what the communicator has, as it does for
-// tree and ring; with the others it takes the number as given, and one too large is a crash.
+// Whether a row may name a number of channels. NCCL bounds it by what the communicator has for tree
+// and ring; for collnet it takes the number as given, and one too large reaches channels that are
+// not there. The others have channels of their own count, and are left alone as well.
 bool takesChannels(std::string_view algorithm);
 
 struct TableRow {
