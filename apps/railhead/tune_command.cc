@@ -10,6 +10,7 @@
 #include "apps/railhead/tune_records.h"
 #include "apps/railhead/tune_sizes.h"
 #include "apps/usage/signal_fd.h"
+#include "src/base/text.h"
 #include "src/os/clock.h"
 #include "src/tune/search.h"
 
@@ -93,15 +94,26 @@ class ProgressLine {
   bool shown_ = false;
 };
 
+// What records are measured on: they are of no use elsewhere.
+std::string wordsOf(const tune::GangFacts& facts) {
+  const auto& fabric = facts.fabric;
+  return facts.backend + (fabric.nccl ? " " + fabric.nccl->least.text() : "") + "; GPUs " +
+         join(fabric.gpus, ", ") + "; NICs " + join(fabric.nics, ", ") + "; links " +
+         join(fabric.links, ", ") + "; MTU " + std::to_string(fabric.mtu) + "; " +
+         std::to_string(fabric.ranks) + " ranks on " + std::to_string(fabric.nodes) + " nodes";
+}
+
 Result<tune::SearchResult> searchOn(const Settings& settings, tune::GangBench& bench,
                                     const tune::GangFacts& facts, const tune::Objective& objective,
                                     Stop& stop, Context& context) {
+  const auto header =
+      tune::headerOf(facts.space(), objective, settings.search.seed, wordsOf(facts));
   std::vector<tune::TrialRecord> before;
   if (!settings.resume.empty()) {
-    RAILHEAD_TRY_ASSIGN(before, readRecords(settings.resume).addContext("--resume"));
+    RAILHEAD_TRY_ASSIGN(before, readRecords(settings.resume, header).addContext("--resume"));
   }
   const std::string path = settings.records.empty() ? settings.resume : settings.records;
-  RAILHEAD_TRY_ASSIGN(auto records, RecordsFile::open(path, settings.resume, before));
+  RAILHEAD_TRY_ASSIGN(auto records, RecordsFile::open(path, settings.resume, header, before));
   ProgressLine line(context);
   os::SystemClock clock;
   tune::SearchHooks hooks;

@@ -109,24 +109,29 @@ TEST(TuneRecords, AFileThatHoldsAnotherSearchIsNotOverwritten) {
       std::filesystem::temp_directory_path() / ("railhead-records-" + std::to_string(::getpid()));
   std::filesystem::create_directories(folder);
   const auto path = (folder / "records").string();
+  const tune::RecordsHeader own{std::string(64, 'a'), "latency " + std::string(64, 'b'), 1,
+                                "these"};
   tune::TrialRecord record;
   record.trial = 1;
   record.sizes = {{"allreduce", 8, false}};
   record.repetitions = 1;
   record.measurement.seconds = {{0.5}};
   {
-    auto file = RecordsFile::open(path, "", {}).value();
+    auto file = RecordsFile::open(path, "", own, {}).value();
     ASSERT_TRUE(file.add(record).has_value());
   }
   std::ofstream(path, std::ios::app) << R"({"trial":2,"cut)";  // as kill -9 leaves it
-  const auto before = readRecords(path).value();
+  const auto before = readRecords(path, own).value();
   EXPECT_THAT(before, ElementsAre(record));
-  EXPECT_EQ(RecordsFile::open(path, "", {}).error().code, ErrorCode::kAlreadyExists);
+  EXPECT_EQ(RecordsFile::open(path, "", own, {}).error().code, ErrorCode::kAlreadyExists);
   {
-    auto again = RecordsFile::open(path, path, before).value();
+    auto again = RecordsFile::open(path, path, own, before).value();
     ASSERT_TRUE(again.add(record).has_value());
   }
-  EXPECT_THAT(readRecords(path).value(), ElementsAre(record, record));
+  EXPECT_THAT(readRecords(path, own).value(), ElementsAre(record, record));
+  tune::RecordsHeader elsewhere = own;
+  elsewhere.fabric = "other nodes";
+  EXPECT_EQ(readRecords(path, elsewhere).error().code, ErrorCode::kInvalidArgument);
   std::filesystem::remove_all(folder);
 }
 

@@ -12,12 +12,15 @@
 
 namespace railhead::app {
 
-Result<std::vector<tune::TrialRecord>> readRecords(const std::string& path) {
+Result<std::vector<tune::TrialRecord>> readRecords(const std::string& path,
+                                                   const tune::RecordsHeader& own) {
   RAILHEAD_TRY_ASSIGN(const std::string text, readText(path, kMaxRecordsFile));
-  return tune::decodeRecords(text, path);
+  RAILHEAD_TRY_ASSIGN(const auto records, tune::checkHeader(text, own, path));
+  return tune::decodeRecords(records, path, 2);
 }
 
 Result<RecordsFile> RecordsFile::open(const std::string& path, const std::string& resumedFrom,
+                                      const tune::RecordsHeader& own,
                                       const std::vector<tune::TrialRecord>& before) {
   RecordsFile out;
   if (path.empty()) return out;
@@ -28,7 +31,7 @@ Result<RecordsFile> RecordsFile::open(const std::string& path, const std::string
                  "--records " + inQuotes(path) + ": it holds the records of another search",
                  "go on with them by --resume, or name another file");
   }
-  std::string text;
+  std::string text = tune::encodeHeader(own);
   for (const auto& record : before) text += tune::encode(record);
   RAILHEAD_TRY(writeText(path, text).addContext("--records"));
   out.path_ = path;
