@@ -66,6 +66,8 @@ namespace {
 
 using Answers = std::vector<std::vector<std::uint8_t>>;
 
+constexpr int kMostShortages = 16;  // of the kernel's memory, in one dump
+
 // The kernel's own explanation of a refusal, when it gave one.
 std::string extendedAck(const nlmsghdr* header, const nlmsgerr* failure) {
   if ((header->nlmsg_flags & NLM_F_ACK_TLVS) == 0) return {};
@@ -82,16 +84,14 @@ std::string extendedAck(const nlmsghdr* header, const nlmsgerr* failure) {
   return text;
 }
 
-// Takes one datagram apart. Returns true when the conversation is over.
+// Takes one datagram apart. Returns true when the conversation is over. `interrupted`: the list
+// changed while the kernel wrote it, so what came is not to be believed; the rest still comes.
 Result<bool> takeAnswers(unsigned char* buffer, int length, std::uint32_t sequence,
-                         std::string_view what, Answers& answers) {
+                         std::string_view what, Answers& answers, bool& interrupted) {
   for (auto* header = reinterpret_cast<nlmsghdr*>(buffer); nlmsg_ok(header, length) != 0;
        header = nlmsg_next(header, &length)) {
     if (header->nlmsg_seq != sequence) continue;
-    // The list changed while the kernel wrote it: what came is not to be believed.
-    if ((header->nlmsg_flags & NLM_F_DUMP_INTR) != 0) {
-      return Error(ErrorCode::kUnavailable, std::string(what) + ": interrupted by a change");
-    }
+    if ((header->nlmsg_flags & NLM_F_DUMP_INTR) != 0) interrupted = true;
     if (header->nlmsg_type == NLMSG_DONE) return true;
     if (header->nlmsg_type == NLMSG_ERROR) {
       if (header->nlmsg_len < sizeof(nlmsghdr) + sizeof(nlmsgerr))
@@ -124,6 +124,9 @@ Result<Answers> Socket::exchange(Request& request, std::string_view what) {
   }
   const std::uint32_t sequence = header->nlmsg_seq;
   Answers answers;
+  // A dump is read to its end in any case: the kernel refuses the next one (EBUSY) until then.
+  bool interrupted = false;
+  int shortages = 0;
   for (;;) {
     sockaddr_nl from{};
     unsigned char* buffer = nullptr;
@@ -134,9 +137,16 @@ Result<Answers> Socket::exchange(Request& request, std::string_view what) {
       return Error(ErrorCode::kDeadlineExceeded,
                    std::string(what) + ": the kernel did not answer over netlink");
     }
+    if (length < 0 && dump && errno == ENOBUFS && ++shortages <= kMostShortages) {
+      interrupted = true;  // a part was lost, the others follow
+      continue;
+    }
     if (length < 0) return Error::fromErrno(errno != 0 ? errno : EIO, what);
-    RAILHEAD_TRY_ASSIGN(const bool over, takeAnswers(buffer, length, sequence, what, answers));
-    if (over) return answers;
+    RAILHEAD_TRY_ASSIGN(const bool over,
+                        takeAnswers(buffer, length, sequence, what, answers, interrupted));
+    if (!over) continue;
+    if (!interrupted) return answers;
+    return Error(ErrorCode::kUnavailable, std::string(what) + ": interrupted by a change");
   }
 }
 
@@ -148,7 +158,8 @@ Result<void> Socket::change(Request request, std::string_view what) {
 Result<Answers> Socket::query(Request request, std::string_view what) {
   constexpr int kAttempts = 5;
   for (int attempt = 1;; ++attempt) {
-    // A new sequence number each time, so that the rest of an interrupted dump is passed over.
+    // A new sequence number each time, so that nothing of an earlier answer is taken for this
+    // one's.
     nlmsg_hdr(request.message_.get())->nlmsg_seq = NL_AUTO_SEQ;
     auto answers = exchange(request, what);
     const bool interrupted =

@@ -114,7 +114,9 @@ Result<void> deployAgent(const NodeShell& node) {
 Result<void> takeBack(const NodeShell& node) {
   RAILHEAD_TRY(node.run({"railhead-lab-kubelet", "delete-pod", "railhead-agent"}));
   RAILHEAD_TRY(node.run({"sh", "-c",
-                         "ip link del nad0; ip link del nad-bridge; "
+                         // With its module comes dummy0.
+                         "ip link del nad0; ip link del dummy0; ip link del nad-bridge; "
+                         "rm -f /run/railhead/nads.json; "
                          "rm -rf /run/railhead/plugins /tmp/agent-config /tmp/agent-own/*; "
                          "xargs -r rmdir </tmp/made-folders; rm /tmp/made-folders"}));
   RAILHEAD_TRY(startAgent(node));
