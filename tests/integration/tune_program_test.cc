@@ -72,7 +72,10 @@ class TuneProgram : public testing::Test {
     return run(words);
   }
   std::vector<tune::TrialRecord> records(const char* name) const {
-    const auto read = tune::decodeRecords(testing_support::readText(at(name)), name);
+    const std::string text = testing_support::readText(at(name));
+    const auto header = text.find('\n');
+    if (header == std::string::npos) return {};
+    const auto read = tune::decodeRecords(text.substr(header + 1), name, 2);
     return read.has_value() ? *read : std::vector<tune::TrialRecord>();
   }
 
@@ -110,7 +113,7 @@ TEST_F(TuneProgram, EndsWithAValidatedProfileAndRecordsThatItCanGoOnFrom) {
   const auto other =
       run(search({"--trials", "12", "--resume", at("r"), "--operations", "all_gather"}));
   EXPECT_EQ(other.exitCode, 2);
-  EXPECT_THAT(other.errorOutput, HasSubstr("do not begin as this search does"));
+  EXPECT_THAT(other.errorOutput, HasSubstr("the records are of another search: objective is"));
 
   const auto shown = tune({"show", at("p.yaml"), "--on", "local:2", "--backend", "host",
                            "--transport", "tcp", "--json"});

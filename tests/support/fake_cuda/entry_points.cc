@@ -382,7 +382,8 @@ EXPORTED Return cuStreamQuery(Stream stream) {
   ENTER(true);
   const auto found = streamOf(stream);
   if (found == nullptr) return kInvalidHandle;
-  return found->idle() ? kSuccess : kNotReady;
+  if (!found->idle()) return kNotReady;
+  return found->context->spoiled;  // by work that ended since this call began, too
 }
 
 EXPORTED Return cuEventCreate(Event* out, unsigned int flags) {
