@@ -70,12 +70,12 @@ class OneVfEach final : public attach::PodDevices, public attach::RailCatalog {
       }
     }
   }
-  Result<std::vector<std::string>> idsOf(const std::string&, const std::string& pod,
-                                         const std::string&) override {
+  Result<Held> heldBy(const std::string&, const std::string& pod) override {
     const auto number = static_cast<std::size_t>(std::atoi(pod.c_str() + pod.rfind('-') + 1));
-    return std::vector<std::string>{sets_.at(number).id};
+    return Held{{kResource, {sets_.at(number).id}}};
   }
   std::vector<discover::RailSet> railSets() override { return sets_; }
+  std::vector<discover::RailSet> singleRails() override { return sets_; }
 
  private:
   std::vector<discover::RailSet> sets_;
