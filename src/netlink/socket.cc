@@ -87,7 +87,7 @@ std::string extendedAck(const nlmsghdr* header, const nlmsgerr* failure) {
 // Takes one datagram apart. Returns true when the conversation is over. `interrupted`: the list
 // changed while the kernel wrote it, so what came is not to be believed; the rest still comes.
 Result<bool> takeAnswers(unsigned char* buffer, int length, std::uint32_t sequence,
-                         std::string_view what, Answers& answers, bool& interrupted) {
+                         std::string_view what, bool dump, Answers& answers, bool& interrupted) {
   for (auto* header = reinterpret_cast<nlmsghdr*>(buffer); nlmsg_ok(header, length) != 0;
        header = nlmsg_next(header, &length)) {
     if (header->nlmsg_seq != sequence) continue;
@@ -98,6 +98,11 @@ Result<bool> takeAnswers(unsigned char* buffer, int length, std::uint32_t sequen
         return Error(ErrorCode::kCorrupt, "netlink: short error");
       const auto* failure = static_cast<const nlmsgerr*>(nlmsg_data(header));
       if (failure->error == 0) return true;
+      // Of a dump whose first part found no memory: it goes on all the same.
+      if (failure->error == -ENOBUFS && dump) {
+        interrupted = true;
+        continue;
+      }
       Error error = Error::fromErrno(-failure->error, what);
       error.message += extendedAck(header, failure);
       return error;
@@ -143,7 +148,7 @@ Result<Answers> Socket::exchange(Request& request, std::string_view what) {
     }
     if (length < 0) return Error::fromErrno(errno != 0 ? errno : EIO, what);
     RAILHEAD_TRY_ASSIGN(const bool over,
-                        takeAnswers(buffer, length, sequence, what, answers, interrupted));
+                        takeAnswers(buffer, length, sequence, what, dump, answers, interrupted));
     if (!over) continue;
     if (!interrupted) return answers;
     return Error(ErrorCode::kUnavailable, std::string(what) + ": interrupted by a change");
