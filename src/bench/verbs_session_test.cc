@@ -182,15 +182,6 @@ TEST_F(VerbsSessionTest, ARailThatDoesNotCarryIsNamed) {
   EXPECT_EQ(outcome.listener.error().code, ErrorCode::kCheckFailed);
 }
 
-TEST_F(VerbsSessionTest, AFailureOfTheListenersWritesReachesTheConnector) {
-  fabric_.failWrite("b0", 2, CompletionStatus::kRemoteAccess);
-  const Outcome outcome = run();
-  ASSERT_FALSE(outcome.connector.has_value());
-  EXPECT_THAT(outcome.connector.error().message, HasSubstr("at the peer"));
-  EXPECT_THAT(outcome.connector.error().message, HasSubstr("refused the address"));
-  EXPECT_FALSE(outcome.listener.has_value());
-}
-
 TEST_F(VerbsSessionTest, RailCountsThatDifferAreRefusedOnBothEnds) {
   b_ = FakeVerbs(fabric_, {simpleDevice("b0", "10.100.0.2", "net1")});
   const Outcome outcome = run();
