@@ -83,12 +83,13 @@ void addReportCommand(CLI::App& app, Context& context) {
   command->footer(
       "Example:\n  railhead report verify.json before.json after.json verbs.json --out "
       "report.html\n"
-      "Takes the JSON of verify, doctor, bench collectives and bench verbs, in any number and "
-      "order.\n"
+      "Takes the JSON of verify, doctor, bench collectives, bench verbs and tune, in any number "
+      "and order.\n"
       "Two sweeps of bench collectives are compared, the first as the one before.\n"
       "The exit code is 0 when the page was written, whatever it says; 2: a file is none of "
       "these.");
-  command->add_option("files", settings->files, "JSON of verify, doctor or bench")->required();
+  command->add_option("files", settings->files, "JSON of verify, doctor, bench or tune")
+      ->required();
   command->add_option("--out", settings->out, "the page")->required();
   command->add_option("--ceiling", settings->ceiling,
                       "what the path carries at most, like 196Gbit, where no file tells");

@@ -113,6 +113,24 @@ TEST_F(MeasurementsInBrowser, ComparesTwoSweeps) {
   EXPECT_FALSE(has(dom, "<svg class=\"topology path"));
 }
 
+TEST_F(MeasurementsInBrowser, ShowsWhatASearchFoundAndWhatItGaveUp) {
+  json tune = fixture("tune.json");
+  tune["condemned"].push_back(
+      {{"setting", "NCCL_NTHREADS=64"}, {"outcome", "corrupt"}, {"detail", "2 wrong elements"}});
+  const std::string dom = domOf(pageOf({tune}));
+  EXPECT_TRUE(has(between(dom, "<h1>", "</h1>"), "Faster than the default, proven"));
+  const std::string tuning = between(dom, "id=\"tuning\"", "</section>");
+  EXPECT_TRUE(has(tuning, "<canvas"));
+  EXPECT_TRUE(has(tuning, "allreduce: faster than the default"));
+  EXPECT_TRUE(has(tuning, "algorithm=tree protocol=ll"));
+  const std::string knobs = between(dom, "id=\"knobs\"", "</section>");
+  EXPECT_TRUE(has(knobs, "NCCL_SOCKET_NTHREADS="));
+  EXPECT_TRUE(has(knobs, "2 wrong elements"));
+  EXPECT_TRUE(
+      has(between(dom, "id=\"profile\"", "</section>"), "allreduce 2 2 512 2047 tree ll 0"));
+  EXPECT_TRUE(has(between(dom, "id=\"environment\"", "</section>"), "2 on 2 nodes"));
+}
+
 TEST_F(MeasurementsInBrowser, StandsManyRanksAndFilesThatHoldAlmostNothing) {
   json many = fixture("verify_spark.json");
   const json rank = many["ranks"][0];

@@ -63,6 +63,56 @@ constexpr Field kCollectivesFields[] = {
     {"environment.architecture", Type::kText},
 };
 
+// docs/reference/tune.md
+constexpr Field kTuneFields[] = {
+    {"end", Type::kText},
+    {"validated", Type::kFlag},
+    {"better", Type::kFlag},
+    {"objective", Type::kText},
+    {"gain.pairs", Type::kNumber},
+    {"gain.factor", Type::kNumber},
+    {"gain.low95", Type::kNumber},
+    {"gain.high95", Type::kNumber},
+    {"gain.better", Type::kFlag},
+    {"trials", Type::kNumber},
+    {"seconds", Type::kNumber},
+    {"seed", Type::kNumber},
+    {"backend", Type::kText},
+    {"no_choices", Type::kText},
+    {"fabric.gpus", Type::kTexts},
+    {"fabric.nics", Type::kTexts},
+    {"fabric.mtu", Type::kNumber},
+    {"fabric.ranks", Type::kNumber},
+    {"fabric.nodes", Type::kNumber},
+    {"environment", Type::kList},
+    {"environment[].name", Type::kText},
+    {"environment[].value", Type::kText},
+    {"table", Type::kTexts},
+    {"sizes", Type::kList},
+    {"sizes[].operation", Type::kText},
+    {"sizes[].bytes", Type::kNumber},
+    {"sizes[].setting", Type::kText},
+    {"sizes[].default_seconds", Type::kNumber},
+    {"sizes[].tuned_seconds", Type::kNumber},
+    {"sizes[].gain.pairs", Type::kNumber},
+    {"sizes[].gain.factor", Type::kNumber},
+    {"sizes[].gain.low95", Type::kNumber},
+    {"sizes[].gain.high95", Type::kNumber},
+    {"sizes[].gain.better", Type::kFlag},
+    {"condemned", Type::kList},
+    {"condemned[].setting", Type::kText},
+    {"condemned[].outcome", Type::kText},
+    {"condemned[].detail", Type::kText},
+    {"effects", Type::kList},
+    {"effects[].knob", Type::kText},
+    {"effects[].step", Type::kText},
+    {"effects[].gain.pairs", Type::kNumber},
+    {"effects[].gain.factor", Type::kNumber},
+    {"effects[].gain.low95", Type::kNumber},
+    {"effects[].gain.high95", Type::kNumber},
+    {"effects[].gain.better", Type::kFlag},
+};
+
 // docs/reference/bench-verbs.md, of a connecting end
 constexpr Field kVerbsFields[] = {
     {"peer", Type::kText},
@@ -166,6 +216,8 @@ std::span<const Field> fieldsOf(MeasurementKind kind) {
       return kVerifyFields;
     case MeasurementKind::kDoctor:
       return kDoctorFields;
+    case MeasurementKind::kTune:
+      return kTuneFields;
   }
   return {};
 }

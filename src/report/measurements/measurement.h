@@ -14,6 +14,7 @@ enum class MeasurementKind {
   kDoctor,       // what makes a node slow or silent
   kCollectives,  // a sweep of collective operations
   kVerbs,        // RDMA writes between two nodes
+  kTune,         // a search for settings that beat the default
 };
 std::string_view kindName(MeasurementKind kind);  // "collectives"
 std::string_view schemaOf(MeasurementKind kind);  // "railhead.bench.collectives/1"

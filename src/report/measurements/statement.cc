@@ -215,6 +215,43 @@ Statement verbsStatement(const Json& document) {
   return out;
 }
 
+// "+26.9 % (+24.7 to +29.1)", of factors.
+std::string gainText(const Json& gain) {
+  const auto percent = [&](const char* name) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%+.1f", (gain.at(name).get<double>() - 1) * 100);
+    return std::string(text);
+  };
+  return percent("factor") + " % (" + percent("low95") + " to " + percent("high95") + ")";
+}
+
+Statement tuneStatement(const Json& document) {
+  Statement out{PageTone::kGood, "", "", "Faster than the default, proven", "", {}};
+  const std::string of =
+      std::to_string(static_cast<std::uint64_t>(document.at("trials").get<double>())) +
+      " trials in " + formatSeconds(document.at("seconds").get<double>());
+  if (!document.at("validated").get<bool>()) {
+    out.tone = PageTone::kOpen;
+    out.headline = "An estimate, not validated";
+    out.sentence = "the search ended before its fresh run, after " + of;
+    out.actions.emplace_back("go on with railhead tune --resume FILE");
+    return out;
+  }
+  const auto& sizes = document.at("sizes");
+  const auto better = std::count_if(sizes.begin(), sizes.end(), [](const Json& one) {
+    return one.at("gain").at("better").get<bool>();
+  });
+  if (!document.at("better").get<bool>()) {
+    out.headline = "The default stays";
+    out.sentence = "nothing was faster beyond doubt; " + of;
+    return out;
+  }
+  out.sentence = "by " + textOf(document, "objective") + " " + gainText(document.at("gain")) +
+                 "; " + std::to_string(better) + " of " + plural(sizes.size(), "size") +
+                 " faster in a fresh run, none slower; " + of;
+  return out;
+}
+
 Statement comparisonStatement(const Json& comparison) {
   const auto& lines = comparison.at("lines");
   const std::size_t slower = comparison.at("slower").get<std::size_t>();
@@ -257,6 +294,9 @@ Statement statementOf(const Measurement& measurement) {
     case MeasurementKind::kVerbs:
       out = verbsStatement(document);
       break;
+    case MeasurementKind::kTune:
+      out = tuneStatement(document);
+      break;
   }
   out.about = kindName(measurement.kind);
   out.file = measurement.file;
@@ -264,8 +304,8 @@ Statement statementOf(const Measurement& measurement) {
 }
 
 int weightOf(const Statement& statement) {
-  constexpr std::array<std::string_view, 5> kOrder{"verify", "doctor", "compare", "collectives",
-                                                   "verbs"};
+  constexpr std::array<std::string_view, 6> kOrder{"verify",      "doctor", "compare",
+                                                   "collectives", "tune",   "verbs"};
   const auto place = std::find(kOrder.begin(), kOrder.end(), statement.about) - kOrder.begin();
   const int tone = statement.tone == PageTone::kBad ? 0 : statement.tone == PageTone::kOpen ? 1 : 2;
   return tone * 10 + static_cast<int>(place);

@@ -12,7 +12,7 @@ namespace railhead::report {
 
 struct Statement {
   PageTone tone = PageTone::kOpen;
-  std::string about;  // "verify", "doctor", "collectives", "verbs", "compare"
+  std::string about;  // "verify", "doctor", "collectives", "verbs", "tune", "compare"
   std::string file;   // "" of a comparison
   std::string headline;
   std::string sentence;
@@ -20,7 +20,7 @@ struct Statement {
 };
 
 // One for each file and one for the comparison. The worst tone comes first; of one tone, what says
-// more: verify, doctor, compare, collectives, verbs.
+// more: verify, doctor, compare, collectives, tune, verbs.
 std::vector<Statement> statementsOf(const Measurements& measurements);
 
 // Every action once, in the order of the statements.

@@ -44,6 +44,22 @@ TEST(Statement, SaysTheVerdictOfARun) {
   }
 }
 
+TEST(Statement, SaysWhatASearchProved) {
+  json tune = measurementFixture("tune.json");
+  const auto said = [&] { return statements({tune})[0]; };
+  EXPECT_EQ(said().headline, "Faster than the default, proven");
+  EXPECT_THAT(said().sentence, HasSubstr("by latency +26.9 % (+24.7 to +29.1); 5 of "));
+  EXPECT_THAT(said().sentence, HasSubstr("65 trials in 163 s"));
+  EXPECT_EQ(said().tone, PageTone::kGood);
+  tune["better"] = false;
+  EXPECT_EQ(said().headline, "The default stays");
+  tune["validated"] = false;
+  EXPECT_EQ(said().tone, PageTone::kOpen);
+  EXPECT_THAT(said().actions, ElementsAre("go on with railhead tune --resume FILE"));
+  tune["sizes"][0]["gain"].erase("better");
+  EXPECT_FALSE(readMeasurement("a.json", tune.dump()).has_value());
+}
+
 TEST(Statement, WeighsAnExpectationThatDoesNotHoldAndWrongBytes) {
   json verify = measurementFixture("verify_degraded.json");
   EXPECT_THAT(statements({verify})[0].sentence,

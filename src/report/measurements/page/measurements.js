@@ -75,6 +75,13 @@ function factsOf({ kind, content }) {
       ["In flight", `${content.plan.outstanding} on each of ${content.plan.pairs_per_rail} queue pairs a rail`],
       ["Pattern seed", String(content.plan.seed)], ...place];
   }
+  if (kind === "tune") {
+    const { fabric } = content;
+    return [["Ranks", `${fabric.ranks} on ${plural(fabric.nodes, "node")}`], ["Backend", content.backend],
+      ["GPUs", fabric.gpus.join(", ")], ["NICs", fabric.nics.join(", ")], ["MTU", String(fabric.mtu)],
+      ["Search", `${plural(content.trials, "trial")}, ${time(content.seconds * 1e6)}, seed ${content.seed}, ${content.end}`],
+      ["No choices by size", content.no_choices]];
+  }
   if (kind === "verify") {
     return [["Ranks", String(content.ranks.length)], ["Nodes", String(unique(content.ranks.map((one) => one.node)).length)],
       ["Backends", unique(content.ranks.map((one) => one.backend)).join(", ")],
@@ -92,7 +99,7 @@ function environmentsSection(data) {
 runLine(["Report of measurements", plural(report.files.length, "file")]);
 
 drawParts([actionsSection, measuredFigures, statementsSection, pathSection, busbwCharts, latencyCharts,
-  comparisonSection, railSplitSection, directionsSection, doctorSection, dataCheckSection, environmentsSection]);
+  comparisonSection, tuneCharts, knobsSection, profileSection, railSplitSection, directionsSection, doctorSection, dataCheckSection, environmentsSection]);
 keepChartsFitting();
 
 footer([`Railhead ${report.tool_version}`, report.schema, "charts by uPlot, MIT licence",
