@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""beside_nccl_tests.py RAILHEAD NCCL_TESTS OUT.json --mpirun COMMAND [--rounds N] [--max BYTES]
+"""beside_nccl_tests.py RAILHEAD NCCL_TESTS OUT.json --mpirun COMMAND [--ranks N] [--rounds N] [--max BYTES]
 
-On a machine with GPUs: railhead bench collectives and nccl-tests take turns, two processes each, every operation, the
+On a machine with GPUs: railhead bench collectives and nccl-tests take turns, N processes each (2), every operation, the
 same libnccl. Writes both busbw per size, their ratio and the time each took; exit code 3 when a median at sizes of
 1 MiB and more differs by more than 3 %.
 
-NCCL_TESTS is a build of github.com/NVIDIA/nccl-tests with MPI=1, COMMAND starts it twice ("mpirun -np 2"); nothing of
-it is in this tree. What NCCL's environment says holds for both. Ranks that are to be hosts of their own on one GPU:
-RAILHEAD and COMMAND are then scripts that set NCCL_HOSTID for each.
+NCCL_TESTS is a build of github.com/NVIDIA/nccl-tests with MPI=1, COMMAND starts it N times ("mpirun -np 2"); nothing of
+it is in this tree. What NCCL's environment says holds for both. With SEPARATE=1 in the environment ours are hosts of their
+own (--separate-hosts), and COMMAND is to set NCCL_HOSTID for each of theirs.
 """
 import json
 import os
@@ -28,18 +28,19 @@ PROGRAMS = {
 }
 # Its default of 20 calls is under a millisecond at 4 MiB: starting and ending them would show.
 CALLS = "100"
+HOSTS = ["--separate-hosts"] if os.environ.get("SEPARATE") else []
 FIRST = 1 << 10
 FACTOR = 8
 AGREE_FROM = 1 << 20
 AGREE_WITHIN = 0.03
 
 
-def ours(railhead, operation, largest):
+def ours(railhead, ranks, operation, largest):
     begun = time.monotonic()
     done = subprocess.run(
-        [railhead, "bench", "collectives", "--on", "local:2", "--backend", "nccl", "--operation", operation,
+        [railhead, "bench", "collectives", "--on", f"local:{ranks}", "--backend", "nccl", "--operation", operation,
          "--min-size", str(FIRST), "--max-size", str(largest), "--factor", str(FACTOR), "--place", "out",
-         "--precision", "0.02", "--seconds-per-size", "0.5", "--json"],
+         "--precision", "0.02", "--seconds-per-size", "0.5", "--json"] + HOSTS,
         capture_output=True, text=True, timeout=300)
     if done.returncode != 0:
         sys.exit(f"railhead {operation}: exit {done.returncode}: {done.stderr[-2000:]}")
@@ -71,6 +72,7 @@ def main():
     options = dict(zip(sys.argv[4::2], sys.argv[5::2]))
     mpirun = options["--mpirun"].split()
     rounds = int(options.get("--rounds", 3))
+    ranks = int(options.get("--ranks", 2))
     largest = int(options.get("--max", 256 << 20))
     rows, seconds, backend, worst = [], {"railhead": 0.0, "nccl_tests": 0.0}, None, 0.0
     for operation in PROGRAMS:
@@ -79,7 +81,7 @@ def main():
             turns = ["railhead", "nccl_tests"] if number % 2 == 0 else ["nccl_tests", "railhead"]
             for who in turns:
                 if who == "railhead":
-                    lines, took, backend = ours(railhead, operation, largest)
+                    lines, took, backend = ours(railhead, ranks, operation, largest)
                 else:
                     lines, took = theirs(mpirun, folder, operation, largest)
                 seconds[who] += took
@@ -100,11 +102,12 @@ def main():
                          capture_output=True, text=True).stdout.split("\n")[0]
     result = {
         "schema": "railhead.beside-nccl-tests/1",
-        "what": "busbw in 10^9 bytes a second of railhead bench collectives and nccl-tests, two processes each, taking "
+        "what": "busbw in 10^9 bytes a second of railhead bench collectives and nccl-tests, one process a rank, taking "
                 "turns; float32, out of place (nccl-tests also in place, in the same seconds)",
         "environment": {"gpu": gpu, "kernel": platform.release(), "architecture": platform.machine(),
                         "cpus": os.cpu_count(), "date": time.strftime("%Y-%m-%d"), "backend": backend,
                         "nccl_environment": {k: v for k, v in os.environ.items() if k.startswith("NCCL_")}},
+        "ranks": ranks,
         "rounds": rounds,
         "seconds": seconds,
         "worst_difference_from_1_mib": worst,

@@ -25,6 +25,9 @@ void addRankOptions(CLI::App* command, RankOptions& options) {
                       "own ADDRESS for tcp (default: every rail of this network namespace)");
   command->add_option("--nccl-library", options.ncclLibrary,
                       "the libnccl to load (default: as the loader finds libnccl.so.2)");
+  command->add_flag("--separate-hosts", options.separateHosts,
+                    "with NCCL: every rank a host of its own (NCCL_HOSTID), for two ranks on one "
+                    "GPU or to take the network path on one node");
   command->add_option("--timeout", options.timeout, "seconds for the ranks to find each other")
       ->check(CLI::Range(0.1, 86400.0))
       ->capture_default_str();
@@ -68,6 +71,7 @@ std::vector<std::string> rankArguments(const RankOptions& options) {
   if (!options.ncclLibrary.empty()) {
     out.insert(out.end(), {"--nccl-library", options.ncclLibrary});
   }
+  if (options.separateHosts) out.emplace_back("--separate-hosts");
   return out;
 }
 

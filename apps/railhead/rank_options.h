@@ -20,8 +20,9 @@ struct RankOptions {
   std::string transport = "auto";  // of the host backend
   std::vector<std::string> rails;
   std::string ncclLibrary;
-  double timeout = 60;  // seconds for the ranks to find each other
-  std::string lab;      // of --on lab: its name; empty: the usual one
+  bool separateHosts = false;  // NCCL takes every rank for a host of its own
+  double timeout = 60;         // seconds for the ranks to find each other
+  std::string lab;             // of --on lab: its name; empty: the usual one
   // Of --on kubernetes.
   int ranks = 2;
   std::string image;

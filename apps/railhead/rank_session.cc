@@ -128,6 +128,8 @@ Result<std::unique_ptr<RankSession>> RankSession::open(const RankOptions& option
                                                        const HostTuning& tuning) {
   std::unique_ptr<RankSession> session(new RankSession());
   session->tuning_ = tuning;
+  if (options.separateHosts)
+    ::setenv("NCCL_HOSTID", ("railhead-" + std::to_string(world.rank)).c_str(), 1);
   if (options.untilStdinEnds) RAILHEAD_TRY(endWithStdin());
   if (log == NcclLog::kCaptured && options.backend != "host") {
     RAILHEAD_TRY_ASSIGN(session->ncclLog_,

@@ -3,6 +3,8 @@
 #include "apps/railhead/bench_collectives_output.h"
 #include "apps/railhead/rank_options.h"
 #include "apps/railhead/tune_gang.h"
+#include "apps/railhead/tune_grid_command.h"
+#include "apps/railhead/tune_knobs.h"
 #include "apps/railhead/tune_options.h"
 #include "apps/railhead/tune_output.h"
 #include "apps/railhead/tune_profile_command.h"
@@ -45,6 +47,7 @@ struct Settings {
   RankOptions ranks;
   RankTuneOptions tuning;
   TuneSizes sizes;
+  KnobWords knobs;
   std::string objective = "bandwidth";
   double minutes = 10;
   tune::SearchOptions search;
@@ -94,20 +97,11 @@ class ProgressLine {
   bool shown_ = false;
 };
 
-// What records are measured on: they are of no use elsewhere.
-std::string wordsOf(const tune::GangFacts& facts) {
-  const auto& fabric = facts.fabric;
-  return facts.backend + (fabric.nccl ? " " + fabric.nccl->least.text() : "") + "; GPUs " +
-         join(fabric.gpus, ", ") + "; NICs " + join(fabric.nics, ", ") + "; links " +
-         join(fabric.links, ", ") + "; MTU " + std::to_string(fabric.mtu) + "; " +
-         std::to_string(fabric.ranks) + " ranks on " + std::to_string(fabric.nodes) + " nodes";
-}
-
 Result<tune::SearchResult> searchOn(const Settings& settings, tune::GangBench& bench,
                                     const tune::GangFacts& facts, const tune::Objective& objective,
                                     Stop& stop, Context& context) {
-  const auto header =
-      tune::headerOf(facts.space(), objective, settings.search.seed, wordsOf(facts));
+  RAILHEAD_TRY_ASSIGN(const tune::Space space, narrowedBy(settings.knobs, facts.space()));
+  const auto header = tune::headerOf(space, objective, settings.search.seed, fabricText(facts));
   std::vector<tune::TrialRecord> before;
   if (!settings.resume.empty()) {
     RAILHEAD_TRY_ASSIGN(before, readRecords(settings.resume, header).addContext("--resume"));
@@ -126,7 +120,7 @@ Result<tune::SearchResult> searchOn(const Settings& settings, tune::GangBench& b
   tune::SearchOptions options = settings.search;
   options.budget.seconds = settings.minutes * 60;
   stop.beginSearch();
-  return tune::search(facts.space(), objective, bench, options, hooks, std::move(before));
+  return tune::search(space, objective, bench, options, hooks, std::move(before));
 }
 
 Result<TuneReport> tuneThere(const Settings& settings, Stop& stop, Context& context) {
@@ -191,20 +185,6 @@ void run(const Settings& settings, Context& context) {
 
 void addSearchOptions(CLI::App* command, Settings& settings) {
   command
-      ->add_option("--operations", settings.sizes.operations,
-                   "all_reduce, all_gather, reduce_scatter, broadcast, reduce, all_to_all, "
-                   "sendrecv; several with commas")
-      ->delimiter(',')
-      ->default_str("all_reduce");
-  command->add_option("--min-size", settings.sizes.minBytes, "smallest size, like 1KiB")
-      ->transform(CLI::AsSizeValue(false))
-      ->default_str("1KiB");
-  command->add_option("--max-size", settings.sizes.maxBytes, "largest size")
-      ->transform(CLI::AsSizeValue(false))
-      ->default_str("64MiB");
-  command->add_option("--factor", settings.sizes.factor, "from one size to the next")
-      ->capture_default_str();
-  command
       ->add_option("--objective", settings.objective,
                    "bandwidth (sizes from 1 MiB), latency (up to 64 KiB), histogram=FILE (lines "
                    "of OPERATION BYTES COUNT); overlapped is not built yet")
@@ -242,8 +222,11 @@ void addTuneCommand(CLI::App& app, Context& context) {
   command->require_subcommand(0);
   addRankOptions(command, settings->ranks);
   settings->tuning.addTo(command, context.program);
+  settings->sizes.addTo(command);
   addSearchOptions(command, *settings);
+  addKnobOption(command, settings->knobs);
   addTuneProfileCommands(command, context);
+  addTuneGrid(command, context);
   addTuneRank(command, context);
   command->final_callback([settings, command, &context] {
     if (command->get_subcommands().empty()) run(*settings, context);

@@ -31,15 +31,10 @@ void RankTuneOptions::addTo(CLI::App* command, const std::string& program) {
   command->add_option("--call-timeout", callTimeout, "seconds after which one call has failed")
       ->check(CLI::Range(0.1, 3600.0))
       ->capture_default_str();
-  command->add_flag("--separate-hosts", separateHosts,
-                    "with NCCL: every rank a host of its own, as on one GPU shared by two ranks");
 }
 
 std::vector<std::string> RankTuneOptions::words() const {
-  std::vector<std::string> out = {"--tuner-plugin", plugin, "--call-timeout",
-                                  std::to_string(callTimeout)};
-  if (separateHosts) out.emplace_back("--separate-hosts");
-  return out;
+  return {"--tuner-plugin", plugin, "--call-timeout", std::to_string(callTimeout)};
 }
 
 tune::GangBenchSettings RankTuneOptions::benchSettings(const RankOptions& ranks) const {

@@ -12,7 +12,6 @@ namespace railhead::app {
 struct RankTuneOptions {
   std::string plugin;  // NCCL's tuner plugin, where the ranks are
   double callTimeout = 10;
-  bool separateHosts = false;
 
   // `program`: this executable; the plugin beside it is the default, else the installed one.
   void addTo(CLI::App* command, const std::string& program);

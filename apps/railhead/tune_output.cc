@@ -146,6 +146,14 @@ std::vector<SizeRow> sizeRows(const TuneReport& report) {
 
 }  // namespace
 
+std::string fabricText(const tune::GangFacts& facts) {
+  const auto& fabric = facts.fabric;
+  return facts.backend + (fabric.nccl ? " " + fabric.nccl->least.text() : "") + "; GPUs " +
+         join(fabric.gpus, ", ") + "; NICs " + join(fabric.nics, ", ") + "; links " +
+         join(fabric.links, ", ") + "; MTU " + std::to_string(fabric.mtu) + "; " +
+         std::to_string(fabric.ranks) + " ranks on " + std::to_string(fabric.nodes) + " nodes";
+}
+
 std::string gainText(const tune::Gain& gain) {
   if (gain.pairs == 0) return "none";
   return percent(gain.factor()) + " % (" + percent(gain.lowFactor()) + " to " +

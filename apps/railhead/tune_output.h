@@ -23,6 +23,9 @@ struct TuneReport {
   std::string recordsPath;               // what --resume takes; may be empty
 };
 
+// What the ranks are, in one line: records and grids are of no use elsewhere.
+std::string fabricText(const tune::GangFacts& facts);
+
 // "+12.3 % (+11.0 to +13.5)"; "none" without a measurement.
 std::string gainText(const tune::Gain& gain);
 

@@ -27,17 +27,14 @@ struct Settings {
   std::string plugin;
   double callTimeout = 10;
   std::uint32_t dataSeed = 1;
-  bool separateHosts = false;
 };
 
 // What stands in this process' environment before NCCL is loaded. One thread runs.
-void prepareNccl(const Settings& settings, const tune::Setting& setting, int rank,
+void prepareNccl(const Settings& settings, const tune::Setting& setting,
                  const tune::LiveChoices& live) {
   for (const auto& [name, value] : setting.values()) {
     if (name.starts_with("NCCL_")) ::setenv(name.c_str(), value.c_str(), 1);
   }
-  if (settings.separateHosts)
-    ::setenv("NCCL_HOSTID", ("railhead-" + std::to_string(rank)).c_str(), 1);
   if (!hindersChoices(settings.plugin).empty()) return;
   ::setenv("NCCL_TUNER_PLUGIN", settings.plugin.c_str(), 1);
   ::setenv("RAILHEAD_TUNER_LIVE", live.path().c_str(), 1);
@@ -58,7 +55,7 @@ Result<void> serve(const Settings& settings, Context& context) {
     context.err << (std::string(tune::kReplyMark) + line + "\n") << std::flush;
   };
   RAILHEAD_TRY_ASSIGN(tune::LiveChoices live, tune::LiveChoices::create());
-  prepareNccl(settings, setting, world.rank, live);
+  prepareNccl(settings, setting, live);
   RankOptions options = settings.ranks;
   options.untilStdinEnds = false;  // the orders' reader sees to that
   RAILHEAD_TRY_ASSIGN(const HostTuning tuning, hostTuning(setting, options));
@@ -92,7 +89,6 @@ void addTuneRank(CLI::App* tune, Context& context) {
   command->add_option("--tuner-plugin", settings->plugin, "path");
   command->add_option("--call-timeout", settings->callTimeout, "seconds");
   command->add_option("--data-seed", settings->dataSeed, "of the data that is checked");
-  command->add_flag("--separate-hosts", settings->separateHosts, "NCCL takes ranks for hosts");
   command->final_callback([settings, &context] {
     const auto served = serve(*settings, context);
     if (!served.has_value()) fail(context, served.error());

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include <CLI/CLI.hpp>
+
 namespace railhead::app {
 namespace {
 
@@ -60,6 +62,22 @@ std::vector<std::string_view> wordsIn(std::string_view line) {
 
 }  // namespace
 
+void TuneSizes::addTo(CLI::App* command) {
+  command
+      ->add_option("--operations", operations,
+                   "all_reduce, all_gather, reduce_scatter, broadcast, reduce, all_to_all, "
+                   "sendrecv; several with commas")
+      ->delimiter(',')
+      ->default_str("all_reduce");
+  command->add_option("--min-size", minBytes, "smallest size, like 1KiB")
+      ->transform(CLI::AsSizeValue(false))
+      ->default_str("1KiB");
+  command->add_option("--max-size", maxBytes, "largest size")
+      ->transform(CLI::AsSizeValue(false))
+      ->default_str("64MiB");
+  command->add_option("--factor", factor, "from one size to the next")->capture_default_str();
+}
+
 Result<tune::ObjectiveKind> parseTuneObjective(const std::string& text) {
   if (text.starts_with(kHistogram)) return tune::ObjectiveKind::kHistogram;
   RAILHEAD_TRY_ASSIGN(const auto kind, tune::parseObjective(text).addContext("--objective"));
@@ -97,15 +115,7 @@ Result<std::vector<tune::WeightedSize>> parseHistogram(std::string_view text,
   return out;
 }
 
-Result<tune::Objective> objectiveOf(const std::string& text, const TuneSizes& sizes, int ranks) {
-  RAILHEAD_TRY_ASSIGN(const auto kind, parseTuneObjective(text));
-  if (kind == tune::ObjectiveKind::kHistogram) {
-    const std::string file = text.substr(kHistogram.size());
-    RAILHEAD_TRY_ASSIGN(const std::string lines,
-                        readText(file, kMaxHistogram).addContext("--objective"));
-    RAILHEAD_TRY_ASSIGN(auto weighted, parseHistogram(lines, file, ranks));
-    return tune::Objective::histogram(std::move(weighted));
-  }
+Result<std::vector<tune::Size>> sizesFor(const TuneSizes& sizes, int ranks) {
   std::vector<tune::Size> all;
   for (const auto& name : sizes.operations) {
     RAILHEAD_TRY_ASSIGN(const auto operation,
@@ -115,6 +125,19 @@ Result<tune::Objective> objectiveOf(const std::string& text, const TuneSizes& si
         sizesOf(planOf(operation, sizes.minBytes, sizes.maxBytes, sizes.factor), ranks));
     all.insert(all.end(), own.begin(), own.end());
   }
+  return all;
+}
+
+Result<tune::Objective> objectiveOf(const std::string& text, const TuneSizes& sizes, int ranks) {
+  RAILHEAD_TRY_ASSIGN(const auto kind, parseTuneObjective(text));
+  if (kind == tune::ObjectiveKind::kHistogram) {
+    const std::string file = text.substr(kHistogram.size());
+    RAILHEAD_TRY_ASSIGN(const std::string lines,
+                        readText(file, kMaxHistogram).addContext("--objective"));
+    RAILHEAD_TRY_ASSIGN(auto weighted, parseHistogram(lines, file, ranks));
+    return tune::Objective::histogram(std::move(weighted));
+  }
+  RAILHEAD_TRY_ASSIGN(const auto all, sizesFor(sizes, ranks));
   return tune::Objective::over(kind, all);
 }
 

@@ -9,6 +9,10 @@
 #include <string_view>
 #include <vector>
 
+namespace CLI {
+class App;
+}
+
 namespace railhead::app {
 
 struct TuneSizes {
@@ -16,7 +20,12 @@ struct TuneSizes {
   std::uint64_t minBytes = 1 << 10;
   std::uint64_t maxBytes = 64 << 20;
   double factor = 4;
+
+  void addTo(CLI::App* command);
 };
+
+// As so many ranks share them. kInvalidArgument names the option.
+Result<std::vector<tune::Size>> sizesFor(const TuneSizes& sizes, int ranks);
 
 // "bandwidth", "latency" or "histogram=FILE". kInvalidArgument: what is none, or is not built yet.
 Result<tune::ObjectiveKind> parseTuneObjective(const std::string& text);
