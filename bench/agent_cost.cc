@@ -34,7 +34,9 @@ constexpr const char* kGpuResource = "nvidia.com/gpu";
 constexpr int kGpus = 8;  // of tests/fixtures/nvml/h100-eight.json, through the fake driver library
 constexpr int kStarts = 7;
 constexpr int kScrapes = 20;
-constexpr std::chrono::seconds kIdle{10};
+// After a start the agent looks again; from then on once a minute, which is in the time measured.
+constexpr std::chrono::seconds kUntilIdle{5};
+constexpr std::chrono::seconds kIdle{60};
 constexpr std::uint16_t kPort = 19477;
 
 std::string agentConfig(const NodeShape& shape) {
@@ -136,7 +138,7 @@ class Bench {
     }
     RAILHEAD_TRY_ASSIGN(const auto agent, startAgent(starts.back()));
     std::sort(starts.begin(), starts.end());
-    std::this_thread::sleep_for(std::chrono::seconds(1));
+    std::this_thread::sleep_for(kUntilIdle);
     RAILHEAD_TRY_ASSIGN(const auto before, readCost(agent.pid()));
     std::this_thread::sleep_for(kIdle);
     RAILHEAD_TRY_ASSIGN(const auto idle, readCost(agent.pid()));

@@ -12,14 +12,15 @@
 namespace railhead::kube {
 
 // The calls in use, under their own names without "curl_".
-#define RAILHEAD_CURL_CALLS(X)                                                                    \
-  X(global_init)                                                                                  \
-  X(global_cleanup)                                                                               \
-  X(easy_init)                                                                                    \
-  X(easy_cleanup)                                                                                 \
-  X(easy_reset)                                                                                   \
-  X(easy_setopt) X(easy_getinfo) X(easy_strerror) X(slist_append) X(slist_free_all) X(multi_init) \
-      X(multi_cleanup) X(multi_add_handle) X(multi_remove_handle) X(multi_perform) X(multi_poll)  \
+#define RAILHEAD_CURL_CALLS(X)                                                                   \
+  X(global_init)                                                                                 \
+  X(global_cleanup)                                                                              \
+  X(easy_init)                                                                                   \
+  X(easy_cleanup)                                                                                \
+  X(easy_reset)                                                                                  \
+  X(easy_setopt)                                                                                 \
+  X(easy_getinfo) X(easy_strerror) X(slist_append) X(slist_free_all) X(multi_init)               \
+      X(multi_cleanup) X(multi_add_handle) X(multi_remove_handle) X(multi_perform) X(multi_poll) \
           X(multi_info_read) X(multi_strerror)
 
 // Thread-safe once open.
