@@ -12,6 +12,7 @@
 #include <array>
 #include <chrono>
 #include <future>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -67,15 +68,22 @@ class LabContainerd : public testing::Test {
   void SetUp() override;
   void TearDown() override;
 
+  // Of a sandbox whose processes were killed behind its back containerd 2.1 was seen to keep the
+  // shim, a process of its own with a socket, when it removed the sandbox. Neither holds anything
+  // of the pod: its cgroup, mounts and namespaces are looked for all the same.
+  void letShimsStay() { shimsMayStay_ = true; }
+
  private:
   static Result<void> prepare(std::size_t node);
   static std::string picture(std::size_t node);
   std::string difference(std::size_t node) const;
+  std::multiset<std::string> watchedLines(const std::string& picture) const;
 
   static Topology* topology_;
   static BoundLab* lab_;
   static bool ready_;
   std::array<std::string, kNodes> before_;
+  bool shimsMayStay_ = false;
 };
 
 }  // namespace railhead::lab

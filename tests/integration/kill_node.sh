@@ -85,7 +85,11 @@ await_state() {
 }
 check_state() {
   state >$work/now
-  diff $work/idle $work/now >&2 || wrong "$1: the node differs (< as it was, > as it is)"
+  diff $work/idle $work/now >&2 && return 0
+  echo "links in namespaces:" >&2
+  for one in $(cd /run/netns && echo *); do ip netns exec $one ip -br link | sed "s/^/$one: /" >&2; done
+  cat $log >&2
+  wrong "$1: the node differs (< as it was, > as it is)"
 }
 check_namespaces() {
   (cd /run/netns && echo *) >$work/namespaces.now
@@ -235,7 +239,10 @@ sandbox() {
   if ! after_request ADD $?; then
     told_to_try_again ADD
     # Killed while it answered: the pod has its rails. Earlier: it has none.
-    grep -q '"state": *"attached"' /run/railhead/attachments/* 2>/dev/null || check_clean "ADD, after the restart"
+    if ! grep -q '"state": *"attached"' /run/railhead/attachments/* 2>/dev/null; then
+      await_state "ADD, after the restart"
+      check_clean "ADD, after the restart"
+    fi
     cni ADD || wrong "ADD after the restart: $(cat $work/error)"
   fi
   cni CHECK || wrong "CHECK: $(cat $work/error)"

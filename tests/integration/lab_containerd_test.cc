@@ -204,6 +204,7 @@ TEST_F(LabContainerd, CreatingAndDeletingLeavesNothing) {
 }
 
 TEST_F(LabContainerd, KillingWithoutDelLeavesNothing) {
+  letShimsStay();
   const int each = (count("RAILHEAD_LAB_KILL_CYCLES", 2) + 1) / 2;
   const auto begun = std::chrono::steady_clock::now();
   std::array<std::string, kNodes> said;
