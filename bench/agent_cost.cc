@@ -34,9 +34,9 @@ constexpr const char* kGpuResource = "nvidia.com/gpu";
 constexpr int kGpus = 8;  // of tests/fixtures/nvml/h100-eight.json, through the fake driver library
 constexpr int kStarts = 7;
 constexpr int kScrapes = 20;
-// After a start the agent looks again; from then on once a minute, which is in the time measured.
+// After a start the agent looks again; from then on every two minutes, once in the time measured.
 constexpr std::chrono::seconds kUntilIdle{5};
-constexpr std::chrono::seconds kIdle{60};
+constexpr std::chrono::seconds kIdle{120};
 constexpr std::uint16_t kPort = 19477;
 
 std::string agentConfig(const NodeShape& shape) {

@@ -10,7 +10,7 @@ namespace railhead::agent {
 namespace {
 
 // A look reads some 2000 files on a node with 64 rail sets.
-constexpr std::chrono::seconds kLookInterval{60};
+constexpr std::chrono::seconds kLookInterval{120};
 // The RDMA port's state follows the link's, and nothing tells of it.
 constexpr std::chrono::seconds kLookAgain{2};
 constexpr std::chrono::milliseconds kSettle{20};
