@@ -25,7 +25,8 @@ TEST(RecordsHeader, LeadsToTheRecordsOfTheSameSearch) {
   for (std::size_t size = 0; size < header.size(); ++size) {
     EXPECT_EQ(*checkHeader(header.substr(0, size), written(), "r"), "") << size;
   }
-  const auto records = checkHeader(header + "{}\n", written(), "r");
+  const std::string text = header + "{}\n";  // what is returned is a part of it
+  const auto records = checkHeader(text, written(), "r");
   EXPECT_THAT(decodeRecords(*records, "r", 2).error().message, HasSubstr("r:2: field trial"));
 }
 
