@@ -38,7 +38,7 @@ TEST(CommandLine, BadUsageIsExitTwoAndNamed) {
   EXPECT_EQ(unknown.code, ExitCode::kUsage);
   EXPECT_THAT(unknown.err,
               testing::StartsWith("railhead: 'frobnicate' is no command; allowed: "
-                                  "demo, lab, bench, verify, tune, doctor, status, report, "
+                                  "demo, lab, bench, verify, tune, train, doctor, status, report, "
                                   "completion\n"));
   const Outcome below = run({"lab", "nosuch"});
   EXPECT_EQ(below.code, ExitCode::kUsage);
@@ -56,6 +56,14 @@ TEST(CommandLine, EveryHelpHasAnExample) {
            {{"bench"}, "railhead bench verbs --listen"},
            {{"bench", "verbs"}, "railhead bench verbs --listen"},
            {{"report"}, "railhead report verify.json"},
+           {{"train"}, "railhead train run run.yaml"},
+           {{"train", "run"}, "railhead train run run.yaml --on ssh:"},
+           {{"train", "resume"}, "railhead train resume pair-0001"},
+           {{"train", "replay"}, "railhead train replay pair-0001"},
+           {{"train", "compare"}, "railhead train compare runs/"},
+           {{"train", "list"}, "railhead train list"},
+           {{"train", "logs"}, "railhead train logs pair-0001 --rank 1"},
+           {{"train", "stop"}, "railhead train stop pair-0001"},
            {{"completion"}, "railhead completion bash"}}) {
     auto args = words;
     args.emplace_back("--help");
@@ -72,7 +80,8 @@ TEST(CommandLine, CompletionKnowsEveryCommand) {
     EXPECT_EQ(script.code, ExitCode::kOk);
     for (const char* path :
          {"demo", "lab", "lab up", "lab status", "lab exec", "lab logs", "lab link", "lab down",
-          "bench", "bench verbs", "status", "report", "completion"}) {
+          "bench", "bench verbs", "status", "report", "train", "train run", "train resume",
+          "train replay", "train compare", "train list", "train logs", "train stop", "completion"}) {
       EXPECT_THAT(script.out, HasSubstr("'" + std::string(path) + "'")) << shell;
     }
   }

@@ -6,6 +6,7 @@
 #include "apps/railhead/lab_command.h"
 #include "apps/railhead/report_command.h"
 #include "apps/railhead/status_command.h"
+#include "apps/railhead/train_command.h"
 #include "apps/railhead/tune_command.h"
 #include "apps/railhead/verify_command.h"
 #include "apps/usage/completion.h"
@@ -18,6 +19,7 @@ void addCommands(CLI::App& app, Context& context) {
   addBenchCommand(app, context);
   addVerifyCommand(app, context);
   addTuneCommand(app, context);
+  addTrainCommand(app, context);
   addDoctorCommand(app, context);
   addStatusCommand(app, context);
   addReportCommand(app, context);

@@ -59,6 +59,7 @@ std::vector<launch::RankCommand> LabRanks::commands(const launch::RankProgram& p
     rank.node = nodes_[i].node.name;
     rank.environment["RAILHEAD_NODE"] = rank.node;
     rank.environment["LOCAL_RANK"] = "0";
+    rank.environment["LOCAL_WORLD_SIZE"] = "1";
     std::vector<std::string> argv = {program_, "lab", "exec", "--lab", name_};
     if (withInput) argv.emplace_back("-i");
     argv.insert(argv.end(), {rank.node, "--", "railhead-lab-kubelet", "exec",

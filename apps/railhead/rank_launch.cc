@@ -39,13 +39,6 @@ ErrorCode classOf(int exitCode) {
   }
 }
 
-Result<std::uint16_t> freeLocalPort() {
-  RAILHEAD_TRY_ASSIGN(const auto any, os::Endpoint::parse("127.0.0.1:0"));
-  RAILHEAD_TRY_ASSIGN(const auto listener, os::listenTcp(any));
-  RAILHEAD_TRY_ASSIGN(const auto bound, os::boundEndpoint(listener.get()));
-  return bound.port;
-}
-
 // The objects of one gang in a cluster: deleted with this, however the gang ended.
 class ClusterRanks {
  public:
@@ -193,6 +186,13 @@ std::string resultIn(std::string_view output) {
 }
 
 }  // namespace
+
+Result<std::uint16_t> freeLocalPort() {
+  RAILHEAD_TRY_ASSIGN(const auto any, os::Endpoint::parse("127.0.0.1:0"));
+  RAILHEAD_TRY_ASSIGN(const auto listener, os::listenTcp(any));
+  RAILHEAD_TRY_ASSIGN(const auto bound, os::boundEndpoint(listener.get()));
+  return bound.port;
+}
 
 RankPlace::RankPlace(const RankOptions& options, std::string program)
     : options_(options), program_(std::move(program)) {}

@@ -7,6 +7,7 @@
 #include "src/launch/gang.h"
 #include "src/launch/placement.h"
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -33,6 +34,9 @@ struct Launched {
 // failure is kept beside it in `partial`.
 Result<Launched> launchRanks(const RankLaunch& launch, Context& context,
                              std::string* partial = nullptr);
+
+// One that nobody listens on now, for ranks of this machine.
+Result<std::uint16_t> freeLocalPort();
 
 class LabRanks;
 

@@ -12,7 +12,9 @@ constexpr const char* kInstalled = "/usr/lib/railhead/";
 // Beyond what the ranks give each other to meet: to load libraries, and to connect the rails.
 constexpr double kSecondsToLoad = 90;
 
-std::string defaultPlugin(const std::string& program) {
+}  // namespace
+
+std::string defaultTunerPlugin(const std::string& program) {
   const auto folder = std::filesystem::path(program).parent_path();
   std::error_code ignored;
   for (const auto& beside : {folder / kPluginName, folder / "../lib" / kPluginName}) {
@@ -21,10 +23,8 @@ std::string defaultPlugin(const std::string& program) {
   return std::string(kInstalled) + kPluginName;
 }
 
-}  // namespace
-
 void RankTuneOptions::addTo(CLI::App* command, const std::string& program) {
-  plugin = defaultPlugin(program);
+  plugin = defaultTunerPlugin(program);
   command->add_option("--tuner-plugin", plugin,
                       "with NCCL: the plugin that takes choices by size, where the ranks run "
                       "(default: beside this program, else /usr/lib/railhead/)");

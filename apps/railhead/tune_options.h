@@ -9,6 +9,9 @@
 
 namespace railhead::app {
 
+// NCCL's tuner plugin: beside this executable, else where it is installed.
+std::string defaultTunerPlugin(const std::string& program);
+
 struct RankTuneOptions {
   std::string plugin;  // NCCL's tuner plugin, where the ranks are
   double callTimeout = 10;

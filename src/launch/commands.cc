@@ -7,14 +7,21 @@ namespace {
 
 constexpr char kEndsWithUs[] = "--until-stdin-ends";
 
-std::map<std::string, std::string> environmentOf(int rank, int ranks, int localRank,
-                                                 const std::string& node,
+struct Seat {
+  int rank = 0;
+  int ranks = 0;
+  int localRank = 0;
+  int localRanks = 1;
+};
+
+std::map<std::string, std::string> environmentOf(const Seat& seat, const std::string& node,
                                                  const RankProgram& program,
                                                  const std::string& master) {
   auto out = program.environment;
-  out["RANK"] = std::to_string(rank);
-  out["WORLD_SIZE"] = std::to_string(ranks);
-  out["LOCAL_RANK"] = std::to_string(localRank);
+  out["RANK"] = std::to_string(seat.rank);
+  out["WORLD_SIZE"] = std::to_string(seat.ranks);
+  out["LOCAL_RANK"] = std::to_string(seat.localRank);
+  out["LOCAL_WORLD_SIZE"] = std::to_string(seat.localRanks);
   out["MASTER_ADDR"] = program.masterAddress.empty() ? master : program.masterAddress;
   out["MASTER_PORT"] = std::to_string(program.masterPort);
   out["RAILHEAD_TOKEN"] = program.token;
@@ -35,8 +42,14 @@ std::string nameOf(const std::string& destination) {
 std::vector<RankCommand> localCommands(int ranks, const RankProgram& program) {
   std::vector<RankCommand> out;
   for (int rank = 0; rank < ranks; ++rank) {
-    out.push_back({rank, "localhost", program.argv,
-                   environmentOf(rank, ranks, rank, "localhost", program, "127.0.0.1")});
+    auto& command = out.emplace_back();
+    command.rank = rank;
+    command.node = "localhost";
+    command.argv = program.argv;
+    command.argv.insert(command.argv.end(), program.operands.begin(), program.operands.end());
+    command.environment =
+        environmentOf({rank, ranks, rank, ranks}, command.node, program, "127.0.0.1");
+    command.watchesInput = program.watchesInput;
   }
   return out;
 }
@@ -44,19 +57,23 @@ std::vector<RankCommand> localCommands(int ranks, const RankProgram& program) {
 std::vector<RankCommand> sshCommands(const std::vector<std::string>& hosts,
                                      const RankProgram& program) {
   std::vector<RankCommand> out;
-  const int ranks = static_cast<int>(hosts.size());
+  const int local = program.ranksPerNode;
+  const int ranks = static_cast<int>(hosts.size()) * local;
   for (int rank = 0; rank < ranks; ++rank) {
-    const std::string& host = hosts[static_cast<std::size_t>(rank)];
+    const std::string& host = hosts[static_cast<std::size_t>(rank / local)];
     const std::string node = nameOf(host);
     std::string remote = "exec env";
     for (const auto& [name, value] :
-         environmentOf(rank, ranks, 0, node, program, nameOf(hosts.front()))) {
+         environmentOf({rank, ranks, rank % local, local}, node, program, nameOf(hosts.front()))) {
       remote += " " + shellQuoted(name + "=" + value);
     }
     for (const auto& word : program.argv) remote += " " + shellQuoted(word);
     remote += std::string(" ") + kEndsWithUs;
-    out.push_back(
-        {rank, node, {"ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", host, remote}, {}});
+    for (const auto& word : program.operands) remote += " " + shellQuoted(word);
+    auto& command = out.emplace_back();
+    command.rank = rank;
+    command.node = node;
+    command.argv = {"ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", host, remote};
   }
   return out;
 }

@@ -17,11 +17,15 @@ struct RankProgram {
   std::string masterAddress;  // empty: the first host's name, or 127.0.0.1 for local ranks
   std::uint16_t masterPort = 0;
   std::string token;
+  std::vector<std::string> operands = {};  // behind argv and every option that a launcher adds
+  int ranksPerNode = 1;                    // of hosts; local ranks share one node
+  bool watchesInput = false;               // as in RankCommand
 };
 
 std::vector<RankCommand> localCommands(int ranks, const RankProgram& program);
 
-// One rank on each host, by `ssh -o BatchMode=yes`. The far program is started with
+// So many ranks on each host, in the order of the hosts, by `ssh -o BatchMode=yes`. The far program
+// is started with
 // --until-stdin-ends, so that it ends when ssh, or this machine, is gone.
 std::vector<RankCommand> sshCommands(const std::vector<std::string>& hosts,
                                      const RankProgram& program);

@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace railhead::launch {
@@ -96,6 +97,7 @@ class RunningGang::Rank {
     spec.output = output.write.get();
     spec.errors = errors.write.get();
     spec.ownSession = true;
+    spec.diesWithParent = !command.watchesInput;
     spec.environment = withOwn(command.environment);
     auto process = os::BoundProcess::start(spec, nullDevice);
     if (!process.has_value()) {
@@ -118,6 +120,7 @@ class RunningGang::Rank {
   }
   // The exit code, once it has ended.
   std::optional<int> poll() {
+    killWhatItLeft();
     (void)process_.ended();  // reaps
     return process_.exitCode();
   }
@@ -148,6 +151,16 @@ class RunningGang::Rank {
         errors_(std::move(errors)) {
     end_.rank = command.rank;
     end_.node = command.node;
+  }
+
+  // In its session, once it has ended and as long as it is not reaped: until then nobody else can
+  // have the session's number.
+  void killWhatItLeft() {
+    if (process_.exitCode()) return;
+    siginfo_t about{};
+    const int seen =
+        ::waitid(P_PID, static_cast<id_t>(process_.pid()), &about, WEXITED | WNOHANG | WNOWAIT);
+    if (seen == 0 && about.si_pid == process_.pid()) process_.signal(SIGKILL);
   }
 
   static std::map<std::string, std::string> withOwn(std::map<std::string, std::string> extra) {
@@ -219,6 +232,11 @@ class RunningGang::Ranks {
       if (one.rank() == rank) return one.tell(text);
     }
     return Error(ErrorCode::kInternal, "the gang has no rank " + std::to_string(rank));
+  }
+
+  bool hasEnded(int rank) {
+    return std::none_of(ranks_.begin(), ranks_.end(),
+                        [&](auto& one) { return one.rank() == rank && !one.over(); });
   }
 
   GangEnd end() {
@@ -303,6 +321,7 @@ Result<std::unique_ptr<RunningGang>> RunningGang::start(const std::vector<RankCo
 
 Result<void> RunningGang::tell(int rank, std::string_view text) { return ranks_->tell(rank, text); }
 bool RunningGang::step(std::chrono::milliseconds wait) { return ranks_->step(wait); }
+bool RunningGang::hasEnded(int rank) { return ranks_->hasEnded(rank); }
 GangEnd RunningGang::end() { return ranks_->end(); }
 
 Result<GangEnd> runGang(const std::vector<RankCommand>& ranks, const GangSettings& settings,

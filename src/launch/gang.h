@@ -2,8 +2,9 @@
 // the reason names the rank, its node and its last lines.
 //
 // A rank is a process of this machine: the rank itself, or what stands for it here (an ssh, a
-// `lab exec`, a `kubectl logs`). No rank outlives the call, however it ends: the kernel kills what
-// this process started when it dies.
+// `lab exec`, a `kubectl logs`). What it leaves in its session goes with it. No rank outlives the
+// call, however it ends: the kernel kills what this process started when it dies, or ends its
+// input.
 #pragma once
 
 #include "src/base/result.h"
@@ -23,6 +24,9 @@ struct RankCommand {
   std::string node;  // for messages
   std::vector<std::string> argv;
   std::map<std::string, std::string> environment;  // beside what this process has
+  // It ends, with all that it started, when its standard input does (src/launch/guard.h): where
+  // this process dies it is given the time to. Otherwise the kernel kills it then.
+  bool watchesInput = false;
 };
 
 struct GangSettings {
@@ -71,6 +75,7 @@ class RunningGang {
   // Takes what the ranks write (onLine), and waits for it that long at most. False: all have ended,
   // one has failed, or it was interrupted: end() says which.
   bool step(std::chrono::milliseconds wait = std::chrono::milliseconds{50});
+  bool hasEnded(int rank);  // also of one that the gang does not have
   // Stops what still runs. Once.
   GangEnd end();
 

@@ -114,6 +114,16 @@ TEST(Gang, ARankThatIgnoresSigtermIsKilledWithItsChildren) {
   EXPECT_FALSE(runs(std::stoi(end.ranks[0].output)));
 }
 
+TEST(Gang, WhatAnEndedRankLeftInItsSessionIsKilled) {
+  for (const char* how : {"kill -9 $$", "exit 0"}) {
+    const auto end =
+        runGang({shell(0, std::string("sleep 600 >/dev/null 2>&1 & echo $!; ") + how)}, {}, kNull)
+            .value();
+    ASSERT_FALSE(end.ranks[0].output.empty());
+    EXPECT_FALSE(runs(std::stoi(end.ranks[0].output))) << how;
+  }
+}
+
 TEST(Gang, EndsAtItsTimeLimitAndWhenInterrupted) {
   GangSettings settings;
   settings.timeLimit = 200ms;

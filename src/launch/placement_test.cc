@@ -52,6 +52,7 @@ TEST(LocalCommands, CarryTheUsualEnvironment) {
   const std::map<std::string, std::string> expected = {{"RANK", "1"},
                                                        {"WORLD_SIZE", "2"},
                                                        {"LOCAL_RANK", "1"},
+                                                       {"LOCAL_WORLD_SIZE", "2"},
                                                        {"MASTER_ADDR", "127.0.0.1"},
                                                        {"MASTER_PORT", "29500"},
                                                        {"NCCL_DEBUG", "INFO"},
@@ -70,6 +71,20 @@ TEST(SshCommands, QuoteEveryWordAndEndWithTheirInput) {
   EXPECT_THAT(argv.back(), HasSubstr("'MASTER_ADDR=spark-a'"));
   EXPECT_THAT(argv.back(), HasSubstr("'RANK=1'"));
   EXPECT_THAT(argv.back(), HasSubstr("'railhead' 'it'\\''s' --until-stdin-ends"));
+}
+
+TEST(SshCommands, SeveralRanksOfAHostKeepTheOrderOfTheHosts) {
+  RankProgram program{{"railhead", "train", "rank"}, {}, "", 29500, "t"};
+  program.operands = {"--", "python3", "-c", "print('x')"};
+  program.ranksPerNode = 2;
+  const auto ranks = sshCommands({"a", "b"}, program);
+  ASSERT_EQ(ranks.size(), 4U);
+  EXPECT_EQ(ranks[1].node, "a");
+  EXPECT_EQ(ranks[2].node, "b");
+  for (const char* part : {"'RANK=3'", "'LOCAL_RANK=1'", "'LOCAL_WORLD_SIZE=2'", "'WORLD_SIZE=4'",
+                           "--until-stdin-ends '--' 'python3' '-c' 'print("}) {
+    EXPECT_THAT(ranks[3].argv.back(), HasSubstr(part));
+  }
 }
 
 TEST(NewToken, IsNeverTheSame) { EXPECT_NE(newToken(), newToken()); }

@@ -53,7 +53,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Row{"lab_topology", labTopology, 2000}, Row{"nad_config", nadConfig},
                     Row{"networks_annotation", networksAnnotation},
                     Row{"primary_conflist", primaryConflist}, Row{"shim_frames", shimFrames},
-                    Row{"sysfs", sysfs, 300}, Row{"tune_records", tuneRecords},
+                    Row{"sysfs", sysfs, 300}, Row{"train_records", trainRecords},
+                    Row{"train_run_file", trainRunFile, 2000}, Row{"tune_records", tuneRecords},
                     Row{"tuned_profile", tunedProfile, 2000}, Row{"tuner_proof", tunerProof, 20000},
                     Row{"tuner_table", tunerTable}),
     [](const auto& row) { return std::string(row.param.name); });

@@ -25,6 +25,8 @@ bool networksAnnotation(std::string_view input);  // Multus' annotation
 bool primaryConflist(std::string_view input);     // the CNI folder's files
 bool shimFrames(std::string_view input);          // between the shim and the agent
 bool sysfs(std::string_view input);               // a node's sysfs and procfs, as a tree file
+bool trainRecords(std::string_view input);        // metrics, checkpoint.json, a run's manifest
+bool trainRunFile(std::string_view input);        // YAML
 bool tuneRecords(std::string_view input);         // the records that a search is resumed from
 bool tunedProfile(std::string_view input);        // YAML, from a file or a ConfigMap
 bool tunerProof(std::string_view input);          // between the ranks of the NCCL tuner plugin

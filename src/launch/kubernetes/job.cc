@@ -125,6 +125,13 @@ YAML::Node container(const KubernetesJob& job) {
   mount["name"] = "shm";
   mount["mountPath"] = "/dev/shm";
   out["volumeMounts"].push_back(mount);
+  if (!job.claim.empty()) {
+    YAML::Node runs;
+    runs["name"] = "runs";
+    runs["mountPath"] = job.mountPath;
+    if (!job.claimFolder.empty()) runs["subPath"] = job.claimFolder;
+    out["volumeMounts"].push_back(runs);
+  }
   return out;
 }
 
@@ -141,11 +148,16 @@ YAML::Node podTemplate(const KubernetesJob& job) {
   YAML::Node out;
   out["metadata"]["labels"] = labels(job);
   auto annotations = job.annotations;
+  if (job.podGroup == PodGroup::kCoscheduling)
+    out["metadata"]["labels"]["scheduling.x-k8s.io/pod-group"] = job.name;
+  if (job.podGroup == PodGroup::kVolcano) annotations["scheduling.k8s.io/group-name"] = job.name;
   if (!job.network.empty()) annotations["k8s.v1.cni.cncf.io/networks"] = job.network;
   if (!annotations.empty()) out["metadata"]["annotations"] = mapOf(annotations);
   YAML::Node spec = out["spec"];
   spec["subdomain"] = job.name;
   spec["restartPolicy"] = "Never";
+  if (!job.scheduler.empty()) spec["schedulerName"] = job.scheduler;
+  if (job.graceSeconds > 0) spec["terminationGracePeriodSeconds"] = job.graceSeconds;
   if (!job.runtimeClass.empty()) spec["runtimeClassName"] = job.runtimeClass;
   spec["affinity"] = onePodOnEachNode(job);
   spec["containers"].push_back(container(job));
@@ -153,6 +165,22 @@ YAML::Node podTemplate(const KubernetesJob& job) {
   volume["name"] = "shm";
   volume["emptyDir"]["medium"] = "Memory";
   spec["volumes"].push_back(volume);
+  if (!job.claim.empty()) {
+    YAML::Node runs;
+    runs["name"] = "runs";
+    runs["persistentVolumeClaim"]["claimName"] = job.claim;
+    spec["volumes"].push_back(runs);
+  }
+  return out;
+}
+
+YAML::Node podGroup(const KubernetesJob& job) {
+  YAML::Node out;
+  out["apiVersion"] = job.podGroup == PodGroup::kVolcano ? "scheduling.volcano.sh/v1beta1"
+                                                         : "scheduling.x-k8s.io/v1alpha1";
+  out["kind"] = "PodGroup";
+  out["metadata"] = metadata(job);
+  out["spec"]["minMember"] = job.ranks;
   return out;
 }
 
@@ -199,6 +227,10 @@ Result<std::string> renderJob(const KubernetesJob& job) {
   RAILHEAD_TRY(job.check());
   try {
     YAML::Emitter out;
+    if (job.podGroup != PodGroup::kNone) {
+      out << YAML::BeginDoc;
+      emit(out, podGroup(job));
+    }
     out << YAML::BeginDoc;
     emit(out, service(job));
     out << YAML::BeginDoc;

@@ -15,6 +15,13 @@
 
 namespace railhead::launch {
 
+// How a scheduler that knows gangs is told of one: all pods are placed together or none.
+enum class PodGroup {
+  kNone,
+  kCoscheduling,  // scheduler-plugins: a PodGroup and a label
+  kVolcano,       // a PodGroup and an annotation
+};
+
 struct KubernetesJob {
   std::string name;  // of the Job and its Service: a DNS label of at most 40 characters
   std::string namespaceName = "default";
@@ -29,12 +36,21 @@ struct KubernetesJob {
   std::string runtimeClass = "nvidia";             // empty: the node's default
   std::map<std::string, std::string> annotations;  // of the pods, beside the network's
   int timeLimitSeconds = 3600;                     // Kubernetes ends what runs longer; 0: no limit
+  int graceSeconds = 0;                            // before SIGKILL; 0: Kubernetes' 30
+  std::string scheduler;                           // empty: the cluster's default
+  PodGroup podGroup = PodGroup::kNone;
+  // A PersistentVolumeClaim whose folder `claimFolder` is mounted at `mountPath` in every pod, and
+  // made when missing; empty: none.
+  std::string claim;
+  std::string claimFolder;
+  std::string mountPath;
 
   // kInvalidArgument names the field, its value and what is allowed.
   Result<void> check() const;
 };
 
-// kubectl reads it back as one Service and one Job.
+// kubectl reads it back as one Service and one Job, and a PodGroup before them where one is asked
+// for.
 Result<std::string> renderJob(const KubernetesJob& job);
 
 // "job-name=NAME,batch.kubernetes.io/job-completion-index=3".

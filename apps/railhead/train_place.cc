@@ -1,0 +1,84 @@
+#include "apps/railhead/train_place.h"
+
+#include "apps/railhead/rank_launch.h"
+#include "src/launch/commands.h"
+
+#include <cmath>
+
+namespace railhead::app {
+namespace {
+
+// Where nobody named a port: hosts behind ssh cannot be asked for a free one. Another one at each
+// start, for the one before may still be held by the kernel.
+constexpr std::uint16_t kTrainPort = 29500;
+constexpr std::uint64_t kTrainPorts = 64;
+
+Error worldDiffers(const launch::Placement& placement, int there, const train::RunFile& run) {
+  return Error(ErrorCode::kInvalidArgument,
+               "--on " + placement.toString() + " has " + std::to_string(there) +
+                   " ranks and the run file says ranks: " + std::to_string(run.ranks),
+               "change one of them; ranksPerNode says how many ranks a host has");
+}
+
+}  // namespace
+
+Result<launch::Placement> trainPlacement(const std::string& on, const train::RunFile& run) {
+  std::string text = on.empty() ? run.on : on;
+  if (text.empty() || text == "local") text = "local:" + std::to_string(run.ranks);
+  RAILHEAD_TRY_ASSIGN(auto placement, launch::Placement::parse(text));
+  using Kind = launch::Placement::Kind;
+  if (placement.kind == Kind::kLab) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "--on lab: not built yet: emulated nodes share no folder for checkpoints",
+                 "give --on local or ssh:HOST,HOST");
+  }
+  if (placement.kind == Kind::kLocal && placement.ranks != run.ranks)
+    return worldDiffers(placement, placement.ranks, run);
+  const int seats = static_cast<int>(placement.hosts.size()) * run.ranksPerNode;
+  if (placement.kind == Kind::kSsh && seats != run.ranks)
+    return worldDiffers(placement, seats, run);
+  return placement;
+}
+
+std::map<std::string, std::string> trainEnvironment(const train::RunFolder& folder,
+                                                    const train::RunFile& run,
+                                                    const train::StartPlan& plan) {
+  auto out = run.environment;
+  out["RAILHEAD_RUN_DIR"] = folder.path();
+  out["RAILHEAD_CHECKPOINT_DIR"] = folder.checkpoints();
+  out["RAILHEAD_SEED"] = std::to_string(run.seed);
+  out["RAILHEAD_ATTEMPT"] = std::to_string(plan.attempt);
+  if (run.steps) out["RAILHEAD_STEPS"] = std::to_string(*run.steps);
+  if (!plan.resume.empty()) out["RAILHEAD_RESUME"] = plan.resume;
+  return out;
+}
+
+Result<std::vector<launch::RankCommand>> trainRanks(
+    const launch::Placement& placement, const train::RunFile& run, const train::StartPlan& plan,
+    const std::map<std::string, std::string>& environment, const std::string& workFolder,
+    const Context& context) {
+  const bool local = placement.kind == launch::Placement::Kind::kLocal;
+  const auto grace = static_cast<long long>(std::ceil(run.deadlines.stop * 1000));
+  launch::RankProgram program;
+  program.argv = {local ? context.program : "railhead",
+                  "train",
+                  "rank",
+                  "--folder",
+                  workFolder,
+                  "--grace",
+                  std::to_string(grace)};
+  if (plan.attempt == 1) program.argv.emplace_back("--facts");
+  if (local) program.argv.emplace_back("--until-stdin-ends");
+  program.operands = {"--"};
+  program.operands.insert(program.operands.end(), run.command.begin(), run.command.end());
+  program.environment = environment;
+  program.token = launch::newToken();
+  program.ranksPerNode = run.ranksPerNode;
+  program.watchesInput = true;
+  program.masterPort = static_cast<std::uint16_t>(kTrainPort + plan.attempt % kTrainPorts);
+  if (!local) return launch::sshCommands(placement.hosts, program);
+  RAILHEAD_TRY_ASSIGN(program.masterPort, freeLocalPort());
+  return launch::localCommands(placement.ranks, program);
+}
+
+}  // namespace railhead::app

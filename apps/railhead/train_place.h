@@ -1,0 +1,32 @@
+// Where a training run's ranks are, and the commands that become them.
+#pragma once
+
+#include "apps/railhead/command_line.h"
+#include "src/launch/gang.h"
+#include "src/launch/placement.h"
+#include "src/train/gang_run.h"
+#include "src/train/run_file.h"
+#include "src/train/run_folder.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace railhead::app {
+
+// What --on, else the run file, says; "local" is local:RANKS. kInvalidArgument: it has not the run
+// file's number of ranks.
+Result<launch::Placement> trainPlacement(const std::string& on, const train::RunFile& run);
+
+// What every rank is told, beside who it is: the run file's variables, the profile's, ours.
+std::map<std::string, std::string> trainEnvironment(const train::RunFolder& folder,
+                                                    const train::RunFile& run,
+                                                    const train::StartPlan& plan);
+
+// `workFolder`: where the command runs. The ranks are guarded (src/launch/guard.h).
+Result<std::vector<launch::RankCommand>> trainRanks(
+    const launch::Placement& placement, const train::RunFile& run, const train::StartPlan& plan,
+    const std::map<std::string, std::string>& environment, const std::string& workFolder,
+    const Context& context);
+
+}  // namespace railhead::app

@@ -1,0 +1,216 @@
+#include "apps/railhead/train_prepare.h"
+
+#include "apps/railhead/bench_collectives_output.h"
+#include "apps/railhead/tune_options.h"
+#include "src/base/text.h"
+#include "src/digest/sha256.h"
+#include "src/launch/gang.h"
+#include "src/os/host_paths.h"
+#include "src/os/process.h"
+#include "src/train/file_digest.h"
+#include "src/tune/export.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include <nlohmann/json.hpp>
+
+namespace railhead::app {
+namespace {
+
+constexpr std::size_t kMaxRunFile = 256 << 10;
+constexpr std::size_t kMaxProfile = 4 << 20;
+constexpr std::size_t kMaxScript = 64 << 20;
+constexpr std::chrono::seconds kGitTime{10};
+
+std::string below(const std::string& folder, const std::string& path) {
+  return (std::filesystem::path(folder) / path).lexically_normal().string();
+}
+
+// Empty when git has nothing to say.
+std::optional<std::string> git(const std::string& folder, std::vector<std::string> words) {
+  os::ProcessSpec spec;
+  spec.argv = {"git", "-C", folder};
+  spec.argv.insert(spec.argv.end(), words.begin(), words.end());
+  spec.deadline = kGitTime;
+  const auto said = os::SystemProcessRunner().run(spec);
+  if (!said.has_value() || said->exitCode != 0) return std::nullopt;
+  return std::string(trim(said->output));
+}
+
+train::Code codeOf(const std::string& folder, const std::vector<std::string>& command) {
+  train::Code out;
+  out.folder = folder;
+  if (auto revision = git(folder, {"rev-parse", "HEAD"})) {
+    out.revision = std::move(*revision);
+    const auto changed = git(folder, {"status", "--porcelain", "--untracked-files=no"});
+    out.modified = changed && !changed->empty();
+  }
+  for (const auto& word : command) {
+    const std::string path = below(folder, word);
+    std::error_code none;
+    if (!std::filesystem::is_regular_file(path, none) ||
+        std::filesystem::file_size(path, none) > kMaxScript)
+      continue;
+    const auto digest = train::digestOf(path);
+    if (digest.has_value()) out.scripts.push_back({word, digest->bytes, digest->sha256});
+  }
+  return out;
+}
+
+Result<train::NamedFile> dataOf(const ReadRunFile& file, std::size_t index) {
+  const train::DataFile& data = file.run.data[index];
+  const std::string field =
+      file.path + ":" + std::to_string(data.line) + ": data[" + std::to_string(index) + "]";
+  auto digest = train::digestOf(below(file.folder, data.path));
+  if (!digest.has_value()) return std::move(digest.error()).addContext(field + ".path");
+  if (data.sha256.empty() || data.sha256 == digest->sha256)
+    return train::NamedFile{data.path, digest->bytes, digest->sha256};
+  return Error(ErrorCode::kCheckFailed,
+               field + ".sha256 is " + data.sha256 + " and " + data.path + " has " + digest->sha256,
+               "bring the data back that the run file means, or write the digest of these");
+}
+
+// The lowest share of all directions that have one.
+std::optional<double> lowestShare(const nlohmann::json& report) {
+  std::optional<double> out;
+  const auto directions = report.find("directions");
+  if (directions == report.end() || !directions->is_array()) return out;
+  for (const auto& direction : *directions) {
+    const auto share = direction.find("share");
+    if (share == direction.end() || !share->is_number()) continue;
+    out = std::min(out.value_or(share->get<double>()), share->get<double>());
+  }
+  return out;
+}
+
+std::vector<std::string> verifyWords(const train::VerifyFirst& verify,
+                                     const launch::Placement& placement, const Context& context) {
+  std::vector<std::string> out = {context.program,      "verify",      "--on",
+                                  placement.toString(), "--json",      "--backend",
+                                  verify.backend,       "--transport", verify.transport};
+  if (!verify.expect.empty()) out.insert(out.end(), {"--expect", verify.expect});
+  if (verify.minShare) out.insert(out.end(), {"--min-share", std::to_string(*verify.minShare)});
+  return out;
+}
+
+}  // namespace
+
+Result<ReadRunFile> readRunFile(const std::string& path) {
+  ReadRunFile out;
+  std::error_code code;
+  out.path = std::filesystem::absolute(path, code).lexically_normal().string();
+  if (code) return Error::fromErrno(code.value(), "find " + path);
+  out.folder = std::filesystem::path(out.path).parent_path().string();
+  RAILHEAD_TRY_ASSIGN(out.text, readText(out.path, kMaxRunFile));
+  RAILHEAD_TRY_ASSIGN(out.run, train::parseRunFile(out.text, path));
+  return out;
+}
+
+Result<train::Manifest> newManifest(const ReadRunFile& file, const launch::Placement& placement) {
+  const train::RunFile& run = file.run;
+  train::Manifest out;
+  out.state = "running";
+  out.railhead = RAILHEAD_VERSION;
+  out.runFile = {"run.yaml", file.text.size(), digest::sha256Hex(file.text)};
+  out.command = run.command;
+  out.image = run.image;
+  if (const auto at = run.image.find('@'); at != std::string::npos)
+    out.imageDigest = run.image.substr(at + 1);
+  out.seed = run.seed;
+  out.code = codeOf(file.folder, run.command);
+  for (std::size_t i = 0; i < run.data.size(); ++i) {
+    RAILHEAD_TRY_ASSIGN(auto data, dataOf(file, i));
+    out.data.push_back(std::move(data));
+  }
+  out.place = placeOf(run, placement);
+  return out;
+}
+
+train::Place placeOf(const train::RunFile& run, const launch::Placement& placement) {
+  train::Place out;
+  out.on = placement.toString();
+  out.ranks = run.ranks;
+  out.ranksPerNode =
+      placement.kind == launch::Placement::Kind::kLocal ? run.ranks : run.ranksPerNode;
+  return out;
+}
+
+Result<void> checkData(const train::Manifest& manifest, const std::string& folder) {
+  for (std::size_t i = 0; i < manifest.data.size(); ++i) {
+    const auto& data = manifest.data[i];
+    const std::string field = "data[" + std::to_string(i) + "]";
+    auto digest = train::digestOf(below(folder, data.path));
+    if (!digest.has_value()) return std::move(digest.error()).addContext(field + ".path");
+    if (digest->sha256 == data.sha256) continue;
+    return Error(ErrorCode::kCheckFailed,
+                 field + ".sha256: " + data.path + " has " + digest->sha256 +
+                     " and had, when the run began, " + data.sha256,
+                 "bring the data back; with other data it is another run: railhead train run");
+  }
+  return {};
+}
+
+Result<std::map<std::string, std::string>> applyRunProfile(const ReadRunFile& file,
+                                                           const train::RunFolder& folder,
+                                                           os::Filesystem& files,
+                                                           const Context& context,
+                                                           train::Manifest& manifest) {
+  std::map<std::string, std::string> out;
+  if (file.run.profile.empty()) return out;
+  const std::string path = below(file.folder, file.run.profile);
+  RAILHEAD_TRY_ASSIGN(const std::string text, readText(path, kMaxProfile));
+  RAILHEAD_TRY_ASSIGN(const auto profile, tune::parseProfile(text, path));
+  manifest.profile = tune::profileHash(profile);
+  RAILHEAD_TRY(files.makeDirectories(folder.profile()));
+  RAILHEAD_TRY(files.replaceFile(folder.profile() + "/profile.yaml", text));
+  const std::string conf = folder.profile() + "/nccl.conf";
+  RAILHEAD_TRY(files.replaceFile(conf, tune::ncclConf(profile)));
+  out["NCCL_CONF_FILE"] = conf;
+  if (profile.table.empty()) return out;
+  const std::string table = folder.profile() + "/nccl-tuner.table";
+  RAILHEAD_TRY_ASSIGN(const std::string rows, tune::tunerTable(profile));
+  RAILHEAD_TRY(files.replaceFile(table, rows));
+  out["RAILHEAD_TUNER_TABLE"] = table;
+  out["NCCL_TUNER_PLUGIN"] = defaultTunerPlugin(context.program);
+  return out;
+}
+
+Result<train::Verdict> verifyFirst(const train::RunFile& run, const launch::Placement& placement,
+                                   int interruptFd, const Context& context) {
+  launch::RankCommand command;
+  command.node = "this machine";
+  command.argv = verifyWords(*run.verify, placement, context);
+  launch::GangSettings settings;
+  settings.interruptFd = interruptFd;
+  RAILHEAD_TRY_ASSIGN(const auto end,
+                      launch::runGang({command}, settings, os::HostPaths().dev + "/null"));
+  if (end.interrupted) return Error(ErrorCode::kUnavailable, "interrupted");
+  const auto& rank = end.ranks.front();
+  const auto report = nlohmann::json::parse(rank.output, nullptr, false);
+  if (!report.is_object() || !report.contains("verdict") || !report["verdict"].is_string()) {
+    return Error(rank.exitCode == static_cast<int>(ExitCode::kEnvironment)
+                     ? ErrorCode::kEnvironment
+                     : ErrorCode::kUnavailable,
+                 "verify before the start: " + end.reason(), end.remedy());
+  }
+  train::Verdict out;
+  out.verdict = report["verdict"].get<std::string>();
+  out.expected = rank.exitCode == 0;
+  out.share = lowestShare(report);
+  return out;
+}
+
+std::map<std::string, std::string> telling(const std::map<std::string, std::string>& own) {
+  static const std::vector<std::string> kBeginnings = {
+      "NCCL_",     "CUDA_",  "CUBLAS",   "CUDNN_",         "OMP_", "MKL_",
+      "OPENBLAS_", "TORCH_", "PYTORCH_", "PYTHONHASHSEED", "UCX_", "GLOO_"};
+  std::map<std::string, std::string> out;
+  for (const auto& [name, value] : own) {
+    const auto begins = [&](const std::string& beginning) { return name.starts_with(beginning); };
+    if (std::any_of(kBeginnings.begin(), kBeginnings.end(), begins)) out[name] = value;
+  }
+  return out;
+}
+
+}  // namespace railhead::app

@@ -1,0 +1,204 @@
+#include "apps/railhead/train_run.h"
+
+#include "apps/railhead/train_output.h"
+#include "apps/railhead/train_place.h"
+#include "apps/usage/signal_fd.h"
+#include "src/base/text.h"
+#include "src/digest/sha256.h"
+#include "src/os/clock.h"
+#include "src/os/host_paths.h"
+#include "src/train/gang_run.h"
+
+#include <filesystem>
+#include <ostream>
+
+#include <unistd.h>
+
+namespace railhead::app {
+namespace {
+
+std::string absolutePath(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::absolute(path, ignored).lexically_normal().string();
+}
+
+Error notBuiltYet() {
+  return Error(ErrorCode::kInvalidArgument,
+               "--on kubernetes: not built yet: nothing watches the pods",
+               "print the objects with --dry-run and apply them");
+}
+
+std::map<std::string, std::string> processVariables() {
+  std::map<std::string, std::string> out;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    const auto equals = text.find('=');
+    if (equals != std::string_view::npos)
+      out[std::string(text.substr(0, equals))] = text.substr(equals + 1);
+  }
+  return out;
+}
+
+Error notAsExpected(const train::VerifyFirst& expected, const train::Verdict& verdict) {
+  std::string text = "verify before the start: the verdict is " + verdict.verdict;
+  if (verdict.share) text += ", at " + std::to_string(*verdict.share) + " of the ceiling";
+  text += "; expected:";
+  if (!expected.expect.empty()) text += " " + expected.expect;
+  if (expected.minShare) text += " at " + std::to_string(*expected.minShare) + " or more";
+  return Error(ErrorCode::kCheckFailed, text,
+               "railhead verify shows the evidence; nothing was started");
+}
+
+// What a run is held together by while it goes.
+struct Session {
+  const TrainRunOptions& options;
+  Context& context;
+  std::unique_ptr<os::Filesystem> files;
+  usage::SignalFd signals;
+
+  static Result<std::unique_ptr<Session>> open(const TrainRunOptions& options, Context& context) {
+    auto out = std::unique_ptr<Session>(new Session{options, context, nullptr, {}});
+    RAILHEAD_TRY_ASSIGN(out->files, os::RootedFilesystem::open("/"));
+    return out;
+  }
+};
+
+void judge(Session& session, const train::RunFolder& folder, const train::Manifest& manifest) {
+  Context& context = session.context;
+  if (!session.options.json) printRun(context.out, folder.path(), manifest);
+  if (manifest.state == "finished") return;
+  const std::string again = "go on with: railhead train resume " + folder.path();
+  const bool byHand = manifest.state != "failed";
+  fail(context,
+       Error(ErrorCode::kUnavailable,
+             manifest.id + " " + manifest.state + (manifest.reason.empty() ? "" : ": ") +
+                 manifest.reason,
+             byHand ? again : "see railhead train logs " + folder.path() + "; then " + again));
+  if (const int signal = session.signals.take(); signal != 0)
+    context.exitCode = static_cast<ExitCode>(128 + signal);
+}
+
+Result<void> watchRun(Session& session, const ReadRunFile& file, const train::RunFolder& folder,
+                      const launch::Placement& placement, train::Manifest& manifest) {
+  const std::string before = manifest.profile;
+  RAILHEAD_TRY_ASSIGN(const auto profile,
+                      applyRunProfile(file, folder, *session.files, session.context, manifest));
+  if (!before.empty() && before != manifest.profile) {
+    return Error(ErrorCode::kCheckFailed,
+                 "profile: " + file.run.profile + " has the hash " + manifest.profile +
+                     " and had, when the run began, " + before,
+                 "bring the profile back; with another one it is another run");
+  }
+  manifest.environment = telling(processVariables());
+  for (const auto& [name, value] : profile) manifest.environment[name] = value;
+  // The folder's name in it is no setting.
+  for (auto& [name, value] : manifest.environment) {
+    if (value.starts_with(folder.path())) value = "RUN" + value.substr(folder.path().size());
+  }
+  for (const auto& [name, value] : file.run.environment) manifest.environment[name] = value;
+  TrainView view(session.context, session.options.json, file.run.steps, manifest.id);
+  if (!session.options.metrics.empty())
+    RAILHEAD_TRY(view.serve(session.options.metrics).addContext("--metrics"));
+  train::GangRunSettings settings;
+  settings.nullDevice = os::HostPaths().dev + "/null";
+  settings.interruptFd = session.signals.get();
+  settings.onEvent = [&](const train::RunEvent& event) { view.show(event); };
+  if (session.options.output) {
+    settings.onOutput = [&](int rank, std::string_view line) {
+      session.context.err << "rank " << rank << ": " << line << '\n';
+    };
+  }
+  os::SystemClock clock;
+  const auto starter = [&](const train::StartPlan& plan) {
+    auto environment = trainEnvironment(folder, file.run, plan);
+    environment.insert(profile.begin(), profile.end());
+    return trainRanks(placement, file.run, plan, environment, file.folder, session.context);
+  };
+  return train::GangRun(folder, file.run, manifest, *session.files, clock, starter,
+                        std::move(settings))
+      .run();
+}
+
+Result<train::RunFolder> makeFolder(const ReadRunFile& file, const TrainRunOptions& options,
+                                    os::Filesystem& files) {
+  if (options.folder.empty()) {
+    return train::newRunFolder(files, absolutePath(options.runs), file.run.name, file.text);
+  }
+  train::RunFolder out(absolutePath(options.folder));
+  auto made = out.create(files, file.text);
+  if (made.has_value()) return out;
+  Error error = std::move(made).error();
+  if (error.code == ErrorCode::kAlreadyExists) {
+    error.withRemedy(
+        "nothing was changed; name another folder, or go on with: railhead train "
+        "resume " +
+        out.path());
+  }
+  return error;
+}
+
+}  // namespace
+
+Result<train::RunFolder> startRun(const ReadRunFile& file, const TrainRunOptions& options,
+                                  const std::string& replayOf, Context& context) {
+  RAILHEAD_TRY_ASSIGN(const auto placement, trainPlacement(options.on, file.run));
+  if (placement.kind == launch::Placement::Kind::kKubernetes) return notBuiltYet();
+  RAILHEAD_TRY_ASSIGN(auto manifest, newManifest(file, placement));
+  manifest.replayOf = replayOf;
+  RAILHEAD_TRY_ASSIGN(const auto session, Session::open(options, context));
+  if (file.run.verify) {
+    RAILHEAD_TRY_ASSIGN(manifest.verdict,
+                        verifyFirst(file.run, placement, session->signals.get(), context));
+    if (!manifest.verdict->expected) return notAsExpected(*file.run.verify, *manifest.verdict);
+  }
+  RAILHEAD_TRY_ASSIGN(const auto folder, makeFolder(file, options, *session->files));
+  RAILHEAD_TRY_ASSIGN(const auto lock, folder.lock());
+  manifest.id = folder.id();
+  os::SystemClock clock;
+  manifest.started = train::utcText(clock.wallTime());
+  RAILHEAD_TRY(folder.writeManifest(*session->files, manifest));
+  if (!options.json) context.err << "run " << folder.path() << std::endl;
+  RAILHEAD_TRY(watchRun(*session, file, folder, placement, manifest));
+  judge(*session, folder, manifest);
+  return folder;
+}
+
+Result<void> resumeRun(const train::RunFolder& folder, const TrainRunOptions& options,
+                       Context& context) {
+  RAILHEAD_TRY_ASSIGN(const auto session, Session::open(options, context));
+  RAILHEAD_TRY_ASSIGN(auto manifest, folder.readManifest(*session->files));
+  RAILHEAD_TRY_ASSIGN(const auto lock, folder.lock());
+  if (manifest.state == "finished") {
+    return Error(ErrorCode::kAlreadyExists, folder.path() + " has finished",
+                 "run it again as another run: railhead train replay " + folder.path());
+  }
+  RAILHEAD_TRY_ASSIGN(auto file, readRunFile(folder.runFile()));
+  file.folder = manifest.code.folder;
+  if (digest::sha256Hex(file.text) != manifest.runFile.sha256) {
+    return Error(ErrorCode::kCheckFailed,
+                 "run_file.sha256: " + folder.runFile() + " is not what the run began with",
+                 "bring it back, or begin another run with it: railhead train run");
+  }
+  RAILHEAD_TRY_ASSIGN(
+      const auto placement,
+      trainPlacement(options.on.empty() ? manifest.place.on : options.on, file.run));
+  RAILHEAD_TRY(checkData(manifest, file.folder));
+  // Nodes that have told what they are do so at the first start only.
+  if (placement.toString() != manifest.place.on) manifest.place = placeOf(file.run, placement);
+  RAILHEAD_TRY(watchRun(*session, file, folder, placement, manifest));
+  judge(*session, folder, manifest);
+  return {};
+}
+
+Result<train::RunFolder> runNamed(const std::string& name, const std::string& runs) {
+  std::error_code ignored;
+  for (const auto& path : {absolutePath(name), absolutePath(runs + "/" + name)}) {
+    if (std::filesystem::exists(path + "/manifest.json", ignored)) {
+      return train::RunFolder(path.ends_with('/') ? path.substr(0, path.size() - 1) : path);
+    }
+  }
+  return Error(ErrorCode::kNotFound, inQuotes(name, 256) + " is no run",
+               "railhead train list shows the runs there are");
+}
+
+}  // namespace railhead::app

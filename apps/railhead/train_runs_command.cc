@@ -1,0 +1,287 @@
+#include "apps/railhead/train_runs_command.h"
+
+#include "apps/railhead/train_output.h"
+#include "apps/railhead/train_run.h"
+#include "src/base/text.h"
+#include "src/os/clock.h"
+#include "src/report/terminal/style.h"
+#include "src/report/terminal/table.h"
+#include "src/train/compare.h"
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <ostream>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+namespace railhead::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+constexpr std::chrono::milliseconds kLook{100};
+constexpr std::size_t kFieldsShown = 20;
+
+struct Settings {
+  std::string runs = "runs";
+  std::string run, other;
+  int rank = 0;
+  double seconds = 60;
+  double within = 0;
+  bool follow = false;
+  bool json = false;
+};
+
+Result<std::unique_ptr<os::Filesystem>> filesHere() {
+  RAILHEAD_TRY_ASSIGN(std::unique_ptr<os::Filesystem> out, os::RootedFilesystem::open("/"));
+  return out;
+}
+
+// A run whose watcher was killed says "running" for ever.
+std::string stateOf(const train::RunFolder& run, const train::Manifest& manifest) {
+  return manifest.state == "running" && !run.isLocked() ? "killed" : manifest.state;
+}
+
+Result<void> list(const Settings& settings, Context& context) {
+  RAILHEAD_TRY_ASSIGN(const auto files, filesHere());
+  const auto folder = std::filesystem::absolute(settings.runs).lexically_normal().string();
+  RAILHEAD_TRY_ASSIGN(const auto runs, train::listRuns(*files, folder));
+  using report::Align;
+  report::Table table({{"run"},
+                       {"state"},
+                       {"started"},
+                       {"starts", Align::kRight},
+                       {"step", Align::kRight},
+                       {"loss", Align::kRight}});
+  Json json = {{"schema", "railhead.train.list/1"}, {"runs", Json::array()}};
+  for (const auto& [run, manifest] : runs) {
+    const auto& totals = manifest.metrics;
+    char loss[32] = "";
+    if (totals.lastLoss) std::snprintf(loss, sizeof loss, "%.4g", *totals.lastLoss);
+    table.addRow({run.id(), stateOf(run, manifest), manifest.started,
+                  std::to_string(manifest.attempts.size()), std::to_string(totals.steps), loss});
+    json["runs"].push_back({{"run", run.id()},
+                            {"folder", run.path()},
+                            {"state", stateOf(run, manifest)},
+                            {"reason", manifest.reason},
+                            {"started", manifest.started},
+                            {"starts", manifest.attempts.size()},
+                            {"step", totals.steps},
+                            {"loss", totals.lastLoss ? Json(*totals.lastLoss) : Json(nullptr)}});
+  }
+  if (settings.json) {
+    context.out << json.dump() << '\n';
+  } else if (runs.empty()) {
+    context.out << "no runs in " << folder << '\n';
+  } else {
+    table.print(context.out, report::detectStyle(STDOUT_FILENO, report::processEnvironment));
+  }
+  return {};
+}
+
+Result<void> logs(const Settings& settings, Context& context) {
+  RAILHEAD_TRY_ASSIGN(const auto run, runNamed(settings.run, settings.runs));
+  std::ifstream log(run.logFile(settings.rank), std::ios::binary);
+  if (!log) {
+    return Error(ErrorCode::kNotFound,
+                 run.path() + " has no log of rank " + std::to_string(settings.rank),
+                 "its ranks are numbered from 0");
+  }
+  os::SystemClock clock;
+  std::vector<char> chunk(1 << 16);
+  for (;;) {
+    log.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
+    context.out.write(chunk.data(), log.gcount());
+    if (log.gcount() > 0) continue;
+    if (!settings.follow || !run.isLocked() || !context.out) return {};
+    context.out.flush();
+    log.clear();
+    clock.sleepFor(kLook);
+  }
+}
+
+Result<void> stop(const Settings& settings, Context& context) {
+  RAILHEAD_TRY_ASSIGN(const auto files, filesHere());
+  RAILHEAD_TRY_ASSIGN(const auto run, runNamed(settings.run, settings.runs));
+  if (!run.isLocked()) {
+    context.out << run.path() << " is not running\n";
+    return {};
+  }
+  RAILHEAD_TRY(train::appendText(run.stopFile(), ""));
+  os::SystemClock clock;
+  const auto limit = clock.now() + std::chrono::duration<double>(settings.seconds);
+  while (run.isLocked()) {
+    if (clock.now() > limit) {
+      return Error(ErrorCode::kDeadlineExceeded, run.path() + " still runs",
+                   "wait longer with --seconds, or end the process that its file lock names");
+    }
+    clock.sleepFor(kLook);
+  }
+  RAILHEAD_TRY_ASSIGN(const auto manifest, run.readManifest(*files));
+  printRun(context.out, run.path(), manifest);
+  return {};
+}
+
+Json comparisonJson(const train::RunFolder& first, const train::RunFolder& second, double within,
+                    const train::RunComparison& comparison) {
+  const auto number = [](double value) {
+    return std::isfinite(value) ? Json(value) : Json(nullptr);
+  };
+  Json out = {{"schema", "railhead.train.compare/1"},
+              {"first", first.id()},
+              {"second", second.id()},
+              {"sameness", train::samenessName(comparison.sameness)},
+              {"within", within},
+              {"steps", comparison.steps},
+              {"checkpoints", comparison.checkpoints},
+              {"largest", number(comparison.largest)},
+              {"difference", nullptr},
+              {"fields", Json::array()},
+              {"notes", comparison.notes}};
+  if (const auto& found = comparison.first) {
+    out["difference"] = {{"step", found->step},
+                         {"what", found->what},
+                         {"detail", found->detail},
+                         {"relative", number(found->relative)}};
+  }
+  for (const auto& field : comparison.fields) {
+    out["fields"].push_back(
+        {{"field", field.field}, {"first", field.first}, {"second", field.second}});
+  }
+  return out;
+}
+
+std::string orNothing(const std::string& text) { return text.empty() ? "nothing" : text; }
+
+void printFields(std::ostream& out, const train::RunComparison& comparison) {
+  if (comparison.fields.empty()) {
+    if (comparison.first) out << "no field of the manifests explains it\n";
+    return;
+  }
+  out << (comparison.first ? "what differs in the manifests, and may explain it:\n"
+                           : "though the manifests differ:\n");
+  for (std::size_t i = 0; i < comparison.fields.size() && i < kFieldsShown; ++i) {
+    const auto& field = comparison.fields[i];
+    out << "  " << field.field << ": " << orNothing(field.first) << " and "
+        << orNothing(field.second) << '\n';
+  }
+  if (comparison.fields.size() > kFieldsShown)
+    out << "  and " << comparison.fields.size() - kFieldsShown << " more (--json)\n";
+}
+
+void printComparison(std::ostream& out, const train::RunComparison& comparison) {
+  using train::Sameness;
+  char largest[32];
+  std::snprintf(largest, sizeof largest, "%.3g", comparison.largest);
+  const std::string over = " (" + std::to_string(comparison.steps) + " losses, " +
+                           std::to_string(comparison.checkpoints) + " checkpoints)";
+  switch (comparison.sameness) {
+    case Sameness::kBitwise:
+      out << "bitwise equal" << over << '\n';
+      break;
+    case Sameness::kWithin:
+      out << "equal within " << largest << over << '\n';
+      break;
+    case Sameness::kDifferent:
+      out << "different: the largest relative difference is "
+          << (std::isfinite(comparison.largest) ? largest : "not to be measured") << over << '\n';
+      break;
+    case Sameness::kNothing:
+      out << "nothing to compare: they have neither losses nor checkpoints of the same steps\n";
+      break;
+  }
+  if (const auto& found = comparison.first) {
+    out << "first at step " << found->step << ", " << found->what << ": " << found->detail << '\n';
+  }
+  printFields(out, comparison);
+  for (const auto& note : comparison.notes) out << "note: " << note << '\n';
+}
+
+template <typename Action>
+void run(Action action, const Settings& settings, Context& context) {
+  const auto done = action(settings, context);
+  if (!done.has_value()) fail(context, done.error());
+}
+
+Result<void> compare(const Settings& settings, Context& context) {
+  RAILHEAD_TRY_ASSIGN(const auto first, runNamed(settings.run, settings.runs));
+  RAILHEAD_TRY_ASSIGN(const auto second, runNamed(settings.other, settings.runs));
+  compareAndShow(first, second, settings.within, settings.json, context);
+  return {};
+}
+
+CLI::App* addPart(CLI::App* train, const char* name, const char* what, const char* example,
+                  const std::shared_ptr<Settings>& settings) {
+  auto* command = train->add_subcommand(name, what);
+  command->footer(std::string("Example:\n  ") + example);
+  command->add_option("--runs", settings->runs, "the folder of runs")->capture_default_str();
+  return command;
+}
+
+void addCompare(CLI::App* train, Context& context) {
+  auto settings = std::make_shared<Settings>();
+  auto* command = addPart(
+      train, "compare", "Say whether two runs came out the same, else where they part and why",
+      "railhead train compare runs/pair-0001 runs/pair-0002\n"
+      "  railhead train compare pair-0001 pair-0002 --within 1e-5 --json\n"
+      "Exit code 3: they differ, by more than --within allows, or there is nothing to compare.",
+      settings);
+  command->add_option("first", settings->run, "a run's folder, or its name below --runs")
+      ->required();
+  command->add_option("second", settings->other, "another")->required();
+  command->add_option("--within", settings->within, "the relative difference that is allowed")
+      ->check(CLI::Range(0.0, 1.0));
+  command->add_flag("--json", settings->json, "print the result as JSON");
+  command->final_callback([settings, &context] { run(compare, *settings, context); });
+}
+
+}  // namespace
+
+void compareAndShow(const train::RunFolder& first, const train::RunFolder& second, double within,
+                    bool json, Context& context) {
+  const auto files = filesHere();
+  if (!files.has_value()) return fail(context, files.error());
+  const auto comparison = train::compareRuns(**files, first, second, within);
+  if (!comparison.has_value()) return fail(context, comparison.error());
+  if (json) {
+    context.out << comparisonJson(first, second, within, *comparison)
+                       .dump(-1, ' ', false, Json::error_handler_t::replace)
+                << '\n';
+  } else {
+    printComparison(context.out, *comparison);
+  }
+  const bool same = comparison->sameness == train::Sameness::kBitwise ||
+                    comparison->sameness == train::Sameness::kWithin;
+  if (!same) context.exitCode = ExitCode::kCheckFailed;
+}
+
+void addTrainRunsCommands(CLI::App* train, Context& context) {
+  addCompare(train, context);
+  auto listing = std::make_shared<Settings>();
+  auto* command = addPart(train, "list", "Show the runs there are", "railhead train list", listing);
+  command->add_flag("--json", listing->json, "print the result as JSON");
+  command->final_callback([listing, &context] { run(list, *listing, context); });
+
+  auto log = std::make_shared<Settings>();
+  command = addPart(train, "logs", "Show what a rank printed",
+                    "railhead train logs pair-0001 --rank 1 --follow", log);
+  command->add_option("run", log->run, "a run's folder, or its name below --runs")->required();
+  command->add_option("--rank", log->rank, "from 0")->check(CLI::Range(0, 4095));
+  command->add_flag("--follow", log->follow, "go on as long as the run does");
+  command->final_callback([log, &context] { run(logs, *log, context); });
+
+  auto stopping = std::make_shared<Settings>();
+  command = addPart(train, "stop", "Stop a run; railhead train resume goes on with it",
+                    "railhead train stop pair-0001", stopping);
+  command->add_option("run", stopping->run, "a run's folder, or its name below --runs")->required();
+  command->add_option("--seconds", stopping->seconds, "to wait for its end")
+      ->check(CLI::Range(1.0, 86400.0))
+      ->capture_default_str();
+  command->final_callback([stopping, &context] { run(stop, *stopping, context); });
+}
+
+}  // namespace railhead::app

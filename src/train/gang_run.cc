@@ -1,0 +1,390 @@
+#include "src/train/gang_run.h"
+
+#include "src/base/text.h"
+#include "src/base/units.h"
+#include "src/train/node_facts.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <ctime>
+#include <utility>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+namespace railhead::train {
+namespace {
+
+constexpr std::chrono::milliseconds kTick{50};
+constexpr std::chrono::milliseconds kLookAtCheckpoints{500};
+// A rank's guard needs a moment beyond the command's own time.
+constexpr std::chrono::milliseconds kGuardTime{2000};
+// And one whose watcher is gone, to see that.
+constexpr std::chrono::milliseconds kOrphans{30000};
+
+std::chrono::milliseconds milliseconds(double seconds) {
+  return std::chrono::milliseconds(static_cast<long long>(std::ceil(seconds * 1000)));
+}
+
+double secondsBetween(os::Clock::TimePoint from, os::Clock::TimePoint to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+}  // namespace
+
+std::string utcText(std::chrono::system_clock::time_point time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+GangRun::GangRun(const RunFolder& folder, const RunFile& run, Manifest& manifest,
+                 os::Filesystem& files, os::Clock& clock, RankStarter starter,
+                 GangRunSettings settings)
+    : folder_(folder),
+      run_(run),
+      manifest_(manifest),
+      files_(files),
+      clock_(clock),
+      starter_(std::move(starter)),
+      settings_(std::move(settings)) {}
+
+Result<void> GangRun::run() {
+  begun_ = clock_.now();
+  RAILHEAD_TRY(files_.remove(folder_.stopFile()));
+  for (int rank = 0; rank < run_.ranks; ++rank) {
+    RAILHEAD_TRY_ASSIGN(auto series, folder_.readSeries(files_, rank));
+    ranks_.emplace_back(rank, folder_.metricsFile(rank), std::move(series));
+    const std::string log = folder_.logFile(rank);
+    logs_.emplace_back(::open(log.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
+    if (!logs_.back()) return Error::fromErrno(errno, "open " + log);
+  }
+  manifest_.state = "running";
+  manifest_.reason.clear();
+  manifest_.ended.clear();
+  for (;;) {
+    StartPlan plan;
+    RAILHEAD_TRY_ASSIGN(const auto from, prepare(plan));
+    RAILHEAD_TRY_ASSIGN(const Ended ended, attempt(plan));
+    RAILHEAD_TRY(lookForCheckpoints());
+    if (ended.how != "failed" && ended.how != "hung") return finish(ended.how, ended.reason);
+    tell({RunEvent::Kind::kFailed, plan.attempt, 0, nullptr, ended.reason, 0});
+    if (!mayTryAgain(ended)) return finish("failed", manifest_.reason);
+    const double wait =
+        std::min(run_.retry.backoffMaxSeconds,
+                 run_.retry.backoffSeconds * std::pow(2, std::min(sinceCheckpoint_, 30)));
+    ++sinceCheckpoint_;
+    tell({RunEvent::Kind::kPause, plan.attempt + 1, 0, nullptr, "", wait});
+    if (!pause(wait)) {
+      const bool interrupted = isInterrupted();
+      return finish(interrupted ? "interrupted" : "stopped",
+                    "stopped while it waited to start again");
+    }
+  }
+}
+
+// Where to go on from; what stands after it counts no more.
+Result<std::optional<Checkpoint>> GangRun::prepare(StartPlan& plan) {
+  // Those of a watcher that was killed may still be ending.
+  const auto patience = milliseconds(run_.deadlines.stop) + kGuardTime + kOrphans;
+  RAILHEAD_TRY(folder_.waitForRanks(clock_, clock_.now() + patience));
+  RAILHEAD_TRY(removeUnfinished(files_, folder_.checkpoints()));
+  RAILHEAD_TRY_ASSIGN(auto newest, newestCheckpoint(files_, folder_.checkpoints()));
+  if (!newest.checkpoint && !newest.notes.empty()) {
+    return Error(ErrorCode::kCorrupt, "nothing to go on from: " + newest.notes.back(),
+                 "bring the checkpoint back, or move " + folder_.checkpoints() +
+                     " away to begin anew; nothing was changed");
+  }
+  const std::uint64_t step = newest.checkpoint ? newest.checkpoint->step : 0;
+  RAILHEAD_TRY_ASSIGN(const auto moved, setAside(files_, folder_.checkpoints(), step));
+  for (const auto& line : newest.notes) note(line);
+  for (const auto& line : moved) note(line);
+  plan.attempt = manifest_.attempts.empty() ? 1 : manifest_.attempts.back().number + 1;
+  plan.resume = newest.path;
+  for (auto& rank : ranks_) RAILHEAD_TRY(rank.beginAttempt(plan.attempt, step, clock_.now()));
+  std::erase_if(manifest_.checkpoints, [&](const Checkpoint& one) { return one.step > step; });
+  Attempt attempt;
+  attempt.number = plan.attempt;
+  if (newest.checkpoint) attempt.fromStep = step;
+  attempt.started = utcText(clock_.wallTime());
+  attempt.end = "running";
+  manifest_.attempts.push_back(attempt);
+  RAILHEAD_TRY(keep());
+  const std::string head =
+      "railhead: start " + std::to_string(plan.attempt) +
+      (newest.checkpoint ? ", from the checkpoint of step " + std::to_string(step) : "") + "\n";
+  for (int rank = 0; rank < run_.ranks; ++rank) log(rank, head);
+  tell({RunEvent::Kind::kStarted, plan.attempt, step, nullptr, "", 0});
+  return std::move(newest.checkpoint);
+}
+
+Result<GangRun::Ended> GangRun::attempt(const StartPlan& plan) {
+  const auto since = clock_.now();
+  const auto commands = starter_(plan);
+  if (!commands.has_value()) {
+    (void)finish("failed", commands.error().message);
+    return commands.error();
+  }
+  manifest_.place.order.clear();
+  for (const auto& command : *commands) manifest_.place.order.push_back(command.node);
+  launch::GangSettings settings;
+  settings.grace = milliseconds(run_.deadlines.stop) + kGuardTime;
+  settings.interruptFd = settings_.interruptFd;
+  settings.onLine = [this](int rank, std::string_view line) { takeLine(rank, line); };
+  auto gang = launch::RunningGang::start(*commands, std::move(settings), settings_.nullDevice);
+  if (!gang.has_value()) {
+    manifest_.attempts.back().end = "failed";
+    manifest_.attempts.back().reason = gang.error().message;
+    (void)finish("failed", gang.error().message);
+    return std::move(gang).error();
+  }
+  auto ended = watch(**gang);
+  if (!ended.has_value()) {
+    (*gang)->end();
+    (void)finish("failed", ended.error().message);
+    return std::move(ended).error();
+  }
+  auto& kept = manifest_.attempts.back();
+  kept.seconds = secondsBetween(since, clock_.now());
+  kept.end = ended->how;
+  kept.reason = ended->reason;
+  kept.rank = ended->rank;
+  manifest_.reason = ended->reason;
+  RAILHEAD_TRY(takeMetrics());
+  RAILHEAD_TRY(keep());
+  return ended;
+}
+
+Result<GangRun::Ended> GangRun::watch(launch::RunningGang& gang) {
+  std::optional<Ended> decided;
+  while (!decided && gang.step(kTick)) {
+    RAILHEAD_TRY(takeMetrics());
+    RAILHEAD_TRY(lookForCheckpoints());
+    if (failure_) return *failure_;
+    if (isStopAsked()) {
+      decided = Ended{"stopped", "railhead train stop", std::nullopt, 0};
+    } else if (run_.deadlines.run > 0 &&
+               secondsBetween(begun_, clock_.now()) > run_.deadlines.run) {
+      decided = Ended{"stopped", "it ran for deadlines.runSeconds", std::nullopt, 0};
+    } else {
+      decided = hung(gang);
+    }
+  }
+  return endOf(gang.end(), std::move(decided));
+}
+
+// Of those that are overdue the one that is furthest behind, and of these the first that fell
+// silent.
+std::optional<GangRun::Ended> GangRun::hung(launch::RunningGang& gang) {
+  const auto now = clock_.now();
+  const RankWatch* worst = nullptr;
+  std::string deadline;
+  std::uint64_t farthest = 0;
+  for (const auto& rank : ranks_) {
+    farthest = std::max(farthest, rank.series().lastStep());
+    const auto overdue = rank.overdue(run_.deadlines, now);
+    if (!overdue || gang.hasEnded(rank.rank())) continue;
+    const bool behind = worst == nullptr || rank.series().lastStep() < worst->series().lastStep() ||
+                        (rank.series().lastStep() == worst->series().lastStep() &&
+                         rank.lastProgress() < worst->lastProgress());
+    if (!behind) continue;
+    worst = &rank;
+    deadline = *overdue;
+  }
+  if (worst == nullptr) return std::nullopt;
+  const std::string node = manifest_.place.order[static_cast<std::size_t>(worst->rank())];
+  std::string reason =
+      "rank " + std::to_string(worst->rank()) + " (node " + node + ") was silent for " +
+      formatSeconds(secondsBetween(worst->lastProgress(), now)) + ", past " + deadline;
+  if (farthest > 0) {
+    reason += "; it stands at step " + std::to_string(worst->series().lastStep()) +
+              (farthest > worst->series().lastStep() ? ", another at " + std::to_string(farthest)
+                                                     : ", as all others or before them");
+  }
+  return Ended{"hung", std::move(reason), worst->rank(), 0};
+}
+
+GangRun::Ended GangRun::endOf(launch::GangEnd end, std::optional<Ended> decided) {
+  Ended out;
+  if (decided) {
+    out = std::move(*decided);
+  } else if (end.ok()) {
+    out.how = "finished";
+  } else {
+    out.how = end.interrupted ? "interrupted" : "failed";
+    out.reason = end.reason();
+    if (!end.interrupted) out.rank = end.failed;
+  }
+  if (!out.rank) return out;
+  for (const auto& rank : end.ranks) {
+    if (rank.rank != *out.rank) continue;
+    out.exitCode = rank.exitCode;
+    auto& kept = manifest_.attempts.back();
+    kept.node = rank.node;
+    kept.lastLines = rank.lastLines;
+    if (out.how != "hung") break;
+    const auto said = std::find_if(rank.lastLines.rbegin(), rank.lastLines.rend(),
+                                   [](const std::string& line) { return !trim(line).empty(); });
+    if (said != rank.lastLines.rend()) out.reason += ": " + *said;
+  }
+  return out;
+}
+
+void GangRun::takeLine(int rank, std::string_view line) {
+  if (const auto facts = parseFactsLine(line)) {
+    auto& nodes = manifest_.place.nodes;
+    const auto known = std::find_if(nodes.begin(), nodes.end(),
+                                    [&](const NodeFacts& one) { return one.node == facts->node; });
+    if (known == nodes.end()) {
+      nodes.push_back(*facts);
+    } else {
+      *known = *facts;
+    }
+    return;
+  }
+  auto& watch = ranks_[static_cast<std::size_t>(rank)];
+  const auto metrics = watch.takeOutput(line, clock_.now());
+  if (!metrics.has_value()) {
+    failure_ = metrics.error();
+  } else if (*metrics) {
+    return;
+  }
+  log(rank, std::string(line) + "\n");
+  if (settings_.onOutput) settings_.onOutput(rank, line);
+}
+
+Result<void> GangRun::takeMetrics() {
+  for (auto& rank : ranks_) {
+    for (const auto& line : rank.takeNew(clock_.now())) {
+      if (rank.rank() != 0) continue;
+      for (const auto& [name, value] : line.facts) manifest_.facts[name] = value;
+      if (line.kind == MetricsLine::Kind::kStep) {
+        tell({RunEvent::Kind::kStep, 0, line.step.step, &line.step, "", 0});
+      }
+      if (line.kind == MetricsLine::Kind::kCheckpoint) lastLook_ = {};
+    }
+  }
+  return {};
+}
+
+// New ones go into the manifest, as checkpoint.json tells of them.
+Result<void> GangRun::lookForCheckpoints() {
+  const auto now = clock_.now();
+  if (now - lastLook_ < kLookAtCheckpoints && manifest_.attempts.back().end == "running") return {};
+  lastLook_ = now;
+  RAILHEAD_TRY_ASSIGN(const auto steps, checkpointSteps(files_, folder_.checkpoints()));
+  bool changed = false;
+  for (const std::uint64_t step : steps) {
+    const auto known = std::any_of(manifest_.checkpoints.begin(), manifest_.checkpoints.end(),
+                                   [&](const Checkpoint& one) { return one.step == step; });
+    if (known) continue;
+    auto read =
+        readCheckpoint(files_, folder_.checkpoints() + "/" + checkpointName(step), Depth::kSizes);
+    if (!read.has_value()) continue;
+    manifest_.checkpoints.push_back(std::move(*read));
+    sinceCheckpoint_ = 0;
+    changed = true;
+    tell({RunEvent::Kind::kCheckpoint, 0, step, nullptr, "", 0});
+  }
+  if (!changed) return {};
+  RAILHEAD_TRY(dropOld());
+  return keep();
+}
+
+Result<void> GangRun::dropOld() {
+  if (run_.keepCheckpoints == 0) return {};
+  RAILHEAD_TRY_ASSIGN(const auto found, findCheckpoints(files_, folder_.checkpoints()));
+  const auto& steps = found.complete;
+  for (std::size_t i = 0; i + run_.keepCheckpoints < steps.size(); ++i)
+    RAILHEAD_TRY(removeCheckpoint(files_, folder_.checkpoints(), steps[i]));
+  return {};
+}
+
+bool GangRun::mayTryAgain(const Ended& ended) {
+  const auto& never = run_.retry.notAfter;
+  if (ended.how == "failed" &&
+      std::find(never.begin(), never.end(), ended.exitCode) != never.end()) {
+    manifest_.reason = ended.reason + " (retry.notAfter: not tried again)";
+    return false;
+  }
+  if (restarts_ < run_.retry.restarts) {
+    ++restarts_;
+    return true;
+  }
+  manifest_.reason = ended.reason;
+  if (run_.retry.restarts > 0) {
+    manifest_.reason +=
+        " (after " + std::to_string(run_.retry.restarts) + " restarts, retry.restarts)";
+  }
+  return false;
+}
+
+bool GangRun::pause(double seconds) {
+  const auto until = clock_.now() + milliseconds(seconds);
+  while (clock_.now() < until) {
+    if (isStopAsked() || isInterrupted()) return false;
+    pollfd waiting{settings_.interruptFd, POLLIN, 0};
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock_.now());
+    ::poll(&waiting, 1, static_cast<int>(std::clamp<long long>(left.count(), 0, kTick.count())));
+  }
+  return !isInterrupted();
+}
+
+bool GangRun::isStopAsked() { return files_.exists(folder_.stopFile()); }
+
+bool GangRun::isInterrupted() const {
+  pollfd waiting{settings_.interruptFd, POLLIN, 0};
+  return settings_.interruptFd >= 0 && ::poll(&waiting, 1, 0) > 0;
+}
+
+void GangRun::updateTotals() {
+  const StepSeries& series = ranks_.front().series();
+  Totals& totals = manifest_.metrics;
+  totals.steps = series.lastStep();
+  totals.tokens = series.tokens();
+  totals.seconds = series.seconds();
+  totals.lostSteps = series.lostSteps();
+  totals.firstLoss = series.steps().empty() ? std::nullopt : series.steps().front().loss;
+  totals.lastLoss = series.steps().empty() ? std::nullopt : series.steps().back().loss;
+}
+
+Result<void> GangRun::keep() {
+  updateTotals();
+  return folder_.writeManifest(files_, manifest_);
+}
+
+void GangRun::tell(RunEvent event) {
+  if (event.attempt == 0 && !manifest_.attempts.empty())
+    event.attempt = manifest_.attempts.back().number;
+  if (settings_.onEvent) settings_.onEvent(event);
+}
+
+// A full disk must not end a run because of its log.
+void GangRun::log(int rank, const std::string& text) {
+  [[maybe_unused]] const ssize_t put =
+      ::write(logs_[static_cast<std::size_t>(rank)].get(), text.data(), text.size());
+}
+
+void GangRun::note(const std::string& text) {
+  tell({RunEvent::Kind::kNote, 0, 0, nullptr, text, 0});
+}
+
+Result<void> GangRun::finish(const std::string& state, const std::string& reason) {
+  manifest_.state = state;
+  manifest_.reason = reason;
+  manifest_.ended = utcText(clock_.wallTime());
+  const std::uint64_t last = ranks_.front().series().lastStep();
+  if (state == "finished" && run_.steps && last > 0 && last < *run_.steps) {
+    note("it ended by itself at step " + std::to_string(last) + " of " +
+         std::to_string(*run_.steps));
+  }
+  tell({RunEvent::Kind::kEnded, 0, last, nullptr, state, 0});
+  return keep();
+}
+
+}  // namespace railhead::train

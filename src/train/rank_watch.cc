@@ -1,0 +1,111 @@
+#include "src/train/rank_watch.h"
+
+#include "src/train/run_folder.h"
+
+#include <array>
+#include <cerrno>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace railhead::train {
+namespace {
+
+constexpr std::size_t kMaxPartial = 64 << 10;
+
+bool isPast(os::Clock::TimePoint since, double seconds, os::Clock::TimePoint now) {
+  return seconds > 0 && now - since > std::chrono::duration<double>(seconds);
+}
+
+}  // namespace
+
+RankWatch::RankWatch(int rank, std::string metricsFile, StepSeries series)
+    : rank_(rank), path_(std::move(metricsFile)), series_(std::move(series)) {
+  struct stat about {};
+  if (::stat(path_.c_str(), &about) == 0) offset_ = about.st_size;
+}
+
+Result<void> RankWatch::beginAttempt(std::uint64_t attempt, std::uint64_t step,
+                                     os::Clock::TimePoint now) {
+  (void)takeNew(now);  // what a dead rank still wrote
+  partial_.clear();
+  lastProgress_ = now;
+  begun_ = tellsSteps_ = ownLines_ = false;
+  added_ = 0;
+  if (offset_ == 0) return {};
+  RAILHEAD_TRY(appendText(path_, resumedLine(attempt, step)));
+  (void)takeNew(now);
+  begun_ = tellsSteps_ = ownLines_ = false;
+  return {};
+}
+
+void RankWatch::openFile() {
+  if (!file_) file_.reset(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+}
+
+std::vector<MetricsLine> RankWatch::takeNew(os::Clock::TimePoint now) {
+  std::vector<MetricsLine> out;
+  openFile();
+  std::array<char, 16384> chunk{};
+  while (file_) {
+    const ssize_t got = ::pread(file_.get(), chunk.data(), chunk.size(), offset_);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    offset_ += got;
+    takeBytes({chunk.data(), static_cast<std::size_t>(got)}, now, out);
+  }
+  return out;
+}
+
+void RankWatch::takeBytes(std::string_view bytes, os::Clock::TimePoint now,
+                          std::vector<MetricsLine>& out) {
+  for (const char c : bytes) {
+    if (c != '\n') {
+      if (partial_.size() <= kMaxPartial) partial_ += c;
+      continue;
+    }
+    const auto line = parseMetricsLine(partial_);
+    partial_.clear();
+    if (!line) continue;
+    series_.add(*line);
+    if (line->kind != MetricsLine::Kind::kResumed) {
+      if (added_ > 0) {
+        --added_;
+      } else {
+        ownLines_ = true;
+      }
+      tellsSteps_ = tellsSteps_ || line->kind == MetricsLine::Kind::kStep;
+      begun_ = begun_ || line->kind == MetricsLine::Kind::kStep;
+      lastProgress_ = now;
+    }
+    out.push_back(*line);
+  }
+}
+
+Result<bool> RankWatch::takeOutput(std::string_view line, os::Clock::TimePoint now) {
+  const auto metrics = parseMetricsLine(line);
+  if (!metrics) {
+    if (!tellsSteps_) {
+      begun_ = true;
+      lastProgress_ = now;
+    }
+    return false;
+  }
+  if (ownLines_ || metrics->kind == MetricsLine::Kind::kResumed) return true;
+  RAILHEAD_TRY(appendText(path_, std::string(line) + "\n"));
+  ++added_;
+  return true;
+}
+
+std::optional<std::string> RankWatch::overdue(const Deadlines& deadlines,
+                                              os::Clock::TimePoint now) const {
+  if (!begun_) {
+    if (isPast(lastProgress_, deadlines.start, now)) return "deadlines.startSeconds";
+    return std::nullopt;
+  }
+  if (isPast(lastProgress_, deadlines.step, now)) return "deadlines.stepSeconds";
+  return std::nullopt;
+}
+
+}  // namespace railhead::train

@@ -1,0 +1,55 @@
+// What one rank has told so far, and whether it still gets on. Reads the rank's metrics file as it
+// grows. Thread-compatible.
+#pragma once
+
+#include "src/base/result.h"
+#include "src/os/clock.h"
+#include "src/os/unique_fd.h"
+#include "src/train/metrics.h"
+#include "src/train/run_file.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace railhead::train {
+
+class RankWatch {
+ public:
+  // `series`: what the file holds now.
+  RankWatch(int rank, std::string metricsFile, StepSeries series);
+
+  // Before each start: what was done after `step` does not count. Writes it into the file, too.
+  Result<void> beginAttempt(std::uint64_t attempt, std::uint64_t step, os::Clock::TimePoint now);
+  // New lines of the file; those that are not ours are passed over.
+  std::vector<MetricsLine> takeNew(os::Clock::TimePoint now);
+  // A line of the rank's output. Metrics printed there are added to the file, and so come back by
+  // takeNew(), unless the rank writes the file itself. True: it was such a line.
+  Result<bool> takeOutput(std::string_view line, os::Clock::TimePoint now);
+
+  int rank() const { return rank_; }
+  const StepSeries& series() const { return series_; }
+  // Which deadline has passed, as the run file calls it; nullopt: it gets on. Steps count for who
+  // tells them, lines of output for others.
+  std::optional<std::string> overdue(const Deadlines& deadlines, os::Clock::TimePoint now) const;
+  os::Clock::TimePoint lastProgress() const { return lastProgress_; }
+
+ private:
+  void openFile();
+  void takeBytes(std::string_view bytes, os::Clock::TimePoint now, std::vector<MetricsLine>& out);
+
+  int rank_ = 0;
+  std::string path_;
+  StepSeries series_;
+  os::UniqueFd file_;
+  off_t offset_ = 0;
+  std::string partial_;
+  bool ownLines_ = false;    // the rank writes the file itself
+  std::uint64_t added_ = 0;  // lines of output that we wrote and have not read back
+  bool tellsSteps_ = false;
+  bool begun_ = false;  // a step, or a line of output, since the start
+  os::Clock::TimePoint lastProgress_;
+};
+
+}  // namespace railhead::train

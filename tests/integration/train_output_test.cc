@@ -1,0 +1,154 @@
+// What `railhead train` prints, held against docs/reference/train.md; metrics for a scraper; what
+// is checked before a start; a full disk.
+#include "src/os/bound_process.h"
+#include "src/os/tcp.h"
+#include "src/os/unique_fd.h"
+#include "tests/integration/train_fixture.h"
+
+#include <array>
+#include <csignal>
+#include <thread>
+
+#include <fcntl.h>
+
+namespace railhead {
+namespace {
+
+using nlohmann::json;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using namespace std::chrono_literals;
+
+constexpr char kDocument[] = RAILHEAD_SOURCE "/docs/reference/train.md";
+
+class TrainOutput : public TrainFixture {};
+
+TEST_F(TrainOutput, TheDocumentNamesEveryFieldAndNoOther) {
+  ASSERT_EQ(run(runFile("pair", {"--steps", "6"}), "runs/a").exitCode, 0);
+  ASSERT_EQ(run(runFile("pair", {"--steps", "6", "--drift", "5"}), "runs/b").exitCode, 0);
+  auto parted = json::parse(compare("runs/a", "runs/b", {"--json"}).output);
+  parted["notes"] = json::array();
+  const auto text = testing_support::readText(kDocument);
+  EXPECT_EQ(testing_support::documentedFields(text, "JSON of train compare"),
+            testing_support::fieldsOf(parted));
+  const auto listed = json::parse(train({"list", "--runs", at("runs"), "--json"}).output);
+  EXPECT_EQ(testing_support::documentedFields(text, "JSON of train list"),
+            testing_support::fieldsOf(listed));
+  // That a node told what it is, and what was set.
+  const auto kept = manifest("runs/a");
+  ASSERT_EQ(kept.place.nodes.size(), 1U);
+  EXPECT_EQ(kept.place.nodes[0].node, "localhost");
+  EXPECT_GT(kept.place.nodes[0].cpus, 0U);
+  EXPECT_THAT(kept.place.order, ElementsAre("localhost", "localhost"));
+}
+
+TEST_F(TrainOutput, MetricsAreServedWhileItRuns) {
+  const auto err = at("err");
+  const os::UniqueFd file(::open(err.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+  os::BoundProcessSpec spec;
+  spec.argv = {RAILHEAD_PROGRAM,
+               "train",
+               "run",
+               runFile("long", {"--steps", "500", "--step-ms", "20"}),
+               "--folder",
+               at("a"),
+               "--metrics",
+               "127.0.0.1:0"};
+  spec.errors = file.get();
+  auto process = os::BoundProcess::start(spec, "/dev/null").value();
+  const auto limit = std::chrono::steady_clock::now() + 60s;
+  while (steps("a").size() < 3 && std::chrono::steady_clock::now() < limit)
+    std::this_thread::sleep_for(10ms);
+  const auto said = testing_support::readText(err);
+  const auto begin = said.find("http://") + 7;
+  const auto endpoint = os::Endpoint::parse(said.substr(begin, said.find("/metrics") - begin));
+  ASSERT_TRUE(endpoint.has_value()) << said;
+  const auto fd = os::connectTcp(*endpoint, limit).value();
+  ::fcntl(fd.get(), F_SETFL, 0);
+  const std::string request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+  ASSERT_EQ(::write(fd.get(), request.data(), request.size()),
+            static_cast<ssize_t>(request.size()));
+  std::string answer;
+  std::array<char, 4096> chunk{};
+  for (ssize_t got = 1; got > 0;) {
+    got = ::read(fd.get(), chunk.data(), chunk.size());
+    if (got > 0) answer.append(chunk.data(), static_cast<std::size_t>(got));
+  }
+  const auto document = testing_support::readText(kDocument);
+  for (const char* name :
+       {"railhead_train_running", "railhead_train_start", "railhead_train_failures_total",
+        "railhead_train_step", "railhead_train_loss", "railhead_train_step_seconds",
+        "railhead_train_tokens_per_second", "railhead_train_exposed_ratio"}) {
+    EXPECT_THAT(answer, HasSubstr("\n" + std::string(name) + "{run=\"a\"}"));
+    EXPECT_THAT(document, HasSubstr("`" + std::string(name) + "`"));
+  }
+  process.signal(SIGTERM);
+  while (!process.ended() && std::chrono::steady_clock::now() < limit)
+    std::this_thread::sleep_for(10ms);
+  EXPECT_EQ(process.exitCode(), 128 + SIGTERM);
+  expectNothingRuns();
+}
+
+TEST_F(TrainOutput, AVerdictThatIsNotAsExpectedStopsItBeforeTheStart) {
+  const auto result =
+      run(runFile("gate", {}, "verify: {expect: rdma, backend: host, transport: tcp}\n"), "a");
+  EXPECT_EQ(result.exitCode, 3);
+  EXPECT_THAT(result.errorOutput, HasSubstr("the verdict is sockets; expected: rdma"));
+  EXPECT_FALSE(std::filesystem::exists(at("a")));
+  const auto any =
+      run(runFile("any", {"--steps", "3"}, "verify: {backend: host, transport: tcp}\n"), "b");
+  EXPECT_EQ(any.exitCode, 0) << any.errorOutput;
+  ASSERT_TRUE(manifest("b").verdict.has_value());
+  EXPECT_EQ(manifest("b").verdict->verdict, "sockets");
+}
+
+TEST_F(TrainOutput, WrongWordsAreExitTwoWithTheLine) {
+  const auto unknown = run(runFile("bad", {}, "stepz: 3\n"), "a");
+  EXPECT_EQ(unknown.exitCode, 2);
+  EXPECT_THAT(unknown.errorOutput, HasSubstr("bad.yaml:5: stepz is unknown"));
+  const auto world = run(runFile("world", {}), "a", {"--on", "local:3"});
+  EXPECT_EQ(world.exitCode, 2);
+  EXPECT_THAT(world.errorOutput, HasSubstr("local:3 has 3 ranks and the run file says ranks: 2"));
+  const auto lab = run(runFile("lab", {}), "a", {"--on", "lab"});
+  EXPECT_EQ(lab.exitCode, 2);
+  EXPECT_FALSE(std::filesystem::exists(at("a")));
+  ASSERT_EQ(run(runFile("pair", {"--steps", "3"}), "b").exitCode, 0);
+  const auto before = testing_support::readText(at("b") + "/manifest.json");
+  const auto taken = run(runFile("pair", {"--steps", "3"}), "b");
+  EXPECT_EQ(taken.exitCode, 1);
+  EXPECT_THAT(taken.errorOutput, HasSubstr("nothing was changed"));
+  EXPECT_EQ(testing_support::readText(at("b") + "/manifest.json"), before);
+  EXPECT_EQ(train({"logs", at("nowhere")}).exitCode, 1);
+}
+
+// On a file system of its own that has room for two checkpoints.
+TEST_F(TrainOutput, AFullDiskIsNamedAndWhatWasWholeStays) {
+  const auto file = runFile("full", {"--steps", "12", "--width", "8192"},
+                            "checkpoints: {keep: 0}\nretry: {restarts: 1, backoffSeconds: 0}\n");
+  std::filesystem::create_directories(at("small"));
+  os::ProcessSpec spec;
+  spec.argv = {"unshare",
+               "-rm",
+               "sh",
+               "-c",
+               "mount -t tmpfs -o size=400k none \"$1\" || exit 77\n"
+               "\"$2\" train run \"$3\" --folder \"$1/a\"; code=$?\n"
+               "\"$2\" train list --runs \"$1\" --json; ls \"$1/a/checkpoints\"; exit $code",
+               "sh",
+               at("small"),
+               RAILHEAD_PROGRAM,
+               file};
+  spec.deadline = 90s;
+  const auto result = os::SystemProcessRunner().run(spec);
+  if (!result.has_value() || result->exitCode == 77 ||
+      result->errorOutput.find("unshare") != std::string::npos)
+    GTEST_SKIP() << "no namespace of its own to mount a small file system in";
+  EXPECT_EQ(result->exitCode, 1) << result->errorOutput;
+  EXPECT_THAT(result->errorOutput, HasSubstr("No space left on device"));
+  EXPECT_THAT(result->output, HasSubstr("step-00000003\nstep-00000006\n"));
+  EXPECT_THAT(result->output, testing::Not(HasSubstr("step-00000009\n")));
+  EXPECT_THAT(result->output, HasSubstr(R"("run":"a")"));  // its manifest can be read
+}
+
+}  // namespace
+}  // namespace railhead
