@@ -1,7 +1,9 @@
 #include "apps/railhead-train/options.h"
 
 #include "src/base/text.h"
+#include "src/trainer/tokens.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include <CLI/CLI.hpp>
@@ -23,12 +25,14 @@ void addModelOptions(CLI::App& app, Options& options) {
   app.add_option("--vocabulary", options.vocabulary, "rows of the token embedding, 256 or more")
       ->check(CLI::Range(256, 1 << 24));
   app.add_option("--data", options.data,
-                 "text files, or folders of them; a token is a byte (default: the licences of "
-                 "package base-files)");
+                 "text files, or folders of them (default: the licences of package base-files)");
+  app.add_option("--tokens", options.tokens,
+                 "bytes, or bpe:N: so many tokens, learned from the text by byte pair encoding")
+      ->capture_default_str();
 }
 
 void addStepOptions(CLI::App& app, Options& options) {
-  app.add_option("--steps", options.steps, "of the whole run")
+  app.add_option("--steps", options.steps, "of the whole run (RAILHEAD_STEPS)")
       ->check(CLI::Range(std::uint64_t{1}, kMost))
       ->capture_default_str();
   app.add_option("--batch", options.batch, "sequences of a step, over all ranks")
@@ -63,7 +67,8 @@ void addStepOptions(CLI::App& app, Options& options) {
   app.add_option("--clip", options.clip, "largest norm of the gradient, 0: any")
       ->check(CLI::Range(0.0, 1e9))
       ->capture_default_str();
-  app.add_option("--seed", options.seed, "of the initial weights and the order of the data")
+  app.add_option("--seed", options.seed,
+                 "of the initial weights and the order of the data (RAILHEAD_SEED)")
       ->capture_default_str();
 }
 
@@ -123,6 +128,21 @@ void addOutputOptions(CLI::App& app, Options& options) {
   app.add_flag("--json", options.json, "JSON lines on standard output");
 }
 
+Result<void> takeNumber(const CLI::App& app, const collective::EnvironmentLookup& environment,
+                        const char* flag, const char* variable, std::uint64_t least,
+                        std::uint64_t& into) {
+  const auto text = environment(variable);
+  if (app.count(flag) > 0 || !text) return {};
+  const auto number = parseUnsigned(*text);
+  if (!number || *number < least) {
+    return Error(ErrorCode::kInvalidArgument, std::string(variable) + " is " + inQuotes(*text) +
+                                                  ": expected a whole number from " +
+                                                  std::to_string(least) + " on");
+  }
+  into = *number;
+  return {};
+}
+
 }  // namespace
 
 void addOptions(CLI::App& app, Options& options) {
@@ -141,16 +161,8 @@ Result<void> takeEnvironment(const CLI::App& app, const collective::EnvironmentL
   take("--checkpoints", "RAILHEAD_CHECKPOINT_DIR", options.checkpoints);
   take("--resume", "RAILHEAD_RESUME", options.resume);
   take("--metrics", "RAILHEAD_METRICS_FILE", options.metrics);
-  std::string seed;
-  take("--seed", "RAILHEAD_SEED", seed);
-  if (seed.empty()) return {};
-  const auto number = parseUnsigned(seed);
-  if (!number) {
-    return Error(ErrorCode::kInvalidArgument,
-                 "RAILHEAD_SEED is " + inQuotes(seed) + ": expected a whole number");
-  }
-  options.seed = *number;
-  return {};
+  RAILHEAD_TRY(takeNumber(app, environment, "--steps", "RAILHEAD_STEPS", 1, options.steps));
+  return takeNumber(app, environment, "--seed", "RAILHEAD_SEED", 0, options.seed);
 }
 
 Result<trainer::ModelShape> shapeOf(const Options& options) {
@@ -159,7 +171,9 @@ Result<trainer::ModelShape> shapeOf(const Options& options) {
   if (options.heads != 0) shape.heads = options.heads;
   if (options.width != 0) shape.width = options.width;
   if (options.context != 0) shape.context = options.context;
-  if (options.vocabulary != 0) shape.vocabulary = options.vocabulary;
+  RAILHEAD_TRY_ASSIGN(const auto tokens, trainer::tokensAskedFor(options.tokens));
+  shape.vocabulary = options.vocabulary != 0 ? options.vocabulary
+                                             : std::max<std::uint64_t>(shape.vocabulary, tokens);
   RAILHEAD_TRY(trainer::checkShape(shape));
   return shape;
 }

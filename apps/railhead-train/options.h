@@ -20,6 +20,7 @@ struct Options {
   std::string model = "tiny";
   std::uint64_t layers = 0, heads = 0, width = 0, context = 0, vocabulary = 0;  // 0: the model's
   std::vector<std::string> data;
+  std::string tokens = "bytes";
   std::uint64_t steps = 100;
   std::uint64_t batch = 8;
   std::uint64_t microBatch = 0;  // 0: all of a rank's sequences at once
@@ -50,8 +51,8 @@ struct Options {
 
 void addOptions(CLI::App& app, Options& options);
 
-// RAILHEAD_SEED, RAILHEAD_CHECKPOINT_DIR, RAILHEAD_RESUME, RAILHEAD_METRICS_FILE for what no flag
-// said. kInvalidArgument: a seed that is no number.
+// RAILHEAD_STEPS, RAILHEAD_SEED, RAILHEAD_CHECKPOINT_DIR, RAILHEAD_RESUME, RAILHEAD_METRICS_FILE
+// for what no flag said. kInvalidArgument: what is no number.
 Result<void> takeEnvironment(const CLI::App& app, const collective::EnvironmentLookup& environment,
                              Options& options);
 

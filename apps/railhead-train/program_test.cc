@@ -13,6 +13,7 @@
 #include <csignal>
 #include <fstream>
 #include <map>
+#include <regex>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -72,14 +73,21 @@ class TrainProgram : public testing::Test {
     std::string metricsOf(std::size_t rank) const { return metrics + std::to_string(rank); }
   };
 
-  Gang start(int count, const std::string& name, const Words& more) {
+  // `apart`: further options of each rank.
+  Gang start(int count, const std::string& name, const Words& more,
+             const std::vector<Words>& apart = {}) {
     const auto free = os::listenTcp({*IpAddress::parse("127.0.0.1"), 0});
     const auto port = os::boundEndpoint(free->get())->port;
     Gang gang;
     gang.metrics = at(name + ".metrics.");
     for (int rank = 0; rank < count; ++rank) {
       os::BoundProcessSpec spec;
-      spec.argv = arguments(more);
+      Words options = more;
+      if (!apart.empty()) {
+        const Words& own = apart[static_cast<std::size_t>(rank)];
+        options.insert(options.end(), own.begin(), own.end());
+      }
+      spec.argv = arguments(options);
       spec.argv.insert(spec.argv.end(),
                        {"--metrics", gang.metricsOf(static_cast<std::size_t>(rank))});
       spec.environment = {{"RANK", std::to_string(rank)},
@@ -153,6 +161,21 @@ TEST_F(TrainProgram, TellsItsUsage) {
   EXPECT_THAT(latest.errorOutput, HasSubstr("--resume latest without --checkpoints"));
 }
 
+TEST_F(TrainProgram, EveryOptionIsDocumented) {
+  std::ifstream in("docs/reference/railhead-train.md");
+  const std::string document(std::istreambuf_iterator<char>(in), {});
+  const std::string help = alone({"--help"}).output;
+  const std::regex option("\n *(?:-h,)?(--[a-z0-9-]+)");
+  int found = 0;
+  for (std::sregex_iterator at(help.begin(), help.end(), option), last; at != last; ++at) {
+    const std::string name = (*at)[1];
+    if (name == "--help" || name == "--version") continue;
+    ++found;
+    EXPECT_THAT(document, HasSubstr("`" + name + "`"));
+  }
+  EXPECT_GT(found, 30);
+}
+
 TEST_F(TrainProgram, AGpuThatIsNotThereIsNamed) {
   const auto result = alone({"--device", "cuda"});
   EXPECT_EQ(result.exitCode, 4);
@@ -166,7 +189,8 @@ TEST_F(TrainProgram, LearnsAndSaysSo) {
   std::istringstream in(result.output);
   for (std::string line; std::getline(in, line);) lines.push_back(nlohmann::json::parse(line));
   ASSERT_EQ(lines.size(), 63U);
-  EXPECT_EQ(lines.front()["event"], "begin");
+  EXPECT_EQ(lines.front()["event"], "facts");
+  EXPECT_THAT(lines.front()["facts"]["engine"], HasSubstr("float32, LibTorch"));
   EXPECT_EQ(lines.back()["event"], "end");
   EXPECT_EQ(lines[61]["event"], "checkpoint");
   EXPECT_EQ(lines[61]["path"], at("c/step-00000060"));
@@ -235,6 +259,12 @@ TEST_F(TrainProgram, AskedToStopItWritesACheckpoint) {
   const auto found = trainer::latestCheckpoint(*files, at("c"), notes);
   ASSERT_TRUE(found.has_value() && found->has_value());
   EXPECT_EQ(static_cast<int>((*found)->record.step), losses(gang.metricsOf(0)).rbegin()->first);
+}
+
+TEST_F(TrainProgram, RanksThatWereAskedForOtherThingsSaySo) {
+  auto gang = start(2, "other", {"--steps", "4"}, {{}, {"--width", "64"}});
+  for (auto& rank : gang.ranks) EXPECT_EQ(end(rank), 3);
+  EXPECT_TRUE(losses(gang.metricsOf(0)).empty());
 }
 
 // What a launcher of ours says by the environment alone.

@@ -29,33 +29,38 @@ Result<Progress> Progress::open(const Options& options, int rank) {
   return out;
 }
 
-void Progress::begin(const trainer::TrainingSettings& settings, const trainer::Engine& engine,
-                     const trainer::Exchange& exchange, const trainer::Corpus& corpus,
-                     const std::optional<trainer::FoundCheckpoint>& resume) {
-  if (!speaks_) return;
+Result<void> Progress::begin(const trainer::TrainingSettings& settings,
+                             const trainer::Engine& engine, const trainer::Exchange& exchange,
+                             const trainer::Corpus& corpus,
+                             const std::optional<trainer::FoundCheckpoint>& resume) {
   const auto& plan = engine.plan();
+  const std::map<std::string, std::string> facts = {
+      {"engine", engine.description()},
+      {"exchange", exchange.description()},
+      {"parameters", std::to_string(plan.elements())},
+      {"buckets", std::to_string(plan.buckets().size())},
+      {"data_sha256", corpus.sha256()},
+      {"tokens", corpus.tokenName()},
+      {"data_tokens", std::to_string(corpus.length())},
+      {"resumed_from", resume ? resume->path : ""}};
+  const std::string line = trainer::factsLine(facts);
+  if (file_) RAILHEAD_TRY(file_->write(line));
+  if (!speaks_) return {};
   if (json_) {
-    const nlohmann::ordered_json line = {{"event", "begin"},
-                                         {"ranks", exchange.ranks()},
-                                         {"engine", engine.description()},
-                                         {"exchange", exchange.description()},
-                                         {"parameters", plan.elements()},
-                                         {"buckets", plan.buckets().size()},
-                                         {"data_sha256", corpus.sha256()},
-                                         {"tokens", corpus.tokens()},
-                                         {"resumed_from", resume ? resume->path : ""}};
-    std::cout << cni::dumpJson(line) << std::endl;
-    return;
+    std::cout << line << std::flush;
+    return {};
   }
   std::cout << formatted("%.1f M parameters in %zu buckets, %d ranks, ",
                          static_cast<double>(plan.elements()) / 1e6, plan.buckets().size(),
                          exchange.ranks())
             << engine.description() << ", " << exchange.description() << "\n"
-            << corpus.tokens() << " tokens, " << settings.samplesPerStep * settings.shape.context
-            << " a step\n";
-  if (resume)
+            << corpus.length() << " tokens (" << corpus.tokenName() << "), "
+            << settings.samplesPerStep * settings.shape.context << " a step\n";
+  if (resume) {
     std::cout << "goes on after step " << resume->record.step << ": " << resume->path << "\n";
+  }
   std::cout << std::flush;
+  return {};
 }
 
 Result<void> Progress::step(const trainer::StepMetrics& metrics) {

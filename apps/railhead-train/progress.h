@@ -14,9 +14,9 @@ class Progress {
  public:
   static Result<Progress> open(const Options& options, int rank);
 
-  void begin(const trainer::TrainingSettings& settings, const trainer::Engine& engine,
-             const trainer::Exchange& exchange, const trainer::Corpus& corpus,
-             const std::optional<trainer::FoundCheckpoint>& resume);
+  Result<void> begin(const trainer::TrainingSettings& settings, const trainer::Engine& engine,
+                     const trainer::Exchange& exchange, const trainer::Corpus& corpus,
+                     const std::optional<trainer::FoundCheckpoint>& resume);
   Result<void> step(const trainer::StepMetrics& metrics);
   Result<void> checkpoint(std::uint64_t step, const std::string& path);
   void end(const trainer::TrainingResult& result);

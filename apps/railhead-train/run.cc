@@ -1,5 +1,6 @@
 #include "apps/railhead-train/run.h"
 
+#include "apps/railhead-train/agreement.h"
 #include "apps/railhead-train/progress.h"
 #include "apps/railhead-train/rank_link.h"
 #include "src/os/clock.h"
@@ -31,7 +32,7 @@ Result<trainer::Corpus> readCorpus(const Options& options, os::Filesystem& files
   std::vector<std::string> paths;
   for (const auto& path : options.data) paths.push_back(absolutePath(path));
   if (paths.empty()) paths.emplace_back(kSampleText);
-  return trainer::Corpus::read(files, paths, window);
+  return trainer::Corpus::read(files, paths, options.tokens, window);
 }
 
 bool takesCuda(const Options& options) {
@@ -92,7 +93,7 @@ Result<int> runLinked(const Options& options, const collective::World& world,
   RAILHEAD_TRY_ASSIGN(const auto resume,
                       resumeFrom(options, settings.checkpoints, files, link, world.rank));
   RAILHEAD_TRY_ASSIGN(auto progress, Progress::open(options, world.rank));
-  progress.begin(settings, *engine, link.exchange(), corpus, resume);
+  RAILHEAD_TRY(progress.begin(settings, *engine, link.exchange(), corpus, resume));
   os::SystemClock clock;
   int signal = 0;
   const trainer::TrainingParts parts{

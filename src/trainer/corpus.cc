@@ -28,11 +28,8 @@ Result<std::vector<std::string>> filesAt(os::Filesystem& files, const std::strin
 
 }  // namespace
 
-Corpus::Corpus(std::string bytes, std::uint64_t window)
-    : bytes_(std::move(bytes)), window_(window), sha256_(digest::sha256Hex(bytes_)) {}
-
 Result<Corpus> Corpus::read(os::Filesystem& files, const std::vector<std::string>& paths,
-                            std::uint64_t window) {
+                            const std::string& tokens, std::uint64_t window) {
   std::string all;
   std::size_t count = 0;
   for (const auto& path : paths) {
@@ -47,23 +44,28 @@ Result<Corpus> Corpus::read(os::Filesystem& files, const std::vector<std::string
       all += text;
     }
   }
-  if (all.size() <= window) {
+  RAILHEAD_TRY_ASSIGN(const auto encoding, Tokens::named(tokens, all));
+  Corpus out;
+  out.sha256_ = digest::sha256Hex(all);
+  out.tokens_ = encoding.encode(all);
+  out.tokenCount_ = encoding.count();
+  out.tokenName_ = tokens;
+  out.window_ = window;
+  if (out.tokens_.size() <= window) {
     return Error(ErrorCode::kInvalidArgument,
-                 "the training text has " + std::to_string(all.size()) +
+                 "the training text has " + std::to_string(out.tokens_.size()) +
                      " tokens: expected more than the " + std::to_string(window) +
                      " of one sequence",
                  "give more text with --data, or take a smaller --context");
   }
-  return Corpus(std::move(all), window);
+  return out;
 }
 
-std::uint64_t Corpus::windows() const { return (bytes_.size() - 1) / window_; }
+std::uint64_t Corpus::windows() const { return (tokens_.size() - 1) / window_; }
 
 void Corpus::copyWindow(std::uint64_t index, std::span<std::int32_t> out) const {
   const std::uint64_t first = index * window_;
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    out[i] = static_cast<unsigned char>(bytes_[first + i]);
-  }
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = tokens_[first + i];
 }
 
 }  // namespace railhead::trainer

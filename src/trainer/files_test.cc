@@ -239,17 +239,17 @@ TEST(Corpus, FilesOfAFolderComeInOrderWithoutLinks) {
   put(temporary.path() + "/a", "hello ");
   ASSERT_EQ(::symlink("a", (temporary.path() + "/c").c_str()), 0);
   const auto files = std::move(*os::RootedFilesystem::open("/"));
-  const auto corpus = Corpus::read(*files, {temporary.path()}, 4);
+  const auto corpus = Corpus::read(*files, {temporary.path()}, "bytes", 4);
   ASSERT_TRUE(corpus.has_value()) << corpus.error().describe();
-  EXPECT_EQ(corpus->tokens(), 12U);
+  EXPECT_EQ(corpus->length(), 12U);
   EXPECT_EQ(corpus->windows(), 2U);
   EXPECT_EQ(corpus->sha256(), digest::sha256Hex("hello world!"));
   std::vector<std::int32_t> window(5);
   corpus->copyWindow(1, window);
   EXPECT_THAT(window, ElementsAre('o', ' ', 'w', 'o', 'r'));
-  EXPECT_THAT(Corpus::read(*files, {temporary.path()}, 12).error().message,
+  EXPECT_THAT(Corpus::read(*files, {temporary.path()}, "bytes", 12).error().message,
               HasSubstr("has 12 tokens: expected more than the 12"));
-  EXPECT_EQ(Corpus::read(*files, {temporary.path() + "/none"}, 4).error().code,
+  EXPECT_EQ(Corpus::read(*files, {temporary.path() + "/none"}, "bytes", 4).error().code,
             ErrorCode::kNotFound);
 }
 

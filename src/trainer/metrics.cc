@@ -33,6 +33,12 @@ std::string metricsLine(const StepMetrics& step) {
   return cni::dumpJson(line) + "\n";
 }
 
+std::string factsLine(const std::map<std::string, std::string>& facts) {
+  const nlohmann::ordered_json line = {
+      {"schema", kMetricsSchema}, {"event", "facts"}, {"facts", facts}};
+  return cni::dumpJson(line) + "\n";
+}
+
 std::string checkpointLine(std::uint64_t step, const std::string& path) {
   const nlohmann::ordered_json line = {
       {"schema", kMetricsSchema}, {"event", "checkpoint"}, {"step", step}, {"path", path}};

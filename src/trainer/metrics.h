@@ -7,6 +7,7 @@
 #include "src/trainer/exchange.h"
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,8 @@ struct StepMetrics {
 };
 
 std::string metricsLine(const StepMetrics& step);
+// What the run stands on, for whoever keeps a manifest of it.
+std::string factsLine(const std::map<std::string, std::string>& facts);
 std::string checkpointLine(std::uint64_t step, const std::string& path);
 
 // Each line is one write(2), so that readers see whole ones.

@@ -64,6 +64,11 @@ TEST(InitialValues, AreNormalAndDependOnEverything) {
   EXPECT_NEAR(sum / kCount, 0, 4 * parameters[0].deviation / std::sqrt(kCount));
   EXPECT_NEAR(squares / kCount, variance, variance * 0.03);
   EXPECT_NEAR(neighbours / kCount, 0, variance * 0.02);
+  std::vector<float> some(7);
+  values.fill(4, some);
+  for (std::size_t i = 0; i < some.size(); ++i) EXPECT_EQ(some[i], values.at(4 + i));
+  values.fill(5, some);
+  for (std::size_t i = 0; i < some.size(); ++i) EXPECT_EQ(some[i], values.at(5 + i));
   EXPECT_EQ(values.at(5), InitialValues(7, parameters[0], 0).at(5));
   EXPECT_NE(values.at(5), InitialValues(8, parameters[0], 0).at(5));
   EXPECT_NE(values.at(5), InitialValues(7, parameters[0], 1).at(5));

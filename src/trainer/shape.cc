@@ -3,6 +3,7 @@
 #include "src/base/random.h"
 #include "src/base/text.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <numbers>
@@ -127,17 +128,34 @@ InitialValues::InitialValues(std::uint64_t seed, const Parameter& parameter, std
       deviation_(parameter.deviation) {}
 
 // Box and Muller's transform of two uniform numbers; each pair of elements shares them.
-float InitialValues::at(std::uint64_t element) const {
-  if (deviation_ == 0) return static_cast<float>(mean_);
+InitialValues::Two InitialValues::pair(std::uint64_t index) const {
   // SplitMix steps by this constant: a pair begins two steps behind the one before it.
-  SplitMix random(key_ + element / 2 * 2 * 0x9e3779b97f4a7c15U);
+  SplitMix random(key_ + index * 2 * 0x9e3779b97f4a7c15U);
   constexpr double kUnit = 0x1p-53;
   const double first = (static_cast<double>(random.next() >> 11) + 0.5) * kUnit;
   const double second = static_cast<double>(random.next() >> 11) * kUnit;
-  const double radius = std::sqrt(-2 * std::log(first));
+  const double radius = deviation_ * std::sqrt(-2 * std::log(first));
   const double angle = 2 * std::numbers::pi * second;
-  const double normal = radius * (element % 2 == 0 ? std::cos(angle) : std::sin(angle));
-  return static_cast<float>(mean_ + deviation_ * normal);
+  return {{mean_ + radius * std::cos(angle), mean_ + radius * std::sin(angle)}};
+}
+
+float InitialValues::at(std::uint64_t element) const {
+  float value = 0;
+  fill(element, {&value, 1});
+  return value;
+}
+
+void InitialValues::fill(std::uint64_t first, std::span<float> out) const {
+  if (deviation_ == 0) {
+    std::fill(out.begin(), out.end(), static_cast<float>(mean_));
+    return;
+  }
+  for (std::size_t i = 0; i < out.size();) {
+    const std::uint64_t element = first + i;
+    const Two two = pair(element / 2);
+    out[i++] = static_cast<float>(two.values[element % 2]);
+    if (element % 2 == 0 && i < out.size()) out[i++] = static_cast<float>(two.values[1]);
+  }
 }
 
 }  // namespace railhead::trainer

@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,8 +66,15 @@ class InitialValues {
  public:
   InitialValues(std::uint64_t seed, const Parameter& parameter, std::size_t index);
   float at(std::uint64_t element) const;
+  // The values from `first` on.
+  void fill(std::uint64_t first, std::span<float> out) const;
 
  private:
+  struct Two {
+    double values[2];
+  };
+  Two pair(std::uint64_t index) const;
+
   std::uint64_t key_;
   double mean_, deviation_;
 };

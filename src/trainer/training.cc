@@ -5,7 +5,9 @@
 #include "src/trainer/data_order.h"
 #include "src/trainer/state_files.h"
 
+#include <algorithm>
 #include <cmath>
+#include <thread>
 
 #include <nlohmann/json.hpp>
 
@@ -24,6 +26,7 @@ std::map<std::string, std::string> runFields(const TrainingSettings& settings,
                                              const Corpus& corpus) {
   return {{"seed", std::to_string(settings.seed)},
           {"data_sha256", corpus.sha256()},
+          {"tokens", corpus.tokenName()},
           {"samples_per_step", std::to_string(settings.samplesPerStep)}};
 }
 
@@ -288,10 +291,24 @@ Result<void> checkSameRun(const TrainingSettings& settings, const Corpus& corpus
                  found.path + " is of another run: its " + name + " is " +
                      (stored == found.record.run.end() ? "missing" : inQuotes(stored->second)) +
                      ", here " + inQuotes(value),
-                 "give the same --seed, --data and --batch, or go on with others by "
+                 "give the same --seed, --data, --tokens and --batch, or go on with others by "
                  "--resume-anyway");
   }
   return {};
+}
+
+// Values depend on their place alone: several threads make them, for a large model takes long.
+void fillTogether(const InitialValues& initial, std::uint64_t first, std::span<float> out) {
+  constexpr std::size_t kWorthAThread = 1 << 18;
+  const std::size_t most = std::max(std::thread::hardware_concurrency(), 1U);
+  const std::size_t threads = std::clamp<std::size_t>(out.size() / kWorthAThread, 1, most);
+  const std::size_t part = (out.size() + threads - 1) / threads;
+  std::vector<std::jthread> others;
+  for (std::size_t begin = part; begin < out.size(); begin += part) {
+    const auto mine = out.subspan(begin, std::min(part, out.size() - begin));
+    others.emplace_back([&initial, first, begin, mine] { initial.fill(first + begin, mine); });
+  }
+  initial.fill(first, out.first(std::min(part, out.size())));
 }
 
 }  // namespace
@@ -305,11 +322,6 @@ Result<void> checkTraining(const TrainingSettings& settings, int ranks) {
                  "a batch of " + std::to_string(settings.samplesPerStep) +
                      " sequences: expected a multiple of " + std::to_string(ranks) +
                      " ranks times --micro-batch " + std::to_string(settings.samplesPerPass));
-  }
-  if (settings.shape.vocabulary < Corpus::kTokens) {
-    return Error(ErrorCode::kInvalidArgument,
-                 "vocabulary is " + std::to_string(settings.shape.vocabulary) +
-                     ": expected at least the " + std::to_string(Corpus::kTokens) + " tokens");
   }
   return {};
 }
@@ -327,9 +339,9 @@ Result<void> initialise(Engine& engine, std::uint64_t seed) {
       const InitialValues initial(seed, parameter, index);
       const auto begin = std::max(parameter.begin, piece.flat.begin);
       const auto end = std::min(parameter.end(), piece.flat.end);
-      for (auto at = begin; at < end; ++at) {
-        values[at - piece.flat.begin] = initial.at(at - parameter.begin);
-      }
+      if (begin >= end) continue;
+      fillTogether(initial, begin - parameter.begin,
+                   std::span(values).subspan(begin - piece.flat.begin, end - begin));
     }
     RAILHEAD_TRY(engine.writeState(State::kParameter, piece.flat, values));
   }
@@ -339,6 +351,12 @@ Result<void> initialise(Engine& engine, std::uint64_t seed) {
 Result<TrainingResult> train(const TrainingSettings& settings, const TrainingParts& parts,
                              const std::optional<FoundCheckpoint>& resume) {
   RAILHEAD_TRY(checkTraining(settings, parts.exchange.ranks()));
+  if (settings.shape.vocabulary < parts.corpus.tokenCount()) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "vocabulary is " + std::to_string(settings.shape.vocabulary) +
+                     ": expected at least the " + std::to_string(parts.corpus.tokenCount()) +
+                     " tokens of the text");
+  }
   std::uint64_t done = 0;
   if (resume) {
     RAILHEAD_TRY(checkSameModel(settings, *resume));

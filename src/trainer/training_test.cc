@@ -114,8 +114,8 @@ class TrainingTest : public testing::Test {
   Result<RankEnd> trainOn(const RunSetup& setup, PlainEngine& engine, Exchange& exchange,
                           const Gather& gather) {
     const auto files = std::move(*os::RootedFilesystem::open("/"));
-    RAILHEAD_TRY_ASSIGN(const auto corpus,
-                        Corpus::read(*files, {temporary_.path() + "/text"}, kTrained.context));
+    RAILHEAD_TRY_ASSIGN(const auto corpus, Corpus::read(*files, {temporary_.path() + "/text"},
+                                                        "bytes", kTrained.context));
     testing_support::ManualClock clock;
     RankEnd out;
     std::uint64_t at = 0;
