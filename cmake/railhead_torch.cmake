@@ -19,10 +19,18 @@ function(railhead_find_torch)
   foreach(name torch_cuda c10_cuda)
     find_library(TORCH_LIBRARY_${name} ${name} PATHS ${folder} NO_DEFAULT_PATH)
     if(TORCH_LIBRARY_${name})
-      target_link_libraries(railhead_torch_library INTERFACE -Wl,--no-as-needed ${TORCH_LIBRARY_${name}} -Wl,--as-needed
-        -Wl,--allow-shlib-undefined)
+      target_link_libraries(railhead_torch_library INTERFACE
+        -Wl,--no-as-needed,${TORCH_LIBRARY_${name}},--as-needed,--allow-shlib-undefined)
     endif()
   endforeach()
+  # Wheels before 2.7 were built for the older std::string: then all of this build is.
+  find_file(TORCH_CONFIG TorchConfig.cmake HINTS ${roots} PATH_SUFFIXES Torch share/cmake/Torch NO_DEFAULT_PATH)
+  if(TORCH_CONFIG)
+    file(STRINGS ${TORCH_CONFIG} old_strings REGEX "_GLIBCXX_USE_CXX11_ABI=0")
+    if(old_strings)
+      target_compile_definitions(railhead_flags INTERFACE _GLIBCXX_USE_CXX11_ABI=0)
+    endif()
+  endif()
   # Newer ones have their numbers in the second of these.
   set(lines "")
   foreach(file ${api}/torch/version.h ${TORCH_INCLUDE_DIR}/torch/headeronly/version.h)

@@ -1,3 +1,4 @@
+// For a LibTorch before 2.4, which has no fused update on the CPU.
 #include "src/trainer/torch/adamw.h"
 
 #include <cmath>
