@@ -1,5 +1,8 @@
 # Warnings, sanitizers and build types shared by every target.
 
+# The tree: what is built may be a part of it (apps/railhead-train/standalone).
+get_filename_component(RAILHEAD_ROOT ${CMAKE_CURRENT_LIST_DIR} DIRECTORY)
+
 set(RAILHEAD_SANITIZE "" CACHE STRING "Sanitizers for every target: 'address,undefined' or 'thread'")
 
 # Eight sources compiled as one: most of a build from nothing goes into the same headers, so that halves it. Names in
@@ -21,7 +24,7 @@ set(CMAKE_C_FLAGS_DEV ${CMAKE_CXX_FLAGS_DEV})
 set(CMAKE_EXE_LINKER_FLAGS_DEV "")
 set(CMAKE_SHARED_LINKER_FLAGS_DEV "")
 # Release: the same bytes from any folder.
-set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.")
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG -ffile-prefix-map=${RAILHEAD_ROOT}=.")
 set(CMAKE_C_FLAGS_RELEASE ${CMAKE_CXX_FLAGS_RELEASE})
 
 add_library(railhead_flags INTERFACE)
@@ -36,7 +39,7 @@ target_compile_options(railhead_flags INTERFACE
   -Wno-subobject-linkage
   -ffunction-sections -fdata-sections -fvisibility=hidden)
 target_link_options(railhead_flags INTERFACE -Wl,--gc-sections -Wl,--as-needed)
-target_include_directories(railhead_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
+target_include_directories(railhead_flags INTERFACE ${RAILHEAD_ROOT} ${CMAKE_BINARY_DIR})
 if(RAILHEAD_SANITIZE)
   # Undefined behaviour is looked for in what is shipped and in the fakes. In the tests themselves it would double
   # the time to compile them, most of it for the test framework's templates.

@@ -2,14 +2,29 @@
 
 #include "src/collective/checked_call.h"
 
-#include <condition_variable>
 #include <cstddef>
-#include <mutex>
 #include <thread>
 
 #include <gtest/gtest.h>
 
 namespace railhead::collective {
+
+Result<std::vector<std::string>> Meeting::gather(int rank, const std::string& own) {
+  constexpr std::chrono::seconds kPatience{60};
+  std::unique_lock lock(mutex_);
+  const std::size_t round = round_;
+  texts_[static_cast<std::size_t>(rank)] = own;
+  if (++arrived_ == ranks_) {
+    arrived_ = 0;
+    ++round_;
+    complete_ = texts_;
+    changed_.notify_all();
+  } else if (!changed_.wait_for(lock, kPatience, [&] { return round_ != round; })) {
+    return Error(ErrorCode::kDeadlineExceeded, "not every rank came");
+  }
+  return complete_;
+}
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -17,36 +32,6 @@ using namespace std::chrono_literals;
 constexpr auto kEnough = 60s;
 
 Deadline in(std::chrono::milliseconds time) { return std::chrono::steady_clock::now() + time; }
-
-// Ranks as threads that tell each other texts.
-class Meeting {
- public:
-  explicit Meeting(int ranks) : ranks_(static_cast<std::size_t>(ranks)), texts_(ranks_) {}
-
-  Result<std::vector<std::string>> gather(int rank, const std::string& own) {
-    std::unique_lock lock(mutex_);
-    const std::size_t round = round_;
-    texts_[static_cast<std::size_t>(rank)] = own;
-    if (++arrived_ == ranks_) {
-      arrived_ = 0;
-      ++round_;
-      complete_ = texts_;
-      changed_.notify_all();
-    } else if (!changed_.wait_for(lock, kEnough, [&] { return round_ != round; })) {
-      return Error(ErrorCode::kDeadlineExceeded, "not every rank came");
-    }
-    return complete_;
-  }
-
- private:
-  std::size_t ranks_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<std::string> texts_;
-  std::vector<std::string> complete_;
-  std::size_t arrived_ = 0;
-  std::size_t round_ = 0;
-};
 
 // One rank in a body: its communicator, and a barrier.
 struct Rank {

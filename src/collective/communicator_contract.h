@@ -3,8 +3,10 @@
 
 #include "src/collective/communicator.h"
 
+#include <condition_variable>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,23 @@ namespace railhead::collective {
 
 // Gives this rank's text to all ranks and returns everybody's, in order (Group::gather).
 using Gather = std::function<Result<std::vector<std::string>>(const std::string& own)>;
+
+// Ranks as threads that tell each other texts. Thread-safe.
+class Meeting {
+ public:
+  explicit Meeting(int ranks) : ranks_(static_cast<std::size_t>(ranks)), texts_(ranks_) {}
+  // Ends when every rank has called it.
+  Result<std::vector<std::string>> gather(int rank, const std::string& own);
+
+ private:
+  std::size_t ranks_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::string> texts_;
+  std::vector<std::string> complete_;
+  std::size_t arrived_ = 0;
+  std::size_t round_ = 0;
+};
 
 // Connects one rank; called on that rank's thread.
 using ConnectRank =

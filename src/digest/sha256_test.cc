@@ -27,5 +27,15 @@ TEST(Sha256, PartsGiveWhatTheWholeGives) {
   EXPECT_EQ(hash.hex(), sha256Hex(whole + "x"));
 }
 
+// Every way that a text can end in a block; the digest of all digests was computed with Python's.
+TEST(Sha256, EveryLength) {
+  std::string digests;
+  for (std::size_t length = 0; length < 200; ++length) {
+    digests += sha256Hex(std::string(length, 'r'));
+  }
+  EXPECT_EQ(sha256Hex(digests),
+            "cff0e942e3421c5fe5c769dc3158f0b8cc407d37d0c7030695f2c9d315bc8eed");
+}
+
 }  // namespace
 }  // namespace railhead::digest

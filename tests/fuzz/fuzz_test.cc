@@ -45,18 +45,18 @@ TEST_P(FuzzTarget, StandsMutations) {
 INSTANTIATE_TEST_SUITE_P(
     All, FuzzTarget,
     testing::Values(Row{"agent_config", agentConfig, 2000}, Row{"attach_record", attachRecord},
-                    Row{"bench_wire", benchWire}, Row{"cni_request", cniRequest, 8000},
-                    Row{"cni_result", cniResult}, Row{"gang_wire", gangWire, 20000},
-                    Row{"http_request", httpRequest, 20000},
+                    Row{"bench_wire", benchWire}, Row{"checkpoint_record", checkpointRecord},
+                    Row{"cni_request", cniRequest, 8000}, Row{"cni_result", cniResult},
+                    Row{"gang_wire", gangWire, 20000}, Row{"http_request", httpRequest, 20000},
                     Row{"kernel_messages", kernelMessages, 20000}, Row{"kube_api", kubeApi},
                     Row{"kubelet_requests", kubeletRequests}, Row{"lab_frames", labFrames, 20000},
                     Row{"lab_topology", labTopology, 2000}, Row{"nad_config", nadConfig},
                     Row{"networks_annotation", networksAnnotation},
                     Row{"primary_conflist", primaryConflist}, Row{"shim_frames", shimFrames},
-                    Row{"sysfs", sysfs, 300}, Row{"train_records", trainRecords},
-                    Row{"train_run_file", trainRunFile, 2000}, Row{"tune_records", tuneRecords},
-                    Row{"tuned_profile", tunedProfile, 2000}, Row{"tuner_proof", tunerProof, 20000},
-                    Row{"tuner_table", tunerTable}),
+                    Row{"tensor_header", tensorHeader}, Row{"sysfs", sysfs, 300},
+                    Row{"train_records", trainRecords}, Row{"train_run_file", trainRunFile, 2000},
+                    Row{"tune_records", tuneRecords}, Row{"tuned_profile", tunedProfile, 2000},
+                    Row{"tuner_proof", tunerProof, 20000}, Row{"tuner_table", tunerTable}),
     [](const auto& row) { return std::string(row.param.name); });
 
 TEST(Seeds, AreReadAsTheyAreWritten) {

@@ -11,6 +11,7 @@ namespace railhead::fuzz {
 bool agentConfig(std::string_view input);         // the agent's YAML, resourceList JSON
 bool attachRecord(std::string_view input);        // the journal, and network-status from it
 bool benchWire(std::string_view input);           // what the peer of a benchmark says
+bool checkpointRecord(std::string_view input);    // checkpoint.json of a training run
 bool cniRequest(std::string_view input);          // environment and stdin of a CNI call
 bool cniResult(std::string_view input);           // prevResult, what plugins answer
 bool gangWire(std::string_view input);            // between the ranks of a gang and their hub
@@ -25,6 +26,7 @@ bool networksAnnotation(std::string_view input);  // Multus' annotation
 bool primaryConflist(std::string_view input);     // the CNI folder's files
 bool shimFrames(std::string_view input);          // between the shim and the agent
 bool sysfs(std::string_view input);               // a node's sysfs and procfs, as a tree file
+bool tensorHeader(std::string_view input);        // of a safetensors file
 bool trainRecords(std::string_view input);        // metrics, checkpoint.json, a run's manifest
 bool trainRunFile(std::string_view input);        // YAML
 bool tuneRecords(std::string_view input);         // the records that a search is resumed from

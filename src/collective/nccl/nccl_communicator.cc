@@ -246,6 +246,20 @@ Result<void> NcclCommunicator::enqueue(const Call& call, const void* send, void*
   return breakWith(std::move(started).error());
 }
 
+Result<void> NcclCommunicator::follow(const gpu::cuda::Event& event) {
+  const std::lock_guard lock(inUse_);
+  RAILHEAD_TRY(broken());
+  return stream_.follow(event);
+}
+
+// A communicator that starts calls from a thread of NCCL's has them on the stream when it settles.
+Result<void> NcclCommunicator::mark(const gpu::cuda::Event& event) {
+  const std::lock_guard lock(inUse_);
+  RAILHEAD_TRY(broken());
+  RAILHEAD_TRY(comm_->settle(Clock::now() + settings_.callPatience, stop_));
+  return stream_.record(event);
+}
+
 Result<void> NcclCommunicator::poll(Deadline deadline) {
   RAILHEAD_TRY(comm_->settle(deadline, stop_));
   const auto begin = Clock::now();

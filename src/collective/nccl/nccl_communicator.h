@@ -59,6 +59,11 @@ class NcclCommunicator final : public Communicator {
   Result<void> wait(Deadline deadline) override;
   void abort() override;
 
+  // Orders its calls with work of others on this device: calls from now on begin when `event` has
+  // passed; `event` will pass when all calls so far are done.
+  Result<void> follow(const gpu::cuda::Event& event);
+  Result<void> mark(const gpu::cuda::Event& event);
+
   const gpu::cuda::DeviceFacts& device() const { return context_->facts(); }
   const gpu::cuda::Context& context() const { return *context_; }
 

@@ -113,6 +113,22 @@ Result<Event> Context::createEvent(bool timing) const {
                 }});
 }
 
+Result<void> Context::recordOn(void* stream, const Event& event) const {
+  const Current current(*this);
+  RAILHEAD_TRY(current.result());
+  return driver_->check(driver_->recordEvent(static_cast<abi::Event>(event.handle()),
+                                             static_cast<abi::Stream>(stream)),
+                        "record an event");
+}
+
+Result<void> Context::letFollow(void* stream, const Event& event) const {
+  const Current current(*this);
+  RAILHEAD_TRY(current.result());
+  return driver_->check(driver_->waitEvent(static_cast<abi::Stream>(stream),
+                                           static_cast<abi::Event>(event.handle()), 0),
+                        "let a stream wait for an event");
+}
+
 Result<Module> Context::load(const std::string& ptx) const {
   const Current current(*this);
   RAILHEAD_TRY(current.result());

@@ -127,6 +127,8 @@ class Stream {
   Result<void> launch(const Kernel& kernel, unsigned blocks, unsigned threads,
                       std::span<void*> arguments) const;
   Result<void> record(const Event& event) const;
+  // What is given to it from now on begins when `event`, as it was last recorded, has passed.
+  Result<void> follow(const Event& event) const;
   Result<bool> idle() const;  // all work is done
   // Polls: spins a little, then sleeps. kDeadlineExceeded leaves the work running.
   Result<void> wait(Deadline deadline) const;
@@ -159,6 +161,9 @@ class Context : public std::enable_shared_from_this<Context> {
   Result<PinnedMemory> allocatePinned(std::size_t bytes) const;
   Result<Stream> createStream() const;
   Result<Event> createEvent(bool timing) const;
+  // The same two for a stream of somebody else's (CUstream; null: the device's default stream).
+  Result<void> recordOn(void* stream, const Event& event) const;
+  Result<void> letFollow(void* stream, const Event& event) const;
   // PTX text; the driver compiles it for this device. Its complaints are in the error.
   Result<Module> load(const std::string& ptx) const;
 

@@ -125,6 +125,7 @@ inline constexpr int kJitErrorLogBytes = 6;
   X(destroyEvent, cuEventDestroy_v2, (Event))                                                      \
   X(recordEvent, cuEventRecord, (Event, Stream))                                                   \
   X(queryEvent, cuEventQuery, (Event))                                                             \
+  X(waitEvent, cuStreamWaitEvent, (Stream, Event, unsigned int))                                   \
   X(elapsedTime, cuEventElapsedTime, (float*, Event, Event))                                       \
   X(loadModule, cuModuleLoadDataEx, (Module*, const void*, unsigned int, int*, void**))            \
   X(unloadModule, cuModuleUnload, (Module))                                                        \

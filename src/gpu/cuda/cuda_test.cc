@@ -4,6 +4,8 @@
 #include "tests/support/cuda_fixture.h"
 
 #include <array>
+#include <atomic>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -156,6 +158,60 @@ TEST(ContextTest, EventsMarkTheStreamAndTellTime) {
   EXPECT_GE(Event::secondsBetween(before, after).value(), 0);
   const auto untimed = context->createEvent(false).value();
   EXPECT_FALSE(Event::secondsBetween(before, untimed).has_value());
+}
+
+// Work on a stream that begins when the flag says so.
+class HeldWork {
+ public:
+  HeldWork(const CudaFixture& fixture, void* stream)
+      : library_(os::DynamicLibrary::open({fixture.library()}).value()) {
+    const auto enqueue = library_.find<int(void*, void (*)(void*), void*)>("fakeCudaEnqueue");
+    const auto work = [](void* go) {
+      while (!*static_cast<std::atomic<bool>*>(go)) std::this_thread::yield();
+    };
+    EXPECT_EQ(enqueue(stream, work, &go_), 0);
+  }
+  ~HeldWork() { release(); }
+  void release() { go_ = true; }
+
+ private:
+  os::DynamicLibrary library_;
+  std::atomic<bool> go_{false};
+};
+
+TEST(ContextTest, AStreamFollowsAnEventOfAnother) {
+  CudaFixture fixture;
+  const auto context = fixture.context();
+  const auto first = context->createStream().value();
+  const auto second = context->createStream().value();
+  const auto event = context->createEvent(false).value();
+  HeldWork work(fixture, first.handle());
+  ASSERT_TRUE(first.record(event).has_value());
+  ASSERT_TRUE(second.follow(event).has_value());
+  EXPECT_FALSE(second.idle().value());
+  work.release();
+  EXPECT_TRUE(second.wait(soon()).has_value());
+  EXPECT_TRUE(event.passed().value());
+}
+
+// What others give to the device by its default stream.
+TEST(ContextTest, TheDefaultStreamIsOrderedWithAnother) {
+  CudaFixture fixture;
+  const auto context = fixture.context();
+  const auto stream = context->createStream().value();
+  const auto ready = context->createEvent(false).value();
+  const auto done = context->createEvent(false).value();
+  const auto after = context->createEvent(false).value();
+  HeldWork work(fixture, stream.handle());
+  ASSERT_TRUE(context->recordOn(nullptr, ready).has_value());
+  ASSERT_TRUE(stream.follow(ready).has_value());
+  ASSERT_TRUE(stream.record(done).has_value());
+  ASSERT_TRUE(context->letFollow(nullptr, done).has_value());
+  ASSERT_TRUE(context->recordOn(nullptr, after).has_value());
+  EXPECT_FALSE(after.passed().value());
+  work.release();
+  EXPECT_TRUE(stream.wait(soon()).has_value());
+  while (!after.passed().value()) std::this_thread::yield();
 }
 
 TEST(ContextTest, ADeviceErrorShowsAtTheNextWait) {

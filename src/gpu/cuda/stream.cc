@@ -63,6 +63,12 @@ Result<void> Stream::record(const Event& event) const {
   });
 }
 
+Result<void> Stream::follow(const Event& event) const {
+  return onStream(owned_, "wait for an event", [&](const Driver& driver, abi::Stream stream) {
+    return driver.waitEvent(stream, static_cast<abi::Event>(event.handle()), 0);
+  });
+}
+
 Result<bool> Stream::idle() const {
   const Context::Current current(owned_.context());
   RAILHEAD_TRY(current.result());

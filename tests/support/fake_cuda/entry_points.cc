@@ -55,6 +55,11 @@ Return copyText(const std::string& text, char* out, int size) {
 }
 
 std::shared_ptr<StreamOpaque> streamOf(Stream stream) {
+  if (stream == nullptr && !current.empty()) {
+    auto& made = fakeCuda().defaultStreams[current.back()];
+    if (made == nullptr) made = std::make_shared<StreamOpaque>(current.back());
+    return made;
+  }
   const auto found = fakeCuda().streams.find(stream);
   return found == fakeCuda().streams.end() ? nullptr : found->second;
 }
@@ -139,8 +144,14 @@ void closeContext(Lock& lock, ContextOpaque& context) {
   auto& state = fakeCuda();
   const auto streams = state.streamsOf(context.device);
   eraseOf(state.streams, context);
+  std::shared_ptr<StreamOpaque> usual;
+  if (const auto found = state.defaultStreams.find(&context); found != state.defaultStreams.end()) {
+    usual = std::move(found->second);
+    state.defaultStreams.erase(found);
+  }
   lock.unlock();
   for (const auto& stream : streams) stream->drain();
+  if (usual != nullptr) usual->drain();
   lock.lock();
   eraseOf(state.events, context);
   eraseOf(state.modules, context);
@@ -405,12 +416,29 @@ EXPORTED Return cuEventRecord(Event event, Stream stream) {
   if (found == fakeCuda().events.end()) return kInvalidHandle;
   const auto mark = found->second;
   ++mark->pending;
-  const Return code = start(stream, {}, [mark] {
+  const int record = mark->recorded + 1;
+  const Return code = start(stream, {}, [mark, record] {
     mark->passedNs = nowNs();
+    mark->passed = record;
     --mark->pending;
   });
-  if (code != kSuccess) --mark->pending;
+  if (code == kSuccess) {
+    mark->recorded = record;
+  } else {
+    --mark->pending;
+  }
   return code;
+}
+EXPORTED Return cuStreamWaitEvent(Stream stream, Event event, unsigned int) {
+  ENTER(true);
+  const auto found = fakeCuda().events.find(event);
+  if (found == fakeCuda().events.end()) return kInvalidHandle;
+  // As it was last recorded: later records do not count.
+  const auto mark = found->second;
+  const int record = mark->recorded;
+  return start(stream, {}, [mark, record] {
+    while (mark->passed < record) std::this_thread::yield();
+  });
 }
 EXPORTED Return cuEventQuery(Event event) {
   ENTER(false);

@@ -52,6 +52,7 @@ struct EventOpaque {
   Context context = nullptr;
   bool timing = false;
   std::atomic<int> pending{0};  // records not yet passed
+  std::atomic<int> recorded{0}, passed{0};
   std::atomic<std::int64_t> passedNs{-1};
 };
 
@@ -100,6 +101,7 @@ struct FakeCudaState {
   std::vector<std::unique_ptr<FakeDevice>> devices;
   std::map<std::uintptr_t, FakeAllocation> allocations;
   std::map<abi::Stream, std::shared_ptr<abi::StreamOpaque>> streams;
+  std::map<abi::Context, std::shared_ptr<abi::StreamOpaque>> defaultStreams;  // made when used
   std::map<abi::Event, std::shared_ptr<abi::EventOpaque>> events;
   std::map<abi::Module, std::unique_ptr<abi::ModuleOpaque>> modules;
   struct Failure {

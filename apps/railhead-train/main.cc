@@ -1,0 +1,35 @@
+#include "apps/railhead-train/command_line.h"
+
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+
+namespace {
+
+// Set by a handler, not read from a descriptor as other programs of ours do: libraries of
+// LibTorch's have threads before main() begins, which take signals that this thread blocks.
+std::atomic<int> stopSignal{0};
+static_assert(std::atomic<int>::is_always_lock_free);
+
+void askToStop(int signal) { stopSignal = signal; }
+
+}  // namespace
+
+// A step that runs is finished before the process stops.
+int main(int argc, char** argv) {
+  struct sigaction action {};
+  action.sa_handler = askToStop;
+  action.sa_flags = SA_RESTART;
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaction(signal, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  // cuBLAS reads it once: with a workspace of one size the same call takes the same way.
+  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
+  const int code = railhead::trainer_app::runCommandLine({argv, argv + argc},
+                                                         railhead::collective::processEnvironment(),
+                                                         [] { return stopSignal.load(); });
+  // After a failure threads may wait for peers that are gone (run.cc): they end with the process.
+  std::cout << std::flush;
+  if (code != 0) std::_Exit(code);
+  return 0;
+}

@@ -1,0 +1,142 @@
+#include "apps/railhead-train/run.h"
+
+#include "apps/railhead-train/agreement.h"
+#include "apps/railhead-train/progress.h"
+#include "apps/railhead-train/rank_link.h"
+#include "src/os/clock.h"
+#include "src/trainer/checkpoint_folder.h"
+#include "src/trainer/torch/torch_engine.h"
+
+#include <csignal>
+#include <filesystem>
+#include <iostream>
+
+namespace railhead::trainer_app {
+namespace {
+
+// Texts of a package that every Debian and Ubuntu machine has, base-files.
+constexpr const char* kSampleText = "/usr/share/common-licenses";
+constexpr int kSignalBase = 128;
+
+std::string absolutePath(const std::string& path) {
+  return std::filesystem::absolute(path).lexically_normal().string();
+}
+
+Result<collective::World> ownWorld(const collective::EnvironmentLookup& environment) {
+  if (!collective::isRank(environment)) return collective::World();
+  return collective::worldFrom(environment);
+}
+
+Result<trainer::Corpus> readCorpus(const Options& options, os::Filesystem& files,
+                                   std::uint64_t window) {
+  std::vector<std::string> paths;
+  for (const auto& path : options.data) paths.push_back(absolutePath(path));
+  if (paths.empty()) paths.emplace_back(kSampleText);
+  return trainer::Corpus::read(files, paths, options.tokens, window);
+}
+
+bool takesCuda(const Options& options) {
+  return options.device == "cuda" || (options.device == "auto" && trainer::torchCudaDevices() > 0);
+}
+
+trainer::TorchSettings torchSettings(const Options& options, const trainer::ModelShape& shape,
+                                     const collective::World& world, bool cuda) {
+  trainer::TorchSettings out;
+  out.shape = shape;
+  out.rank = world.rank;
+  out.ranks = world.ranks;
+  out.sharded = options.shard == "zero1";
+  out.bucketBytes = options.bucketBytes;
+  out.bfloat16 = options.type == "bf16";
+  out.cuda = cuda;
+  // As the NCCL backend takes them: round and round.
+  if (cuda) out.device = world.localRank % std::max(trainer::torchCudaDevices(), 1);
+  out.threads = options.threads;
+  out.deterministic = options.deterministic;
+  return out;
+}
+
+// The same on every rank: rank 0 looks, the others take what it found.
+Result<std::optional<trainer::FoundCheckpoint>> resumeFrom(const Options& options,
+                                                           const std::string& checkpoints,
+                                                           os::Filesystem& files, RankLink& link,
+                                                           int rank) {
+  using Found = std::optional<trainer::FoundCheckpoint>;
+  if (options.resume.empty()) return Found();
+  std::string path = options.resume;
+  if (path == "latest") {
+    if (checkpoints.empty()) {
+      return Error(ErrorCode::kInvalidArgument, "--resume latest without --checkpoints",
+                   "say in which folder the checkpoints are");
+    }
+    std::vector<std::string> notes;
+    Result<Found> newest = Found();
+    if (rank == 0) newest = trainer::latestCheckpoint(files, checkpoints, notes);
+    for (const auto& note : notes) std::cerr << "railhead-train: note: " << note << '\n';
+    if (!newest.has_value()) return newest;
+    RAILHEAD_TRY_ASSIGN(const auto texts, link.gather()(*newest ? (*newest)->path : ""));
+    if (texts[0].empty()) return Found();
+    if (rank == 0) return newest;
+    path = texts[0];
+  }
+  path = absolutePath(path);
+  RAILHEAD_TRY_ASSIGN(auto record, trainer::readCheckpoint(files, path).addContext("--resume"));
+  return Found({path, std::move(record)});
+}
+
+Result<int> runLinked(const Options& options, const collective::World& world,
+                      const trainer::TrainingSettings& settings, bool cuda, os::Filesystem& files,
+                      RankLink& link, const std::function<int()>& stopSignal) {
+  RAILHEAD_TRY_ASSIGN(const auto corpus, readCorpus(options, files, settings.shape.context));
+  RAILHEAD_TRY_ASSIGN(const auto engine, trainer::openTorchEngine(
+                                             torchSettings(options, settings.shape, world, cuda)));
+  RAILHEAD_TRY_ASSIGN(const auto resume,
+                      resumeFrom(options, settings.checkpoints, files, link, world.rank));
+  RAILHEAD_TRY_ASSIGN(auto progress, Progress::open(options, world.rank));
+  RAILHEAD_TRY(progress.begin(settings, *engine, link.exchange(), corpus, resume));
+  os::SystemClock clock;
+  int signal = 0;
+  const trainer::TrainingParts parts{
+      *engine,
+      link.exchange(),
+      corpus,
+      files,
+      clock,
+      link.gather(),
+      [&] {
+        if (signal == 0) signal = stopSignal();
+        return signal != 0;
+      },
+      [&](const trainer::StepMetrics& step) { return progress.step(step); },
+      [&](std::uint64_t step, const std::string& path) { return progress.checkpoint(step, path); }};
+  RAILHEAD_TRY_ASSIGN(const auto result, trainer::train(settings, parts, resume));
+  progress.end(result);
+  if (!result.stopped) return 0;
+  // Another rank may have been asked.
+  return kSignalBase + (signal != 0 ? signal : SIGTERM);
+}
+
+}  // namespace
+
+Result<int> run(const Options& options, const collective::EnvironmentLookup& environment,
+                const std::function<int()>& stopSignal) {
+  RAILHEAD_TRY_ASSIGN(const auto world, ownWorld(environment));
+  RAILHEAD_TRY_ASSIGN(const auto settings, trainingOf(options, world.ranks));
+  RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
+  LinkOptions linkOptions;
+  linkOptions.cuda = takesCuda(options);
+  linkOptions.rail = options.rail;
+  linkOptions.ncclLibrary = options.ncclLibrary;
+  linkOptions.timeout = options.timeout;
+  linkOptions.patience = settings.patience;
+  RAILHEAD_TRY_ASSIGN(auto link, RankLink::open(world, linkOptions, *files));
+  auto ended = runLinked(options, world, settings, linkOptions.cuda, *files, *link, stopSignal);
+  if (ended.has_value()) return ended;
+  link->fail(ended.error());
+  Error error = link->explained(ended.error());
+  // Taking it apart would wait for a thread that waits for a peer; main() ends the process.
+  static_cast<void>(link.release());
+  return error;
+}
+
+}  // namespace railhead::trainer_app
