@@ -93,7 +93,7 @@ class Gang:
         return out
 
     def losses(self):
-        return {line["step"]: line["loss"] for line in self.lines() if "loss" in line}
+        return {line["step"]: line["loss"] for line in self.lines() if "loss" in line and "seconds" in line}
 
     def wait(self, seconds=420):
         until = time.time() + seconds
@@ -118,7 +118,7 @@ class Gang:
         out = {"exit_codes": codes}
         if any(codes):
             out["errors"] = [tail(self.text(f"error{rank}")) for rank in range(len(self.ranks))]
-        steps = [line for line in self.lines() if "loss" in line]
+        steps = [line for line in self.lines() if "loss" in line and "seconds" in line]
         seconds = [line["seconds"] for line in steps[SKIPPED:]]
         if seconds:
             out["step_seconds"] = {"median": statistics.median(seconds), "min": min(seconds), "max": max(seconds)}
@@ -297,7 +297,7 @@ def baseline(arguments):
             for block in self.blocks:
                 x = block(x)
             logits = F.linear(self.norm(x), self.tokens.weight)
-            return F.cross_entropy(logits.view(-1, VOCABULARY).float(), targets.view(-1))
+            return F.cross_entropy(logits.reshape(-1, VOCABULARY).float(), targets.reshape(-1))
 
     model = Model().to(device)
     if weights_in_bfloat16:

@@ -1,6 +1,7 @@
 #include "src/os/folder_watch.h"
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 
 #include <sys/inotify.h>
