@@ -122,6 +122,7 @@ void ProfileDelivery::look(SeenFabric seen) {
   if (!followed_.empty() && !file_) watch("");
   const std::lock_guard deciding(deciding_);
   fabric_ = std::move(seen);
+  if (!mark_) aside_ = shelf_.setAside();
   decide();
 }
 
@@ -133,6 +134,7 @@ void ProfileDelivery::follow(const ProfileConfig& config) {
   {
     const std::lock_guard deciding(deciding_);
     config_ = config;
+    aside_ = shelf_.setAside();
     relay_ = true;
     offered_ = config.file.empty() ? Offered() : offeredBy(text, config.file);
     decide();
@@ -153,30 +155,28 @@ void ProfileDelivery::watch(const std::string& known) {
   if (file.has_value()) file_ = std::move(*file);
   static_cast<void>(shelf_.make());
   auto mark = ConfigWatch::start(
-      shelf_.markPath(), "",
-      [this](const std::string&) {
-        const std::lock_guard deciding(deciding_);
-        decide();
-      },
-      [this](const Error&) {
-        const std::lock_guard deciding(deciding_);
-        decide();
-      });
+      shelf_.markPath(), "", [this](const std::string& text) { takeMark(text); },
+      [this](const Error& error) { takeMark(error); });
   if (mark.has_value()) mark_ = std::move(*mark);
+}
+
+void ProfileDelivery::takeMark(const Result<std::string>& text) {
+  const std::lock_guard deciding(deciding_);
+  aside_ = text.has_value() ? ProfileShelf::hashIn(*text) : "";
+  decide();
 }
 
 void ProfileDelivery::decide() {
   if (config_.file.empty()) return publish({});
-  const std::string aside = shelf_.setAside();
-  if (!aside.empty() && record_.current == aside) advance(record_.previous);
-  ProfileStatus status = judge(aside);
+  if (!aside_.empty() && record_.current == aside_) advance(record_.previous);
+  ProfileStatus status = judge();
   status.hash = inForce();
   status.previous = record_.previous;
   if (!status.hash.empty()) status.since = record_.since;
   publish(std::move(status));
 }
 
-ProfileStatus ProfileDelivery::judge(const std::string& aside) {
+ProfileStatus ProfileDelivery::judge() {
   if (!offered_.profile) {
     if (offered_.state == ProfileState::kNone) advance("");
     return verdict(offered_.state, offered_.detail);
@@ -184,15 +184,18 @@ ProfileStatus ProfileDelivery::judge(const std::string& aside) {
   if (fabric_.sets.empty()) {
     return verdict(ProfileState::kWaiting, "this node has no rail sets to hold it against");
   }
-  if (offered_.hash == aside) {
-    return verdict(ProfileState::kSetAside, shortHash(aside) + " waits for `profile resume`, or " +
+  if (offered_.hash == aside_) {
+    return verdict(ProfileState::kSetAside, shortHash(aside_) + " waits for `profile resume`, or " +
                                                 config_.file + " for another profile");
   }
   const auto here = belongsHere(*offered_.profile, fabric_);
   if (!here.has_value()) return verdict(ProfileState::kOtherFabric, here.error().describe());
   const auto applied = apply();
   if (!applied.has_value()) return verdict(ProfileState::kFailed, applied.error().describe());
-  if (!aside.empty()) static_cast<void>(shelf_.setAside(""));
+  if (!aside_.empty()) {
+    static_cast<void>(shelf_.setAside(""));
+    aside_.clear();
+  }
   return verdict(ProfileState::kApplied, "");
 }
 

@@ -85,8 +85,9 @@ class ProfileDelivery {
   void follow(const ProfileConfig& config);
   void watch(const std::string& known);
   // With deciding_.
+  void takeMark(const Result<std::string>& text);
   void decide();
-  ProfileStatus judge(const std::string& aside);
+  ProfileStatus judge();
   Result<void> apply();
   void removeOld();
   void advance(const std::string& hash);
@@ -102,6 +103,9 @@ class ProfileDelivery {
   SeenFabric fabric_;
   Offered offered_;
   ProfileRecord record_;
+  // As the mark's watch told it last, and not as the mark is now: what is ahead of the watch would
+  // be back by the time it looks, and nobody be told.
+  std::string aside_;
   bool relay_ = true;  // the files are laid out anew: the plugin may be another one
   std::optional<std::pair<std::string, tune::Profile>> kept_;  // by hash: what was read last
 

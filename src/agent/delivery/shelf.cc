@@ -132,7 +132,12 @@ Result<void> ProfileShelf::write(const ProfileRecord& record) {
 
 std::string ProfileShelf::setAside() const {
   const auto text = files_.readTrimmed(markPath());
-  return text.has_value() && tune::isSha256(*text) ? *text : std::string();
+  return text.has_value() ? hashIn(*text) : std::string();
+}
+
+std::string ProfileShelf::hashIn(std::string_view mark) {
+  const std::string hash(trim(mark));
+  return tune::isSha256(hash) ? hash : std::string();
 }
 
 Result<void> ProfileShelf::setAside(const std::string& hash) {

@@ -60,7 +60,8 @@ class ProfileShelf {
   Result<void> write(const ProfileRecord& record);
   // The profile that an operator does not want, until the cluster's file holds another one.
   std::string setAside() const;
-  Result<void> setAside(const std::string& hash);  // empty: none any more
+  static std::string hashIn(std::string_view mark);  // of the mark's text; empty: it holds none
+  Result<void> setAside(const std::string& hash);    // empty: none any more
 
  private:
   Result<void> fill(const std::string& folder, const tune::Profile& profile,
