@@ -227,10 +227,12 @@ GangRun::Ended GangRun::endOf(launch::GangEnd end, std::optional<Ended> decided)
     auto& kept = manifest_.attempts.back();
     kept.node = rank.node;
     kept.lastLines = rank.lastLines;
+    std::erase_if(kept.lastLines,
+                  [](const std::string& line) { return parseFactsLine(line).has_value(); });
     if (out.how != "hung") break;
-    const auto said = std::find_if(rank.lastLines.rbegin(), rank.lastLines.rend(),
+    const auto said = std::find_if(kept.lastLines.rbegin(), kept.lastLines.rend(),
                                    [](const std::string& line) { return !trim(line).empty(); });
-    if (said != rank.lastLines.rend()) out.reason += ": " + *said;
+    if (said != kept.lastLines.rend()) out.reason += ": " + *said;
   }
   return out;
 }

@@ -126,8 +126,8 @@ TEST(FactsLine, ComesBackAndIsShortWhateverTheNodeHas) {
   EXPECT_LE(line.size(), 4096U);
   ASSERT_TRUE(parseFactsLine(line).has_value());
   EXPECT_EQ(parseFactsLine(line)->gpus, node().gpus);
-  EXPECT_FALSE(parseFactsLine("railhead-facts {").has_value());
-  EXPECT_FALSE(parseFactsLine("railhead-facts {}").has_value());
+  EXPECT_FALSE(parseFactsLine("railhead-progress facts {").has_value());
+  EXPECT_FALSE(parseFactsLine("railhead-progress facts {}").has_value());
   EXPECT_FALSE(parseFactsLine("loss 4.5").has_value());
 }
 

@@ -12,7 +12,8 @@
 namespace railhead::train {
 namespace {
 
-constexpr std::string_view kFactsMark = "railhead-facts ";
+// As lines of progress begin (src/launch/gang.h): no rank's last word.
+constexpr std::string_view kFactsMark = "railhead-progress facts ";
 constexpr std::size_t kMaxFactsLine = 4000;
 constexpr std::size_t kMaxFactEntries = 32;
 

@@ -17,12 +17,12 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr char kSsh[] = R"sh(#!/bin/sh
+constexpr char kSsh[] = R"SH(#!/bin/sh
 while [ "$1" = -o ]; do shift 2; done
 echo "$1" >>"$TUTORIAL_HOSTS"
 shift
 exec sh -c "$(printf %s "$1" | sed "s/MASTER_ADDR=spark-a/MASTER_ADDR=127.0.0.1/")"
-)sh";
+)SH";
 
 // What stands between "```sh" and "```".
 std::vector<std::string> commandBlocks(const std::string& markdown) {
