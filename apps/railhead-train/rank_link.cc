@@ -77,7 +77,10 @@ trainer::Gather RankLink::gather() {
 }
 
 Error RankLink::explained(Error error) const {
-  if (group_ == nullptr) return error;
+  // A refusal says more than what became of the others.
+  const bool refused =
+      error.code == ErrorCode::kCheckFailed || error.code == ErrorCode::kInvalidArgument;
+  if (group_ == nullptr || refused) return error;
   const auto failure = group_->failure();
   return failure ? *failure : error;
 }

@@ -88,6 +88,7 @@ Result<int> runLinked(const Options& options, const collective::World& world,
                       const trainer::TrainingSettings& settings, bool cuda, os::Filesystem& files,
                       RankLink& link, const std::function<int()>& stopSignal) {
   RAILHEAD_TRY_ASSIGN(const auto corpus, readCorpus(options, files, settings.shape.context));
+  RAILHEAD_TRY(agreeOnRun(options, settings, corpus, link.gather()));
   RAILHEAD_TRY_ASSIGN(const auto engine, trainer::openTorchEngine(
                                              torchSettings(options, settings.shape, world, cuda)));
   RAILHEAD_TRY_ASSIGN(const auto resume,

@@ -79,9 +79,10 @@ TEST(CommandLine, CompletionKnowsEveryCommand) {
     const Outcome script = run({"completion", shell});
     EXPECT_EQ(script.code, ExitCode::kOk);
     for (const char* path :
-         {"demo", "lab", "lab up", "lab status", "lab exec", "lab logs", "lab link", "lab down",
-          "bench", "bench verbs", "status", "report", "train", "train run", "train resume",
-          "train replay", "train compare", "train list", "train logs", "train stop", "completion"}) {
+         {"demo",       "lab",        "lab up",       "lab status",   "lab exec",      "lab logs",
+          "lab link",   "lab down",   "bench",        "bench verbs",  "status",        "report",
+          "train",      "train run",  "train resume", "train replay", "train compare", "train list",
+          "train logs", "train stop", "completion"}) {
       EXPECT_THAT(script.out, HasSubstr("'" + std::string(path) + "'")) << shell;
     }
   }

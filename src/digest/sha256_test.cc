@@ -33,8 +33,7 @@ TEST(Sha256, EveryLength) {
   for (std::size_t length = 0; length < 200; ++length) {
     digests += sha256Hex(std::string(length, 'r'));
   }
-  EXPECT_EQ(sha256Hex(digests),
-            "cff0e942e3421c5fe5c769dc3158f0b8cc407d37d0c7030695f2c9d315bc8eed");
+  EXPECT_EQ(sha256Hex(digests), "cff0e942e3421c5fe5c769dc3158f0b8cc407d37d0c7030695f2c9d315bc8eed");
 }
 
 }  // namespace
