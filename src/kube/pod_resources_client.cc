@@ -50,16 +50,20 @@ Error failureOf(const grpc::Status& status, const std::string& what) {
   return error;
 }
 
-// Calls again after a pause while kubelet has no time; at the deadline that is kUnavailable.
+// Calls again after a pause while kubelet has no time; at the deadline that is kUnavailable, also
+// when it comes during a call.
 template <typename Call>
 auto patiently(os::Deadline deadline, const Call& call) {
+  decltype(call()) busy = Error(ErrorCode::kUnavailable, "");
   for (auto pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
     auto answer = call();
-    if (answer.has_value() || answer.error().code != ErrorCode::kBusy) return answer;
-    if (std::chrono::steady_clock::now() + pause >= deadline) {
-      answer.error().code = ErrorCode::kUnavailable;
-      return answer;
-    }
+    if (answer.has_value()) return answer;
+    const bool late = answer.error().code == ErrorCode::kDeadlineExceeded;
+    if (late && !busy.error().message.empty()) return busy;
+    if (answer.error().code != ErrorCode::kBusy) return answer;
+    busy = std::move(answer);
+    busy.error().code = ErrorCode::kUnavailable;
+    if (std::chrono::steady_clock::now() + pause >= deadline) return busy;
     std::this_thread::sleep_for(pause);
   }
 }
