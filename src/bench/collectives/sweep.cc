@@ -16,8 +16,9 @@ using collective::Communicator;
 using collective::Group;
 
 constexpr double kShortestSample = 0.004;  // seconds: far above what reading the clock costs
-// Ranks begin a batch some 50 µs apart: of a GPU's large calls, few of which fill the time above,
-// that was 1.5 % (docs/measurements/two-gpus-beside.json).
+// Of a GPU's large calls few fill the time above, and what a batch costs at its ends weighs: with
+// it busbw was 1 to 2 % below nccl-tests' (docs/measurements/two-gpus-beside.json). That this is
+// the cause is not measured yet.
 constexpr double kShortestOnGpu = 0.02;
 constexpr std::size_t kFewestSamples = 10;
 constexpr std::size_t kMostSamples = 400;
