@@ -19,7 +19,27 @@ using namespace std::chrono_literals;
 
 constexpr char kQuick[] = "retry: {restarts: 20, backoffSeconds: 0.01}\n";
 
-class TrainProgram : public TrainFixture {};
+class TrainProgram : public TrainFixture {
+ protected:
+  // A run in folder "a" that is killed or stopped on its way: once it has done so many steps.
+  os::BoundProcess startSlowly(const char* steps, std::size_t done) {
+    os::BoundProcessSpec spec;
+    spec.argv = {RAILHEAD_PROGRAM,
+                 "train",
+                 "run",
+                 runFile("long", {"--steps", steps, "--step-ms", "20"}, kQuick),
+                 "--folder",
+                 at("a")};
+    auto process = os::BoundProcess::start(spec, "/dev/null").value();
+    const auto limit = inAMinute();
+    while (this->steps("a").size() < done && std::chrono::steady_clock::now() < limit)
+      std::this_thread::sleep_for(10ms);
+    return process;
+  }
+  static std::chrono::steady_clock::time_point inAMinute() {
+    return std::chrono::steady_clock::now() + 60s;
+  }
+};
 
 TEST_F(TrainProgram, APlainScriptThatKnowsNothingOfItIsKilledStartsAgainAndFinishes) {
   std::ofstream(at("plain.sh")) << "echo \"rank $RANK of $WORLD_SIZE\"\n"
@@ -108,17 +128,7 @@ TEST_F(TrainProgram, WhatCannotGetBetterIsNotTriedAgainAndTheRestIsBounded) {
 
 TEST_F(TrainProgram, AWatcherThatIsKilledTakesAllWithItAndTheRunGoesOn) {
   ASSERT_EQ(run(runFile("calm", {"--steps", "40"}), "calm").exitCode, 0);
-  os::BoundProcessSpec spec;
-  spec.argv = {RAILHEAD_PROGRAM,
-               "train",
-               "run",
-               runFile("long", {"--steps", "40", "--step-ms", "20"}, kQuick),
-               "--folder",
-               at("a")};
-  auto process = os::BoundProcess::start(spec, "/dev/null").value();
-  const auto limit = std::chrono::steady_clock::now() + 60s;
-  while (steps("a").size() < 8 && std::chrono::steady_clock::now() < limit)
-    std::this_thread::sleep_for(10ms);
+  auto process = startSlowly("40", 8);
   process.kill();
   const auto listed = train({"list", "--runs", folder_.string(), "--json"});
   EXPECT_THAT(listed.output, HasSubstr(R"("state":"killed")"));
@@ -134,17 +144,8 @@ TEST_F(TrainProgram, AWatcherThatIsKilledTakesAllWithItAndTheRunGoesOn) {
 }
 
 TEST_F(TrainProgram, StopAndCtrlCEndItInOrderAndResumeGoesOn) {
-  os::BoundProcessSpec spec;
-  spec.argv = {RAILHEAD_PROGRAM,
-               "train",
-               "run",
-               runFile("long", {"--steps", "50", "--step-ms", "20"}, kQuick),
-               "--folder",
-               at("a")};
-  auto process = os::BoundProcess::start(spec, "/dev/null").value();
-  const auto limit = std::chrono::steady_clock::now() + 60s;
-  while (steps("a").size() < 4 && std::chrono::steady_clock::now() < limit)
-    std::this_thread::sleep_for(10ms);
+  auto process = startSlowly("50", 4);
+  const auto limit = inAMinute();
   const auto busy = train({"resume", at("a")});
   EXPECT_EQ(busy.exitCode, 1);
   EXPECT_THAT(busy.errorOutput, HasSubstr("railhead train stop"));
@@ -156,6 +157,7 @@ TEST_F(TrainProgram, StopAndCtrlCEndItInOrderAndResumeGoesOn) {
   EXPECT_EQ(manifest("a").state, "stopped");
   expectNothingRuns();
 
+  os::BoundProcessSpec spec;
   spec.argv = {RAILHEAD_PROGRAM, "train", "resume", at("a")};
   auto second = os::BoundProcess::start(spec, "/dev/null").value();
   while (manifest("a").attempts.size() < 2 && std::chrono::steady_clock::now() < limit)
