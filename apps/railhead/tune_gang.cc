@@ -94,15 +94,19 @@ Result<std::unique_ptr<tune::Gang>> TuneGangStarter::start(const tune::Setting& 
   return std::unique_ptr<tune::Gang>(std::move(gang));
 }
 
+std::function<bool()> untilSignal(const usage::SignalFd& signals, Context& context) {
+  return [&] {
+    const int signal = signals.take();
+    if (signal != 0) context.exitCode = static_cast<ExitCode>(128 + signal);
+    return context.exitCode != ExitCode::kOk;
+  };
+}
+
 Result<tune::GangFacts> fabricThere(const RankOptions& ranks, const RankTuneOptions& tuning,
                                     Context& context) {
   const usage::SignalFd signals;
   RAILHEAD_TRY_ASSIGN(const auto place, RankPlace::open(ranks, context));
-  TuneGangStarter starter(*place, tuning.words(), [&] {
-    const int signal = signals.take();
-    if (signal != 0) context.exitCode = static_cast<ExitCode>(128 + signal);
-    return signal != 0;
-  });
+  TuneGangStarter starter(*place, tuning.words(), untilSignal(signals, context));
   os::SystemClock clock;
   return tune::GangBench(starter, clock, tuning.benchSettings(ranks)).open();
 }

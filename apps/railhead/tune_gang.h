@@ -3,6 +3,7 @@
 
 #include "apps/railhead/rank_launch.h"
 #include "apps/railhead/tune_options.h"
+#include "apps/usage/signal_fd.h"
 #include "src/tune_run/gang_bench.h"
 
 #include <functional>
@@ -27,6 +28,9 @@ class TuneGangStarter final : public tune::GangStarter {
   std::vector<std::string> words_;
   std::function<bool()> givenUp_;
 };
+
+// Whether a signal came: the context's exit code is then that of one. Both outlive it.
+std::function<bool()> untilSignal(const usage::SignalFd& signals, Context& context);
 
 // What ranks that are started there for a moment say they are. Ctrl-C sets the context's exit code.
 Result<tune::GangFacts> fabricThere(const RankOptions& ranks, const RankTuneOptions& tuning,

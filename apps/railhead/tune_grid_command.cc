@@ -39,11 +39,7 @@ struct Settings {
 
 Result<tune::Grid> gridThere(const Settings& settings, std::string& about, Context& context) {
   const usage::SignalFd signals;
-  const auto stopped = [&] {
-    const int signal = signals.take();
-    if (signal != 0) context.exitCode = static_cast<ExitCode>(128 + signal);
-    return context.exitCode != ExitCode::kOk;
-  };
+  const auto stopped = untilSignal(signals, context);
   RAILHEAD_TRY_ASSIGN(const auto place, RankPlace::open(settings.ranks, context));
   TuneGangStarter starter(*place, settings.tuning.words(), stopped);
   os::SystemClock clock;
