@@ -1,5 +1,6 @@
 #include "apps/railhead-train/agreement.h"
 
+#include "apps/railhead-train/engines.h"
 #include "src/base/text.h"
 
 #include <charconv>
@@ -38,6 +39,7 @@ std::string settingsText(const Options& options, const trainer::TrainingSettings
   line("--epsilon", settings.epsilon);
   line("--clip", settings.clip);
   line("--seed", settings.seed);
+  word("--engine", engineName(options));
   word("--type", options.type);
   word("--shard", options.shard);
   line("--bucket", options.bucketBytes);

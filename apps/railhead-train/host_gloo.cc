@@ -1,23 +1,21 @@
 #include "apps/railhead-train/rank_link.h"
-#include "src/base/ip.h"
+#include "src/bench/collectives/host_rails.h"
 #include "src/collective/host/host_communicator.h"
 #include "src/collective/host/host_memory.h"
 #include "src/os/host_paths.h"
-#include "src/os/tcp.h"
+
+#include <cstdlib>
+#include <iostream>
+#include <optional>
 
 namespace railhead::trainer_app {
 namespace {
 
-Result<std::string> ownAddress(const collective::World& world, const LinkOptions& options) {
-  if (!options.rail.empty()) {
-    RAILHEAD_TRY_ASSIGN(const auto given, IpAddress::parse(options.rail).addContext("--rail"));
-    return given.toString();
-  }
-  const auto until = std::chrono::steady_clock::now() +
-                     std::chrono::milliseconds(static_cast<std::int64_t>(options.timeout * 1000));
-  RAILHEAD_TRY_ASSIGN(const auto master, os::resolveHost(world.masterAddress, until));
-  RAILHEAD_TRY_ASSIGN(const auto own, os::ownAddressTowards(master));
-  return own.toString();
+// What connects cannot be called off: the others hear why, and this process ends.
+[[noreturn]] void endLate(RankLink& link, const Error& error) {
+  link.fail(error);
+  std::cerr << "railhead-train: " << error.message << "\n  remedy: " << error.remedy << std::endl;
+  std::_Exit(static_cast<int>(exitCodeFor(error.code)));
 }
 
 }  // namespace
@@ -25,12 +23,24 @@ Result<std::string> ownAddress(const collective::World& world, const LinkOptions
 Result<std::unique_ptr<collective::Communicator>> connectHost(const collective::World& world,
                                                               const LinkOptions& options,
                                                               os::Filesystem& files,
-                                                              const trainer::Gather& gather) {
+                                                              RankLink& link) {
+  const auto gather = link.gather();
+  const bench::HostRailWish wish{
+      options.transport, options.rails,
+      std::chrono::milliseconds(static_cast<std::int64_t>(options.timeout * 1000))};
+  std::vector<std::string> notes;
+  auto agreed = bench::agreeOnHostRails(wish, world, gather, notes);
+  if (!agreed.has_value()) return agreed.error();
+  for (const auto& note : notes) std::cerr << "railhead-train: note: " << note << '\n';
   collective::HostSettings settings;
-  RAILHEAD_TRY_ASSIGN(const auto address, ownAddress(world, options));
-  settings.rails = {{collective::HostRail::Kind::kTcp, address, "", 1, 0}};
+  settings.rails = std::move(agreed->rails);
   // A rank may compute for long before it takes part in a call.
   settings.lanes.patience = options.patience;
+  std::optional<bench::ConnectWatch> watch;
+  if (agreed->verbs) {
+    watch.emplace(settings.rails.size() * static_cast<std::size_t>(world.ranks),
+                  [&link](const Error& error) { endLate(link, error); });
+  }
   RAILHEAD_TRY_ASSIGN(auto joined, collective::HostCommunicator::connect(
                                        world.rank, world.ranks, settings, gather,
                                        std::make_unique<collective::HostMemory>(

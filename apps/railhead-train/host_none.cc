@@ -5,7 +5,7 @@ namespace railhead::trainer_app {
 
 Result<std::unique_ptr<collective::Communicator>> connectHost(const collective::World&,
                                                               const LinkOptions&, os::Filesystem&,
-                                                              const trainer::Gather&) {
+                                                              RankLink&) {
   return Error(ErrorCode::kUnsupported, "several ranks on CPUs: this build has no Gloo",
                "take --device cuda, one rank, or a railhead-train built with the whole tree");
 }

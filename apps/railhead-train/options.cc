@@ -77,6 +77,12 @@ void addMachineOptions(CLI::App& app, Options& options) {
                  "of weights and gradients; with bf16 parameters and moments stay in fp32")
       ->check(CLI::IsMember({"fp32", "bf16"}))
       ->capture_default_str();
+  app.add_option(
+         "--engine", options.engine,
+         "what computes: torch (LibTorch), loops (float32 on one thread, for small models), "
+         "auto: torch where it was built in")
+      ->check(CLI::IsMember({"auto", "torch", "loops"}))
+      ->capture_default_str();
   app.add_option("--device", options.device,
                  "cuda: the GPU that LOCAL_RANK says, over NCCL; cpu: over Gloo; auto: cuda "
                  "where LibTorch sees one")
@@ -94,9 +100,14 @@ void addMachineOptions(CLI::App& app, Options& options) {
                  "gradients that travel together while the backward pass goes on")
       ->transform(CLI::AsSizeValue(false))
       ->default_str("25MiB");
-  app.add_option("--rail", options.rail,
-                 "own address to reach the others from, with --device cpu (default: the one "
-                 "towards MASTER_ADDR)");
+  app.add_option("--transport", options.transport,
+                 "of ranks on CPUs: verbs (RDMA), tcp, auto: verbs where every rank has a rail")
+      ->check(CLI::IsMember({"auto", "verbs", "tcp"}))
+      ->capture_default_str();
+  app.add_option("--rail", options.rails,
+                 "of ranks on CPUs, once per rail: DEVICE or DEVICE@ADDRESS for verbs, an own "
+                 "ADDRESS for tcp (default: every rail here; for tcp the address towards "
+                 "MASTER_ADDR)");
   app.add_option("--nccl-library", options.ncclLibrary,
                  "the libnccl to load (default: as the loader finds libnccl.so.2)");
   app.add_option("--timeout", options.timeout, "seconds for the ranks to find each other")
@@ -112,8 +123,10 @@ void addOutputOptions(CLI::App& app, Options& options) {
                  "folder of checkpoints, which all ranks share (RAILHEAD_CHECKPOINT_DIR)");
   app.add_option("--checkpoint-every", options.checkpointEvery, "steps (default: one at the end)")
       ->check(CLI::Range(std::uint64_t{1}, kMost));
-  app.add_option("--keep", options.keep, "checkpoints; older ones are removed")
-      ->check(CLI::Range(1, 1'000'000))
+  app.add_option("--keep", options.keep,
+                 "checkpoints; older ones are removed, with 0 none (default with "
+                 "RAILHEAD_CHECKPOINT_DIR: 0, its giver removes them)")
+      ->check(CLI::Range(0, 1'000'000))
       ->capture_default_str();
   app.add_option("--resume", options.resume,
                  "a checkpoint to go on from, or latest: the newest complete one, if there is any "
@@ -159,6 +172,9 @@ Result<void> takeEnvironment(const CLI::App& app, const collective::EnvironmentL
     if (const auto value = environment(variable)) into = *value;
   };
   take("--checkpoints", "RAILHEAD_CHECKPOINT_DIR", options.checkpoints);
+  // Who gives the folder decides what stays in it.
+  const bool given = app.count("--checkpoints") == 0 && !options.checkpoints.empty();
+  if (given && app.count("--keep") == 0) options.keep = 0;
   take("--resume", "RAILHEAD_RESUME", options.resume);
   take("--metrics", "RAILHEAD_METRICS_FILE", options.metrics);
   RAILHEAD_TRY(takeNumber(app, environment, "--steps", "RAILHEAD_STEPS", 1, options.steps));

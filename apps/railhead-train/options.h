@@ -30,12 +30,14 @@ struct Options {
   double weightDecay = 0.1, beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, clip = 1;
   std::uint64_t seed = 1;
   std::string type = "fp32";
+  std::string engine = "auto";
   std::string device = "auto";
   int threads = 0;
   bool deterministic = false;
   std::string shard = "zero1";
   std::uint64_t bucketBytes = 25 << 20;
-  std::string rail;              // own address, of the host backend
+  std::string transport = "auto";  // of the host backend
+  std::vector<std::string> rails;
   std::string ncclLibrary;       // empty: as the loader finds it
   double timeout = 60;           // seconds for the ranks to find each other
   std::uint64_t patience = 600;  // seconds for each other in a step

@@ -43,7 +43,7 @@ RankLink::~RankLink() = default;
 Result<void> RankLink::connect(const collective::World& world, const LinkOptions& options,
                                os::Filesystem& files) {
   if (!options.cuda) {
-    RAILHEAD_TRY_ASSIGN(auto joined, connectHost(world, options, files, gather()));
+    RAILHEAD_TRY_ASSIGN(auto joined, connectHost(world, options, files, *this));
     exchange_ = trainer::hostExchange(*joined);
     const std::lock_guard lock(mutex_);
     communicator_ = std::move(joined);

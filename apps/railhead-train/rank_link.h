@@ -12,14 +12,16 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace railhead::trainer_app {
 
 struct LinkOptions {
   bool cuda = false;
-  std::string rail;         // own address, of the host backend; empty: the one towards rank 0
-  std::string ncclLibrary;  // empty: as the loader finds it
-  double timeout = 60;      // seconds to find each other
+  std::string transport = "auto";      // of the host backend
+  std::vector<std::string> rails;      // and its own ones; empty: all there are
+  std::string ncclLibrary;             // empty: as the loader finds it
+  double timeout = 60;                 // seconds to find each other
   std::chrono::seconds patience{600};  // in a call
 };
 
@@ -58,6 +60,6 @@ class RankLink {
 Result<std::unique_ptr<collective::Communicator>> connectHost(const collective::World& world,
                                                               const LinkOptions& options,
                                                               os::Filesystem& files,
-                                                              const trainer::Gather& gather);
+                                                              RankLink& link);
 
 }  // namespace railhead::trainer_app

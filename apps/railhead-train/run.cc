@@ -1,11 +1,11 @@
 #include "apps/railhead-train/run.h"
 
 #include "apps/railhead-train/agreement.h"
+#include "apps/railhead-train/engines.h"
 #include "apps/railhead-train/progress.h"
 #include "apps/railhead-train/rank_link.h"
 #include "src/os/clock.h"
 #include "src/trainer/checkpoint_folder.h"
-#include "src/trainer/torch/torch_engine.h"
 
 #include <csignal>
 #include <filesystem>
@@ -33,27 +33,6 @@ Result<trainer::Corpus> readCorpus(const Options& options, os::Filesystem& files
   for (const auto& path : options.data) paths.push_back(absolutePath(path));
   if (paths.empty()) paths.emplace_back(kSampleText);
   return trainer::Corpus::read(files, paths, options.tokens, window);
-}
-
-bool takesCuda(const Options& options) {
-  return options.device == "cuda" || (options.device == "auto" && trainer::torchCudaDevices() > 0);
-}
-
-trainer::TorchSettings torchSettings(const Options& options, const trainer::ModelShape& shape,
-                                     const collective::World& world, bool cuda) {
-  trainer::TorchSettings out;
-  out.shape = shape;
-  out.rank = world.rank;
-  out.ranks = world.ranks;
-  out.sharded = options.shard == "zero1";
-  out.bucketBytes = options.bucketBytes;
-  out.bfloat16 = options.type == "bf16";
-  out.cuda = cuda;
-  // As the NCCL backend takes them: round and round.
-  if (cuda) out.device = world.localRank % std::max(trainer::torchCudaDevices(), 1);
-  out.threads = options.threads;
-  out.deterministic = options.deterministic;
-  return out;
 }
 
 // The same on every rank: rank 0 looks, the others take what it found.
@@ -89,8 +68,7 @@ Result<int> runLinked(const Options& options, const collective::World& world,
                       RankLink& link, const std::function<int()>& stopSignal) {
   RAILHEAD_TRY_ASSIGN(const auto corpus, readCorpus(options, files, settings.shape.context));
   RAILHEAD_TRY(agreeOnRun(options, settings, corpus, link.gather()));
-  RAILHEAD_TRY_ASSIGN(const auto engine, trainer::openTorchEngine(
-                                             torchSettings(options, settings.shape, world, cuda)));
+  RAILHEAD_TRY_ASSIGN(const auto engine, openEngine(options, settings.shape, world, cuda));
   RAILHEAD_TRY_ASSIGN(const auto resume,
                       resumeFrom(options, settings.checkpoints, files, link, world.rank));
   RAILHEAD_TRY_ASSIGN(auto progress, Progress::open(options, world.rank));
@@ -125,8 +103,9 @@ Result<int> run(const Options& options, const collective::EnvironmentLookup& env
   RAILHEAD_TRY_ASSIGN(const auto settings, trainingOf(options, world.ranks));
   RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
   LinkOptions linkOptions;
-  linkOptions.cuda = takesCuda(options);
-  linkOptions.rail = options.rail;
+  RAILHEAD_TRY_ASSIGN(linkOptions.cuda, takesCuda(options));
+  linkOptions.transport = options.transport;
+  linkOptions.rails = options.rails;
   linkOptions.ncclLibrary = options.ncclLibrary;
   linkOptions.timeout = options.timeout;
   linkOptions.patience = settings.patience;

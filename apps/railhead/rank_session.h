@@ -16,7 +16,6 @@
 
 namespace railhead::collective {
 class HostCommunicator;
-struct HostRail;
 }  // namespace railhead::collective
 
 namespace railhead::app {
@@ -64,11 +63,6 @@ class RankSession {
   Result<bool> takesNccl(const RankOptions& options, const collective::NcclSettings& settings);
   Result<void> connectNccl(const RankOptions& options, const collective::World& world,
                            const collective::NcclSettings& settings);
-  Result<std::vector<collective::HostRail>> agreedRails(const RankOptions& options,
-                                                        const collective::World& world);
-  Result<std::vector<collective::HostRail>> carryingRails(std::vector<collective::HostRail> rails,
-                                                          const RankOptions& options,
-                                                          const collective::World& world);
   Result<void> connectHost(const RankOptions& options, const collective::World& world);
   Result<std::vector<std::string>> gather(const std::string& own);
 

@@ -61,11 +61,12 @@ Result<std::vector<std::string>> Member::gather(std::string_view own, os::Deadli
   std::unique_lock lock(mutex_);
   // When sending failed the thread is about to learn why; its reason is the better one.
   changed_.wait_until(lock, deadline, [&] { return failure_ || whole_ || hub().left; });
-  if (failure_) return *failure_;
+  // What all said counts, also where one of them gave up over it a moment later.
   if (whole_) {
     ++round_;
     return std::move(*std::exchange(whole_, std::nullopt));
   }
+  if (failure_) return *failure_;
   if (hub().left) return Error(ErrorCode::kUnavailable, hub().name() + " has left the gang");
   RAILHEAD_TRY(Result<void>(sent).addContext(hub().name()));
   return Error(ErrorCode::kDeadlineExceeded, "no answer in time from " + hub().name());

@@ -104,6 +104,15 @@ Result<void> removeFolder(os::Filesystem& files, const std::string& path) {
   return files.remove(path);
 }
 
+// Another name, which no checkpoint has.
+Result<void> leaveBehind(os::Filesystem& files, const std::string& path) {
+  std::string aside;
+  for (int number = 1; aside.empty() || files.exists(aside); ++number) {
+    aside = path + ".left-" + std::to_string(number);
+  }
+  return files.rename(path, aside);
+}
+
 }  // namespace
 
 std::string encode(const CheckpointRecord& record) {
@@ -218,17 +227,21 @@ Result<std::string> finishCheckpoint(os::Filesystem& files, const std::string& f
   return whole;
 }
 
-Result<void> pruneCheckpoints(os::Filesystem& files, const std::string& folder, std::size_t keep) {
+Result<void> pruneCheckpoints(os::Filesystem& files, const std::string& folder, std::uint64_t step,
+                              std::size_t keep) {
   RAILHEAD_TRY_ASSIGN(const auto names, files.listDirectory(folder));
   std::vector<std::uint64_t> steps;
   for (const auto& name : names) {
-    if (const auto step = stepOfCheckpoint(name)) steps.push_back(*step);
+    if (const auto found = stepOfCheckpoint(name)) {
+      if (*found > step) RAILHEAD_TRY(leaveBehind(files, folder + "/" + name));
+      if (*found <= step) steps.push_back(*found);
+    }
     const bool leftover = name.starts_with("." + std::string(kNamePrefix)) &&
                           (name.ends_with(kUnfinishedSuffix) || name.ends_with(kReplacedSuffix));
     if (leftover) RAILHEAD_TRY(removeFolder(files, folder + "/" + name));
   }
   std::sort(steps.rbegin(), steps.rend());
-  for (std::size_t i = std::max<std::size_t>(keep, 1); i < steps.size(); ++i) {
+  for (std::size_t i = keep; keep > 0 && i < steps.size(); ++i) {
     // Its record first: what is left of it is then no checkpoint.
     const std::string path = folder + "/" + checkpointName(steps[i]);
     RAILHEAD_TRY(files.remove(path + "/" + kCheckpointFile));

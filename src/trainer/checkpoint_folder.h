@@ -71,7 +71,10 @@ Result<std::string> beginCheckpoint(os::Filesystem& files, const std::string& fo
 // Returns its path.
 Result<std::string> finishCheckpoint(os::Filesystem& files, const std::string& folder,
                                      const CheckpointRecord& record);
-// Removes all but the newest `keep` ones (at least 1), and what was never finished.
-Result<void> pruneCheckpoints(os::Filesystem& files, const std::string& folder, std::size_t keep);
+// After the checkpoint of `step` was written: removes those before it but the newest `keep` - 1,
+// and what was never finished; keep 0 removes none. Those of later steps are of a branch that this
+// run has left: they are renamed to `step-N.left-M`, so that nobody goes on from them unasked.
+Result<void> pruneCheckpoints(os::Filesystem& files, const std::string& folder, std::uint64_t step,
+                              std::size_t keep);
 
 }  // namespace railhead::trainer

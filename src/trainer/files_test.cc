@@ -171,8 +171,28 @@ TEST_F(CheckpointFolder, AnotherOfTheSameStepReplacesTheFirst) {
 TEST_F(CheckpointFolder, PruningKeepsTheNewest) {
   for (const std::uint64_t step : {1U, 2U, 3U, 4U}) make(step, "x");
   ASSERT_TRUE(beginCheckpoint(files(), folder(), 9).has_value());
-  ASSERT_TRUE(pruneCheckpoints(files(), folder(), 2).has_value());
+  ASSERT_TRUE(pruneCheckpoints(files(), folder(), 4, 2).has_value());
   EXPECT_THAT(*files().listDirectory(folder()), ElementsAre("step-00000003", "step-00000004"));
+}
+
+TEST_F(CheckpointFolder, PruningKeepsAllWhenAskedTo) {
+  for (const std::uint64_t step : {1U, 2U, 3U}) make(step, "x");
+  ASSERT_TRUE(pruneCheckpoints(files(), folder(), 3, 0).has_value());
+  EXPECT_EQ(files().listDirectory(folder())->size(), 3U);
+}
+
+// Who goes on from an earlier checkpoint has left the branch of the later ones.
+TEST_F(CheckpointFolder, WhatWasJustWrittenStaysAndLaterOnesAreLeft) {
+  for (const std::uint64_t step : {100U, 200U, 300U}) make(step, "x");
+  make(150, "new");
+  ASSERT_TRUE(pruneCheckpoints(files(), folder(), 150, 2).has_value());
+  EXPECT_THAT(*files().listDirectory(folder()),
+              ElementsAre("step-00000100", "step-00000150", "step-00000200.left-1",
+                          "step-00000300.left-1"));
+  std::vector<std::string> notes;
+  const auto newest = latestCheckpoint(files(), folder(), notes);
+  ASSERT_TRUE(newest.has_value() && newest->has_value());
+  EXPECT_EQ((*newest)->record.step, 150U);
 }
 
 TEST_F(CheckpointFolder, AnInterruptedAttemptIsBegunAnew) {

@@ -249,7 +249,7 @@ class Training {
 
   Result<void> finish(const CheckpointRecord& record) {
     RAILHEAD_TRY(finishCheckpoint(parts_.files, settings_.checkpoints, record));
-    return pruneCheckpoints(parts_.files, settings_.checkpoints, settings_.keep);
+    return pruneCheckpoints(parts_.files, settings_.checkpoints, record.step, settings_.keep);
   }
 
   // What rank 0 could not do fails on all ranks.

@@ -33,7 +33,7 @@ struct TrainingSettings {
   bool sharded = true;                 // the optimizer's state, over the ranks
   std::string checkpoints;             // folder; empty: none
   std::uint64_t checkpointEvery = 0;   // steps; 0: at the end alone
-  std::size_t keep = 2;                // checkpoints
+  std::size_t keep = 2;                // checkpoints; 0: all
   bool resumeAnyway = false;           // with another seed, other data or batches than before
   std::chrono::seconds patience{600};  // for the other ranks, in each step
 };

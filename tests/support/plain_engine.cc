@@ -9,15 +9,11 @@ using namespace trainer;
 
 PlainEngine::PlainEngine(const ModelShape& shape, std::uint64_t bucketElements, int rank, int ranks,
                          bool sharded, Device device)
-    : plan_(FlatPlan::make(shape, bucketElements, ranks)), rank_(rank), device_(std::move(device)) {
+    : plan_(FlatPlan::make(shape, bucketElements, ranks)), device_(std::move(device)) {
   weights_ = place(plan_.paddedElements());
   gradients_ = place(plan_.paddedElements());
   sums_ = place(kSums);
-  pieces_ = sharded ? plan_.piecesOf(rank) : plan_.allPieces();
-  for (const auto& piece : pieces_) {
-    first_.emplace_back(piece.flat.count());
-    second_.emplace_back(piece.flat.count());
-  }
+  optimizer_.emplace(plan_, rank, sharded, weights_, gradients_);
 }
 
 std::span<float> PlainEngine::place(std::size_t floats) {
@@ -57,12 +53,16 @@ Result<void> PlainEngine::pass(const Batch& batch, PassPlace place, const Bucket
 }
 
 Result<void> PlainEngine::sumUp(float stop) {
-  start([this, stop] { computeSums(stop); });
+  start([this, stop] {
+    sums_[kSquares] = optimizer_->squares();
+    sums_[kLoss] = loss_;
+    sums_[kStop] = stop;
+  });
   return {};
 }
 
 Result<void> PlainEngine::update(std::size_t bucket, const StepSettings& settings) {
-  start([this, bucket, settings] { computeUpdate(bucket, settings); });
+  start([this, bucket, settings] { optimizer_->update(bucket, settings, sums_[kSquares]); });
   return {};
 }
 
@@ -88,43 +88,6 @@ void PlainEngine::computePass(const std::vector<std::int32_t>& inputs,
   loss_ += loss;
 }
 
-void PlainEngine::computeSums(float stop) {
-  float squares = 0;
-  for (const auto& piece : plan_.piecesOf(rank_)) {
-    for (std::uint64_t i = 0; i < piece.flat.count(); ++i) {
-      squares += gradients_[piece.offset + i] * gradients_[piece.offset + i];
-    }
-  }
-  sums_[kSquares] = squares;
-  sums_[kLoss] = loss_;
-  sums_[kStop] = stop;
-}
-
-void PlainEngine::computeUpdate(std::size_t bucket, const StepSettings& settings) {
-  const double norm = std::sqrt(static_cast<double>(sums_[kSquares])) * settings.gradientScale;
-  double scale = settings.gradientScale;
-  if (settings.clip > 0) scale *= std::min(1.0, settings.clip / (norm + 1e-6));
-  const auto step = static_cast<double>(settings.step);
-  for (std::size_t index = 0; index < pieces_.size(); ++index) {
-    const Piece& piece = pieces_[index];
-    if (piece.bucket != bucket) continue;
-    for (std::uint64_t i = 0; i < piece.flat.count(); ++i) {
-      const double gradient = gradients_[piece.offset + i] * scale;
-      const double first = settings.beta1 * first_[index][i] + (1 - settings.beta1) * gradient;
-      const double second =
-          settings.beta2 * second_[index][i] + (1 - settings.beta2) * gradient * gradient;
-      first_[index][i] = static_cast<float>(first);
-      second_[index][i] = static_cast<float>(second);
-      const double direction =
-          first / (1 - std::pow(settings.beta1, step)) /
-          (std::sqrt(second / (1 - std::pow(settings.beta2, step))) + settings.epsilon);
-      double value = weights_[piece.offset + i];
-      if (piece.decays) value *= 1 - settings.learningRate * settings.weightDecay;
-      weights_[piece.offset + i] = static_cast<float>(value - settings.learningRate * direction);
-    }
-  }
-}
-
 Result<StepOutcome> PlainEngine::outcome() {
   settle();
   StepOutcome out;
@@ -132,43 +95,14 @@ Result<StepOutcome> PlainEngine::outcome() {
   return out;
 }
 
-Result<std::size_t> PlainEngine::pieceOf(Range flat) const {
-  for (std::size_t index = 0; index < pieces_.size(); ++index) {
-    if (flat.begin >= pieces_[index].flat.begin && flat.end <= pieces_[index].flat.end) {
-      return index;
-    }
-  }
-  return Error(ErrorCode::kInternal, "not kept here");
-}
-
-float& PlainEngine::stateAt(State state, std::size_t piece, std::uint64_t inside) {
-  switch (state) {
-    case State::kParameter:
-      break;
-    case State::kFirstMoment:
-      return first_[piece][inside];
-    case State::kSecondMoment:
-      return second_[piece][inside];
-  }
-  return weights_[pieces_[piece].offset + inside];
-}
-
 Result<void> PlainEngine::readState(State state, Range flat, std::span<float> out) {
   settle();
-  RAILHEAD_TRY_ASSIGN(const auto piece, pieceOf(flat));
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    out[i] = stateAt(state, piece, flat.begin - pieces_[piece].flat.begin + i);
-  }
-  return {};
+  return optimizer_->read(state, flat, out);
 }
 
 Result<void> PlainEngine::writeState(State state, Range flat, std::span<const float> in) {
   settle();
-  RAILHEAD_TRY_ASSIGN(const auto piece, pieceOf(flat));
-  for (std::size_t i = 0; i < in.size(); ++i) {
-    stateAt(state, piece, flat.begin - pieces_[piece].flat.begin + i) = in[i];
-  }
-  return {};
+  return optimizer_->write(state, flat, in);
 }
 
 std::vector<float> PlainEngine::flatWeights() {

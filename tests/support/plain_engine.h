@@ -4,10 +4,12 @@
 #pragma once
 
 #include "src/trainer/engine.h"
+#include "src/trainer/host_optimizer.h"
 
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,7 +39,7 @@ class PlainEngine final : public trainer::Engine {
   Result<void> sumUp(float stop) override;
   Result<void> update(std::size_t bucket, const trainer::StepSettings& settings) override;
   Result<trainer::StepOutcome> outcome() override;
-  std::span<const trainer::Piece> pieces() const override { return pieces_; }
+  std::span<const trainer::Piece> pieces() const override { return optimizer_->pieces(); }
   Result<void> readState(trainer::State state, trainer::Range flat, std::span<float> out) override;
   Result<void> writeState(trainer::State state, trainer::Range flat,
                           std::span<const float> in) override;
@@ -53,18 +55,12 @@ class PlainEngine final : public trainer::Engine {
   void settle();
   void computePass(const std::vector<std::int32_t>& inputs,
                    const std::vector<std::int32_t>& targets, bool first);
-  void computeSums(float stop);
-  void computeUpdate(std::size_t bucket, const trainer::StepSettings& settings);
-  Result<std::size_t> pieceOf(trainer::Range flat) const;
-  float& stateAt(trainer::State state, std::size_t piece, std::uint64_t inside);
 
   trainer::FlatPlan plan_;
-  int rank_;
   Device device_;
   std::vector<std::unique_ptr<std::vector<float>>> owned_;
   std::span<float> weights_, gradients_, sums_;
-  std::vector<trainer::Piece> pieces_;
-  std::vector<std::vector<float>> first_, second_;  // moments, by piece
+  std::optional<trainer::HostOptimizer> optimizer_;
   float loss_ = 0;
   std::size_t passes_ = 0;
 };
