@@ -10,6 +10,7 @@
 
 #include <cctype>
 #include <csignal>
+#include <filesystem>
 #include <memory>
 #include <ostream>
 
@@ -42,6 +43,13 @@ void failLab(Context& context, Error error) {
   fail(context, error);
 }
 
+std::string wholePath(const std::string& path) {
+  std::error_code ignored;
+  auto out = std::filesystem::absolute(path, ignored).lexically_normal().string();
+  if (out.size() > 1 && out.ends_with('/')) out.pop_back();
+  return out;
+}
+
 struct UpSettings {
   std::string topology = "two-sparks";
   lab::LabOptions lab;
@@ -55,6 +63,7 @@ void runUp(const UpSettings& settings, const Common& common, Context& context) {
   options.name = common.name;
   options.readyDeadline = std::chrono::seconds(settings.deadline);
   options.keeper = {context.program, "lab", "keeper"};
+  if (!options.share.empty()) options.share = wholePath(options.share);
   options.imageDirectory = imagePath(settings.lab.imageDirectory, context.program);
   const usage::SignalFd interrupt;
   options.cancelFd = interrupt.get();
@@ -83,7 +92,8 @@ void addUp(CLI::App* command, Context& context) {
   auto settings = std::make_shared<UpSettings>();
   auto* part = addPart(command, "up", "Boot the nodes of a topology and wait until they are ready",
                        "  railhead lab up\n  railhead lab up --topology four-nodes\n"
-                       "  railhead lab up --topology ./mine.yaml --deadline 120",
+                       "  railhead lab up --topology ./mine.yaml --deadline 120\n"
+                       "  railhead lab up --share .",
                        common);
   part->add_option("--topology", settings->topology,
                    join(lab::builtinTopologies(), ", ") + ", or a file")
@@ -94,6 +104,8 @@ void addUp(CLI::App* command, Context& context) {
   part->add_option("--accel", settings->lab.accelerator, "tcg (everywhere) or kvm")
       ->capture_default_str();
   part->add_option("--qemu", settings->lab.qemu, "QEMU to run")->capture_default_str();
+  part->add_option("--share", settings->lab.share,
+                   "folder of this machine that every node has at /run/share");
   part->add_option("--deadline", settings->deadline, "seconds the nodes may take")
       ->capture_default_str()
       ->check(CLI::Range(1, 3600));

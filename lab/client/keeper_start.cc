@@ -72,6 +72,7 @@ Result<void> checkMachine(const Topology& topology, const LabOptions& options) {
   RAILHEAD_TRY(check.checkAccelerator(options.accelerator));
   RAILHEAD_TRY(check.checkQemu(options.qemu));
   RAILHEAD_TRY(openLabImage(*files, options.imageDirectory));
+  if (!options.share.empty()) RAILHEAD_TRY(check.checkShare(options.share));
   return check.checkMemory(topology);
 }
 
@@ -101,6 +102,7 @@ Result<RunningKeeper> startKeeper(const Topology& topology, const LabOptions& op
   order.imageDirectory = options.imageDirectory;
   order.qemu = options.qemu;
   order.accelerator = options.accelerator;
+  order.share = options.share;
   order.readySeconds = static_cast<unsigned>(options.readyDeadline.count());
   order.bound = bound;
   auto started = os::sendFrame(running.lifeline.get(), order.encode(),

@@ -46,6 +46,13 @@ Error topologyRefusal(const LabStatus& running, const Topology& wanted) {
                "take it down first: " + labCommand("down", running.name));
 }
 
+Error shareRefusal(const LabStatus& running) {
+  return Error(ErrorCode::kBusy,
+               running.share.empty() ? "the lab that runs shares no folder"
+                                     : "the lab that runs shares " + inQuotes(running.share, 256),
+               "take it down first: " + labCommand("down", running.name));
+}
+
 }  // namespace
 
 Result<LabClient> LabClient::connect(const std::string& name) {
@@ -81,6 +88,7 @@ Result<LabClient::UpResult> LabClient::up(const Topology& topology, const LabOpt
   }
   if (!running) return running.error();
   if (running->topologyYaml != toYaml(topology)) return topologyRefusal(*running, topology);
+  if (!options.share.empty() && running->share != options.share) return shareRefusal(*running);
   for (const NodeStatus& node : running->nodes) {
     if (node.state != NodeState::kDead) continue;
     return Error(ErrorCode::kUnavailable, "the lab that runs is not whole: " + node.problem,

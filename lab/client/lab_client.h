@@ -29,6 +29,7 @@ struct LabOptions {
   std::vector<std::string> keeper;  // command that runs runKeeper(); the descriptor is appended
   std::string qemu = "qemu-system-x86_64";
   std::string accelerator = "tcg";
+  std::string share;  // absolute; a folder that every node has at kNodeShare; empty: none
   std::chrono::seconds readyDeadline{60};
   int cancelFd = -1;  // readable: give up starting and take everything down
   os::HostPaths paths;
@@ -67,7 +68,8 @@ class LabClient {
 
   struct UpResult;
   // Checks the machine, starts a lab that stays, and waits until every node is ready. The same
-  // topology running already is reused, unless a node of it died; another one is kBusy. When it
+  // topology running already is reused, unless a node of it died; another one, or one that lacks
+  // the share, is kBusy. When it
   // fails nothing is left.
   static Result<UpResult> up(const Topology& topology, const LabOptions& options,
                              const BootProgress& progress = {});

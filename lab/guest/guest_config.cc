@@ -26,6 +26,17 @@ bool isInterfaceName(std::string_view name) {
                      [](char c) { return c > ' ' && c < 0x7f && c != '/' && c != ':'; });
 }
 
+// Nothing that a path could climb out by.
+bool isShareFolder(std::string_view path) {
+  constexpr std::string_view kBelow = "/run/";
+  constexpr std::size_t kMaxName = 32;
+  if (!path.starts_with(kBelow)) return false;
+  const std::string_view name = path.substr(kBelow.size());
+  return !name.empty() && name.size() <= kMaxName &&
+         std::all_of(name.begin(), name.end(),
+                     [](char c) { return (c >= 'a' && c <= 'z') || c == '-'; });
+}
+
 Error wrong(std::string_view key, std::string_view value, std::string_view allowed) {
   return Error(ErrorCode::kInvalidArgument, "kernel command line: " + std::string(key) + "=" +
                                                 inQuotes(value) + "; allowed is " +
@@ -70,8 +81,11 @@ Result<GuestConfig> GuestConfig::parse(std::string_view commandLine) {
       config.node = value;
     } else if (key == "railhead.pf") {
       RAILHEAD_TRY(parseInterfaces(value, config));
+    } else if (key == "railhead.share") {
+      if (!isShareFolder(value)) return wrong(key, value, "/run/ and 1 to 32 of a-z and '-'");
+      config.share = value;
     } else if (key.starts_with("railhead.")) {
-      return wrong(key, value, "railhead.node and railhead.pf only");
+      return wrong(key, value, "railhead.node, railhead.pf and railhead.share only");
     }
   }
   return config;

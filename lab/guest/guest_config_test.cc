@@ -24,6 +24,13 @@ TEST(GuestConfigTest, WithoutItsWordsItHasDefaults) {
   ASSERT_TRUE(config.has_value());
   EXPECT_EQ(config->node, "node");
   EXPECT_TRUE(config->interfaces.empty());
+  EXPECT_EQ(config->share, "");
+}
+
+TEST(GuestConfigTest, SaysWhereTheShareGoes) {
+  const auto config = GuestConfig::parse("railhead.share=/run/share");
+  ASSERT_TRUE(config.has_value());
+  EXPECT_EQ(config->share, "/run/share");
 }
 
 TEST(GuestConfigTest, SeveralWordsAddUp) {
@@ -50,7 +57,9 @@ TEST(GuestConfigTest, BadInputNamesTheWordItsValueAndWhatIsAllowed) {
       {"railhead.pf=0000:01:00.0=..", "an interface name"},
       {"railhead.pf=01:00.0=a,01:00.0=b", "each PCI address and each name once"},
       {"railhead.pf=01:00.0=a,02:00.0=a", "each PCI address and each name once"},
-      {"railhead.nodes=a", "railhead.nodes='a'; allowed is railhead.node and railhead.pf only"},
+      {"railhead.nodes=a", "railhead.nodes='a'; allowed is railhead.node, railhead.pf and"},
+      {"railhead.share=/etc", "railhead.share='/etc'; allowed is /run/ and 1 to 32"},
+      {"railhead.share=/run/../etc", "allowed is /run/"},
   };
   for (const auto& bad : cases) {
     const auto config = GuestConfig::parse(bad.line);

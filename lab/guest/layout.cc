@@ -116,6 +116,16 @@ Result<void> enterRootImage(const std::string& device, int waitMilliseconds) {
   return {};
 }
 
+Result<void> mountShare(const std::string& folder) {
+  RAILHEAD_TRY(makeFolders(folder));
+  // Pieces of 256 KiB: each is a round trip through the emulator.
+  constexpr const char* kOptions = "trans=virtio,version=9p2000.L,msize=262144,cache=none";
+  if (::mount("railhead-share", folder.c_str(), "9p", kNoSuid, kOptions) != 0) {
+    return Error::fromErrno(errno, "mount the host's folder on " + folder);
+  }
+  return {};
+}
+
 Result<void> layOutNode() {
   RAILHEAD_TRY(mountAll(nodeMounts(), ""));
   // Container runtimes and pod namespaces expect mounts to travel between mount namespaces.

@@ -35,6 +35,10 @@ Result<void> mountAll(const std::vector<MountStep>& steps, const std::string& ro
 // helpers; what the initramfs held is freed. Waits at most `waitMilliseconds` for the device.
 Result<void> enterRootImage(const std::string& device, int waitMilliseconds);
 
+// The host's folder at `folder`, which is made. Every node has the same one, and nothing of it is
+// kept in a node's memory: what one wrote the others see.
+Result<void> mountShare(const std::string& folder);
+
 // nodeMounts, nodeFolders, nodeLinks.
 Result<void> layOutNode();
 

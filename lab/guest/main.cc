@@ -134,6 +134,7 @@ Result<NodeEnd> runNode() {
   utsname system{};
   ::uname(&system);
   RAILHEAD_TRY(loadModules(std::string("/usr/lib/modules/") + system.release, "boot.list"));
+  if (!config.share.empty()) RAILHEAD_TRY(mountShare(config.share));
   RAILHEAD_TRY(bringUp("lo"));
   RAILHEAD_TRY(nameInterfaces("/sys", config.interfaces, kDeviceWaitMilliseconds));
   ::klogctl(kSetConsoleLevel, nullptr, kConsoleInfo);

@@ -63,7 +63,7 @@ class Keeper {
     RAILHEAD_TRY_ASSIGN(plan.topology, parseTopology(order.topologyYaml, "topology"));
     RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
     RAILHEAD_TRY_ASSIGN(plan.image, openLabImage(*files, order.imageDirectory));
-    plan.qemu = {order.qemu, order.accelerator};
+    plan.qemu = {order.qemu, order.accelerator, order.share};
     plan.nullDevice = paths_.dev + "/null";
     plan.readyDeadline = std::chrono::seconds(order.readySeconds);
     RAILHEAD_TRY_ASSIGN(listener_, listenLab(order.name));

@@ -122,6 +122,7 @@ std::string StartOrder::encode() const {
                {"image", imageDirectory},
                {"qemu", qemu},
                {"accelerator", accelerator},
+               {"share", share},
                {"ready_seconds", readySeconds},
                {"bound", bound}});
 }
@@ -134,6 +135,7 @@ Result<StartOrder> StartOrder::parse(std::string_view text) {
     read.imageDirectory = value.at("image").get<std::string>();
     read.qemu = value.at("qemu").get<std::string>();
     read.accelerator = value.at("accelerator").get<std::string>();
+    read.share = value.at("share").get<std::string>();
     read.readySeconds = value.at("ready_seconds").get<unsigned>();
     read.bound = value.at("bound").get<bool>();
     return read;

@@ -50,6 +50,7 @@ struct StartOrder {
   std::string imageDirectory;
   std::string qemu;
   std::string accelerator;
+  std::string share;  // folder that the nodes get; empty: none
   unsigned readySeconds = 60;
   bool bound = false;  // ends when its starter does, even after the lab is up
 

@@ -139,6 +139,7 @@ LabStatus Lab::status() const {
     status.links.push_back(linkStatus(l));
   }
   status.twins = plan_.topology.twins;
+  status.share = plan_.qemu.share;
   status.topologyYaml = toYaml(plan_.topology);
   return status;
 }

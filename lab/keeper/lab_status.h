@@ -59,6 +59,7 @@ struct LabStatus {
   std::vector<NodeStatus> nodes;
   std::vector<LinkStatus> links;
   std::vector<std::pair<std::string, std::string>> twins;
+  std::string share;         // folder of this machine that the nodes have; empty: none
   std::string topologyYaml;  // normal form, to tell whether two topologies are the same
 };
 

@@ -107,6 +107,7 @@ void to_json(json& value, const LabStatus& status) {
            {"nodes", json::array()},
            {"links", status.links},
            {"twins", status.twins},
+           {"share", status.share.empty() ? json() : json(status.share)},
            {"topology_yaml", status.topologyYaml}};
   for (const auto& node : status.nodes) value["nodes"].push_back(nodeToJson(node));
 }
@@ -120,6 +121,7 @@ void from_json(const json& value, LabStatus& status) {
   for (const auto& node : value.at("nodes")) status.nodes.push_back(nodeFromJson(node));
   status.links = value.at("links").get<std::vector<LinkStatus>>();
   status.twins = value.at("twins").get<std::vector<std::pair<std::string, std::string>>>();
+  if (!value.at("share").is_null()) status.share = value.at("share").get<std::string>();
   status.topologyYaml = value.at("topology_yaml").get<std::string>();
 }
 

@@ -82,6 +82,15 @@ Result<void> HostCheck::checkMemory(const Topology& topology) {
                paths_.proc + "/meminfo does not say how much memory is available");
 }
 
+Result<void> HostCheck::checkShare(const std::string& folder) {
+  const auto status = files_.status(folder);
+  if (folder.starts_with('/') && status.has_value() && status->kind == os::FileKind::kDirectory) {
+    return {};
+  }
+  return Error(ErrorCode::kInvalidArgument, "--share " + folder + " is not a folder",
+               "name a folder that is there");
+}
+
 Result<void> HostCheck::checkAccelerator(const std::string& accelerator) {
   if (accelerator == "tcg") return {};
   if (accelerator != "kvm") {

@@ -22,6 +22,8 @@ class HostCheck {
   Result<void> checkQemu(const std::string& program);
   // The nodes' memory fits into what the machine has available now.
   Result<void> checkMemory(const Topology& topology);
+  // The folder that nodes are to share is there, by its whole path. kInvalidArgument.
+  Result<void> checkShare(const std::string& folder);
   // The accelerator is there: "tcg" always is, "kvm" needs its device.
   Result<void> checkAccelerator(const std::string& accelerator);
 

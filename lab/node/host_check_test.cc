@@ -57,6 +57,18 @@ class HostCheckTest : public testing::Test {
 
 TEST_F(HostCheckTest, GoodQemuPasses) { EXPECT_TRUE(check().checkQemu("qemu-system-x86_64")); }
 
+TEST_F(HostCheckTest, AShareIsAFolder) {
+  std::filesystem::create_directories(root_ / "home/a");
+  std::ofstream(root_ / "home/file") << "x";
+  EXPECT_TRUE(check().checkShare("/home/a"));
+  for (const char* bad : {"/home/file", "/home/none", "home/a"}) {
+    const auto checked = check().checkShare(bad);
+    ASSERT_FALSE(checked) << bad;
+    EXPECT_EQ(checked.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_THAT(checked.error().message, HasSubstr(bad));
+  }
+}
+
 TEST_F(HostCheckTest, BadQemuIsNamed) {
   runner_.answers["-version"] = "QEMU emulator version 7.2.11 (Debian)";
   expectEnvironment(check().checkQemu("qemu"), "7.2.11");

@@ -62,6 +62,14 @@ void addChannels(Arguments& arguments, const NodeSockets& sockets) {
   arguments.add("device", "virtserialport,bus=serial.0,chardev=control,name=railhead.control");
 }
 
+// Files keep the owner that QEMU's process gives them; what it may not do in the folder, no node
+// may.
+void addShare(Arguments& arguments, const std::string& share) {
+  arguments.add("fsdev",
+                "local,id=share,security_model=none,multidevs=remap,path=" + escapeCommas(share));
+  arguments.add("device", "virtio-9p-pci,fsdev=share,mount_tag=railhead-share,addr=0x1c");
+}
+
 void addPf(Arguments& arguments, const NodeSpec& node, std::size_t index, int fd) {
   const PfSpec& pf = node.pfs[index];
   const std::string number = std::to_string(index);
@@ -83,12 +91,13 @@ void addPf(Arguments& arguments, const NodeSpec& node, std::size_t index, int fd
 
 std::string pfDeviceId(std::size_t pf) { return "pf" + std::to_string(pf); }
 
-std::string kernelArguments(const NodeSpec& node) {
+std::string kernelArguments(const NodeSpec& node, bool shares) {
   std::string text = std::string(kKernelArguments) + " railhead.node=" + node.name;
   for (std::size_t i = 0; i < node.pfs.size(); ++i) {
     text += i == 0 ? " railhead.pf=" : ",";
     text += pfAddress(node, i).toString() + "=" + node.pfs[i].name;
   }
+  if (shares) text += std::string(" railhead.share=") + kNodeShare;
   return text;
 }
 
@@ -99,12 +108,13 @@ std::vector<std::string> qemuCommand(const NodeSpec& node, const LabImage& image
   addMachine(arguments, node, settings);
   arguments.add("kernel", image.kernelFile);
   arguments.add("initrd", image.initramfsFile);
-  arguments.add("append", kernelArguments(node));
+  arguments.add("append", kernelArguments(node, !settings.share.empty()));
   addChannels(arguments, sockets);
   arguments.add("blockdev",
                 "driver=file,node-name=image,read-only=on,auto-read-only=off,filename=" +
                     escapeCommas(image.rootFile));
   arguments.add("device", "virtio-blk-pci,drive=image,serial=railhead-root,addr=0x1e");
+  if (!settings.share.empty()) addShare(arguments, settings.share);
   for (std::size_t i = 0; i < node.pfs.size(); ++i) addPf(arguments, node, i, sockets.pfs[i]);
   return std::move(arguments.list());
 }

@@ -9,9 +9,14 @@
 
 namespace railhead::lab {
 
+// Where a node has the folder that it shares with this machine.
+inline constexpr const char* kNodeShare = "/run/share";
+
 struct QemuSettings {
   std::string program = "qemu-system-x86_64";
   std::string accelerator = "tcg";  // or "kvm"
+  std::string
+      share;  // folder of this machine, absolute, that nodes have at kNodeShare; empty: none
 };
 
 // Descriptors that QEMU inherits under the numbers they have here.
@@ -25,8 +30,8 @@ struct NodeSockets {
 std::vector<std::string> qemuCommand(const NodeSpec& node, const LabImage& image,
                                      const QemuSettings& settings, const NodeSockets& sockets);
 
-// The kernel's command line: the node's name and what its PFs are called.
-std::string kernelArguments(const NodeSpec& node);
+// The kernel's command line: the node's name, what its PFs are called, where a share goes.
+std::string kernelArguments(const NodeSpec& node, bool shares = false);
 
 // Id of a PF's NIC in QEMU, for set_link.
 std::string pfDeviceId(std::size_t pf);

@@ -70,6 +70,21 @@ TEST(QemuCommand, PfWithoutALinkHasNoPeer) {
   EXPECT_EQ(valuesOf(command, "-smp").at(0), "2");
 }
 
+TEST(QemuCommand, AFolderIsSharedWhenOneIsNamed) {
+  const auto topology = loadTopology("two-sparks");
+  ASSERT_TRUE(topology);
+  QemuSettings settings;
+  EXPECT_TRUE(
+      valuesOf(qemuCommand(topology->nodes[0], image(), settings, {3, 4, 5, {-1, -1}}), "-fsdev")
+          .empty());
+  settings.share = "/home/a,b";
+  const auto command = qemuCommand(topology->nodes[0], image(), settings, {3, 4, 5, {-1, -1}});
+  EXPECT_THAT(
+      valuesOf(command, "-fsdev"),
+      testing::ElementsAre("local,id=share,security_model=none,multidevs=remap,path=/home/a,,b"));
+  EXPECT_THAT(valuesOf(command, "-append").at(0), HasSubstr(" railhead.share=/run/share"));
+}
+
 TEST(QemuCommand, NodeWithoutPfsSaysNothingAboutThem) {
   const auto topology = parseTopology("{name: t, nodes: [{name: a}]}", "t");
   ASSERT_TRUE(topology);
