@@ -19,15 +19,20 @@ namespace railhead::app {
 class LabRanks {
  public:
   // Boots and attaches; tells what it does in the user's words. With a name, only the lab of that
-  // name: kNotFound when it does not run.
+  // name: kEnvironment when it does not run. `share`: an absolute folder that every node is to have
+  // (onNode); empty: none. kEnvironment: the lab that runs does not share it.
   static Result<std::unique_ptr<LabRanks>> open(const Context& context, const std::string& name,
-                                                const std::function<void(std::string)>& tell);
+                                                const std::function<void(std::string)>& tell,
+                                                const std::string& share = {});
 
   // `program.argv` is run in every pod, without the program's own path; with input: it reads what
   // its command here is told.
   std::vector<launch::RankCommand> commands(const launch::RankProgram& program,
                                             bool withInput = false) const;
   const lab::LabClient& client() const { return *client_; }
+  const std::string& name() const { return name_; }
+  // Where a node has what is in the shared folder; any other path as it is.
+  std::string onNode(const std::string& path) const;
   const lab::Topology& topology() const { return topology_; }
   const std::vector<lab::StagedNode>& nodes() const { return nodes_; }
 
@@ -38,7 +43,7 @@ class LabRanks {
   lab::Topology topology_;
   std::optional<lab::BoundLab> own_;  // where none ran
   std::optional<lab::LabClient> client_;
-  std::string name_;
+  std::string name_, share_;
   std::vector<lab::StagedNode> nodes_;
 };
 

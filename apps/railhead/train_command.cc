@@ -68,8 +68,7 @@ void resume(const Settings& settings, Context& context) {
 Result<ReadRunFile> fileOfRun(const train::RunFolder& folder) {
   RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
   RAILHEAD_TRY_ASSIGN(const auto manifest, folder.readManifest(*files));
-  RAILHEAD_TRY_ASSIGN(auto file, readRunFile(folder.runFile()));
-  file.folder = manifest.code.folder;
+  RAILHEAD_TRY_ASSIGN(auto file, readOwnRunFile(folder, manifest));
   file.run.on = manifest.place.on;
   RAILHEAD_TRY(checkData(manifest, file.folder));
   return file;
@@ -90,8 +89,9 @@ void replay(const Settings& settings, Context& context) {
 void addRunOptions(CLI::App* command, TrainRunOptions& options) {
   command->add_option(
       "--on", options.on,
-      "local, local:N, ssh:HOST,HOST, kubernetes[:CONTEXT]; default: the run file's, "
+      "local, local:N, lab, ssh:HOST,HOST, kubernetes[:CONTEXT]; default: the run file's, "
       "else local");
+  command->add_option("--lab", options.lab, "of --on lab: the name of the running lab");
   command->add_option("--runs", options.runs, "the folder of runs")->capture_default_str();
   command->add_option("--metrics", options.metrics,
                       "serve Prometheus metrics at this ADDRESS:PORT while it runs");
@@ -105,6 +105,7 @@ void addRun(CLI::App* train, Context& context) {
   command->footer(
       "Examples:\n  railhead train run run.yaml\n"
       "  railhead train run run.yaml --on ssh:spark-a,spark-b --metrics 127.0.0.1:9478\n"
+      "  railhead train run run.yaml --on lab\n"
       "  railhead train run run.yaml --on kubernetes --dry-run | kubectl apply -f -\n"
       "Ctrl-C stops it; railhead train resume goes on. Exit code 0: it finished; 3: the data or "
       "the\nverdict are not what the run file says, and nothing was started.");
@@ -123,6 +124,8 @@ void addResume(CLI::App* train, Context& context) {
   command->footer("Example:\n  railhead train resume pair-0001");
   command->add_option("run", settings->file, "a run's folder, or its name below --runs")
       ->required();
+  command->add_flag("--changed-code", settings->options.changedCode,
+                    "also where files of the command have changed since");
   addRunOptions(command, settings->options);
   command->final_callback([settings, &context] { resume(*settings, context); });
 }

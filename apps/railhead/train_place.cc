@@ -27,11 +27,6 @@ Result<launch::Placement> trainPlacement(const std::string& on, const train::Run
   if (text.empty() || text == "local") text = "local:" + std::to_string(run.ranks);
   RAILHEAD_TRY_ASSIGN(auto placement, launch::Placement::parse(text));
   using Kind = launch::Placement::Kind;
-  if (placement.kind == Kind::kLab) {
-    return Error(ErrorCode::kInvalidArgument,
-                 "--on lab: not built yet: emulated nodes share no folder for checkpoints",
-                 "give --on local or ssh:HOST,HOST");
-  }
   if (placement.kind == Kind::kLocal && placement.ranks != run.ranks)
     return worldDiffers(placement, placement.ranks, run);
   const int seats = static_cast<int>(placement.hosts.size()) * run.ranksPerNode;
@@ -53,22 +48,41 @@ std::map<std::string, std::string> trainEnvironment(const train::RunFolder& fold
   return out;
 }
 
+Result<std::unique_ptr<LabRanks>> openTrainLab(const launch::Placement& placement,
+                                               const train::RunFile& run, const std::string& name,
+                                               const std::string& workFolder,
+                                               const std::string& runFolder,
+                                               const Context& context) {
+  if (placement.kind != launch::Placement::Kind::kLab) return std::unique_ptr<LabRanks>();
+  if (!runFolder.starts_with(workFolder + "/")) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "--on lab: the nodes share the run file's folder, " + workFolder +
+                     ", and the run is to be in " + runFolder,
+                 "name a folder inside with --runs, such as " + workFolder + "/runs");
+  }
+  const auto tell = [&](const std::string& what) { context.err << what << std::endl; };
+  RAILHEAD_TRY_ASSIGN(auto lab, LabRanks::open(context, name, tell, workFolder));
+  if (const auto nodes = static_cast<int>(lab->nodes().size()); nodes != run.ranks) {
+    return worldDiffers(placement, nodes, run);
+  }
+  return lab;
+}
+
 Result<std::vector<launch::RankCommand>> trainRanks(
-    const launch::Placement& placement, const train::RunFile& run, const train::StartPlan& plan,
+    const TrainPlace& place, const train::RunFile& run, const train::StartPlan& plan,
     const std::map<std::string, std::string>& environment, const std::string& workFolder,
     const Context& context) {
-  const bool local = placement.kind == launch::Placement::Kind::kLocal;
+  using Kind = launch::Placement::Kind;
+  const Kind kind = place.placement.kind;
   const auto grace = static_cast<long long>(std::ceil(run.deadlines.stop * 1000));
   launch::RankProgram program;
-  program.argv = {local ? context.program : "railhead",
-                  "train",
-                  "rank",
-                  "--folder",
-                  workFolder,
-                  "--grace",
-                  std::to_string(grace)};
-  if (plan.attempt == 1) program.argv.emplace_back("--facts");
-  if (local) program.argv.emplace_back("--until-stdin-ends");
+  if (kind != Kind::kLab) program.argv = {kind == Kind::kLocal ? context.program : "railhead"};
+  program.argv.insert(program.argv.end(),
+                      {"train", "rank", "--folder",
+                       place.lab == nullptr ? workFolder : place.lab->onNode(workFolder), "--grace",
+                       std::to_string(grace)});
+  if (plan.first) program.argv.emplace_back("--facts");
+  if (kind != Kind::kSsh) program.argv.emplace_back("--until-stdin-ends");
   program.operands = {"--"};
   program.operands.insert(program.operands.end(), run.command.begin(), run.command.end());
   program.environment = environment;
@@ -76,9 +90,13 @@ Result<std::vector<launch::RankCommand>> trainRanks(
   program.ranksPerNode = run.ranksPerNode;
   program.watchesInput = true;
   program.masterPort = static_cast<std::uint16_t>(kTrainPort + plan.attempt % kTrainPorts);
-  if (!local) return launch::sshCommands(placement.hosts, program);
+  if (kind == Kind::kSsh) return launch::sshCommands(place.placement.hosts, program);
+  if (place.lab != nullptr) {
+    for (auto& [name, value] : program.environment) value = place.lab->onNode(value);
+    return place.lab->commands(program, true);
+  }
   RAILHEAD_TRY_ASSIGN(program.masterPort, freeLocalPort());
-  return launch::localCommands(placement.ranks, program);
+  return launch::localCommands(place.placement.ranks, program);
 }
 
 }  // namespace railhead::app

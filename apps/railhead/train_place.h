@@ -2,6 +2,7 @@
 #pragma once
 
 #include "apps/railhead/command_line.h"
+#include "apps/railhead/lab_ranks.h"
 #include "src/launch/gang.h"
 #include "src/launch/placement.h"
 #include "src/train/gang_run.h"
@@ -9,6 +10,7 @@
 #include "src/train/run_folder.h"
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,9 +25,24 @@ std::map<std::string, std::string> trainEnvironment(const train::RunFolder& fold
                                                     const train::RunFile& run,
                                                     const train::StartPlan& plan);
 
+// The lab that the ranks are in, with one rank in a pod of each node; null with another placement.
+// Its nodes share the run file's folder, and the run's folder must lie in it. kInvalidArgument: it
+// does not, or the lab has another number of nodes than the run file has ranks.
+Result<std::unique_ptr<LabRanks>> openTrainLab(const launch::Placement& placement,
+                                               const train::RunFile& run, const std::string& name,
+                                               const std::string& workFolder,
+                                               const std::string& runFolder,
+                                               const Context& context);
+
+// Where they are started; `lab` is openTrainLab's.
+struct TrainPlace {
+  launch::Placement placement;
+  const LabRanks* lab = nullptr;
+};
+
 // `workFolder`: where the command runs. The ranks are guarded (src/launch/guard.h).
 Result<std::vector<launch::RankCommand>> trainRanks(
-    const launch::Placement& placement, const train::RunFile& run, const train::StartPlan& plan,
+    const TrainPlace& place, const train::RunFile& run, const train::StartPlan& plan,
     const std::map<std::string, std::string>& environment, const std::string& workFolder,
     const Context& context);
 

@@ -1,7 +1,6 @@
 #include "apps/railhead/train_prepare.h"
 
 #include "apps/railhead/bench_collectives_output.h"
-#include "apps/railhead/tune_options.h"
 #include "src/base/text.h"
 #include "src/digest/sha256.h"
 #include "src/launch/gang.h"
@@ -38,26 +37,6 @@ std::optional<std::string> git(const std::string& folder, std::vector<std::strin
   return std::string(trim(said->output));
 }
 
-train::Code codeOf(const std::string& folder, const std::vector<std::string>& command) {
-  train::Code out;
-  out.folder = folder;
-  if (auto revision = git(folder, {"rev-parse", "HEAD"})) {
-    out.revision = std::move(*revision);
-    const auto changed = git(folder, {"status", "--porcelain", "--untracked-files=no"});
-    out.modified = changed && !changed->empty();
-  }
-  for (const auto& word : command) {
-    const std::string path = below(folder, word);
-    std::error_code none;
-    if (!std::filesystem::is_regular_file(path, none) ||
-        std::filesystem::file_size(path, none) > kMaxScript)
-      continue;
-    const auto digest = train::digestOf(path);
-    if (digest.has_value()) out.scripts.push_back({word, digest->bytes, digest->sha256});
-  }
-  return out;
-}
-
 Result<train::NamedFile> dataOf(const ReadRunFile& file, std::size_t index) {
   const train::DataFile& data = file.run.data[index];
   const std::string field =
@@ -84,11 +63,13 @@ std::optional<double> lowestShare(const nlohmann::json& report) {
   return out;
 }
 
-std::vector<std::string> verifyWords(const train::VerifyFirst& verify,
-                                     const launch::Placement& placement, const Context& context) {
-  std::vector<std::string> out = {context.program,      "verify",      "--on",
-                                  placement.toString(), "--json",      "--backend",
-                                  verify.backend,       "--transport", verify.transport};
+std::vector<std::string> verifyWords(const train::VerifyFirst& verify, const TrainPlace& place,
+                                     const Context& context) {
+  std::vector<std::string> out = {
+      context.program, "verify",    "--on",         place.placement.toString(),
+      "--json",        "--backend", verify.backend, "--transport",
+      verify.transport};
+  if (place.lab != nullptr) out.insert(out.end(), {"--lab", place.lab->name()});
   if (!verify.expect.empty()) out.insert(out.end(), {"--expect", verify.expect});
   if (verify.minShare) out.insert(out.end(), {"--min-share", std::to_string(*verify.minShare)});
   return out;
@@ -105,6 +86,45 @@ Result<ReadRunFile> readRunFile(const std::string& path) {
   RAILHEAD_TRY_ASSIGN(out.text, readText(out.path, kMaxRunFile));
   RAILHEAD_TRY_ASSIGN(out.run, train::parseRunFile(out.text, path));
   return out;
+}
+
+Result<ReadRunFile> readOwnRunFile(const train::RunFolder& folder,
+                                   const train::Manifest& manifest) {
+  RAILHEAD_TRY_ASSIGN(auto file, readRunFile(folder.runFile()));
+  file.folder = manifest.code.folder;
+  if (digest::sha256Hex(file.text) == manifest.runFile.sha256) return file;
+  return Error(ErrorCode::kCheckFailed,
+               "run_file.sha256: " + folder.runFile() + " is not what the run began with",
+               "bring it back, or begin another run with it: railhead train run");
+}
+
+train::Code codeOf(const std::string& folder, const std::vector<std::string>& command) {
+  train::Code out;
+  out.folder = folder;
+  if (auto revision = git(folder, {"rev-parse", "HEAD"})) {
+    out.revision = std::move(*revision);
+    const auto changed = git(folder, {"status", "--porcelain", "--untracked-files=no"});
+    out.modified = changed && !changed->empty();
+  }
+  for (const auto& word : command) {
+    const std::string path = below(folder, word);
+    std::error_code none;
+    if (!std::filesystem::is_regular_file(path, none) ||
+        std::filesystem::file_size(path, none) > kMaxScript)
+      continue;
+    const auto digest = train::digestOf(path);
+    if (digest.has_value()) out.scripts.push_back({word, digest->bytes, digest->sha256});
+  }
+  return out;
+}
+
+std::string changedScript(const train::Code& then, const train::Code& now) {
+  for (const auto& script : then.scripts) {
+    if (std::find(now.scripts.begin(), now.scripts.end(), script) == now.scripts.end()) {
+      return script.path;
+    }
+  }
+  return {};
 }
 
 Result<train::Manifest> newManifest(const ReadRunFile& file, const launch::Placement& placement) {
@@ -151,10 +171,17 @@ Result<void> checkData(const train::Manifest& manifest, const std::string& folde
   return {};
 }
 
+Result<void> checkProfile(const ReadRunFile& file) {
+  if (file.run.profile.empty()) return {};
+  const std::string path = below(file.folder, file.run.profile);
+  RAILHEAD_TRY_ASSIGN(const std::string text, readText(path, kMaxProfile));
+  RAILHEAD_TRY(tune::parseProfile(text, path));
+  return {};
+}
+
 Result<std::map<std::string, std::string>> applyRunProfile(const ReadRunFile& file,
                                                            const train::RunFolder& folder,
                                                            os::Filesystem& files,
-                                                           const Context& context,
                                                            train::Manifest& manifest) {
   std::map<std::string, std::string> out;
   if (file.run.profile.empty()) return out;
@@ -172,15 +199,14 @@ Result<std::map<std::string, std::string>> applyRunProfile(const ReadRunFile& fi
   RAILHEAD_TRY_ASSIGN(const std::string rows, tune::tunerTable(profile));
   RAILHEAD_TRY(files.replaceFile(table, rows));
   out["RAILHEAD_TUNER_TABLE"] = table;
-  out["NCCL_TUNER_PLUGIN"] = defaultTunerPlugin(context.program);
   return out;
 }
 
-Result<train::Verdict> verifyFirst(const train::RunFile& run, const launch::Placement& placement,
+Result<train::Verdict> verifyFirst(const train::RunFile& run, const TrainPlace& place,
                                    int interruptFd, const Context& context) {
   launch::RankCommand command;
   command.node = "this machine";
-  command.argv = verifyWords(*run.verify, placement, context);
+  command.argv = verifyWords(*run.verify, place, context);
   launch::GangSettings settings;
   settings.interruptFd = interruptFd;
   RAILHEAD_TRY_ASSIGN(const auto end,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "apps/railhead/command_line.h"
+#include "apps/railhead/train_place.h"
 #include "src/launch/placement.h"
 #include "src/os/filesystem.h"
 #include "src/train/manifest.h"
@@ -26,22 +27,32 @@ Result<ReadRunFile> readRunFile(const std::string& path);
 // says; it names the field, both digests and what to do. kNotFound: they are not there.
 Result<train::Manifest> newManifest(const ReadRunFile& file, const launch::Placement& placement);
 
+// The run file that a run began with. kCheckFailed: it is not that any more.
+Result<ReadRunFile> readOwnRunFile(const train::RunFolder& folder, const train::Manifest& manifest);
+
+// Revision and scripts as they are now.
+train::Code codeOf(const std::string& folder, const std::vector<std::string>& command);
+// The first script that is not what the manifest says; empty: none.
+std::string changedScript(const train::Code& then, const train::Code& now);
+
+// What a profile needs to be read, before anything is made. Nothing where the run has none.
+Result<void> checkProfile(const ReadRunFile& file);
+
 // As far as it is known before the ranks tell.
 train::Place placeOf(const train::RunFile& run, const launch::Placement& placement);
 
 // Of a run that goes on or is run again: the data are what they were.
 Result<void> checkData(const train::Manifest& manifest, const std::string& folder);
 
-// The profile's settings: its files are put into the run's folder. The variables; and its hash
-// into the manifest.
+// The profile's settings: its files are put into the run's folder. The variables, without that of
+// the tuner plugin, which each node has at a place of its own; and its hash into the manifest.
 Result<std::map<std::string, std::string>> applyRunProfile(const ReadRunFile& file,
                                                            const train::RunFolder& folder,
                                                            os::Filesystem& files,
-                                                           const Context& context,
                                                            train::Manifest& manifest);
 
 // `railhead verify` on the ranks' places. kCheckFailed: what the run file expects does not hold.
-Result<train::Verdict> verifyFirst(const train::RunFile& run, const launch::Placement& placement,
+Result<train::Verdict> verifyFirst(const train::RunFile& run, const TrainPlace& place,
                                    int interruptFd, const Context& context);
 
 // Variables of this process that change what a command computes, or how fast.

@@ -1,5 +1,6 @@
 #include "apps/railhead/train_rank_command.h"
 
+#include "apps/railhead/tune_options.h"
 #include "src/launch/guard.h"
 #include "src/os/host_paths.h"
 #include "src/train/node_facts.h"
@@ -42,7 +43,23 @@ void tellFacts() {
   ::_exit(0);
 }
 
+// A profile's choices by size take the plugin, which lies beside this node's railhead.
+Result<void> givePlugin(const std::string& program) {
+  if (variable("RAILHEAD_TUNER_TABLE").empty() || !variable("NCCL_TUNER_PLUGIN").empty()) return {};
+  const std::string plugin = defaultTunerPlugin(program);
+  if (::access(plugin.c_str(), R_OK) != 0) {
+    return Error(
+        ErrorCode::kEnvironment, "the profile chooses by size, and its plugin is not at " + plugin,
+        "install Railhead's plugin there, or say where it is: NCCL_TUNER_PLUGIN in the run "
+        "file's environment");
+  }
+  ::setenv("NCCL_TUNER_PLUGIN", plugin.c_str(), 1);  // NOLINT: one thread
+  return {};
+}
+
 void run(const Settings& settings, Context& context) {
+  const auto given = givePlugin(context.program);
+  if (!given.has_value()) return fail(context, given.error());
   const std::string folder = variable("RAILHEAD_RUN_DIR");
   const std::string rank = variable("RANK");
   if (!folder.empty() && !rank.empty()) {

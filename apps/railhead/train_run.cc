@@ -4,7 +4,7 @@
 #include "apps/railhead/train_place.h"
 #include "apps/usage/signal_fd.h"
 #include "src/base/text.h"
-#include "src/digest/sha256.h"
+#include "src/metrics/http_endpoint.h"
 #include "src/os/clock.h"
 #include "src/os/host_paths.h"
 #include "src/train/gang_run.h"
@@ -49,18 +49,12 @@ Error notAsExpected(const train::VerifyFirst& expected, const train::Verdict& ve
                "railhead verify shows the evidence; nothing was started");
 }
 
-// What a run is held together by while it goes.
+// What a run is held together by while it goes. Signals wait here from the moment it is made.
 struct Session {
   const TrainRunOptions& options;
   Context& context;
-  std::unique_ptr<os::Filesystem> files;
+  os::Filesystem& files;
   usage::SignalFd signals;
-
-  static Result<std::unique_ptr<Session>> open(const TrainRunOptions& options, Context& context) {
-    auto out = std::unique_ptr<Session>(new Session{options, context, nullptr, {}});
-    RAILHEAD_TRY_ASSIGN(out->files, os::RootedFilesystem::open("/"));
-    return out;
-  }
 };
 
 void judge(Session& session, const train::RunFolder& folder, const train::Manifest& manifest) {
@@ -79,17 +73,19 @@ void judge(Session& session, const train::RunFolder& folder, const train::Manife
 }
 
 Result<void> watchRun(Session& session, const ReadRunFile& file, const train::RunFolder& folder,
-                      const launch::Placement& placement, train::Manifest& manifest) {
+                      const TrainPlace& place, train::Manifest& manifest) {
   const std::string before = manifest.profile;
-  RAILHEAD_TRY_ASSIGN(const auto profile,
-                      applyRunProfile(file, folder, *session.files, session.context, manifest));
+  RAILHEAD_TRY_ASSIGN(const auto profile, applyRunProfile(file, folder, session.files, manifest));
   if (!before.empty() && before != manifest.profile) {
     return Error(ErrorCode::kCheckFailed,
                  "profile: " + file.run.profile + " has the hash " + manifest.profile +
                      " and had, when the run began, " + before,
                  "bring the profile back; with another one it is another run");
   }
-  manifest.environment = telling(processVariables());
+  // Only ranks of this machine inherit what is set here.
+  manifest.environment.clear();
+  if (place.placement.kind == launch::Placement::Kind::kLocal)
+    manifest.environment = telling(processVariables());
   for (const auto& [name, value] : profile) manifest.environment[name] = value;
   // The folder's name in it is no setting.
   for (auto& [name, value] : manifest.environment) {
@@ -112,11 +108,17 @@ Result<void> watchRun(Session& session, const ReadRunFile& file, const train::Ru
   const auto starter = [&](const train::StartPlan& plan) {
     auto environment = trainEnvironment(folder, file.run, plan);
     environment.insert(profile.begin(), profile.end());
-    return trainRanks(placement, file.run, plan, environment, file.folder, session.context);
+    return trainRanks(place, file.run, plan, environment, file.folder, session.context);
   };
-  return train::GangRun(folder, file.run, manifest, *session.files, clock, starter,
+  return train::GangRun(folder, file.run, manifest, session.files, clock, starter,
                         std::move(settings))
       .run();
+}
+
+// Where the run will be, as far as that is known before its folder is made.
+std::string placeOfRun(const ReadRunFile& file, const TrainRunOptions& options) {
+  if (!options.folder.empty()) return absolutePath(options.folder);
+  return absolutePath(options.runs) + "/" + file.run.name;
 }
 
 Result<train::RunFolder> makeFolder(const ReadRunFile& file, const TrainRunOptions& options,
@@ -137,57 +139,114 @@ Result<train::RunFolder> makeFolder(const ReadRunFile& file, const TrainRunOptio
   return error;
 }
 
+// What can be wrong is found before anything is made.
+Result<void> checkStart(const ReadRunFile& file, const TrainRunOptions& options) {
+  if (!options.metrics.empty()) {
+    RAILHEAD_TRY(metrics::ListenAddress::parse(options.metrics).addContext("--metrics"));
+  }
+  return checkProfile(file);
+}
+
+// The verdict that the run file expects between these places.
+Result<void> verifyThere(Session& session, const ReadRunFile& file, const TrainPlace& place,
+                         train::Manifest& manifest) {
+  manifest.verdict.reset();
+  if (!file.run.verify) return {};
+  auto verdict = verifyFirst(file.run, place, session.signals.get(), session.context);
+  if (!verdict.has_value()) {
+    if (const int signal = session.signals.take(); signal != 0)
+      session.context.exitCode = static_cast<ExitCode>(128 + signal);
+    return verdict.error();
+  }
+  manifest.verdict = std::move(*verdict);
+  if (!manifest.verdict->expected) return notAsExpected(*file.run.verify, *manifest.verdict);
+  return {};
+}
+
+// To its end, whatever that is: no manifest goes on saying that a run is running.
+Result<void> watchToItsEnd(Session& session, const ReadRunFile& file,
+                           const train::RunFolder& folder, const TrainPlace& place,
+                           train::Manifest& manifest) {
+  auto watched = watchRun(session, file, folder, place, manifest);
+  if (!watched.has_value()) {
+    if (manifest.state == "running") {
+      manifest.state = "failed";
+      manifest.reason = watched.error().message;
+      (void)folder.writeManifest(session.files, manifest);
+    }
+    return watched;
+  }
+  judge(session, folder, manifest);
+  return {};
+}
+
+// Scripts that are not what they were.
+Result<void> checkCode(const ReadRunFile& file, const TrainRunOptions& options,
+                       train::Manifest& manifest) {
+  auto now = codeOf(file.folder, file.run.command);
+  const std::string changed = changedScript(manifest.code, now);
+  if (!changed.empty() && !options.changedCode) {
+    return Error(ErrorCode::kCheckFailed,
+                 "code.scripts: " + changed + " is not what the run began with",
+                 "bring it back, or go on with what is there now: --changed-code");
+  }
+  manifest.code = std::move(now);
+  return {};
+}
+
 }  // namespace
 
 Result<train::RunFolder> startRun(const ReadRunFile& file, const TrainRunOptions& options,
                                   const std::string& replayOf, Context& context) {
   RAILHEAD_TRY_ASSIGN(const auto placement, trainPlacement(options.on, file.run));
   if (placement.kind == launch::Placement::Kind::kKubernetes) return notBuiltYet();
+  RAILHEAD_TRY(checkStart(file, options));
   RAILHEAD_TRY_ASSIGN(auto manifest, newManifest(file, placement));
   manifest.replayOf = replayOf;
-  RAILHEAD_TRY_ASSIGN(const auto session, Session::open(options, context));
-  if (file.run.verify) {
-    RAILHEAD_TRY_ASSIGN(manifest.verdict,
-                        verifyFirst(file.run, placement, session->signals.get(), context));
-    if (!manifest.verdict->expected) return notAsExpected(*file.run.verify, *manifest.verdict);
-  }
-  RAILHEAD_TRY_ASSIGN(const auto folder, makeFolder(file, options, *session->files));
+  RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
+  Session session{options, context, *files, {}};
+  RAILHEAD_TRY_ASSIGN(const auto lab, openTrainLab(placement, file.run, options.lab, file.folder,
+                                                   placeOfRun(file, options), context));
+  const TrainPlace place{placement, lab.get()};
+  RAILHEAD_TRY(verifyThere(session, file, place, manifest));
+  RAILHEAD_TRY_ASSIGN(const auto folder, makeFolder(file, options, *files));
   RAILHEAD_TRY_ASSIGN(const auto lock, folder.lock());
   manifest.id = folder.id();
   os::SystemClock clock;
   manifest.started = train::utcText(clock.wallTime());
-  RAILHEAD_TRY(folder.writeManifest(*session->files, manifest));
+  RAILHEAD_TRY(folder.writeManifest(*files, manifest));
   if (!options.json) context.err << "run " << folder.path() << std::endl;
-  RAILHEAD_TRY(watchRun(*session, file, folder, placement, manifest));
-  judge(*session, folder, manifest);
+  RAILHEAD_TRY(watchToItsEnd(session, file, folder, place, manifest));
   return folder;
 }
 
 Result<void> resumeRun(const train::RunFolder& folder, const TrainRunOptions& options,
                        Context& context) {
-  RAILHEAD_TRY_ASSIGN(const auto session, Session::open(options, context));
-  RAILHEAD_TRY_ASSIGN(auto manifest, folder.readManifest(*session->files));
+  RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
   RAILHEAD_TRY_ASSIGN(const auto lock, folder.lock());
+  // What was asked of who watched it before. From here on it is asked of us.
+  RAILHEAD_TRY(files->remove(folder.stopFile()));
+  RAILHEAD_TRY_ASSIGN(auto manifest, folder.readManifest(*files));
   if (manifest.state == "finished") {
     return Error(ErrorCode::kAlreadyExists, folder.path() + " has finished",
                  "run it again as another run: railhead train replay " + folder.path());
   }
-  RAILHEAD_TRY_ASSIGN(auto file, readRunFile(folder.runFile()));
-  file.folder = manifest.code.folder;
-  if (digest::sha256Hex(file.text) != manifest.runFile.sha256) {
-    return Error(ErrorCode::kCheckFailed,
-                 "run_file.sha256: " + folder.runFile() + " is not what the run began with",
-                 "bring it back, or begin another run with it: railhead train run");
-  }
+  RAILHEAD_TRY_ASSIGN(auto file, readOwnRunFile(folder, manifest));
   RAILHEAD_TRY_ASSIGN(
       const auto placement,
       trainPlacement(options.on.empty() ? manifest.place.on : options.on, file.run));
+  RAILHEAD_TRY(checkStart(file, options));
+  RAILHEAD_TRY(checkCode(file, options, manifest));
   RAILHEAD_TRY(checkData(manifest, file.folder));
-  // Nodes that have told what they are do so at the first start only.
-  if (placement.toString() != manifest.place.on) manifest.place = placeOf(file.run, placement);
-  RAILHEAD_TRY(watchRun(*session, file, folder, placement, manifest));
-  judge(*session, folder, manifest);
-  return {};
+  Session session{options, context, *files, {}};
+  RAILHEAD_TRY_ASSIGN(const auto lab, openTrainLab(placement, file.run, options.lab, file.folder,
+                                                   folder.path(), context));
+  const TrainPlace place{placement, lab.get()};
+  if (placement.toString() != manifest.place.on) {
+    RAILHEAD_TRY(verifyThere(session, file, place, manifest));
+    manifest.place = placeOf(file.run, placement);
+  }
+  return watchToItsEnd(session, file, folder, place, manifest);
 }
 
 Result<train::RunFolder> runNamed(const std::string& name, const std::string& runs) {

@@ -11,11 +11,13 @@ namespace railhead::app {
 
 struct TrainRunOptions {
   std::string on;
+  std::string lab;            // of --on lab: the name of the running one; empty: the usual one
   std::string runs = "runs";  // the folder of runs
   std::string folder;         // of this run; empty: NAME-0001 and on below `runs`
   std::string metrics;        // ADDRESS:PORT
   bool json = false;
-  bool output = false;  // show what the ranks print
+  bool output = false;       // show what the ranks print
+  bool changedCode = false;  // of resume: scripts that have changed are taken as they are
 };
 
 // Starts, or starts again, and stays with it to the end. `replayOf`: another run's id, or empty.

@@ -108,7 +108,10 @@ Result<tune::GangFacts> fabricThere(const RankOptions& ranks, const RankTuneOpti
   RAILHEAD_TRY_ASSIGN(const auto place, RankPlace::open(ranks, context));
   TuneGangStarter starter(*place, tuning.words(), untilSignal(signals, context));
   os::SystemClock clock;
-  return tune::GangBench(starter, clock, tuning.benchSettings(ranks)).open();
+  auto facts = tune::GangBench(starter, clock, tuning.benchSettings(ranks)).open();
+  // Also what came while its ranks were leaving.
+  if (untilSignal(signals, context)()) return Error(ErrorCode::kUnavailable, "interrupted");
+  return facts;
 }
 
 }  // namespace railhead::app

@@ -41,22 +41,41 @@ Result<void> removeFolder(os::Filesystem& files, const std::string& folder) {
   return files.remove(folder);
 }
 
+std::string contentOf(std::vector<CheckpointFile> files) {
+  std::sort(files.begin(), files.end(),
+            [](const auto& left, const auto& right) { return left.name < right.name; });
+  std::string text;
+  for (const auto& file : files) {
+    text += file.name + "/" + std::to_string(file.bytes) + "/" + file.sha256 + "\n";
+  }
+  return digest::sha256Hex(text);
+}
+
 Error notComplete(const std::string& folder, const std::string& why) {
   return Error(ErrorCode::kCorrupt, folder + " is no complete checkpoint: " + why);
+}
+
+// A file that is missing makes a checkpoint incomplete. One that cannot be read now says nothing of
+// it: shared storage has such moments.
+Error withoutFile(const std::string& folder, const Error& error) {
+  if (error.code == ErrorCode::kNotFound) return notComplete(folder, error.message);
+  Error out = error;
+  if (out.code == ErrorCode::kCorrupt) out.code = ErrorCode::kIo;
+  return std::move(out).addContext("checkpoint " + folder);
 }
 
 Result<void> checkFile(os::Filesystem& files, const std::string& folder, const CheckpointFile& file,
                        Depth depth) {
   const std::string path = folder + "/" + file.name;
   const auto status = files.status(path);
-  if (!status.has_value()) return notComplete(folder, status.error().message);
+  if (!status.has_value()) return withoutFile(folder, status.error());
   if (status->kind != os::FileKind::kFile || status->size != file.bytes) {
     return notComplete(folder, file.name + " has " + std::to_string(status->size) + " bytes and " +
                                    kCheckpointManifest + " says " + std::to_string(file.bytes));
   }
   if (depth == Depth::kSizes) return {};
   const auto digest = digestOf(path);
-  if (!digest.has_value()) return notComplete(folder, digest.error().message);
+  if (!digest.has_value()) return withoutFile(folder, digest.error());
   if (digest->sha256 == file.sha256) return {};
   return notComplete(folder, file.name + " has the digest " + digest->sha256.substr(0, 16) +
                                  "… and " + kCheckpointManifest + " says " +
@@ -122,6 +141,7 @@ Result<Checkpoint> parseCheckpoint(std::string_view text, const std::string& whe
     for (const auto& [name, value] : membersOf(*model)) out.model[name] = cni::dumpJson(*value);
   }
   out.sha256 = digest::sha256Hex(text);
+  out.content = contentOf(out.files);
   return out;
 }
 
@@ -129,7 +149,10 @@ Result<Checkpoint> readCheckpoint(os::Filesystem& files, const std::string& fold
   RAILHEAD_TRY(files.status(folder));
   const std::string path = folder + "/" + kCheckpointManifest;
   const auto text = files.readFile(path, kMaxCheckpointManifest);
-  if (!text.has_value()) return notComplete(folder, text.error().message);
+  if (!text.has_value()) {
+    const bool tooLarge = text.error().code == ErrorCode::kExhausted;
+    return tooLarge ? notComplete(folder, text.error().message) : withoutFile(folder, text.error());
+  }
   RAILHEAD_TRY_ASSIGN(auto out, parseCheckpoint(*text, path));
   const auto named = checkpointStep(folder.substr(folder.rfind('/') + 1));
   if (named && *named != out.step) {
@@ -162,6 +185,7 @@ Result<FoundCheckpoints> findCheckpoints(os::Filesystem& files, const std::strin
     if (read.has_value()) {
       out.complete.push_back(step);
     } else {
+      if (read.error().code != ErrorCode::kCorrupt) return read.error();
       out.notes.push_back(read.error().message);
     }
   }
@@ -176,6 +200,7 @@ Result<NewestCheckpoint> newestCheckpoint(os::Filesystem& files, const std::stri
     const std::string path = folder + "/" + checkpointName(*step);
     auto read = readCheckpoint(files, path, Depth::kDigests);
     if (!read.has_value()) {
+      if (read.error().code != ErrorCode::kCorrupt) return read.error();
       out.notes.push_back(read.error().message);
       continue;
     }
@@ -202,7 +227,9 @@ Result<std::vector<std::string>> setAside(os::Filesystem& files, const std::stri
   std::vector<std::string> out;
   for (const std::uint64_t step : steps) {
     const std::string path = folder + "/" + checkpointName(step);
-    if (step <= newest && readCheckpoint(files, path, Depth::kSizes).has_value()) continue;
+    const auto read = readCheckpoint(files, path, Depth::kSizes);
+    if (!read.has_value() && read.error().code != ErrorCode::kCorrupt) return read.error();
+    if (step <= newest && read.has_value()) continue;
     std::string aside;
     for (int number = 1; aside.empty() || files.exists(aside); ++number)
       aside = path + ".broken-" + std::to_string(number);

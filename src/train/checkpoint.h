@@ -29,7 +29,8 @@ struct Checkpoint {
   std::uint64_t world = 0;
   std::vector<CheckpointFile> files;
   std::map<std::string, std::string> model;  // its shape, each value as JSON text
-  std::string sha256;  // of checkpoint.json, and so of all that is in it; empty: not known
+  std::string sha256;   // of checkpoint.json, and so of all that is in it; empty: not known
+  std::string content;  // digest of the files' names, sizes and digests: stands for them
 
   bool operator==(const Checkpoint&) const = default;
 };

@@ -75,6 +75,8 @@ TEST(CheckpointManifest, ComesBackAsItWas) {
   ASSERT_TRUE(read.has_value()) << read.error().describe();
   EXPECT_EQ(read->sha256, digest::sha256Hex(text));
   read->sha256.clear();
+  EXPECT_EQ(read->content.size(), 64U);
+  read->content.clear();
   EXPECT_EQ(*read, written);
 }
 

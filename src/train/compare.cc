@@ -113,6 +113,11 @@ class Comparing {
   }
 
   Result<void> compareCheckpoint(const Checkpoint& a, const Checkpoint& b) {
+    // Of one that is gone only the digest of its content is left.
+    if (a.files.empty() || b.files.empty()) {
+      if (a.content != b.content) found({a.step, "checkpoint", "the digests differ"});
+      return {};
+    }
     std::map<std::string, std::string> others;
     for (const auto& file : b.files) others[file.name] = file.sha256;
     for (const auto& file : a.files) {

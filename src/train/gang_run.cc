@@ -18,6 +18,8 @@ namespace railhead::train {
 namespace {
 
 constexpr std::chrono::milliseconds kTick{50};
+constexpr std::size_t kMostOfAValue = 4096;  // of a checkpoint's model, bytes
+constexpr std::size_t kLastLinesOf = 20;     // attempts
 constexpr std::chrono::milliseconds kLookAtCheckpoints{500};
 // A rank's guard needs a moment beyond the command's own time.
 constexpr std::chrono::milliseconds kGuardTime{2000};
@@ -56,7 +58,6 @@ GangRun::GangRun(const RunFolder& folder, const RunFile& run, Manifest& manifest
 
 Result<void> GangRun::run() {
   begun_ = clock_.now();
-  RAILHEAD_TRY(files_.remove(folder_.stopFile()));
   for (int rank = 0; rank < run_.ranks; ++rank) {
     RAILHEAD_TRY_ASSIGN(auto series, folder_.readSeries(files_, rank));
     ranks_.emplace_back(rank, folder_.metricsFile(rank), std::move(series));
@@ -69,7 +70,13 @@ Result<void> GangRun::run() {
   manifest_.ended.clear();
   for (;;) {
     StartPlan plan;
-    RAILHEAD_TRY_ASSIGN(const auto from, prepare(plan));
+    const auto from = prepare(plan);
+    if (isStopAsked()) return finish("stopped", "railhead train stop");
+    if (isInterrupted()) return finish("interrupted", "");
+    if (!from.has_value()) {
+      (void)finish("failed", from.error().message);
+      return from.error();
+    }
     RAILHEAD_TRY_ASSIGN(const Ended ended, attempt(plan));
     RAILHEAD_TRY(lookForCheckpoints());
     if (ended.how != "failed" && ended.how != "hung") return finish(ended.how, ended.reason);
@@ -88,11 +95,19 @@ Result<void> GangRun::run() {
   }
 }
 
+// Those of a watcher that was killed may still be ending.
+Result<void> GangRun::waitForRanks() {
+  const auto until = clock_.now() + milliseconds(run_.deadlines.stop) + kGuardTime + kOrphans;
+  for (;;) {
+    auto gone = folder_.waitForRanks(clock_, std::min(until, clock_.now() + kTick));
+    const bool busy = !gone.has_value() && gone.error().code == ErrorCode::kBusy;
+    if (!busy || clock_.now() >= until || isStopAsked() || isInterrupted()) return gone;
+  }
+}
+
 // Where to go on from; what stands after it counts no more.
 Result<std::optional<Checkpoint>> GangRun::prepare(StartPlan& plan) {
-  // Those of a watcher that was killed may still be ending.
-  const auto patience = milliseconds(run_.deadlines.stop) + kGuardTime + kOrphans;
-  RAILHEAD_TRY(folder_.waitForRanks(clock_, clock_.now() + patience));
+  RAILHEAD_TRY(waitForRanks());
   RAILHEAD_TRY(removeUnfinished(files_, folder_.checkpoints()));
   RAILHEAD_TRY_ASSIGN(auto newest, newestCheckpoint(files_, folder_.checkpoints()));
   if (!newest.checkpoint && !newest.notes.empty()) {
@@ -105,6 +120,7 @@ Result<std::optional<Checkpoint>> GangRun::prepare(StartPlan& plan) {
   for (const auto& line : newest.notes) note(line);
   for (const auto& line : moved) note(line);
   plan.attempt = manifest_.attempts.empty() ? 1 : manifest_.attempts.back().number + 1;
+  plan.first = !std::exchange(started_, true);
   plan.resume = newest.path;
   for (auto& rank : ranks_) RAILHEAD_TRY(rank.beginAttempt(plan.attempt, step, clock_.now()));
   std::erase_if(manifest_.checkpoints, [&](const Checkpoint& one) { return one.step > step; });
@@ -125,11 +141,16 @@ Result<std::optional<Checkpoint>> GangRun::prepare(StartPlan& plan) {
 
 Result<GangRun::Ended> GangRun::attempt(const StartPlan& plan) {
   const auto since = clock_.now();
+  // What fails before there are ranks, or of our own, is this start's end too.
+  const auto failed = [&](const Error& error) {
+    manifest_.attempts.back().end = "failed";
+    manifest_.attempts.back().reason = error.message;
+    manifest_.attempts.back().seconds = secondsBetween(since, clock_.now());
+    (void)finish("failed", error.message);
+    return error;
+  };
   const auto commands = starter_(plan);
-  if (!commands.has_value()) {
-    (void)finish("failed", commands.error().message);
-    return commands.error();
-  }
+  if (!commands.has_value()) return failed(commands.error());
   manifest_.place.order.clear();
   for (const auto& command : *commands) manifest_.place.order.push_back(command.node);
   launch::GangSettings settings;
@@ -137,17 +158,11 @@ Result<GangRun::Ended> GangRun::attempt(const StartPlan& plan) {
   settings.interruptFd = settings_.interruptFd;
   settings.onLine = [this](int rank, std::string_view line) { takeLine(rank, line); };
   auto gang = launch::RunningGang::start(*commands, std::move(settings), settings_.nullDevice);
-  if (!gang.has_value()) {
-    manifest_.attempts.back().end = "failed";
-    manifest_.attempts.back().reason = gang.error().message;
-    (void)finish("failed", gang.error().message);
-    return std::move(gang).error();
-  }
+  if (!gang.has_value()) return failed(gang.error());
   auto ended = watch(**gang);
   if (!ended.has_value()) {
     (*gang)->end();
-    (void)finish("failed", ended.error().message);
-    return std::move(ended).error();
+    return failed(ended.error());
   }
   auto& kept = manifest_.attempts.back();
   kept.seconds = secondsBetween(since, clock_.now());
@@ -279,9 +294,11 @@ Result<void> GangRun::lookForCheckpoints() {
   const auto now = clock_.now();
   if (now - lastLook_ < kLookAtCheckpoints && manifest_.attempts.back().end == "running") return {};
   lastLook_ = now;
-  RAILHEAD_TRY_ASSIGN(const auto steps, checkpointSteps(files_, folder_.checkpoints()));
+  // What cannot be read now is looked at again.
+  const auto steps = checkpointSteps(files_, folder_.checkpoints());
+  if (!steps.has_value()) return {};
   bool changed = false;
-  for (const std::uint64_t step : steps) {
+  for (const std::uint64_t step : *steps) {
     const auto known = std::any_of(manifest_.checkpoints.begin(), manifest_.checkpoints.end(),
                                    [&](const Checkpoint& one) { return one.step == step; });
     if (known) continue;
@@ -300,8 +317,9 @@ Result<void> GangRun::lookForCheckpoints() {
 
 Result<void> GangRun::dropOld() {
   if (run_.keepCheckpoints == 0) return {};
-  RAILHEAD_TRY_ASSIGN(const auto found, findCheckpoints(files_, folder_.checkpoints()));
-  const auto& steps = found.complete;
+  const auto found = findCheckpoints(files_, folder_.checkpoints());
+  if (!found.has_value()) return {};
+  const auto& steps = found->complete;
   for (std::size_t i = 0; i + run_.keepCheckpoints < steps.size(); ++i)
     RAILHEAD_TRY(removeCheckpoint(files_, folder_.checkpoints(), steps[i]));
   return {};
@@ -355,8 +373,24 @@ void GangRun::updateTotals() {
   totals.lastLoss = series.steps().empty() ? std::nullopt : series.steps().back().loss;
 }
 
+// A manifest is read whole, within bounds. Of a checkpoint that is gone the digest of its record
+// says all that there is to compare; last lines are for those who look at the latest failures.
+void GangRun::forgetOld() {
+  for (auto& one : manifest_.checkpoints) {
+    for (auto value = one.model.begin(); value != one.model.end();) {
+      value = value->second.size() > kMostOfAValue ? one.model.erase(value) : std::next(value);
+    }
+    if (one.files.empty() || &one == &manifest_.checkpoints.back()) continue;
+    if (!files_.exists(folder_.checkpoints() + "/" + checkpointName(one.step))) one.files.clear();
+  }
+  for (std::size_t i = 0; i + kLastLinesOf < manifest_.attempts.size(); ++i) {
+    manifest_.attempts[i].lastLines.clear();
+  }
+}
+
 Result<void> GangRun::keep() {
   updateTotals();
+  forgetOld();
   return folder_.writeManifest(files_, manifest_);
 }
 

@@ -22,6 +22,7 @@ namespace railhead::train {
 // What the ranks of one start are told beside the launcher's own.
 struct StartPlan {
   std::uint64_t attempt = 1;
+  bool first = true;   // of this watcher's
   std::string resume;  // a checkpoint's folder; empty: from the beginning
 };
 // Their commands, in the order of the ranks; a port of its own each time.
@@ -63,6 +64,7 @@ class GangRun {
     int exitCode = 0;
   };
 
+  Result<void> waitForRanks();
   Result<std::optional<Checkpoint>> prepare(StartPlan& plan);
   Result<Ended> attempt(const StartPlan& plan);
   Result<Ended> watch(launch::RunningGang& gang);
@@ -79,6 +81,7 @@ class GangRun {
   Result<void> keep();
   void updateTotals();
   void tell(RunEvent event);
+  void forgetOld();
   void log(int rank, const std::string& text);
   void note(const std::string& text);
   Result<void> finish(const std::string& state, const std::string& reason);
@@ -95,6 +98,7 @@ class GangRun {
   std::optional<Error> failure_;  // of our own, met in a callback
   os::Clock::TimePoint begun_;
   os::Clock::TimePoint lastLook_;
+  bool started_ = false;
   int restarts_ = 0;
   int sinceCheckpoint_ = 0;  // failures without a new one between them
 };

@@ -46,7 +46,7 @@ void flatten(const Json& value, const std::string& path, std::map<std::string, s
 std::map<std::string, std::string> whatDecides(const Manifest& manifest) {
   static const std::set<std::string> kDecide = {"command", "image", "image_digest", "seed",
                                                 "code",    "data",  "profile",      "environment",
-                                                "facts",   "place", "railhead"};
+                                                "facts",   "place", "railhead",     "run_file"};
   const Json json = manifestJson(manifest);
   std::map<std::string, std::string> out;
   for (const auto& [name, value] : json.items()) {
@@ -54,6 +54,8 @@ std::map<std::string, std::string> whatDecides(const Manifest& manifest) {
   }
   // Names of places, not what is there: the digests beside them tell.
   out.erase("code.folder");
+  out.erase("run_file.path");
+  out.erase("run_file.bytes");
   return out;
 }
 

@@ -114,7 +114,8 @@ struct Manifest {
   std::optional<Verdict> verdict;
   std::vector<Attempt> attempts;
   Totals metrics;
-  std::vector<Checkpoint> checkpoints;  // all that were written, also those no longer kept
+  // All that were written; of those no longer kept without their files.
+  std::vector<Checkpoint> checkpoints;
 
   bool operator==(const Manifest&) const = default;
 };

@@ -87,6 +87,7 @@ void visitFields(V& visit, T& x) {
   visit("step", x.step);
   visit("world", x.world);
   visit("sha256", x.sha256);
+  visit("content", x.content);
   visit("model", x.model);
   visit("files", x.files);
 }

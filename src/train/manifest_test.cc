@@ -59,6 +59,7 @@ Manifest whole() {
   checkpoint.files = {{"model", 3, std::string(64, 'd')}};
   checkpoint.model = {{"layers", "12"}};
   checkpoint.sha256 = std::string(64, 'e');
+  checkpoint.content = std::string(64, 'f');
   out.checkpoints = {checkpoint};
   return out;
 }

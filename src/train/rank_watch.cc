@@ -104,6 +104,10 @@ std::optional<std::string> RankWatch::overdue(const Deadlines& deadlines,
     if (isPast(lastProgress_, deadlines.start, now)) return "deadlines.startSeconds";
     return std::nullopt;
   }
+  if (!tellsSteps_ && deadlines.start > deadlines.step) {
+    if (isPast(lastProgress_, deadlines.start, now)) return "deadlines.startSeconds";
+    return std::nullopt;
+  }
   if (isPast(lastProgress_, deadlines.step, now)) return "deadlines.stepSeconds";
   return std::nullopt;
 }

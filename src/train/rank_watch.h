@@ -31,7 +31,8 @@ class RankWatch {
   int rank() const { return rank_; }
   const StepSeries& series() const { return series_; }
   // Which deadline has passed, as the run file calls it; nullopt: it gets on. Steps count for who
-  // tells them, lines of output for others.
+  // tells them, lines of output for others. Until the first step is told nobody knows which of the
+  // two a rank is: then the longer of both deadlines holds.
   std::optional<std::string> overdue(const Deadlines& deadlines, os::Clock::TimePoint now) const;
   os::Clock::TimePoint lastProgress() const { return lastProgress_; }
 

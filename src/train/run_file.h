@@ -31,7 +31,7 @@ struct RetryPolicy {
 };
 
 struct Deadlines {   // seconds; 0: none
-  double start = 0;  // for the first step of each start, or the first line of output
+  double start = 0;  // for the first step of each start, or the first line of output (rank_watch.h)
   double step = 0;   // from one step, or line of output, to the next
   double stop = 10;  // between SIGTERM and SIGKILL
   double run = 0;    // in all

@@ -109,8 +109,11 @@ TEST_F(TrainOutput, WrongWordsAreExitTwoWithTheLine) {
   const auto world = run(runFile("world", {}), "a", {"--on", "local:3"});
   EXPECT_EQ(world.exitCode, 2);
   EXPECT_THAT(world.errorOutput, HasSubstr("local:3 has 3 ranks and the run file says ranks: 2"));
-  const auto lab = run(runFile("lab", {}), "a", {"--on", "lab"});
+  const auto lab =
+      train({"run", runFile("lab", {}), "--on", "lab", "--folder", "/tmp/not-below-it"});
   EXPECT_EQ(lab.exitCode, 2);
+  EXPECT_THAT(lab.errorOutput, HasSubstr("the nodes share the run file's folder"));
+  EXPECT_FALSE(std::filesystem::exists("/tmp/not-below-it"));
   EXPECT_FALSE(std::filesystem::exists(at("a")));
   ASSERT_EQ(run(runFile("pair", {"--steps", "3"}), "b").exitCode, 0);
   const auto before = testing_support::readText(at("b") + "/manifest.json");

@@ -1,0 +1,170 @@
+// Runs of shell commands: what the manifest says of each end.
+#include "src/train/gang_run.h"
+
+#include "src/digest/sha256.h"
+#include "tests/support/temporary_folder.h"
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace railhead::train {
+namespace {
+
+using testing::HasSubstr;
+
+class GangRunTest : public testing::Test {
+ protected:
+  GangRunTest()
+      : files_(os::RootedFilesystem::open("/").value()), folder_(temporary_.path() + "/run-0001") {
+    std::signal(SIGPIPE, SIG_IGN);
+    EXPECT_TRUE(folder_.create(*files_, "run file").has_value());
+    run_.name = "run";
+    run_.ranks = 1;
+    run_.retry.restarts = 2;
+    run_.retry.backoffSeconds = 0.01;
+    run_.deadlines.stop = 1;
+    manifest_.id = folder_.id();
+  }
+
+  Result<void> run(const std::string& script) {
+    return run([script](const StartPlan&) -> Result<std::vector<launch::RankCommand>> {
+      launch::RankCommand rank;
+      rank.node = "here";
+      rank.argv = {"sh", "-c", script};
+      return std::vector{rank};
+    });
+  }
+  Result<void> run(RankStarter starter) {
+    GangRunSettings settings;
+    settings.nullDevice = "/dev/null";
+    settings.onEvent = [this](const RunEvent& event) {
+      if (event.kind == RunEvent::Kind::kNote) notes_.push_back(event.text);
+    };
+    return GangRun(folder_, run_, manifest_, *files_, clock_, std::move(starter),
+                   std::move(settings))
+        .run();
+  }
+  void makeCheckpoint(std::uint64_t step, const std::string& content) {
+    const std::string path = folder_.checkpoints() + "/" + checkpointName(step);
+    std::filesystem::create_directories(path);
+    std::ofstream(path + "/model") << content;
+    Checkpoint checkpoint;
+    checkpoint.step = step;
+    checkpoint.world = 1;
+    checkpoint.files = {{"model", content.size(), digest::sha256Hex(content)}};
+    std::ofstream(path + "/checkpoint.json") << writeCheckpoint(checkpoint);
+  }
+  Manifest kept() { return folder_.readManifest(*files_).value(); }
+
+  testing_support::TemporaryFolder temporary_;
+  std::unique_ptr<os::Filesystem> files_;
+  RunFolder folder_;
+  RunFile run_;
+  Manifest manifest_;
+  os::SystemClock clock_;
+  std::vector<std::string> notes_;
+};
+
+TEST_F(GangRunTest, OneThatEndsWellHasFinished) {
+  ASSERT_TRUE(run("exit 0").has_value());
+  EXPECT_EQ(kept().state, "finished");
+  EXPECT_EQ(kept().attempts.size(), 1U);
+  EXPECT_FALSE(kept().ended.empty());
+}
+
+TEST_F(GangRunTest, AFailureIsTriedAgainWithinTheBound) {
+  ASSERT_TRUE(run("echo no luck >&2; exit 9").has_value());
+  const auto manifest = kept();
+  EXPECT_EQ(manifest.state, "failed");
+  ASSERT_EQ(manifest.attempts.size(), 3U);
+  EXPECT_THAT(manifest.attempts[0].lastLines, testing::ElementsAre("no luck"));
+  EXPECT_THAT(manifest.reason, HasSubstr("no luck"));
+  EXPECT_THAT(manifest.reason, HasSubstr("after 2 restarts"));
+}
+
+TEST_F(GangRunTest, OnlyTheFirstStartOfAWatcherIsTheFirst) {
+  std::vector<bool> first;
+  ASSERT_TRUE(run([&](const StartPlan& plan) -> Result<std::vector<launch::RankCommand>> {
+                first.push_back(plan.first);
+                launch::RankCommand rank;
+                rank.argv = {"false"};
+                return std::vector{rank};
+              }).has_value());
+  EXPECT_THAT(first, testing::ElementsAre(true, false, false));
+  first.clear();
+  ASSERT_TRUE(run([&](const StartPlan& plan) -> Result<std::vector<launch::RankCommand>> {
+                first.push_back(plan.first);
+                EXPECT_EQ(plan.attempt, 4U);
+                launch::RankCommand rank;
+                rank.argv = {"true"};
+                return std::vector{rank};
+              }).has_value());
+  EXPECT_THAT(first, testing::ElementsAre(true));
+}
+
+TEST_F(GangRunTest, RanksThatCannotBeStartedAreAFailure) {
+  const auto ended = run([](const StartPlan&) -> Result<std::vector<launch::RankCommand>> {
+    return Error(ErrorCode::kEnvironment, "no such place");
+  });
+  ASSERT_FALSE(ended.has_value());
+  EXPECT_EQ(kept().state, "failed");
+  EXPECT_EQ(kept().attempts.back().end, "failed");
+  EXPECT_EQ(kept().attempts.back().reason, "no such place");
+}
+
+TEST_F(GangRunTest, NothingWholeToGoOnFromIsAFailureAndChangesNothing) {
+  makeCheckpoint(5, "weights");
+  std::ofstream(folder_.checkpoints() + "/step-00000005/model") << "other";
+  const auto ended = run("exit 0");
+  ASSERT_FALSE(ended.has_value());
+  EXPECT_EQ(ended.error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(kept().state, "failed");
+  EXPECT_TRUE(std::filesystem::exists(folder_.checkpoints() + "/step-00000005/model"));
+}
+
+// Shared storage has such moments: the checkpoint is good, and stays under its name.
+TEST_F(GangRunTest, ACheckpointThatCannotBeReadNowIsNotSetAside) {
+  if (::geteuid() == 0) {
+    // Nothing is unreadable for root but what is no file at all.
+    makeCheckpoint(5, "weights");
+    const std::string record = folder_.checkpoints() + "/step-00000005/checkpoint.json";
+    std::filesystem::remove(record);
+    std::filesystem::create_directory(record);
+  } else {
+    makeCheckpoint(5, "weights");
+    std::filesystem::permissions(folder_.checkpoints() + "/step-00000005/model",
+                                 std::filesystem::perms::none);
+  }
+  const auto ended = run("exit 0");
+  ASSERT_FALSE(ended.has_value());
+  EXPECT_NE(ended.error().code, ErrorCode::kCorrupt) << ended.error().message;
+  EXPECT_TRUE(std::filesystem::exists(folder_.checkpoints() + "/step-00000005"));
+}
+
+TEST_F(GangRunTest, AStopThatIsAskedForBeforeItStartsIsHeeded) {
+  std::ofstream(folder_.stopFile()) << "";
+  ASSERT_TRUE(run("touch " + temporary_.path() + "/ran").has_value());
+  EXPECT_EQ(kept().state, "stopped");
+  EXPECT_FALSE(std::filesystem::exists(temporary_.path() + "/ran"));
+}
+
+TEST_F(GangRunTest, OfCheckpointsThatAreGoneTheContentStays) {
+  run_.keepCheckpoints = 1;
+  makeCheckpoint(1, "one");
+  ASSERT_TRUE(run("exit 0").has_value());
+  makeCheckpoint(2, "two");
+  ASSERT_TRUE(run("exit 0").has_value());
+  const auto manifest = kept();
+  ASSERT_EQ(manifest.checkpoints.size(), 2U);
+  EXPECT_TRUE(manifest.checkpoints[0].files.empty());
+  EXPECT_EQ(manifest.checkpoints[0].content.size(), 64U);
+  EXPECT_EQ(manifest.checkpoints[1].files.size(), 1U);
+  EXPECT_FALSE(std::filesystem::exists(folder_.checkpoints() + "/step-00000001"));
+}
+
+}  // namespace
+}  // namespace railhead::train
