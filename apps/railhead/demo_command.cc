@@ -26,6 +26,7 @@ struct Settings {
   double seconds = 4;
   bool json = false;
   bool hold = false;
+  bool noTraining = false;
 };
 
 // Keeps the lab until Enter or the end of the input; Ctrl-C ends both.
@@ -65,6 +66,7 @@ void runDemo(const Settings& settings, Context& context) {
   options.lab.imageDirectory = imagePath(settings.lab.imageDirectory, context.program);
   options.seconds = settings.seconds;
   options.toolVersion = RAILHEAD_VERSION;
+  if (!settings.noTraining) options.trainingFolder = out + "/training";
   if (settings.hold)
     options.hold = [&](const lab::LabClient&) {
       holdLab(settings.lab.name, topology->nodes.front().name, context.err);
@@ -89,10 +91,12 @@ void runDemo(const Settings& settings, Context& context) {
 
 void addDemoCommand(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand(
-      "demo", "The journey on emulated nodes: VFs, rail sets, pods, RDMA, a report");
+      "demo", "The journey on emulated nodes: VFs, rail sets, pods, RDMA, training, a report");
   command->footer(
       "Examples:\n  railhead demo --out /tmp/d\n  railhead demo --topology four-nodes --hold\n\n"
-      "Leaves DIR/report.json (docs/reference/report.md) and DIR/report.html.");
+      "Leaves DIR/report.json (docs/reference/report.md), DIR/report.html and the training runs "
+      "in\n"
+      "DIR/training.");
   auto settings = std::make_shared<Settings>();
   settings->lab.name = "demo";
   command->add_option("--out", settings->out, "folder for the report")->capture_default_str();
@@ -108,6 +112,7 @@ void addDemoCommand(CLI::App& app, Context& context) {
   command->add_option("--accel", settings->lab.accelerator, "tcg (everywhere) or kvm")
       ->capture_default_str();
   command->add_option("--qemu", settings->lab.qemu, "QEMU to run")->capture_default_str();
+  command->add_flag("--no-training", settings->noTraining, "end before the training runs");
   command->add_flag("--hold", settings->hold, "keep the nodes up until Enter is pressed");
   command->add_flag("--json", settings->json, "print the report as JSON instead of a summary");
   command->final_callback([settings, &context] { runDemo(*settings, context); });

@@ -6,6 +6,7 @@
 #include "lab/demo/picture.h"
 #include "lab/demo/scenario.h"
 #include "lab/demo/stage.h"
+#include "lab/demo/training.h"
 #include "src/base/text.h"
 #include "src/report/model/verdict.h"
 
@@ -45,7 +46,9 @@ class Demo {
            step("Offer rail sets to kubelet", [this] { return advertise(); }) &&
            step("Attach a pod on each node", [this] { return attach(); }) &&
            step("Write over RDMA and check every byte", [this] { return measure(); }) &&
-           step("Measure the same path with ib_write_bw", [this] { return perftest(); });
+           step("Measure the same path with ib_write_bw", [this] { return perftest(); }) &&
+           (options_.trainingFolder.empty() ||
+            step("Train, kill a rank on the way, compare", [this] { return train(); }));
   }
 
   bool step(const std::string& name, const Body& body) {
@@ -84,7 +87,12 @@ class Demo {
 
   Result<std::string> boot() {
     std::string kernel;
-    auto started = BoundLab::start(topology_, options_.lab, [&](const BootEvent& event) {
+    LabOptions lab = options_.lab;
+    if (!options_.trainingFolder.empty()) {
+      RAILHEAD_TRY(prepareTraining(trainingPlan(), topology_));
+      lab.share = options_.trainingFolder;
+    }
+    auto started = BoundLab::start(topology_, lab, [&](const BootEvent& event) {
       if (event.kind == BootEvent::Kind::kNodeReady) kernel = event.kernel;
     });
     if (!started.has_value()) return std::move(started).error();
@@ -164,6 +172,20 @@ class Demo {
     RAILHEAD_TRY_ASSIGN(const MeasurePlan plan, this->plan(from));
     RAILHEAD_TRY(measurePerftest(end(from), end(indexOf(report_.rdma.to)), plan, report_.rdma));
     return "one rail " + report::formatGbps(*report_.rdma.perftestGbps);
+  }
+
+  TrainingPlan trainingPlan() const {
+    return {options_.lab.keeper.front(), options_.lab.name, options_.trainingFolder};
+  }
+
+  Result<std::string> train() {
+    if (topology_.nodes.size() < 2) return std::string("one node: nobody to train with");
+    if (!allReachAll(topology_)) return std::string("left out: not every node reaches every other");
+    report::Training& training = report_.training;
+    RAILHEAD_TRY(trainTwice(trainingPlan(), lab_->client(), report_.pods, training));
+    return std::to_string(training.steps) + " steps by RDMA, killed after step " +
+           std::to_string(training.killedAfterStep) + ", from step " +
+           std::to_string(training.resumedFromStep) + " on again: bitwise equal";
   }
 
   const DemoOptions& options_;

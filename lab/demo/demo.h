@@ -1,6 +1,6 @@
-// The journey on emulated nodes, step by step: boot, provision, advertise, attach, verify. The
-// report is whole also when a step fails: it then holds what was reached, the cause, log lines and
-// what to do.
+// The journey on emulated nodes, step by step: boot, provision, advertise, attach, verify, train.
+// The report is whole also when a step fails: it then holds what was reached, the cause, log lines
+// and what to do.
 #pragma once
 
 #include "lab/client/lab_client.h"
@@ -19,6 +19,9 @@ struct DemoOptions {
   LabOptions lab;
   double seconds = 4;  // of each bandwidth measurement
   std::string toolVersion;
+  // Absolute; a folder that the nodes share and in which training runs are left. Empty: no
+  // training.
+  std::string trainingFolder;
   // Called once with the running lab before the demo takes it down; for `--hold`. May be empty.
   std::function<void(const LabClient&)> hold;
 };

@@ -15,6 +15,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr const char* kBenchPort = "18515";
+constexpr int kPerftestAttempts = 3;
 constexpr const char* kPerftestPort = "18516";
 constexpr std::chrono::seconds kMeasureDeadline{90};
 
@@ -224,9 +225,14 @@ Result<void> measurePerftest(const PodEnd& from, const PodEnd& to, const Measure
   connect.insert(
       connect.begin(),
       {"sh", "-c", "for i in 1 2 3 4 5 6; do \"$@\" && exit 0; sleep 1; done; exit 1", "sh"});
-  const auto ran = runBoth(to, listen, from, connect);
-  if (ran.failure) return *ran.failure;
-  RAILHEAD_TRY_ASSIGN(const double gbps, parsePerftest(ran.output));
+  // It measures time by the CPU's cycles, which an emulated one does not always count well.
+  double gbps = 0;
+  for (int attempt = 0; gbps <= 0 && attempt < kPerftestAttempts; ++attempt) {
+    const auto ran = runBoth(to, listen, from, connect);
+    if (ran.failure) return *ran.failure;
+    RAILHEAD_TRY_ASSIGN(gbps, parsePerftest(ran.output));
+  }
+  if (gbps <= 0) return Error(ErrorCode::kCheckFailed, "ib_write_bw says that it moved nothing");
   rdma.perftestGbps = gbps;
   for (auto& rail : rdma.perRail) {
     const bool here = rail.from == from.pod.fullName() && rail.to == to.pod.fullName();

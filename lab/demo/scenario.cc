@@ -54,6 +54,15 @@ std::vector<NodePair> measuredPairs(const Topology& topology) {
   return pairs;
 }
 
+bool allReachAll(const Topology& topology) {
+  for (std::size_t from = 0; from < topology.nodes.size(); ++from) {
+    for (std::size_t to = 0; to < topology.nodes.size(); ++to) {
+      if (from != to && !reaches(topology, from, to)) return false;
+    }
+  }
+  return true;
+}
+
 std::string agentConfig(const Topology& topology, std::size_t node) {
   const NodeSpec& spec = topology.nodes[node];
   unsigned vfs = 1;

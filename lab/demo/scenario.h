@@ -29,6 +29,9 @@ struct NodePair {
 // node that its links reach on every rail; one that reaches no other so is left out.
 std::vector<NodePair> measuredPairs(const Topology& topology);
 
+// Every node reaches every other one on every rail.
+bool allReachAll(const Topology& topology);
+
 std::string agentConfig(const Topology& topology, std::size_t node);  // YAML
 // The nodes have no primary network, unless one is asked for: a bridge of each node for itself.
 enum class Primary { kNone, kBridge };

@@ -2,7 +2,7 @@
 
 runLine(["Demo report", report.topology.name, dateInWords(report.started)]);
 
-drawParts([failureSection, figuresSection, topologySection, bandwidthSection, stepsSection,
+drawParts([failureSection, figuresSection, topologySection, bandwidthSection, trainingSection, stepsSection,
   railsSection, podsSection, nodesSection, environmentSection]);
 
 footer([`Railhead ${report.tool_version}`, report.schema, "the same data is in report.json"]);

@@ -141,6 +141,25 @@ void visitFields(V& visit, T& x) {
   visit("per_rail", x.perRail);
 }
 
+template <typename V, ConstOr<Training> T>
+void visitFields(V& visit, T& x) {
+  visit("steps", x.steps);
+  visit("ranks", x.ranks);
+  visit("parameters", x.parameters);
+  visit("losses", x.losses);
+  visit("tokens_per_second", x.tokensPerSecond);
+  visit("killed_node", x.killedNode);
+  visit("killed_after_step", x.killedAfterStep);
+  visit("resumed_from_step", x.resumedFromStep);
+  visit("restarts", x.restarts);
+  visit("equal", x.equal);
+  visit("by_rdma", x.byRdma);
+  visit("bytes_needed", x.bytesNeeded);
+  visit("rdma_packets", x.rdmaPackets);
+  visit("tcp_segments", x.tcpSegments);
+  visit("wire_bytes", x.wireBytes);
+}
+
 template <typename V, ConstOr<Step> T>
 void visitFields(V& visit, T& x) {
   visit("name", x.name);
@@ -169,6 +188,7 @@ void visitFields(V& visit, T& x) {
   visit("nodes", x.nodes);
   visit("pods", x.pods);
   visit("rdma", x.rdma);
+  visit("training", x.training);
   visit("steps", x.steps);
   visit("result", x.result);
 }

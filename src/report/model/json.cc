@@ -44,6 +44,11 @@ class Writer {
   void operator()(const char* name, const std::vector<std::string>& values) {
     into_[name] = values;
   }
+  void operator()(const char* name, const std::vector<double>& values) {
+    OrderedJson list = OrderedJson::array();
+    for (const double value : values) list.push_back(std::isfinite(value) ? value : 0.0);
+    into_[name] = std::move(list);
+  }
   void operator()(const char* name, const std::map<std::string, std::uint64_t>& values) {
     OrderedJson object = OrderedJson::object();
     for (const auto& [key, value] : values) object[key] = value;
@@ -181,6 +186,9 @@ class Reader {
   void readEntry(const Json& json, const std::string& path, std::string& value) {
     readString(json, path, value);
   }
+  void readEntry(const Json& json, const std::string& path, double& value) {
+    readNumber(json, path, value);
+  }
   template <typename T>
   void readEntry(const Json& json, const std::string& path, T& value) {
     if (!json.is_object()) return fail(path, json, "an object");
@@ -209,6 +217,7 @@ class SchemaLister {
   void operator()(const char* name, const std::vector<std::string>&) {
     add(name, "list of strings");
   }
+  void operator()(const char* name, const std::vector<double>&) { add(name, "list of numbers"); }
   void operator()(const char* name, const std::map<std::string, std::uint64_t>&) {
     add(name, "object of integers");
   }

@@ -160,6 +160,27 @@ struct Rdma {
   bool operator==(const Rdma&) const = default;
 };
 
+// Two runs of the reference trainer over all pods, one of them with a rank killed on the way.
+struct Training {
+  std::uint64_t steps = 0;  // of each run; 0: nothing was trained
+  std::uint64_t ranks = 0;
+  std::uint64_t parameters = 0;
+  std::vector<double> losses;  // of the undisturbed run, by step
+  std::optional<double> tokensPerSecond;
+  std::string killedNode;             // whose rank was killed
+  std::uint64_t killedAfterStep = 0;  // the last one that was told
+  std::uint64_t resumedFromStep = 0;
+  std::uint64_t restarts = 0;
+  bool equal = false;             // both runs came out the same, bit by bit
+  bool byRdma = false;            // nothing else can have carried the gradients
+  std::uint64_t bytesNeeded = 0;  // that had to travel, over both runs and all ranks
+  std::uint64_t rdmaPackets = 0;  // sent by the pods' devices
+  std::uint64_t tcpSegments = 0;  // sent by the pods
+  std::uint64_t wireBytes = 0;    // that the links passed on
+
+  bool operator==(const Training&) const = default;
+};
+
 struct Step {
   std::string name;  // in the user's words
   double seconds = 0;
@@ -189,6 +210,7 @@ struct Report {
   std::vector<Node> nodes;
   std::vector<Pod> pods;
   Rdma rdma;
+  Training training;
   std::vector<Step> steps;
   Outcome result;
 
