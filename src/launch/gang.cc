@@ -29,6 +29,11 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kMaxOutput = 16 << 20;
 constexpr std::size_t kMaxLine = 4 << 10;
 constexpr std::size_t kLastLines = 20;
+constexpr std::size_t kChunk = 16 << 10;
+// Of each stream in one turn: who prints faster than it is read holds up nobody.
+constexpr int kChunksAtOnce = 8;
+// What a pipe can hold. Behind an ended rank there may be one that still writes.
+constexpr int kChunksLeft = 64;
 // How often the time limit is looked at.
 constexpr std::chrono::milliseconds kTick{50};
 
@@ -112,11 +117,11 @@ class RunningGang::Rank {
     if (errors_) waiting.push_back({errors_.get(), POLLIN, 0});
     if (!process_.exitCode()) waiting.push_back({process_.pidFd(), POLLIN, 0});
   }
-  void drain(const GangSettings& settings) {
-    readInto(output_, [&](std::string_view text) {
+  void drain(const GangSettings& settings, int chunks = kChunksAtOnce) {
+    readInto(output_, chunks, [&](std::string_view text) {
       end_.output.append(text.substr(0, kMaxOutput - std::min(kMaxOutput, end_.output.size())));
     });
-    readInto(errors_, [&](std::string_view text) { takeLines(text, settings); });
+    readInto(errors_, chunks, [&](std::string_view text) { takeLines(text, settings); });
   }
   // The exit code, once it has ended.
   std::optional<int> poll() {
@@ -135,7 +140,7 @@ class RunningGang::Rank {
   }
   void finish(const GangSettings& settings) {
     process_.kill();
-    drain(settings);
+    drain(settings, kChunksLeft);
     if (!line_.empty()) takeLines("\n", settings);
     end_.exitCode = process_.exitCode().value_or(128 + SIGKILL);
   }
@@ -174,9 +179,9 @@ class RunningGang::Rank {
   }
 
   template <typename Take>
-  static void readInto(os::UniqueFd& fd, Take take) {
-    std::array<char, 16384> chunk{};
-    while (fd) {
+  static void readInto(os::UniqueFd& fd, int chunks, Take take) {
+    std::array<char, kChunk> chunk{};
+    for (; fd && chunks > 0; --chunks) {
       const ssize_t got = ::read(fd.get(), chunk.data(), chunk.size());
       if (got > 0) {
         take(std::string_view(chunk.data(), static_cast<std::size_t>(got)));
