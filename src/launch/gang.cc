@@ -24,6 +24,8 @@ constexpr std::string_view kRemedyMark = "  remedy: ";
 // Before a line of progress that a rank of ours writes for whoever started it.
 constexpr std::string_view kProgressMark = "railhead-progress ";
 constexpr std::chrono::milliseconds kOwnWords{1000};
+// Between SIGTERM and SIGKILL for a rank that had its grace before.
+constexpr std::chrono::milliseconds kLastMoment{500};
 
 using Clock = std::chrono::steady_clock;
 constexpr std::size_t kMaxOutput = 16 << 20;
@@ -131,7 +133,17 @@ class RunningGang::Rank {
   }
   // Its children may hold the pipes after it has gone: they are not waited for.
   bool over() { return poll().has_value(); }
-  void signal(int number) { process_.signal(number); }
+  void askToEnd() {
+    if (watchesInput_) {
+      input_.reset();
+    } else {
+      process_.signal(SIGTERM);
+    }
+  }
+  // The end of its input was not heeded: an ssh that reaches nobody.
+  void insist() {
+    if (watchesInput_) process_.signal(SIGTERM);
+  }
   Result<void> tell(std::string_view text) {
     const ssize_t put = ::write(input_.get(), text.data(), text.size());
     if (std::cmp_equal(put, text.size())) return {};
@@ -150,7 +162,8 @@ class RunningGang::Rank {
  private:
   Rank(const RankCommand& command, os::BoundProcess process, os::UniqueFd input,
        os::UniqueFd output, os::UniqueFd errors)
-      : process_(std::move(process)),
+      : watchesInput_(command.watchesInput),
+        process_(std::move(process)),
         input_(std::move(input)),
         output_(std::move(output)),
         errors_(std::move(errors)) {
@@ -206,6 +219,7 @@ class RunningGang::Rank {
     }
   }
 
+  bool watchesInput_;
   os::BoundProcess process_;
   os::UniqueFd input_;
   os::UniqueFd output_;
@@ -302,8 +316,14 @@ class RunningGang::Ranks {
     }
   }
   void stop() {
-    for (auto& rank : ranks_) rank.signal(SIGTERM);
-    const auto limit = Clock::now() + settings_.grace;
+    for (auto& rank : ranks_) rank.askToEnd();
+    waitForAll(settings_.grace);
+    if (allOver()) return;
+    for (auto& rank : ranks_) rank.insist();
+    waitForAll(kLastMoment);
+  }
+  void waitForAll(std::chrono::milliseconds most) {
+    const auto limit = Clock::now() + most;
     while (Clock::now() < limit && !allOver()) wait();
   }
 

@@ -114,6 +114,38 @@ TEST(Gang, ARankThatIgnoresSigtermIsKilledWithItsChildren) {
   EXPECT_FALSE(runs(std::stoi(end.ranks[0].output)));
 }
 
+RankCommand watching(int rank, const std::string& script) {
+  RankCommand command = shell(rank, script);
+  command.watchesInput = true;
+  return command;
+}
+
+TEST(Gang, WhoWatchesItsInputIsStoppedByItsEndAndHeardUntilItHasEnded) {
+  const auto begin = std::chrono::steady_clock::now();
+  GangSettings settings;
+  settings.grace = 40s;
+  const auto end = runGang({watching(0, "cat >/dev/null; sleep 0.2; echo saved >&2; exit 7"),
+                            shell(1, "sleep 0.2; exit 3")},
+                           settings, kNull)
+                       .value();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 20s);
+  EXPECT_EQ(end.failed, 1);
+  EXPECT_EQ(end.ranks[0].exitCode, 7);
+  EXPECT_THAT(end.ranks[0].lastLines, ElementsAre("saved"));
+}
+
+TEST(Gang, WhoDoesNotHeedTheEndOfItsInputIsToldBySignalAfterTheGrace) {
+  GangSettings settings;
+  settings.grace = 100ms;
+  const auto end = runGang({watching(0, "exec sleep 60"), watching(1, "trap '' TERM; sleep 60"),
+                            shell(2, "sleep 0.2; exit 3")},
+                           settings, kNull)
+                       .value();
+  EXPECT_EQ(end.failed, 2);
+  EXPECT_EQ(end.ranks[0].exitCode, 128 + SIGTERM);
+  EXPECT_EQ(end.ranks[1].exitCode, 128 + SIGKILL);
+}
+
 TEST(Gang, WhatAnEndedRankLeftInItsSessionIsKilled) {
   for (const char* how : {"kill -9 $$", "exit 0"}) {
     const auto end =
