@@ -74,6 +74,7 @@ std::vector<RankCommand> sshCommands(const std::vector<std::string>& hosts,
     command.rank = rank;
     command.node = node;
     command.argv = {"ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", host, remote};
+    command.watchesInput = true;
   }
   return out;
 }

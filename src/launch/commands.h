@@ -19,14 +19,13 @@ struct RankProgram {
   std::string token;
   std::vector<std::string> operands = {};  // behind argv and every option that a launcher adds
   int ranksPerNode = 1;                    // of hosts; local ranks share one node
-  bool watchesInput = false;               // as in RankCommand
+  bool watchesInput = false;               // local ranks, as in RankCommand; those by ssh always do
 };
 
 std::vector<RankCommand> localCommands(int ranks, const RankProgram& program);
 
 // So many ranks on each host, in the order of the hosts, by `ssh -o BatchMode=yes`. The far program
-// is started with
-// --until-stdin-ends, so that it ends when ssh, or this machine, is gone.
+// is started with --until-stdin-ends, so that it ends when ssh, or this machine, is gone.
 std::vector<RankCommand> sshCommands(const std::vector<std::string>& hosts,
                                      const RankProgram& program);
 

@@ -24,11 +24,18 @@ constexpr std::string_view kRemedyMark = "  remedy: ";
 // Before a line of progress that a rank of ours writes for whoever started it.
 constexpr std::string_view kProgressMark = "railhead-progress ";
 constexpr std::chrono::milliseconds kOwnWords{1000};
+// Between SIGTERM and SIGKILL for a rank that had its grace before.
+constexpr std::chrono::milliseconds kLastMoment{500};
 
 using Clock = std::chrono::steady_clock;
 constexpr std::size_t kMaxOutput = 16 << 20;
 constexpr std::size_t kMaxLine = 4 << 10;
 constexpr std::size_t kLastLines = 20;
+constexpr std::size_t kChunk = 16 << 10;
+// Of each stream in one turn: who prints faster than it is read holds up nobody.
+constexpr int kChunksAtOnce = 8;
+// What a pipe can hold. Behind an ended rank there may be one that still writes.
+constexpr int kChunksLeft = 64;
 // How often the time limit is looked at.
 constexpr std::chrono::milliseconds kTick{50};
 
@@ -112,11 +119,11 @@ class RunningGang::Rank {
     if (errors_) waiting.push_back({errors_.get(), POLLIN, 0});
     if (!process_.exitCode()) waiting.push_back({process_.pidFd(), POLLIN, 0});
   }
-  void drain(const GangSettings& settings) {
-    readInto(output_, [&](std::string_view text) {
+  void drain(const GangSettings& settings, int chunks = kChunksAtOnce) {
+    readInto(output_, chunks, [&](std::string_view text) {
       end_.output.append(text.substr(0, kMaxOutput - std::min(kMaxOutput, end_.output.size())));
     });
-    readInto(errors_, [&](std::string_view text) { takeLines(text, settings); });
+    readInto(errors_, chunks, [&](std::string_view text) { takeLines(text, settings); });
   }
   // The exit code, once it has ended.
   std::optional<int> poll() {
@@ -126,7 +133,17 @@ class RunningGang::Rank {
   }
   // Its children may hold the pipes after it has gone: they are not waited for.
   bool over() { return poll().has_value(); }
-  void signal(int number) { process_.signal(number); }
+  void askToEnd() {
+    if (watchesInput_) {
+      input_.reset();
+    } else {
+      process_.signal(SIGTERM);
+    }
+  }
+  // The end of its input was not heeded: an ssh that reaches nobody.
+  void insist() {
+    if (watchesInput_) process_.signal(SIGTERM);
+  }
   Result<void> tell(std::string_view text) {
     const ssize_t put = ::write(input_.get(), text.data(), text.size());
     if (std::cmp_equal(put, text.size())) return {};
@@ -135,7 +152,7 @@ class RunningGang::Rank {
   }
   void finish(const GangSettings& settings) {
     process_.kill();
-    drain(settings);
+    drain(settings, kChunksLeft);
     if (!line_.empty()) takeLines("\n", settings);
     end_.exitCode = process_.exitCode().value_or(128 + SIGKILL);
   }
@@ -145,7 +162,8 @@ class RunningGang::Rank {
  private:
   Rank(const RankCommand& command, os::BoundProcess process, os::UniqueFd input,
        os::UniqueFd output, os::UniqueFd errors)
-      : process_(std::move(process)),
+      : watchesInput_(command.watchesInput),
+        process_(std::move(process)),
         input_(std::move(input)),
         output_(std::move(output)),
         errors_(std::move(errors)) {
@@ -174,9 +192,9 @@ class RunningGang::Rank {
   }
 
   template <typename Take>
-  static void readInto(os::UniqueFd& fd, Take take) {
-    std::array<char, 16384> chunk{};
-    while (fd) {
+  static void readInto(os::UniqueFd& fd, int chunks, Take take) {
+    std::array<char, kChunk> chunk{};
+    for (; fd && chunks > 0; --chunks) {
       const ssize_t got = ::read(fd.get(), chunk.data(), chunk.size());
       if (got > 0) {
         take(std::string_view(chunk.data(), static_cast<std::size_t>(got)));
@@ -201,6 +219,7 @@ class RunningGang::Rank {
     }
   }
 
+  bool watchesInput_;
   os::BoundProcess process_;
   os::UniqueFd input_;
   os::UniqueFd output_;
@@ -297,8 +316,14 @@ class RunningGang::Ranks {
     }
   }
   void stop() {
-    for (auto& rank : ranks_) rank.signal(SIGTERM);
-    const auto limit = Clock::now() + settings_.grace;
+    for (auto& rank : ranks_) rank.askToEnd();
+    waitForAll(settings_.grace);
+    if (allOver()) return;
+    for (auto& rank : ranks_) rank.insist();
+    waitForAll(kLastMoment);
+  }
+  void waitForAll(std::chrono::milliseconds most) {
+    const auto limit = Clock::now() + most;
     while (Clock::now() < limit && !allOver()) wait();
   }
 

@@ -24,15 +24,18 @@ struct RankCommand {
   std::string node;  // for messages
   std::vector<std::string> argv;
   std::map<std::string, std::string> environment;  // beside what this process has
-  // It ends, with all that it started, when its standard input does (src/launch/guard.h): where
-  // this process dies it is given the time to. Otherwise the kernel kills it then.
+  // It ends, with all that it started, when its standard input does (src/launch/guard.h): it is
+  // stopped so, and where this process dies it is given the time to. Otherwise it is stopped by
+  // SIGTERM, and the kernel kills it then.
   bool watchesInput = false;
 };
 
 struct GangSettings {
   // In all; a gang that is not done then has failed. Zero: without an end.
   std::chrono::milliseconds timeLimit{0};
-  std::chrono::milliseconds grace{3000};  // between SIGTERM and SIGKILL
+  // Between SIGTERM and SIGKILL. Who watches its input has it between the end of that and SIGTERM,
+  // and a moment more.
+  std::chrono::milliseconds grace{3000};
   // Each line of a rank's standard error, without its end; may be empty. Lines over 4 KiB are cut.
   std::function<void(int rank, std::string_view line)> onLine;
   // Once readable (a signalfd), everything is stopped; -1: never.

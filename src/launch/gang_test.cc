@@ -114,6 +114,38 @@ TEST(Gang, ARankThatIgnoresSigtermIsKilledWithItsChildren) {
   EXPECT_FALSE(runs(std::stoi(end.ranks[0].output)));
 }
 
+RankCommand watching(int rank, const std::string& script) {
+  RankCommand command = shell(rank, script);
+  command.watchesInput = true;
+  return command;
+}
+
+TEST(Gang, WhoWatchesItsInputIsStoppedByItsEndAndHeardUntilItHasEnded) {
+  const auto begin = std::chrono::steady_clock::now();
+  GangSettings settings;
+  settings.grace = 40s;
+  const auto end = runGang({watching(0, "cat >/dev/null; sleep 0.2; echo saved >&2; exit 7"),
+                            shell(1, "sleep 0.2; exit 3")},
+                           settings, kNull)
+                       .value();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 20s);
+  EXPECT_EQ(end.failed, 1);
+  EXPECT_EQ(end.ranks[0].exitCode, 7);
+  EXPECT_THAT(end.ranks[0].lastLines, ElementsAre("saved"));
+}
+
+TEST(Gang, WhoDoesNotHeedTheEndOfItsInputIsToldBySignalAfterTheGrace) {
+  GangSettings settings;
+  settings.grace = 100ms;
+  const auto end = runGang({watching(0, "exec sleep 60"), watching(1, "trap '' TERM; sleep 60"),
+                            shell(2, "sleep 0.2; exit 3")},
+                           settings, kNull)
+                       .value();
+  EXPECT_EQ(end.failed, 2);
+  EXPECT_EQ(end.ranks[0].exitCode, 128 + SIGTERM);
+  EXPECT_EQ(end.ranks[1].exitCode, 128 + SIGKILL);
+}
+
 TEST(Gang, WhatAnEndedRankLeftInItsSessionIsKilled) {
   for (const char* how : {"kill -9 $$", "exit 0"}) {
     const auto end =
@@ -138,6 +170,47 @@ TEST(Gang, EndsAtItsTimeLimitAndWhenInterrupted) {
   const auto end = runGang({shell(0, "echo started >&2; sleep 60")}, stopped, kNull).value();
   EXPECT_TRUE(end.interrupted);
   EXPECT_EQ(end.reason(), "interrupted");
+}
+
+// Long lines without end, from a program that is always ahead of who takes them.
+constexpr char kFlood[] = "yes \"$(printf %04000d 0)\" >&2";
+GangSettings takingSlowly(bool* took = nullptr) {
+  GangSettings settings;
+  settings.onLine = [took](int /*rank*/, std::string_view /*line*/) {
+    if (took != nullptr) *took = true;
+    std::this_thread::sleep_for(1ms);
+  };
+  return settings;
+}
+
+TEST(Gang, ARankThatPrintsWithoutEndHoldsUpNothing) {
+  const auto failed =
+      runGang({shell(0, std::string("exec ") + kFlood), shell(1, "sleep 0.2; exit 3")},
+              takingSlowly(), kNull)
+          .value();
+  EXPECT_EQ(failed.reason(), "rank 1 (node node-1) ended with exit code 3 without a word");
+
+  GangSettings settings = takingSlowly();
+  settings.timeLimit = 200ms;
+  const auto late = runGang({shell(0, std::string("exec ") + kFlood)}, settings, kNull).value();
+  EXPECT_TRUE(late.outOfTime);
+}
+
+TEST(Gang, ADaemonThatStillPrintsDoesNotKeepAnEndedRank) {
+  bool prints = false;
+  const auto gang =
+      RunningGang::start({shell(0, std::string("setsid ") + kFlood + " & read -r go; exit 0")},
+                         takingSlowly(&prints), kNull)
+          .value();
+  const auto limit = std::chrono::steady_clock::now() + 20s;
+  while (!prints && gang->step() && std::chrono::steady_clock::now() < limit) {
+  }
+  ASSERT_TRUE(gang->tell(0, "go\n").has_value());
+  while (gang->step() && std::chrono::steady_clock::now() < limit) {
+  }
+  const auto end = gang->end();
+  EXPECT_TRUE(end.ok()) << end.reason();
+  EXPECT_EQ(end.ranks[0].exitCode, 0);
 }
 
 TEST(Gang, AProgramThatIsNotThereLeavesNothingRunning) {

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <optional>
+#include <set>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -69,12 +70,14 @@ void killAllThatIsLeft(const std::string& proc) {
   }
 }
 
-// Orphans that ended while the command runs.
-void reapOrphans(pid_t command) {
+constexpr pid_t kNobody = 0;
+
+// Orphans that ended, up to the command, which is reaped elsewhere. False: no child is left.
+bool reapOrphans(pid_t command) {
   for (;;) {
     siginfo_t about{};
-    if (::waitid(P_ALL, 0, &about, WEXITED | WNOHANG | WNOWAIT) != 0) return;
-    if (about.si_pid == 0 || about.si_pid == command) return;
+    if (::waitid(P_ALL, 0, &about, WEXITED | WNOHANG | WNOWAIT) != 0) return false;
+    if (about.si_pid == kNobody || about.si_pid == command) return true;
     ::waitpid(about.si_pid, nullptr, WNOHANG);
   }
 }
@@ -88,8 +91,12 @@ sigset_t stopSignals() {
 
 class Guard {
  public:
-  Guard(const GuardedCommand& command, os::BoundProcess process, os::UniqueFd signals)
-      : command_(command), process_(std::move(process)), signals_(std::move(signals)) {}
+  Guard(const GuardedCommand& command, os::BoundProcess process, os::UniqueFd signals,
+        const std::string& proc)
+      : command_(command),
+        process_(std::move(process)),
+        signals_(std::move(signals)),
+        proc_(proc) {}
 
   int watch() {
     while (!process_.ended()) {
@@ -97,13 +104,14 @@ class Guard {
       reapOrphans(process_.pid());
       if (killBy_ && GuardClock::now() >= *killBy_) process_.kill();
     }
+    if (killBy_) stopWhatItLeft();
     return process_.exitCode().value_or(128 + SIGKILL);
   }
 
  private:
   void wait() {
     std::array<pollfd, 3> fds{
-        {{process_.pidFd(), POLLIN, 0},
+        {{process_.exitCode() ? -1 : process_.pidFd(), POLLIN, 0},
          {signals_.get(), POLLIN, 0},
          {command_.untilInputEnds && !killBy_ ? STDIN_FILENO : -1, POLLIN, 0}}};
     ::poll(fds.data(), fds.size(), untilKill());
@@ -132,10 +140,22 @@ class Guard {
     process_.signal(SIGTERM);
     killBy_ = GuardClock::now() + command_.grace;
   }
+  // Not before: a trainer that is told ends its workers itself, and needs them while it saves. What
+  // a shell leaves is told here.
+  void stopWhatItLeft() {
+    std::set<pid_t> told;
+    while (GuardClock::now() < *killBy_ && reapOrphans(kNobody)) {
+      for (const pid_t child : childrenHere(proc_)) {
+        if (told.insert(child).second) ::kill(child, SIGTERM);
+      }
+      wait();
+    }
+  }
 
   const GuardedCommand& command_;
   os::BoundProcess process_;
   os::UniqueFd signals_;
+  const std::string& proc_;
   std::optional<GuardClock::time_point> killBy_;
 };
 
@@ -158,7 +178,7 @@ Result<int> runGuarded(const GuardedCommand& command, const std::string& proc,
   spec.output = STDERR_FILENO;
   spec.errors = STDERR_FILENO;
   RAILHEAD_TRY_ASSIGN(auto process, os::BoundProcess::start(spec, nullDevice));
-  const int code = Guard(command, std::move(process), std::move(signals)).watch();
+  const int code = Guard(command, std::move(process), std::move(signals), proc).watch();
   killAllThatIsLeft(proc);
   return code;
 }

@@ -17,9 +17,11 @@ namespace railhead::launch {
 
 struct GuardedCommand {
   std::vector<std::string> argv;
-  std::string folder;                     // it runs there; empty: here
-  std::chrono::milliseconds grace{3000};  // between SIGTERM and SIGKILL
-  bool untilInputEnds = false;            // it is stopped when this process' standard input ends
+  std::string folder;  // it runs there; empty: here
+  // Between SIGTERM and SIGKILL when it is stopped, for it and all that it started: what it leaves
+  // is told when it has ended. Where it ends by itself, what it leaves is killed.
+  std::chrono::milliseconds grace{3000};
+  bool untilInputEnds = false;  // it is stopped when this process' standard input ends
 };
 
 // Runs it to its end; its output goes where this process' standard error goes. SIGTERM, SIGINT and

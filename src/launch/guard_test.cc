@@ -113,6 +113,48 @@ TEST_F(Guarded, EndsWithItsInputAndTakesAllWithIt) {
   EXPECT_FALSE(runsStill(daemon));
 }
 
+// As `bash -c "...; python train.py"` has it: the one that has something to save is a child.
+TEST_F(Guarded, AChildOfTheCommandHasTheGraceToo) {
+  start(
+      "sh -c 'trap \"sleep 0.3; echo saved >saved; exit 0\" TERM; "
+      "echo $$ >child.new; mv child.new child; while :; do sleep 0.01; done'; true",
+      true, 60s);
+  const pid_t child = pidIn("child");
+  ASSERT_GT(child, 0);
+  closeInput();
+  EXPECT_EQ(end(), 128 + SIGTERM);
+  EXPECT_TRUE(std::filesystem::exists(at("saved")));
+  EXPECT_FALSE(runsStill(child));
+}
+
+TEST_F(Guarded, ADaemonOfTheCommandIsToldBeforeItIsKilled) {
+  const auto begin = std::chrono::steady_clock::now();
+  start(
+      "setsid sh -c 'trap \"echo saved >saved; exit 0\" TERM; "
+      "echo $$ >daemon.new; mv daemon.new daemon; while :; do sleep 0.01; done' & "
+      "while :; do sleep 0.01; done",
+      true, 60s);
+  ASSERT_GT(pidIn("daemon"), 0);
+  closeInput();
+  EXPECT_EQ(end(), 128 + SIGTERM);
+  EXPECT_TRUE(std::filesystem::exists(at("saved")));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 40s);
+}
+
+// Workers of a trainer that is saving.
+TEST_F(Guarded, AChildIsNotToldWhileTheCommandStops) {
+  start(
+      "trap 'sleep 0.3; [ -e told ] && exit 8; exit 5' TERM; "
+      "sh -c 'trap \"echo told >told; exit 0\" TERM; "
+      "echo $$ >child.new; mv child.new child; while :; do sleep 0.01; done' & "
+      "while :; do sleep 0.01; done",
+      true, 60s);
+  ASSERT_GT(pidIn("child"), 0);
+  closeInput();
+  EXPECT_EQ(end(), 5);
+  EXPECT_TRUE(std::filesystem::exists(at("told")));
+}
+
 TEST_F(Guarded, WhatIgnoresSigtermIsKilledAfterTheGrace) {
   start("trap '' TERM; echo $$ >pid.new; mv pid.new pid; while :; do sleep 0.01; done");
   ASSERT_GT(pidIn("pid"), 0);

@@ -67,6 +67,7 @@ TEST(SshCommands, QuoteEveryWordAndEndWithTheirInput) {
   const auto& argv = ranks[1].argv;
   EXPECT_EQ(ranks[0].node, "spark-a");
   EXPECT_EQ(argv.front(), "ssh");
+  EXPECT_TRUE(ranks[1].watchesInput);
   EXPECT_THAT(argv, Contains("spark-b"));
   EXPECT_THAT(argv.back(), HasSubstr("'MASTER_ADDR=spark-a'"));
   EXPECT_THAT(argv.back(), HasSubstr("'RANK=1'"));

@@ -67,7 +67,6 @@ TEST_F(TrainKills, FromOutsideOfAnyProcessEndAsTheUndisturbedRun) {
   std::uint64_t met = 0;
   const std::uint64_t wanted = killsWanted();
   const auto limit = std::chrono::steady_clock::now() + 120s + wanted * 1s;
-  bool finished = false;
   bool resumes = false;
   for (int number = 0; met < wanted && std::chrono::steady_clock::now() < limit;) {
     const std::string name = "a-" + std::to_string(number);
@@ -76,11 +75,12 @@ TEST_F(TrainKills, FromOutsideOfAnyProcessEndAsTheUndisturbedRun) {
     if (resumes) spec.argv = {RAILHEAD_PROGRAM, "train", "resume", at(name)};
     auto process = os::BoundProcess::start(spec, "/dev/null").value();
     resumes = false;
-    finished = false;
+    bool killed = false;
     while (!process.ended()) {
       std::this_thread::sleep_for(std::chrono::milliseconds(random.next() % 120));
       if (random.next() % 4 == 0) {
         process.kill();
+        killed = true;
         ++met;
         resumes = std::filesystem::exists(at(name) + "/manifest.json");
         break;
@@ -90,7 +90,10 @@ TEST_F(TrainKills, FromOutsideOfAnyProcessEndAsTheUndisturbedRun) {
       const auto pid = parseUnsigned(split(living[random.next() % living.size()], ' ').front());
       if (pid && ::kill(static_cast<pid_t>(*pid), SIGKILL) == 0) ++met;
     }
-    if (process.exitCode() == 0) finished = true;
+    if (!killed) {
+      ASSERT_EQ(process.exitCode(), 0) << manifest(name).reason;
+    }
+    bool finished = !killed;
     if (!resumes) expectNothingRuns();
     if (resumes && manifest(name).state == "finished") {
       finished = true;

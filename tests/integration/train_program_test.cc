@@ -5,6 +5,7 @@
 #include "tests/integration/train_fixture.h"
 
 #include <csignal>
+#include <cstdlib>
 #include <thread>
 
 namespace railhead {
@@ -170,6 +171,40 @@ TEST_F(TrainProgram, StopAndCtrlCEndItInOrderAndResumeGoesOn) {
   expectNothingRuns();
   EXPECT_EQ(train({"resume", at("a")}).exitCode, 0);
   EXPECT_EQ(manifest("a").metrics.steps, 50U);
+}
+
+// As by ssh: the far end is in a session of its own and knows us by its standard streams alone; a
+// signal ends what stands for it here, and nobody hears it any more.
+constexpr char kSsh[] =
+    "#!/bin/bash\n"
+    "set -o pipefail\n"
+    "cat | setsid sh -c \"$6\" 2>&1 >/dev/null | cat >&2\n";
+
+TEST_F(TrainProgram, FarRanksAreHeardWhileTheyStop) {
+  std::ofstream(at("ssh")) << kSsh;
+  std::filesystem::permissions(at("ssh"), std::filesystem::perms::owner_all);
+  std::ofstream(at("saves.sh")) << "trap 'sleep 0.3; echo saved; exit 0' TERM\n"
+                                   "echo ready\n"
+                                   "while :; do sleep 0.05; done\n";
+  const auto both = [&](const char* line) {
+    return testing_support::readText(folderOf("a").logFile(0)).find(line) != std::string::npos &&
+           testing_support::readText(folderOf("a").logFile(1)).find(line) != std::string::npos;
+  };
+  os::BoundProcessSpec spec;
+  spec.argv = {RAILHEAD_PROGRAM, "train",   "run",      runFileOf("far", "[sh, saves.sh]", kQuick),
+               "--on",           "ssh:a,b", "--folder", at("a")};
+  const auto programs = std::filesystem::path(RAILHEAD_PROGRAM).parent_path().string();
+  spec.environment = {{"PATH", folder_.string() + ":" + programs + ":" + std::getenv("PATH")}};
+  auto process = os::BoundProcess::start(spec, "/dev/null").value();
+  const auto limit = inAMinute();
+  while (!both("ready") && std::chrono::steady_clock::now() < limit)
+    std::this_thread::sleep_for(10ms);
+  ASSERT_EQ(train({"stop", at("a")}).exitCode, 0);
+  while (!process.ended() && std::chrono::steady_clock::now() < limit)
+    std::this_thread::sleep_for(10ms);
+  EXPECT_EQ(manifest("a").state, "stopped");
+  EXPECT_TRUE(both("saved"));
+  expectNothingRuns();
 }
 
 TEST_F(TrainProgram, LinesOfOutputAreMetricsWhereTheFileIsNotWritten) {

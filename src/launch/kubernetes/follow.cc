@@ -7,23 +7,27 @@ namespace {
 
 constexpr std::chrono::seconds kKubectlTime{60};
 
-// $1: selector, $2: seconds; then kubectl with its options.
+// $1: selector, $2: seconds; then kubectl with its options. The pod may not be there yet, and its
+// container may be over before it is seen to run.
 constexpr const char* kFollow = R"(
 selector=$1 seconds=$2
 shift 2
-if ! "$@" wait pod -l "$selector" --for=jsonpath='{.status.containerStatuses[0].started}'=true \
-    --timeout="${seconds}s" >/dev/null 2>&1; then
-  # It may be over already.
-  code=$("$@" get pod -l "$selector" -o jsonpath='{.items[0].status.containerStatuses[0].state.terminated.exitCode}' 2>/dev/null)
-  if [ -z "$code" ]; then
+container='.items[0].status.containerStatuses[0]'
+end=$(($(date +%s) + seconds))
+while :; do
+  # "true " once it runs, "false 3" once it is over.
+  state=$("$@" get pod -l "$selector" --request-timeout=20s -o jsonpath="{$container.started} {$container.state.terminated.exitCode}" 2>/dev/null)
+  case $state in true* | *[0-9]) break ;; esac
+  if [ $(date +%s) -ge $end ]; then
     "$@" get pod -l "$selector" -o jsonpath='{range .items[*]}{.metadata.name}: {.status.phase} {.status.conditions[?(@.status=="False")].message} {.status.containerStatuses[0].state.waiting.message}{"\n"}{end}' >&2
     echo "the pod did not start within $seconds s" >&2
     exit 4
   fi
-fi
+  sleep 1
+done
 "$@" logs -f -l "$selector" --tail=-1
 for i in 1 2 3 4 5 6 7 8 9 10; do
-  code=$("$@" get pod -l "$selector" -o jsonpath='{.items[0].status.containerStatuses[0].state.terminated.exitCode}')
+  code=$("$@" get pod -l "$selector" -o jsonpath="{$container.state.terminated.exitCode}")
   [ -n "$code" ] && exit "$code"
   sleep 1
 done

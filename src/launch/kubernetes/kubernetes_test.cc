@@ -1,6 +1,7 @@
 #include "src/launch/kubernetes/follow.h"
 #include "src/launch/kubernetes/job.h"
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -93,6 +94,7 @@ class FollowTest : public testing::Test {
         << script << "\n";
     std::filesystem::permissions(kubectl_.program, std::filesystem::perms::owner_all);
   }
+  std::string at(const char* name) const { return (folder_ / name).string(); }
   std::string asked() const {
     std::ifstream file(folder_ / "asked");
     std::stringstream text;
@@ -128,7 +130,7 @@ TEST_F(FollowTest, SaysWhatKubectlSaid) {
 
 TEST_F(FollowTest, ARankIsItsPodsLogAndExitCode) {
   answer(
-      "case \"$*\" in *' wait pod'*) exit 0 ;; *' logs '*) echo line; exit 0 ;; "
+      "case \"$*\" in *started*) echo 'true ' ;; *' logs '*) echo line; exit 0 ;; "
       "*index=1*exitCode*) echo 3 ;; *exitCode*) echo 0 ;; esac");
   const auto end = runGang(followCommands(kubectl_, reference(), 5), {}, "/dev/null").value();
   EXPECT_EQ(end.failed, 1);
@@ -138,14 +140,40 @@ TEST_F(FollowTest, ARankIsItsPodsLogAndExitCode) {
               HasSubstr("job-name=railhead-bench,batch.kubernetes.io/job-completion-index=1"));
 }
 
+TEST_F(FollowTest, APodThatTheJobHasNotMadeYetIsWaitedFor) {
+  answer("case \"$*\" in *' get pod '*) echo x >>" + at("looks") + "; [ $(wc -l <" + at("looks") +
+         ") -ge 3 ] || exit 1 ;; *' wait '*) echo 'no matching resources found' >&2; exit 1 ;; "
+         "esac\n"
+         "case \"$*\" in *started*) echo 'true ' ;; *' logs '*) echo line ;; *exitCode*) echo 3 ;; "
+         "esac");
+  KubernetesJob job = reference();
+  job.ranks = 1;
+  const auto end = runGang(followCommands(kubectl_, job, 60), {}, "/dev/null").value();
+  EXPECT_EQ(end.ranks[0].exitCode, 3);
+  EXPECT_EQ(end.ranks[0].output, "line\n");
+}
+
+TEST_F(FollowTest, AContainerThatIsOverBeforeItIsSeenIsNotWaitedFor) {
+  answer(
+      "case \"$*\" in *' wait '*) sleep 60; exit 1 ;; *started*) echo 'false 3' ;; "
+      "*' logs '*) echo line ;; *exitCode*) echo 3 ;; esac");
+  KubernetesJob job = reference();
+  job.ranks = 1;
+  const auto begin = std::chrono::steady_clock::now();
+  const auto end = runGang(followCommands(kubectl_, job, 300), {}, "/dev/null").value();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(40));
+  EXPECT_EQ(end.ranks[0].exitCode, 3);
+  EXPECT_EQ(end.ranks[0].output, "line\n");
+}
+
 TEST_F(FollowTest, APodThatNeverStartsIsExitFourWithWhy) {
   answer(
-      "case \"$*\" in *' wait pod'*) exit 1 ;; *exitCode*) ;; *' get pod'*) "
+      "case \"$*\" in *started*) echo 'false ' ;; *' get pod'*) "
       "echo 'railhead-bench-0-x: Pending 0/2 nodes are available: 2 Insufficient "
       "nvidia.com/gpu.' ;; esac");
   KubernetesJob job = reference();
   job.ranks = 1;
-  const auto end = runGang(followCommands(kubectl_, job, 5), {}, "/dev/null").value();
+  const auto end = runGang(followCommands(kubectl_, job, 1), {}, "/dev/null").value();
   EXPECT_EQ(end.ranks[0].exitCode, 4);
   ASSERT_FALSE(end.ranks[0].lastLines.empty());
   EXPECT_THAT(end.ranks[0].lastLines.front(), HasSubstr("Insufficient nvidia.com/gpu"));
