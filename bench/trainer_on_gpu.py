@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""trainer_on_gpu.py OUT.json [--build DIR] [--headers DIR] [--model 124M] [--sequences 16] [--steps 30] [--only NAME,...]
+"""trainer_on_gpu.py OUT.json [--build DIR] [--headers DIR] [--model 124M] [--sequences 16] [--steps 30] [--rounds 4] [--only NAME,...]
 
 On a machine with a GPU and PyTorch: builds railhead-train from this tree against PyTorch's own LibTorch
 (apps/railhead-train/standalone) and runs it beside the same model in PyTorch.
 
 - one:     one rank, bfloat16: tokens/s of railhead-train and of PyTorch eager (bfloat16 weights with float32 parameters in a
-           fused AdamW, as ours; and float32 weights under autocast)
+           fused AdamW, as ours; and float32 weights under autocast), in turn, several rounds
 - two:     two ranks over NCCL: sharded and not, beside DistributedDataParallel. On two GPUs where there are two; else as two
            hosts on one GPU over sockets on lo (NCCL_HOSTID), which says nothing of a network
 - replay:  the same run twice, one rank and two: losses and checkpoints equal bit by bit
@@ -155,29 +155,41 @@ def theirs(kind, data, arguments, sequences):
             "--sequences", str(sequences), "--steps", str(arguments.steps), "unused"]
 
 
-def ratio(own, other):
-    if "tokens_per_second" in own and "tokens_per_second" in other:
-        return round(own["tokens_per_second"] / other["tokens_per_second"], 4)
-    return None
+# Student's t, two-sided 95 %, by degrees of freedom.
+T95 = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365}
+
+
+def in_turn(runs, ranks, rounds):
+    """Each command once a round, so that a GPU that grows warm slows all alike; ratios of the first to each other one."""
+    out = {name: {"tokens_per_second": [], "exit_codes": []} for name in runs}
+    for number in range(rounds):
+        for name, command in runs.items():
+            result = Gang(command, ranks).result()
+            out[name]["tokens_per_second"].append(result.pop("tokens_per_second", None))
+            out[name]["exit_codes"] += result.pop("exit_codes")
+            out[name].update(result)
+    first, *others = runs
+    out["ratio"] = {}
+    for name in others:
+        pairs = [mine / theirs for mine, theirs in zip(out[first]["tokens_per_second"], out[name]["tokens_per_second"]) if mine and theirs]
+        if len(pairs) == rounds and rounds in range(2, 9):
+            half = T95[rounds - 1] * statistics.stdev(pairs) / rounds ** 0.5
+            out["ratio"][name] = {"mean": round(statistics.mean(pairs), 4), "interval95": [round(statistics.mean(pairs) - half, 4), round(statistics.mean(pairs) + half, 4)],
+                                  "rounds": [round(value, 4) for value in pairs]}
+    return out
 
 
 def one(program, data, arguments):
-    out = {"railhead": Gang(ours(program, data, arguments), 1).result(),
-           "eager_bf16_weights": Gang(theirs("weights", data, arguments, arguments.sequences), 1).result(),
-           "eager_autocast": Gang(theirs("autocast", data, arguments, arguments.sequences), 1).result(),
-           "railhead_again": Gang(ours(program, data, arguments), 1).result()}
-    out["ratio"] = {name: ratio(out["railhead"], out[name]) for name in ("eager_bf16_weights", "eager_autocast")}
-    return out
+    return in_turn({"railhead": ours(program, data, arguments),
+                    "eager_bf16_weights": theirs("weights", data, arguments, arguments.sequences),
+                    "eager_autocast": theirs("autocast", data, arguments, arguments.sequences)}, 1, arguments.rounds)
 
 
 def two(program, data, arguments):
     batch = 2 * arguments.sequences
-    out = {}
-    for shard in ("zero1", "none"):
-        out["railhead_" + shard] = Gang(ours(program, data, arguments, batch=batch, shard=shard), 2).result()
-    out["ddp"] = Gang(theirs("weights", data, arguments, arguments.sequences), 2).result()
-    out["ratio"] = {shard: ratio(out["railhead_" + shard], out["ddp"]) for shard in ("zero1", "none")}
-    return out
+    return in_turn({"railhead_zero1": ours(program, data, arguments, batch=batch, shard="zero1"),
+                    "railhead_none": ours(program, data, arguments, batch=batch, shard="none"),
+                    "ddp": theirs("weights", data, arguments, arguments.sequences)}, 2, arguments.rounds)
 
 
 def digests(folder, step):
@@ -369,6 +381,7 @@ def main():
     parser.add_argument("--model", default="124M", choices=sorted(SHAPES))
     parser.add_argument("--sequences", type=int, default=16)
     parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=4, help="of one and two, 2 to 8")
     parser.add_argument("--only", default="one,two,replay,killed,reshape")
     parser.add_argument("--baseline", choices=["weights", "autocast"], help=argparse.SUPPRESS)
     parser.add_argument("--data", help=argparse.SUPPRESS)
@@ -391,7 +404,7 @@ def main():
     shutil.rmtree(folder)
     bad = [name for name in ("replay", "killed") if name in out and '"bitwise_equal": false' in json.dumps(out[name])]
     failed = [f"{part}: {name}" for part in ("one", "two", "reshape") if part in out
-              for name, run in out[part].items() if any(run.get("exit_codes", []))]
+              for name, run in out[part].items() if isinstance(run, dict) and any(run.get("exit_codes", []))]
     print(json.dumps({"not bitwise equal": bad, "failed": failed}))
     sys.exit(3 if bad or failed else 0)
 

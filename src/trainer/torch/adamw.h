@@ -4,6 +4,8 @@
 
 #include "src/trainer/engine.h"
 
+#include <vector>
+
 #include <ATen/core/Tensor.h>
 
 namespace railhead::trainer {
@@ -14,7 +16,8 @@ struct AdamwPiece {
   double weightDecay = 0;
 };
 
-// One source file for each kind of LibTorch (CMakeLists.txt): in single operations, or fused.
-void adamwUpdate(AdamwPiece& piece, const StepSettings& settings);
+// One source file for each kind of LibTorch (CMakeLists.txt): in single operations, or all pieces
+// of one decay in a few kernels.
+void adamwUpdate(std::vector<AdamwPiece>& pieces, const StepSettings& settings);
 
 }  // namespace railhead::trainer

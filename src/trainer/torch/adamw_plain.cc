@@ -7,7 +7,9 @@
 
 namespace railhead::trainer {
 
-void adamwUpdate(AdamwPiece& piece, const StepSettings& settings) {
+namespace {
+
+void updateOne(AdamwPiece& piece, const StepSettings& settings) {
   const auto step = static_cast<double>(settings.step);
   const double first = 1 - std::pow(settings.beta1, step);
   const double second = 1 - std::pow(settings.beta2, step);
@@ -17,6 +19,12 @@ void adamwUpdate(AdamwPiece& piece, const StepSettings& settings) {
   const auto spread = piece.secondMoment.sqrt().div_(std::sqrt(second)).add_(settings.epsilon);
   if (piece.weightDecay != 0) piece.parameter.mul_(1 - settings.learningRate * piece.weightDecay);
   piece.parameter.addcdiv_(piece.firstMoment, spread, -settings.learningRate / first);
+}
+
+}  // namespace
+
+void adamwUpdate(std::vector<AdamwPiece>& pieces, const StepSettings& settings) {
+  for (auto& piece : pieces) updateOne(piece, settings);
 }
 
 }  // namespace railhead::trainer

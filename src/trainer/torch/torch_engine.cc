@@ -59,10 +59,9 @@ class AfterGradient final : public torch::autograd::FunctionPostHook {
 // One of the pieces that this rank keeps, and where its values are.
 struct KeptPiece {
   Piece piece;
-  at::Tensor weights;  // views of the padded buffers
-  at::Tensor gradients;
   at::Tensor parameter;  // float32; in float32 the weights themselves
   at::Tensor firstMoment, secondMoment;
+  std::uint64_t inRun = 0;  // where it begins in its bucket's run
 
   const at::Tensor& of(State state) const {
     switch (state) {
@@ -75,6 +74,13 @@ struct KeptPiece {
     }
     return secondMoment;
   }
+};
+
+// The pieces of one bucket: a run without gaps. Undefined tensors: there are none.
+struct KeptRun {
+  std::vector<KeptPiece> pieces;
+  at::Tensor weights, gradients;  // views of the padded buffers
+  at::Tensor parameter;           // float32, as KeptPiece has it
 };
 
 class TorchEngine final : public Engine {
@@ -140,9 +146,7 @@ class TorchEngine final : public Engine {
     return guarded("optimizer's update", [&]() -> Result<void> {
       const at::NoGradGuard noGrad;
       if (scaleOfStep_ != settings.step) makeScale(settings);
-      for (const auto& kept : kept_) {
-        if (kept.piece.bucket == bucket) updatePiece(kept, settings);
-      }
+      updateRun(kept_[bucket], settings);
       return {};
     });
   }
@@ -176,7 +180,7 @@ class TorchEngine final : public Engine {
   Result<void> publish() override {
     return guarded("round the weights", [&]() -> Result<void> {
       const at::NoGradGuard noGrad;
-      for (const auto& kept : kept_) round(kept);
+      for (const auto& run : kept_) round(run);
       return {};
     });
   }
@@ -208,22 +212,32 @@ class TorchEngine final : public Engine {
     pieces_ = settings_.sharded ? plan_.piecesOf(settings_.rank) : plan_.allPieces();
     std::uint64_t count = 0;
     for (const auto& piece : pieces_) count += piece.flat.count();
-    const bool own = settings_.bfloat16;  // parameters apart from the weights
-    const auto parameters = own ? zeros(count, at::kFloat) : at::Tensor();
     const auto first = zeros(count, at::kFloat);
     const auto second = zeros(count, at::kFloat);
+    kept_.resize(plan_.buckets().size());
     std::uint64_t at = 0;
     for (const auto& piece : pieces_) {
-      KeptPiece kept;
+      KeptRun& run = kept_[piece.bucket];
       const auto size = piece.flat.count();
-      kept.piece = piece;
-      kept.weights = slice(weights_, piece.offset, size);
-      kept.gradients = slice(gradients_, piece.offset, size);
-      kept.parameter = own ? slice(parameters, at, size) : kept.weights;
-      kept.firstMoment = slice(first, at, size);
-      kept.secondMoment = slice(second, at, size);
-      kept_.push_back(std::move(kept));
+      KeptPiece kept{piece, {}, slice(first, at, size), slice(second, at, size), 0};
+      if (!run.pieces.empty())
+        kept.inRun = run.pieces.back().inRun + run.pieces.back().piece.flat.count();
+      run.pieces.push_back(std::move(kept));
       at += size;
+    }
+    for (auto& run : kept_) {
+      if (!run.pieces.empty()) placeRun(run);
+    }
+  }
+
+  void placeRun(KeptRun& run) {
+    const auto offset = run.pieces.front().piece.offset;
+    const auto count = run.pieces.back().inRun + run.pieces.back().piece.flat.count();
+    run.weights = slice(weights_, offset, count);
+    run.gradients = slice(gradients_, offset, count);
+    run.parameter = settings_.bfloat16 ? zeros(count, at::kFloat) : run.weights;
+    for (auto& kept : run.pieces) {
+      kept.parameter = slice(run.parameter, kept.inRun, kept.piece.flat.count());
     }
   }
 
@@ -303,23 +317,30 @@ class TorchEngine final : public Engine {
     scaleOfStep_ = settings.step;
   }
 
-  void updatePiece(const KeptPiece& kept, const StepSettings& settings) {
-    const auto gradient = kept.gradients.to(at::kFloat) * scale_;
-    AdamwPiece piece{kept.parameter, kept.firstMoment, kept.secondMoment, gradient,
-                     kept.piece.decays ? settings.weightDecay : 0.0};
-    adamwUpdate(piece, settings);
-    round(kept);
+  void updateRun(const KeptRun& run, const StepSettings& settings) {
+    if (run.pieces.empty()) return;
+    const auto gradient = run.gradients.to(at::kFloat) * scale_;
+    std::vector<AdamwPiece> pieces;
+    for (const auto& kept : run.pieces) {
+      pieces.push_back({kept.parameter, kept.firstMoment, kept.secondMoment,
+                        slice(gradient, kept.inRun, kept.piece.flat.count()),
+                        kept.piece.decays ? settings.weightDecay : 0.0});
+    }
+    adamwUpdate(pieces, settings);
+    round(run);
   }
 
-  void round(const KeptPiece& kept) const {
-    if (settings_.bfloat16) kept.weights.copy_(kept.parameter);
+  void round(const KeptRun& run) const {
+    if (settings_.bfloat16 && !run.pieces.empty()) run.weights.copy_(run.parameter);
   }
 
   Result<at::Tensor> stateAt(State state, Range flat) const {
-    for (const auto& kept : kept_) {
-      const Range& has = kept.piece.flat;
-      if (flat.begin < has.begin || flat.end > has.end) continue;
-      return slice(kept.of(state), flat.begin - has.begin, flat.count());
+    for (const auto& run : kept_) {
+      for (const auto& kept : run.pieces) {
+        const Range& has = kept.piece.flat;
+        if (flat.begin < has.begin || flat.end > has.end) continue;
+        return slice(kept.of(state), flat.begin - has.begin, flat.count());
+      }
     }
     return Error(ErrorCode::kInternal,
                  "element " + std::to_string(flat.begin) + " is not kept by this rank");
@@ -334,7 +355,7 @@ class TorchEngine final : public Engine {
   std::vector<at::Tensor> parameters_;
   std::vector<std::shared_ptr<torch::autograd::Node>> accumulators_;
   std::vector<Piece> pieces_;
-  std::vector<KeptPiece> kept_;
+  std::vector<KeptRun> kept_;      // by bucket
   std::uint64_t scaleOfStep_ = 0;  // which step scale_ is of; 0: of none
 
   // Of the pass that runs.
