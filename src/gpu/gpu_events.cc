@@ -246,12 +246,14 @@ std::chrono::milliseconds GpuWatcher::Work::watchSession(const std::shared_ptr<N
       lastLook = SteadyClock::now();
       continue;
     }
+    const auto slice = unwell || now->sick ? std::min(options.waitSlice, options.probeInterval)
+                                           : options.waitSlice;
     if (now->registered == 0) {
-      pause(options.waitSlice);
+      pause(slice);
       continue;
     }
     abi::EventData event;
-    const abi::Return code = now->events->wait(event, options.waitSlice);
+    const abi::Return code = now->events->wait(event, slice);
     if (code == abi::kTimeout) continue;
     if (code == abi::kSuccess) {
       if (event.eventType == abi::kEventRecoveryAction) lastLook = {};

@@ -25,7 +25,7 @@ namespace railhead::gpu {
 
 struct GpuWatchOptions {
   HealthPolicy policy;
-  std::chrono::milliseconds waitSlice{500};       // one wait for events; stop() takes up to this
+  std::chrono::milliseconds waitSlice{2000};      // one wait for events; stop() takes up to this
   std::chrono::milliseconds probeInterval{1000};  // looks at the GPUs while one is unhealthy
   std::chrono::milliseconds backstop{60'000};     // looks at them while all are healthy
   // Listing the GPUs again while one is lost or answers wrongly, or there is no driver. Doubled

@@ -27,6 +27,9 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kRegisterDeadline{15};
 // Even if an event was missed, nothing stays wrong for longer.
 constexpr std::chrono::milliseconds kLookAround{1000};
+// While kubelet watches and the folder is watched: events tell of everything, and this is for one
+// that got lost.
+constexpr std::chrono::milliseconds kLookAroundSettled{10'000};
 
 bool kubeletIsAway(const Error& error) {
   switch (error.code) {
@@ -311,7 +314,8 @@ void DevicePluginServer::Keeper::registerIfDue() {
 
 std::chrono::milliseconds DevicePluginServer::Keeper::timeToNextDuty() const {
   const std::lock_guard lock(mutex_);
-  auto next = SteadyClock::now() + kLookAround;
+  const bool settled = state_.phase == PluginPhase::kRegistered && watched_ && watch_;
+  auto next = SteadyClock::now() + (settled ? kLookAroundSettled : kLookAround);
   if (state_.phase == PluginPhase::kWaiting || state_.phase == PluginPhase::kRefused) {
     next = std::min(next, nextAttempt_);
   }

@@ -6,6 +6,7 @@
 #include "src/base/text.h"
 #include "tests/integration/lab_fixture.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <thread>
@@ -174,21 +175,28 @@ TEST_F(LabEvents, APfWithoutItsDriverAndAPfThatIsGone) {
 
 TEST_F(LabEvents, AnAgentRestartedUnderAPod) {
   ASSERT_TRUE(runPod(node(), 0).has_value());
-  ASSERT_TRUE(killAgent(node()).has_value());
-  const double since = uptime();
-  ASSERT_TRUE(startAgent(node()).has_value());
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(15);
-  Json status = kubelet();
-  while (status["allocatable"].value(kResource, 0) != 4 &&
-         std::chrono::steady_clock::now() < deadline) {
-    status = kubelet();
+  // The whole start of a program on an emulated CPU, which the host's other work slows: the best of
+  // three counts, and each must lose nothing.
+  double best = 1e9;
+  for (int round = 0; round < 3; ++round) {
+    ASSERT_TRUE(killAgent(node()).has_value());
+    const double since = uptime();
+    ASSERT_TRUE(startAgent(node()).has_value());
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(15);
+    Json status = kubelet();
+    while (status["allocatable"].value(kResource, 0) != 4 &&
+           std::chrono::steady_clock::now() < deadline) {
+      status = kubelet();
+    }
+    EXPECT_EQ(status["allocatable"].value(kResource, 0), 4);
+    EXPECT_EQ(status["capacity"].value(kResource, 0), 4);
+    EXPECT_EQ(status["resources"][kResource].value("free", 0), 3);
+    const double took = status["resources"][kResource].value("listed_at", 0.0) - since;
+    std::printf("%-45s kubelet knew %.2f s after the command to start\n",
+                "agent killed and started under a pod", took);
+    best = std::min(best, took);
   }
-  EXPECT_EQ(status["allocatable"].value(kResource, 0), 4);
-  EXPECT_EQ(status["capacity"].value(kResource, 0), 4);
-  EXPECT_EQ(status["resources"][kResource].value("free", 0), 3);
-  std::printf("%-45s kubelet knew %.2f s after the command to start\n",
-              "agent killed and started under a pod",
-              status["resources"][kResource].value("listed_at", 0.0) - since);
+  EXPECT_LT(best, kLimit);
   EXPECT_EQ(ask("railhead-lab-kubelet delete-pod " + podName(0)), "");
 }
 

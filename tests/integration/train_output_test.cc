@@ -42,6 +42,21 @@ TEST_F(TrainOutput, TheDocumentNamesEveryFieldAndNoOther) {
   EXPECT_THAT(kept.place.order, ElementsAre("localhost", "localhost"));
 }
 
+std::string metricsAt(const os::Endpoint& endpoint, os::Deadline limit) {
+  const auto fd = os::connectTcp(endpoint, limit).value();
+  ::fcntl(fd.get(), F_SETFL, 0);
+  const std::string request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+  EXPECT_EQ(::write(fd.get(), request.data(), request.size()),
+            static_cast<ssize_t>(request.size()));
+  std::string answer;
+  std::array<char, 4096> chunk{};
+  for (ssize_t got = 1; got > 0;) {
+    got = ::read(fd.get(), chunk.data(), chunk.size());
+    if (got > 0) answer.append(chunk.data(), static_cast<std::size_t>(got));
+  }
+  return answer;
+}
+
 TEST_F(TrainOutput, MetricsAreServedWhileItRuns) {
   const auto err = at("err");
   const os::UniqueFd file(::open(err.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
@@ -63,17 +78,11 @@ TEST_F(TrainOutput, MetricsAreServedWhileItRuns) {
   const auto begin = said.find("http://") + 7;
   const auto endpoint = os::Endpoint::parse(said.substr(begin, said.find("/metrics") - begin));
   ASSERT_TRUE(endpoint.has_value()) << said;
-  const auto fd = os::connectTcp(*endpoint, limit).value();
-  ::fcntl(fd.get(), F_SETFL, 0);
-  const std::string request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
-  ASSERT_EQ(::write(fd.get(), request.data(), request.size()),
-            static_cast<ssize_t>(request.size()));
   std::string answer;
-  std::array<char, 4096> chunk{};
-  for (ssize_t got = 1; got > 0;) {
-    got = ::read(fd.get(), chunk.data(), chunk.size());
-    if (got > 0) answer.append(chunk.data(), static_cast<std::size_t>(got));
-  }
+  // Steps that are in the file are told a moment later.
+  do answer = metricsAt(*endpoint, limit);
+  while (answer.find("\nrailhead_train_step{") == std::string::npos &&
+         std::chrono::steady_clock::now() < limit);
   const auto document = testing_support::readText(kDocument);
   for (const char* name :
        {"railhead_train_running", "railhead_train_start", "railhead_train_failures_total",
