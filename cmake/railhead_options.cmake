@@ -21,7 +21,13 @@ else()
   set(CMAKE_CXX_FLAGS_DEV "-O1 -g1")
 endif()
 set(CMAKE_C_FLAGS_DEV ${CMAKE_CXX_FLAGS_DEV})
+# Some 150 programs are linked, twice as fast by this linker as by the one that compilers take.
+include(CheckLinkerFlag)
+check_linker_flag(CXX -fuse-ld=gold RAILHEAD_HAS_GOLD)
 set(CMAKE_EXE_LINKER_FLAGS_DEV "")
+if(RAILHEAD_HAS_GOLD)
+  set(CMAKE_EXE_LINKER_FLAGS_DEV "-fuse-ld=gold")
+endif()
 set(CMAKE_SHARED_LINKER_FLAGS_DEV "")
 # Release: the same bytes from any folder.
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG -ffile-prefix-map=${RAILHEAD_ROOT}=.")
