@@ -1,5 +1,7 @@
 // The search on emulated nodes, whose rails carry 20 Mb/s each: two rails beat one, and the profile
-// says for which fabric.
+// says for which fabric; the agent then puts it into the next pod.
+#include "lab/demo/node_setup.h"
+#include "lab/demo/scenario.h"
 #include "lab/demo/stage.h"
 #include "src/os/process.h"
 #include "src/tune/profile.h"
@@ -26,6 +28,30 @@ class LabTune : public testing::Test {
     std::filesystem::create_directories(folder_);
   }
   ~LabTune() override { std::filesystem::remove_all(folder_); }
+
+  // From a file on the node to the next pod: its environment and its mounts.
+  static void deliver(const NodeShell& node, const Topology& topology, const std::string& profile) {
+    constexpr const char* kFile = "/run/railhead-lab/profile.yaml";
+    ASSERT_TRUE(node.writeFile(kFile, profile).has_value());
+    ASSERT_TRUE(node.writeFile("/run/railhead-lab/agent.yaml",
+                               agentConfig(topology, 0) + "profile: {file: " + kFile + "}\n")
+                    .has_value());
+    ASSERT_TRUE(killAgent(node).has_value());
+    ASSERT_TRUE(startAgent(node).has_value());
+    Json state;
+    for (int look = 0; look < 100 && state["state"] != "applied"; ++look) {
+      const auto status = node.run({"railhead-agent", "status"});
+      if (status.has_value()) state = Json::parse(*status, nullptr, false)["profile"];
+    }
+    ASSERT_EQ(state["state"], "applied") << state.dump();
+    ASSERT_TRUE(awaitAllocatable(node, 4).has_value());
+    ASSERT_TRUE(node.run({"railhead-lab-kubelet", "delete-pod", podName(0)}).has_value());
+    const auto said = runPod(node, 0);
+    ASSERT_TRUE(said.has_value()) << said.error().message;
+    const Json pod = Json::parse(*said, nullptr, false);
+    EXPECT_EQ(pod["env"]["NCCL_CONF_FILE"], "/etc/railhead/nccl.conf") << *said;
+    EXPECT_NE(pod["mounts"].dump().find("/run/railhead/profile/"), std::string::npos) << *said;
+  }
 
   std::filesystem::path folder_;
 };
@@ -86,6 +112,7 @@ TEST_F(LabTune, TwoRailsBeatOne) {
   EXPECT_EQ(profile->fabric.nodes, 2U);
   EXPECT_EQ(profile->fabric.nics.size(), 2U);
   EXPECT_NE(profile->environment.value("rails"), "1");
+  deliver(NodeShell(lab->client(), "spark-a"), topology, yaml.str());
 }
 
 }  // namespace
