@@ -145,7 +145,7 @@ TEST_F(TrainProgram, AWatcherThatIsKilledTakesAllWithItAndTheRunGoesOn) {
 }
 
 TEST_F(TrainProgram, StopAndCtrlCEndItInOrderAndResumeGoesOn) {
-  auto process = startSlowly("50", 4);
+  auto process = startSlowly("600", 4);
   const auto limit = inAMinute();
   const auto busy = train({"resume", at("a")});
   EXPECT_EQ(busy.exitCode, 1);
@@ -170,7 +170,7 @@ TEST_F(TrainProgram, StopAndCtrlCEndItInOrderAndResumeGoesOn) {
   EXPECT_EQ(manifest("a").state, "interrupted");
   expectNothingRuns();
   EXPECT_EQ(train({"resume", at("a")}).exitCode, 0);
-  EXPECT_EQ(manifest("a").metrics.steps, 50U);
+  EXPECT_EQ(manifest("a").metrics.steps, 600U);
 }
 
 // As by ssh: the far end is in a session of its own and knows us by its standard streams alone; a
