@@ -87,9 +87,10 @@ TEST_F(ReportCommand, RefusesAFileOfAnotherKindAndLeavesNoPage) {
       err_.str(),
       "railhead: tests/fixtures/report/two_sparks.json: schema: '\"railhead.report/1\"' is not "
       "one of railhead.verify/1, railhead.doctor/1, railhead.bench.collectives/1, "
-      "railhead.bench.verbs/1, railhead.tune/1\n"
+      "railhead.bench.verbs/1, railhead.tune/1, railhead.train.run/1\n"
       "  remedy: give files written by railhead verify --out FILE, railhead doctor --json, "
-      "railhead bench collectives --out FILE, railhead bench verbs --json, railhead tune --json\n");
+      "railhead bench collectives --out FILE, railhead bench verbs --json, railhead tune --json, "
+      "railhead train show RUN --json\n");
   EXPECT_FALSE(std::filesystem::exists(page()));
 }
 
