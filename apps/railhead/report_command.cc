@@ -1,10 +1,14 @@
 #include "apps/railhead/report_command.h"
 
 #include "apps/railhead/bench_collectives_output.h"
+#include "apps/railhead/train_document.h"
+#include "apps/railhead/train_run.h"
 #include "src/base/units.h"
 #include "src/report/measurements/page.h"
 
+#include <filesystem>
 #include <memory>
+#include <optional>
 #include <ostream>
 
 #include <CLI/CLI.hpp>
@@ -24,7 +28,34 @@ struct Settings {
 
 using Sweeps = std::vector<bench::SweepSummary>;
 
+// The folder of the run that is meant: by its folder, by the manifest in it, or by its name below
+// runs/. nullopt: it is some other file.
+std::optional<std::string> runFolderOf(const std::string& path) {
+  const std::filesystem::path given(path);
+  std::error_code ignored;
+  if (std::filesystem::is_directory(given, ignored)) return path;
+  if (given.filename() == "manifest.json") {
+    return given.has_parent_path() ? given.parent_path().string() : ".";
+  }
+  if (std::filesystem::exists(given, ignored) || !runNamed(path, "runs").has_value()) return {};
+  return path;
+}
+
+Result<report::Measurement> loadRun(const std::string& folder) {
+  RAILHEAD_TRY_ASSIGN(const auto named, runNamed(folder, "runs"));
+  const auto run = readRun(named);
+  if (!run.has_value()) {
+    Error error = run.error();
+    // A file that is not what it must be is bad input here, as every other one.
+    if (error.code == ErrorCode::kCorrupt) error.code = ErrorCode::kInvalidArgument;
+    return error;
+  }
+  const std::string shown = folder.substr(0, folder.find_last_not_of('/') + 1);
+  return report::readMeasurement(shown, trainDocument(run->manifest, run->series, run->state));
+}
+
 Result<report::Measurement> load(const std::string& path, Sweeps& sweeps) {
+  if (const auto folder = runFolderOf(path)) return loadRun(*folder);
   RAILHEAD_TRY_ASSIGN(const auto text, readResult(path));
   RAILHEAD_TRY_ASSIGN(auto measurement, report::readMeasurement(path, text));
   if (measurement.kind == report::MeasurementKind::kCollectives) {
@@ -83,12 +114,16 @@ void addReportCommand(CLI::App& app, Context& context) {
   command->footer(
       "Example:\n  railhead report verify.json before.json after.json verbs.json --out "
       "report.html\n"
-      "Takes the JSON of verify, doctor, bench collectives, bench verbs and tune, in any number "
-      "and order.\n"
-      "Two sweeps of bench collectives are compared, the first as the one before.\n"
+      "  railhead report runs/pair-0001 runs/pair-0002 --out report.html\n"
+      "Takes the JSON of verify, doctor, bench collectives, bench verbs and tune, and folders of "
+      "training\nruns, in any number and order.\n"
+      "Two sweeps of bench collectives are compared, the first as the one before; so are two "
+      "training runs.\n"
       "The exit code is 0 when the page was written, whatever it says; 2: a file is none of "
       "these.");
-  command->add_option("files", settings->files, "JSON of verify, doctor, bench or tune")
+  command
+      ->add_option("files", settings->files,
+                   "JSON of verify, doctor, bench or tune; a training run's folder")
       ->required();
   command->add_option("--out", settings->out, "the page")->required();
   command->add_option("--ceiling", settings->ceiling,

@@ -1,5 +1,8 @@
 #include "apps/railhead/report_command.h"
 
+#include "src/os/filesystem.h"
+#include "src/train/run_folder.h"
+
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -31,6 +34,24 @@ class ReportCommand : public testing::Test {
     err_.str("");
     Context context{out_, err_, false, "railhead"};
     return runCommandLine(words, context);
+  }
+  // The folder of a run that told three steps.
+  std::string runFolder(const std::string& id, const std::string& replayOf = "") const {
+    const train::RunFolder run(folder_ + "/runs/" + id);
+    const auto files = os::RootedFilesystem::open("/");
+    EXPECT_TRUE(run.create(**files, "").has_value());
+    train::Manifest manifest;
+    manifest.id = id;
+    manifest.state = "finished";
+    manifest.replayOf = replayOf;
+    manifest.attempts = {{1, std::nullopt, "t", 1.5, "finished", "", std::nullopt, "", {}}};
+    EXPECT_TRUE(run.writeManifest(**files, manifest).has_value());
+    for (const char* step : {"1", "2", "3"}) {
+      const std::string line = std::string(R"({"schema":"railhead.metrics/1","step":)") + step +
+                               R"(,"loss":4.5,"tokens":10,"seconds":0.5})" + "\n";
+      EXPECT_TRUE(train::appendText(run.metricsFile(0), line).has_value());
+    }
+    return run.path();
   }
   std::string page() const { return folder_ + "/report.html"; }
   std::string written() const {
@@ -81,15 +102,43 @@ TEST_F(ReportCommand, TakesTheCeilingFromItsOption) {
             ExitCode::kUsage);
 }
 
+TEST_F(ReportCommand, TakesRunsByTheirFolderAndByTheirManifest) {
+  const std::string first = runFolder("pair-0001");
+  const std::string second = runFolder("pair-0002", "pair-0001");
+  ASSERT_EQ(run({first + "/", second + "/manifest.json", "--json", "--out", page()}), ExitCode::kOk)
+      << err_.str();
+  const auto data = nlohmann::json::parse(out_.str());
+  EXPECT_EQ(data["files"][0]["file"], first);
+  EXPECT_EQ(data["files"][1]["file"], second);
+  EXPECT_EQ(data["files"][1]["kind"], "train");
+  EXPECT_EQ(data["files"][1]["content"]["steps"].size(), 3U);
+  EXPECT_EQ(data["runs"]["steps"], 3);
+  EXPECT_EQ(data["statements"][0]["headline"], "The losses of both runs are the same");
+  EXPECT_EQ(data["statements"][1]["headline"], "The run finished");
+  EXPECT_THAT(written(), HasSubstr("a replay of pair-0001"));
+}
+
+TEST_F(ReportCommand, RefusesAFolderThatIsNoRunAndAManifestThatWasChanged) {
+  std::filesystem::create_directories(folder_ + "/empty");
+  EXPECT_EQ(run({folder_ + "/empty", "--out", page()}), ExitCode::kFailed);
+  EXPECT_THAT(err_.str(), HasSubstr("is no run"));
+  const std::string changed = runFolder("pair-0001");
+  std::ofstream(changed + "/manifest.json") << "{}";
+  EXPECT_EQ(run({changed, "--out", page()}), ExitCode::kUsage);
+  EXPECT_THAT(err_.str(), HasSubstr("manifest.json"));
+  EXPECT_FALSE(std::filesystem::exists(page()));
+}
+
 TEST_F(ReportCommand, RefusesAFileOfAnotherKindAndLeavesNoPage) {
   EXPECT_EQ(run({fixture("two_sparks.json"), "--out", page()}), ExitCode::kUsage);
   EXPECT_EQ(
       err_.str(),
       "railhead: tests/fixtures/report/two_sparks.json: schema: '\"railhead.report/1\"' is not "
       "one of railhead.verify/1, railhead.doctor/1, railhead.bench.collectives/1, "
-      "railhead.bench.verbs/1, railhead.tune/1\n"
+      "railhead.bench.verbs/1, railhead.tune/1, railhead.train.run/1\n"
       "  remedy: give files written by railhead verify --out FILE, railhead doctor --json, "
-      "railhead bench collectives --out FILE, railhead bench verbs --json, railhead tune --json\n");
+      "railhead bench collectives --out FILE, railhead bench verbs --json, railhead tune --json, "
+      "railhead train show RUN --json\n");
   EXPECT_FALSE(std::filesystem::exists(page()));
 }
 

@@ -5,6 +5,7 @@
 #include "apps/railhead/train_rank_command.h"
 #include "apps/railhead/train_run.h"
 #include "apps/railhead/train_runs_command.h"
+#include "apps/railhead/train_show.h"
 
 #include <memory>
 #include <ostream>
@@ -21,8 +22,9 @@ constexpr const char* kExamples =
     "  go on with it:       railhead train resume pair-0001\n"
     "  the same again:      railhead train replay pair-0001; railhead train compare pair-0001 "
     "pair-0002\n"
-    "  look and stop:       railhead train list; railhead train logs pair-0001 --rank 1; railhead "
-    "train stop pair-0001\n"
+    "  look and stop:       railhead train list; railhead train show pair-0001; railhead train "
+    "logs "
+    "pair-0001 --rank 1; railhead train stop pair-0001\n"
     "A rank that dies or hangs stops all; all start again from the last complete checkpoint.\n"
     "Nothing is left running. A run is a folder with its manifest: railhead train run --help.";
 
@@ -156,6 +158,7 @@ void addTrainCommand(CLI::App& app, Context& context) {
   addResume(train, context);
   addReplay(train, context);
   addTrainRunsCommands(train, context);
+  addTrainShow(train, context);
   addTrainRank(train, context);
 }
 

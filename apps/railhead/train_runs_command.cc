@@ -1,5 +1,6 @@
 #include "apps/railhead/train_runs_command.h"
 
+#include "apps/railhead/train_document.h"
 #include "apps/railhead/train_output.h"
 #include "apps/railhead/train_run.h"
 #include "src/base/text.h"
@@ -39,11 +40,6 @@ struct Settings {
 Result<std::unique_ptr<os::Filesystem>> filesHere() {
   RAILHEAD_TRY_ASSIGN(std::unique_ptr<os::Filesystem> out, os::RootedFilesystem::open("/"));
   return out;
-}
-
-// A run whose watcher was killed says "running" for ever.
-std::string stateOf(const train::RunFolder& run, const train::Manifest& manifest) {
-  return manifest.state == "running" && !run.isLocked() ? "killed" : manifest.state;
 }
 
 Result<void> list(const Settings& settings, Context& context) {

@@ -131,6 +131,93 @@ TEST_F(MeasurementsInBrowser, ShowsWhatASearchFoundAndWhatItGaveUp) {
   EXPECT_TRUE(has(between(dom, "id=\"environment\"", "</section>"), "2 on 2 nodes"));
 }
 
+TEST_F(MeasurementsInBrowser, ShowsARunItsStepsAndWhatItStoodOn) {
+  const std::string dom = domOf(pageOf({fixture("train.json")}));
+  EXPECT_TRUE(has(between(dom, "<h1>", "</h1>"), "The run finished"));
+  EXPECT_TRUE(has(between(dom, "class=\"sentence\"", "</p>"), "started again once"));
+  const std::string figures = between(dom, "<dl class=\"figures\"", "</dl>");
+  EXPECT_TRUE(has(figures, "1.83125")) << "the last loss";
+  EXPECT_TRUE(has(figures, "k tokens/s"));
+  const std::string training = between(dom, "id=\"training\"", "</section>");
+  EXPECT_TRUE(has(training, "<canvas"));
+  EXPECT_TRUE(has(training, "Loss, by step"));
+  EXPECT_TRUE(has(training, "Tokens per second, of all ranks, by step"));
+  EXPECT_TRUE(has(training, "step 40: loss 1.83125, checkpoint")) << "read out for the last step";
+  EXPECT_TRUE(has(training, "checkpoint, started again") ||
+              has(training, "started again, checkpoint"))
+      << "step 20 in the table";
+  const std::string time = between(dom, "id=\"step-time\"", "</section>");
+  EXPECT_TRUE(has(time, "<canvas"));
+  EXPECT_TRUE(has(time, "waiting for the network"));
+  EXPECT_TRUE(has(time, "communication behind computing"));
+  const std::string attempts = between(dom, "id=\"attempts\"", "</section>");
+  EXPECT_TRUE(has(attempts, "rank 1 on spark-b was killed by signal 9"));
+  EXPECT_TRUE(has(attempts, "step 23 done"));
+  const std::string inputs = between(dom, "id=\"inputs\"", "</section>");
+  EXPECT_TRUE(has(inputs, std::string(64, 'c'))) << "the data's digest";
+  EXPECT_TRUE(has(inputs, "NCCL_IB_HCA=rocep1s0f0,roceP2p1s0f0"));
+  EXPECT_TRUE(has(inputs, "NVIDIA GB10"));
+  const std::string facts = between(dom, "id=\"environment\"", "</section>");
+  EXPECT_TRUE(has(facts, "railhead-train --data tokens.bin --layers 12"));
+  EXPECT_TRUE(has(facts, "4a23039c1f0e5d7b9a86c2d3e4f5061728394a5b, with changes"));
+  EXPECT_TRUE(has(facts, "host-staged-hardware, 94 % of the ceiling"));
+  EXPECT_FALSE(has(dom, "id=\"runs\""));
+}
+
+TEST_F(MeasurementsInBrowser, LaysTwoRunsOverEachOther) {
+  json more = fixture("train.json");
+  more["manifest"]["id"] = "pair-0002";
+  more["manifest"]["place"]["ranks"] = 4;
+  more["manifest"]["metrics"]["tokens"] = more["manifest"]["metrics"]["tokens"].get<int>() * 2;
+  for (int i = 24; i < 40; ++i) more["steps"][i]["loss"] = 2.5 + i * 0.01;
+  const std::string dom = domOf(pageOf({fixture("train.json"), more}));
+  const std::string runs = between(dom, "id=\"runs\"", "</section>");
+  EXPECT_TRUE(has(runs, "pair-0001 and pair-0002"));
+  EXPECT_TRUE(has(runs, "at step 25: "));
+  EXPECT_TRUE(has(runs, " and 2.74"));
+  EXPECT_TRUE(has(runs, "step 24"));
+  EXPECT_TRUE(has(runs, "100 %"));
+  const std::string training = between(dom, "id=\"training\"", "</section>");
+  EXPECT_TRUE(has(training, "step 40: pair-0001 1.83125, pair-0002 2.89"));
+  EXPECT_TRUE(has(training, "losses part"));
+  EXPECT_TRUE(has(training, "pair-0002 checkpoint"));
+  EXPECT_TRUE(
+      has(between(dom, "id=\"step-time\"", "</section>"), "pair-0002: share of a step's time"));
+  EXPECT_TRUE(has(between(dom, "id=\"attempts\"", "</section>"), "<h3>pair-0002</h3>"));
+}
+
+TEST_F(MeasurementsInBrowser, StandsRunsThatToldAlmostNothingOrVeryMuch) {
+  json silent = fixture("train.json");
+  silent["manifest"]["id"] = "silent";
+  silent["manifest"]["verdict"] = nullptr;
+  silent["manifest"]["attempts"] = silent["manifest"]["checkpoints"] = json::array();
+  silent["manifest"]["data"] = silent["manifest"]["place"]["nodes"] = json::array();
+  silent["manifest"]["metrics"] = {{"steps", 0},  {"first_loss", nullptr}, {"last_loss", nullptr},
+                                   {"tokens", 0}, {"seconds", 0},          {"lost_steps", 0}};
+  silent["model"] = silent["manifest"]["facts"] = silent["manifest"]["environment"] =
+      json::object();
+  silent["split"] = {{"steps", 0},         {"seconds", 0},      {"compute", nullptr},
+                     {"exposed", nullptr}, {"hidden", nullptr}, {"data", nullptr}};
+  silent["steps"] = json::array();
+  std::string dom = domOf(pageOf({silent}));
+  EXPECT_FALSE(has(dom, "id=\"training\""));
+  EXPECT_FALSE(has(dom, "id=\"step-time\""));
+
+  json wild = fixture("train.json");
+  const json step = wild["steps"][0];
+  wild["steps"] = json::array();
+  for (int i = 0; i < 4096; ++i) {
+    wild["steps"].push_back(step);
+    wild["steps"].back()["step"] = i * 4.0e15 + 1;
+    wild["steps"].back()["loss"] = i % 3 == 0 ? json(nullptr) : json(i % 2 == 0 ? 1e300 : -1e30);
+    wild["steps"].back()["seconds"] = i % 5 * 1e-12;
+  }
+  wild["steps_told"] = 100'000;
+  dom = domOf(pageOf({silent, wild}));
+  EXPECT_TRUE(has(dom, "Drawn are 4096 of the 100000 steps"));
+  EXPECT_TRUE(has(dom, "As a table, "));
+}
+
 TEST_F(MeasurementsInBrowser, StandsManyRanksAndFilesThatHoldAlmostNothing) {
   json many = fixture("verify_spark.json");
   const json rank = many["ranks"][0];
@@ -169,7 +256,16 @@ TEST_F(MeasurementsInBrowser, RunsAndLoadsNothingThatANameAsksFor) {
   for (auto& line : sweep["lines"]) line["operation"] = attack;
   json doctor = fixture("doctor.json");
   doctor["nodes"][1]["checks"][1]["findings"][0]["remedy"] = attack;
-  const std::string dom = domOf(pageOf({verify, sweep, doctor}));
+  json run = fixture("train.json");
+  auto& manifest = run["manifest"];
+  manifest["id"] = manifest["replay_of"] = manifest["reason"] = manifest["profile"] = attack;
+  manifest["command"] = {attack};
+  manifest["code"]["revision"] = manifest["data"][0]["path"] = attack;
+  manifest["environment"][attack] = manifest["facts"][attack] = run["model"][attack] = attack;
+  manifest["attempts"][0]["reason"] = manifest["attempts"][0]["node"] = attack;
+  manifest["attempts"][0]["last_lines"] = {attack};
+  manifest["place"]["nodes"][0]["cpu"] = attack;
+  const std::string dom = domOf(pageOf({verify, sweep, doctor, run, run}));
   EXPECT_FALSE(has(dom, "<img"));
   EXPECT_TRUE(has(dom, "<title>Mixed paths · Railhead report</title>"));
 }
@@ -190,6 +286,16 @@ TEST_F(MeasurementsInBrowser, LooksAsDesignedOnADesktopAndInTheDark) {
   EXPECT_EQ(dark.shareOf(kLightPage), 0);
   EXPECT_GT(dark.shareOf(kDarkRail0), 0.0003);
   EXPECT_EQ(dark.shareOf(kLightRail0), 0) << "the canvas follows the page";
+}
+
+TEST_F(MeasurementsInBrowser, DrawsRunsInTheirColours) {
+  json other = fixture("train.json");
+  other["manifest"]["id"] = "pair-0002";
+  for (auto& step : other["steps"]) step["loss"] = step["loss"].get<double>() + 0.5;
+  const auto picture = screenshotOf(pageOf({fixture("train.json"), other}), kDesktopWidth, 2400);
+  constexpr std::uint32_t kLightRail1 = 0xd9680f;
+  EXPECT_GT(picture.shareOf(kLightRail0), 0.0003) << "the first run";
+  EXPECT_GT(picture.shareOf(kLightRail1), 0.0002) << "the second";
 }
 
 TEST_F(MeasurementsInBrowser, LooksAsDesignedOnAPhone) {

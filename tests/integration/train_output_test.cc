@@ -34,6 +34,13 @@ TEST_F(TrainOutput, TheDocumentNamesEveryFieldAndNoOther) {
   const auto listed = json::parse(train({"list", "--runs", at("runs"), "--json"}).output);
   EXPECT_EQ(testing_support::documentedFields(text, "JSON of train list"),
             testing_support::fieldsOf(listed));
+  const auto shown = json::parse(train({"show", at("runs/a"), "--json"}).output);
+  EXPECT_EQ(shown["schema"], "railhead.train.run/1");
+  EXPECT_EQ(shown["state"], "finished");
+  EXPECT_EQ(shown["steps"].size(), 6U);
+  const auto words = train({"show", "a", "--runs", at("runs")}).output;
+  EXPECT_THAT(words, HasSubstr("runs/a: finished"));
+  EXPECT_THAT(words, HasSubstr("2 ranks on local"));
   // That a node told what it is, and what was set.
   const auto kept = manifest("runs/a");
   ASSERT_EQ(kept.place.nodes.size(), 1U);

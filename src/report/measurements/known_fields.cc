@@ -18,7 +18,18 @@ constexpr std::size_t kMaxFieldEntries = 4096;
 constexpr std::size_t kMaxSamples = 10'000;
 constexpr double kMaxFieldNumber = 2e19;  // a seed has 64 bits
 
-enum class Type { kText, kFlag, kNumber, kNumberOrNull, kObjectOrNull, kList, kTexts };
+enum class Type {
+  kText,
+  kFlag,
+  kNumber,
+  kNumberOrNull,
+  kReal,  // any number, also one below 0
+  kRealOrNull,
+  kObjectOrNull,
+  kList,
+  kTexts,
+  kNamedTexts,
+};
 
 struct Field {
   std::string_view path;  // "lines[].time.mean_us"; "ceiling?.gbps": ceiling may be null
@@ -206,6 +217,91 @@ constexpr Field kDoctorFields[] = {
     {"nodes[].checks[].findings[].remedy", Type::kText},
 };
 
+// docs/reference/train.md, "JSON of train show"
+constexpr Field kTrainFields[] = {
+    {"state", Type::kText},
+    {"manifest.id", Type::kText},
+    {"manifest.reason", Type::kText},
+    {"manifest.railhead", Type::kText},
+    {"manifest.started", Type::kText},
+    {"manifest.ended", Type::kText},
+    {"manifest.replay_of", Type::kText},
+    {"manifest.run_file.sha256", Type::kText},
+    {"manifest.command", Type::kTexts},
+    {"manifest.image", Type::kText},
+    {"manifest.image_digest", Type::kText},
+    {"manifest.seed", Type::kNumber},
+    {"manifest.code.folder", Type::kText},
+    {"manifest.code.revision", Type::kText},
+    {"manifest.code.modified", Type::kFlag},
+    {"manifest.code.scripts", Type::kList},
+    {"manifest.code.scripts[].path", Type::kText},
+    {"manifest.code.scripts[].bytes", Type::kNumber},
+    {"manifest.code.scripts[].sha256", Type::kText},
+    {"manifest.data", Type::kList},
+    {"manifest.data[].path", Type::kText},
+    {"manifest.data[].bytes", Type::kNumber},
+    {"manifest.data[].sha256", Type::kText},
+    {"manifest.profile", Type::kText},
+    {"manifest.environment", Type::kNamedTexts},
+    {"manifest.facts", Type::kNamedTexts},
+    {"manifest.place.on", Type::kText},
+    {"manifest.place.ranks", Type::kNumber},
+    {"manifest.place.order", Type::kTexts},
+    {"manifest.place.nodes", Type::kList},
+    {"manifest.place.nodes[].node", Type::kText},
+    {"manifest.place.nodes[].kernel", Type::kText},
+    {"manifest.place.nodes[].architecture", Type::kText},
+    {"manifest.place.nodes[].cpu", Type::kText},
+    {"manifest.place.nodes[].cpus", Type::kNumber},
+    {"manifest.place.nodes[].gpus", Type::kTexts},
+    {"manifest.place.nodes[].driver", Type::kText},
+    {"manifest.place.nodes[].cuda", Type::kText},
+    {"manifest.place.nodes[].nccl", Type::kText},
+    {"manifest.place.nodes[].nics", Type::kTexts},
+    {"manifest.verdict", Type::kObjectOrNull},
+    {"manifest.verdict?.verdict", Type::kText},
+    {"manifest.verdict?.expected", Type::kFlag},
+    {"manifest.verdict?.share", Type::kNumberOrNull},
+    {"manifest.attempts", Type::kList},
+    {"manifest.attempts[].number", Type::kNumber},
+    {"manifest.attempts[].from_step", Type::kNumberOrNull},
+    {"manifest.attempts[].started", Type::kText},
+    {"manifest.attempts[].seconds", Type::kNumber},
+    {"manifest.attempts[].end", Type::kText},
+    {"manifest.attempts[].reason", Type::kText},
+    {"manifest.attempts[].rank", Type::kNumberOrNull},
+    {"manifest.attempts[].node", Type::kText},
+    {"manifest.attempts[].last_lines", Type::kTexts},
+    {"manifest.metrics.steps", Type::kNumber},
+    {"manifest.metrics.first_loss", Type::kRealOrNull},
+    {"manifest.metrics.last_loss", Type::kRealOrNull},
+    {"manifest.metrics.tokens", Type::kNumber},
+    {"manifest.metrics.seconds", Type::kReal},
+    {"manifest.metrics.lost_steps", Type::kNumber},
+    {"manifest.checkpoints", Type::kList},
+    {"manifest.checkpoints[].step", Type::kNumber},
+    {"attempts_left_out", Type::kNumber},
+    {"checkpoints_left_out", Type::kNumber},
+    {"model", Type::kNamedTexts},
+    {"split.steps", Type::kNumber},
+    {"split.seconds", Type::kNumber},
+    {"split.compute", Type::kNumberOrNull},
+    {"split.exposed", Type::kNumberOrNull},
+    {"split.hidden", Type::kNumberOrNull},
+    {"split.data", Type::kNumberOrNull},
+    {"steps_told", Type::kNumber},
+    {"steps", Type::kList},
+    {"steps[].step", Type::kNumber},
+    {"steps[].loss", Type::kRealOrNull},
+    {"steps[].tokens", Type::kNumberOrNull},
+    {"steps[].seconds", Type::kNumberOrNull},
+    {"steps[].split.compute", Type::kNumberOrNull},
+    {"steps[].split.exposed", Type::kNumberOrNull},
+    {"steps[].split.hidden", Type::kNumberOrNull},
+    {"steps[].split.data", Type::kNumberOrNull},
+};
+
 std::span<const Field> fieldsOf(MeasurementKind kind) {
   switch (kind) {
     case MeasurementKind::kCollectives:
@@ -218,6 +314,8 @@ std::span<const Field> fieldsOf(MeasurementKind kind) {
       return kDoctorFields;
     case MeasurementKind::kTune:
       return kTuneFields;
+    case MeasurementKind::kTrain:
+      return kTrainFields;
   }
   return {};
 }
@@ -228,8 +326,8 @@ Error wrong(const std::string& path, const Json& value, std::string_view allowed
                path + ": " + inQuotes(shown, 60) + " is not " + std::string(allowed));
 }
 
+// The entries of a list, or the values of an object.
 bool areTexts(const Json& value) {
-  if (!value.is_array()) return false;
   for (const auto& entry : value) {
     if (!entry.is_string()) return false;
   }
@@ -252,6 +350,12 @@ Result<void> checkType(const std::string& path, const Json& value, Type type) {
         return wrong(path, value, "a number from 0 to 2e19");
       }
       break;
+    case Type::kRealOrNull:
+      if (value.is_null()) break;
+      [[fallthrough]];
+    case Type::kReal:
+      if (!value.is_number()) return wrong(path, value, "a number");
+      break;
     case Type::kObjectOrNull:
       if (!value.is_object() && !value.is_null()) return wrong(path, value, "an object or null");
       break;
@@ -259,7 +363,10 @@ Result<void> checkType(const std::string& path, const Json& value, Type type) {
       if (!value.is_array()) return wrong(path, value, "a list");
       break;
     case Type::kTexts:
-      if (!areTexts(value)) return wrong(path, value, "a list of strings");
+      if (!value.is_array() || !areTexts(value)) return wrong(path, value, "a list of strings");
+      break;
+    case Type::kNamedTexts:
+      if (!value.is_object() || !areTexts(value)) return wrong(path, value, "an object of strings");
       break;
   }
   return {};

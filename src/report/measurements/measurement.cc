@@ -22,13 +22,14 @@ struct Kind {
   std::string_view schema;
   std::string_view command;
 };
-constexpr std::array<Kind, 5> kKinds{{
+constexpr std::array<Kind, 6> kKinds{{
     {MeasurementKind::kVerify, "verify", "railhead.verify/1", "railhead verify --out FILE"},
     {MeasurementKind::kDoctor, "doctor", "railhead.doctor/1", "railhead doctor --json"},
     {MeasurementKind::kCollectives, "collectives", "railhead.bench.collectives/1",
      "railhead bench collectives --out FILE"},
     {MeasurementKind::kVerbs, "verbs", "railhead.bench.verbs/1", "railhead bench verbs --json"},
     {MeasurementKind::kTune, "tune", "railhead.tune/1", "railhead tune --json"},
+    {MeasurementKind::kTrain, "train", "railhead.train.run/1", "railhead train show RUN --json"},
 }};
 
 const Kind& knownKind(MeasurementKind kind) { return kKinds.at(static_cast<std::size_t>(kind)); }

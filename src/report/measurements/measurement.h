@@ -15,6 +15,7 @@ enum class MeasurementKind {
   kCollectives,  // a sweep of collective operations
   kVerbs,        // RDMA writes between two nodes
   kTune,         // a search for settings that beat the default
+  kTrain,        // a training run
 };
 std::string_view kindName(MeasurementKind kind);  // "collectives"
 std::string_view schemaOf(MeasurementKind kind);  // "railhead.bench.collectives/1"

@@ -35,7 +35,8 @@ TEST(Measurement, IsRecognisedByItsSchema) {
            {"verify_degraded.json", MeasurementKind::kVerify},
            {"doctor.json", MeasurementKind::kDoctor},
            {"sweep_before.json", MeasurementKind::kCollectives},
-           {"verbs.json", MeasurementKind::kVerbs}}) {
+           {"verbs.json", MeasurementKind::kVerbs},
+           {"train.json", MeasurementKind::kTrain}}) {
     const auto read = readMeasurement(name, fixture(name).dump());
     ASSERT_TRUE(read.has_value()) << read.error().describe();
     EXPECT_EQ(read->kind, kind);

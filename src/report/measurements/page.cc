@@ -2,8 +2,11 @@
 
 #include "src/report/html/page_template.h"
 #include "src/report/measurements/assets.h"
+#include "src/report/measurements/train_runs.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <optional>
 
@@ -76,6 +79,41 @@ OrderedJson statementJson(const Statement& statement) {
           {"sentence", statement.sentence}};
 }
 
+// A count that a file wrote as any number.
+OrderedJson countJson(double value) {
+  constexpr double kExact = 9e15;
+  if (value > kExact || value != std::floor(value)) return value;
+  return static_cast<std::uint64_t>(value);
+}
+
+OrderedJson realOrNull(const std::optional<double>& value) {
+  return value ? OrderedJson(*value) : OrderedJson(nullptr);
+}
+
+OrderedJson runsJson(const std::optional<RunsCompared>& runs) {
+  if (!runs) return nullptr;
+  OrderedJson out = {{"first", runs->first},
+                     {"second", runs->second},
+                     {"steps", runs->steps},
+                     {"difference", nullptr},
+                     {"scaling", nullptr}};
+  if (const auto& found = runs->difference) {
+    out["difference"] = {
+        {"step", countJson(found->step)},
+        {"equal_until", found->equalUntil ? countJson(*found->equalUntil) : OrderedJson(nullptr)},
+        {"first", realOrNull(found->first)},
+        {"second", realOrNull(found->second)}};
+  }
+  if (const auto& scaling = runs->scaling) {
+    out["scaling"] = {{"fewer_ranks", countJson(scaling->fewerRanks)},
+                      {"more_ranks", countJson(scaling->moreRanks)},
+                      {"fewer_tokens_per_second", scaling->fewerTokensPerSecond},
+                      {"more_tokens_per_second", scaling->moreTokensPerSecond},
+                      {"efficiency", scaling->efficiency}};
+  }
+  return out;
+}
+
 OrderedJson dataOf(const Measurements& measurements, const std::vector<Statement>& statements) {
   OrderedJson json = {{"schema", kSchema}, {"tool_version", measurements.toolVersion}};
   json["statements"] = OrderedJson::array();
@@ -88,6 +126,7 @@ OrderedJson dataOf(const Measurements& measurements, const std::vector<Statement
   json["comparison"] = measurements.comparison.empty()
                            ? OrderedJson(nullptr)
                            : OrderedJson::parse(measurements.comparison);
+  json["runs"] = runsJson(comparedRuns(measurements));
   json["files"] = OrderedJson::array();
   for (const auto& file : measurements.files) {
     json["files"].push_back({{"file", file.file},

@@ -81,8 +81,12 @@ TEST(MeasurementsPage, TakesTheCeilingFromTheOptionThenTheRunThenTheRails) {
 }
 
 TEST(MeasurementsPage, DocumentsExactlyTheFieldsOfItsData) {
+  json second = measurementFixture("train.json");
+  second["manifest"]["place"]["ranks"] = 4;
+  second["steps"][24]["loss"] = 2.5;
   Measurements all =
-      measurementsOf({measurementFixture("verify_spark.json"), measurementFixture("doctor.json")});
+      measurementsOf({measurementFixture("verify_spark.json"), measurementFixture("doctor.json"),
+                      measurementFixture("train.json"), second});
   all.comparison = R"({"lines":[],"slower":0,"faster":0})";
   std::set<std::string> real;
   for (const auto& field : testing_support::fieldsOf(json::parse(toJson(all)))) {
@@ -93,6 +97,22 @@ TEST(MeasurementsPage, DocumentsExactlyTheFieldsOfItsData) {
   EXPECT_EQ(testing_support::documentedFields(testing_support::readText("docs/reference/report.md"),
                                               "JSON of report"),
             real);
+}
+
+TEST(MeasurementsPage, HoldsTwoRunsAgainstEachOther) {
+  json second = measurementFixture("train.json");
+  second["manifest"]["id"] = "pair-0002";
+  const auto data = [&] {
+    return json::parse(toJson(measurementsOf({measurementFixture("train.json"), second})))["runs"];
+  };
+  EXPECT_EQ(data()["steps"], 40);
+  EXPECT_EQ(data()["difference"], nullptr);
+  EXPECT_EQ(data()["scaling"], nullptr);
+  second["steps"][0]["loss"] = nullptr;
+  EXPECT_EQ(data()["difference"]["step"], 1);
+  EXPECT_EQ(data()["difference"]["equal_until"], nullptr);
+  EXPECT_EQ(data()["difference"]["second"], nullptr);
+  EXPECT_EQ(json::parse(toJson(measurementsOf({second})))["runs"], nullptr);
 }
 
 TEST(MeasurementsPage, KeepsALongListOfActionsShort) {

@@ -1,6 +1,7 @@
 #include "src/report/measurements/statement.h"
 
 #include "src/base/units.h"
+#include "src/report/measurements/train_runs.h"
 #include "src/report/model/verdict.h"
 
 #include <algorithm>
@@ -297,6 +298,9 @@ Statement statementOf(const Measurement& measurement) {
     case MeasurementKind::kTune:
       out = tuneStatement(document);
       break;
+    case MeasurementKind::kTrain:
+      out = trainStatement(document);
+      break;
   }
   out.about = kindName(measurement.kind);
   out.file = measurement.file;
@@ -304,8 +308,8 @@ Statement statementOf(const Measurement& measurement) {
 }
 
 int weightOf(const Statement& statement) {
-  constexpr std::array<std::string_view, 6> kOrder{"verify",      "doctor", "compare",
-                                                   "collectives", "tune",   "verbs"};
+  constexpr std::array<std::string_view, 8> kOrder{"verify",  "doctor",      "runs", "train",
+                                                   "compare", "collectives", "tune", "verbs"};
   const auto place = std::find(kOrder.begin(), kOrder.end(), statement.about) - kOrder.begin();
   const int tone = statement.tone == PageTone::kBad ? 0 : statement.tone == PageTone::kOpen ? 1 : 2;
   return tone * 10 + static_cast<int>(place);
@@ -320,6 +324,10 @@ std::vector<Statement> statementsOf(const Measurements& measurements) {
   if (!measurements.comparison.empty()) {
     out.push_back(comparisonStatement(Json::parse(measurements.comparison)));
     out.back().about = "compare";
+  }
+  if (const auto runs = comparedRuns(measurements)) {
+    out.push_back(runsStatement(*runs));
+    out.back().about = "runs";
   }
   std::stable_sort(out.begin(), out.end(),
                    [](const auto& a, const auto& b) { return weightOf(a) < weightOf(b); });

@@ -43,6 +43,7 @@ function measuredFigures(data) {
       writes.all_rails.ceiling ? `${share(writes.all_rails.gbps, writes.all_rails.ceiling.gbps)} of the ceiling` : null),
     compared > 0 && figure("Bytes compared", byteParts(compared),
       checks.every((one) => one.check.wrong === 0) ? "none wrong" : "some were wrong"),
+    ...trainFigures(data),
   ].filter(Boolean);
   return figures.length === 0 ? null : h("dl", { class: "figures" }, figures);
 }
@@ -82,6 +83,7 @@ function factsOf({ kind, content }) {
       ["Search", `${plural(content.trials, "trial")}, ${time(content.seconds * 1e6)}, seed ${content.seed}, ${content.end}`],
       ["No choices by size", content.no_choices]];
   }
+  if (kind === "train") return factsOfRun(content);
   if (kind === "verify") {
     return [["Ranks", String(content.ranks.length)], ["Nodes", String(unique(content.ranks.map((one) => one.node)).length)],
       ["Backends", unique(content.ranks.map((one) => one.backend)).join(", ")],
@@ -98,8 +100,8 @@ function environmentsSection(data) {
 
 runLine(["Report of measurements", plural(report.files.length, "file")]);
 
-drawParts([actionsSection, measuredFigures, statementsSection, pathSection, busbwCharts, latencyCharts,
-  comparisonSection, tuneCharts, knobsSection, profileSection, railSplitSection, directionsSection, doctorSection, dataCheckSection, environmentsSection]);
+drawParts([actionsSection, measuredFigures, statementsSection, runsSection, trainCharts, stepTimeSection, attemptsSection, pathSection, busbwCharts, latencyCharts,
+  comparisonSection, tuneCharts, knobsSection, profileSection, railSplitSection, directionsSection, doctorSection, dataCheckSection, inputsSection, environmentsSection]);
 keepChartsFitting();
 
 footer([`Railhead ${report.tool_version}`, report.schema, "charts by uPlot, MIT licence",
