@@ -67,6 +67,12 @@ class TrainProgram : public testing::Test {
     return result.has_value() ? *result : os::ProcessResult{};
   }
 
+  // Free when it returns: rank 0 may be faster than this process.
+  static std::uint16_t freePort() {
+    const auto listener = os::listenTcp({*IpAddress::parse("127.0.0.1"), 0});
+    return os::boundEndpoint(listener->get())->port;
+  }
+
   // A gang of processes on this machine; each writes metrics of its own.
   struct Gang {
     std::vector<os::BoundProcess> ranks;
@@ -77,8 +83,7 @@ class TrainProgram : public testing::Test {
   // `apart`: further options of each rank.
   Gang start(int count, const std::string& name, const Words& more,
              const std::vector<Words>& apart = {}) {
-    const auto free = os::listenTcp({*IpAddress::parse("127.0.0.1"), 0});
-    const auto port = os::boundEndpoint(free->get())->port;
+    const std::uint16_t port = freePort();
     Gang gang;
     gang.metrics = at(name + ".metrics.");
     for (int rank = 0; rank < count; ++rank) {
@@ -218,6 +223,7 @@ TEST_F(TrainProgram, KilledAndResumedItEndsWithTheSameBits) {
   EXPECT_EQ(end(killed.ranks[1]), 128 + SIGKILL);
   EXPECT_EQ(end(killed.ranks[0]), 1);  // by itself, and soon
   const auto before = losses(killed.metricsOf(0));
+  ASSERT_FALSE(before.empty());
   ASSERT_LT(before.rbegin()->first, 60) << "it was killed too late to show anything";
 
   auto resumed = start(2, "killed", with("killed"));
