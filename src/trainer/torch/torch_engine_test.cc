@@ -26,24 +26,24 @@ std::unique_ptr<Engine> engineWith(bool bfloat16) {
   return std::move(*engine);
 }
 
-const OpenEngine float32 = [] { return engineWith(false); };
-const OpenEngine bfloat16 = [] { return engineWith(true); };
+const OpenEngine inFloat32 = [] { return engineWith(false); };
+const OpenEngine inBfloat16 = [] { return engineWith(true); };
 
-TEST(TorchEngine, StartsAtTheLossOfChance) { checkLossOfChance(float32); }
+TEST(TorchEngine, StartsAtTheLossOfChance) { checkLossOfChance(inFloat32); }
 
-TEST(TorchEngine, GradientsAreTheSlopesOfTheLoss) { checkGradients(float32); }
+TEST(TorchEngine, GradientsAreTheSlopesOfTheLoss) { checkGradients(inFloat32); }
 
-TEST(TorchEngine, NoPositionSeesALaterOne) { checkNoPositionSeesALaterOne(float32); }
+TEST(TorchEngine, NoPositionSeesALaterOne) { checkNoPositionSeesALaterOne(inFloat32); }
 
-TEST(TorchEngine, BucketsAreToldInOrderWhenTheyAreWhole) { checkBuckets(float32); }
+TEST(TorchEngine, BucketsAreToldInOrderWhenTheyAreWhole) { checkBuckets(inFloat32); }
 
-TEST(TorchEngine, WhatTheExchangeRefusesEndsThePass) { checkRefusalEndsThePass(float32); }
+TEST(TorchEngine, WhatTheExchangeRefusesEndsThePass) { checkRefusalEndsThePass(inFloat32); }
 
-TEST(TorchEngine, UpdatesAsAdamwDoes) { checkAdamw(float32); }
+TEST(TorchEngine, UpdatesAsAdamwDoes) { checkAdamw(inFloat32); }
 
 TEST(TorchEngine, PassesAddUp) {
-  checkPassesAddUp(float32);
-  checkPassesAddUp(bfloat16);
+  checkPassesAddUp(inFloat32);
+  checkPassesAddUp(inBfloat16);
 }
 
 TEST(TorchEngine, Bfloat16WeightsAreItsRoundedParameters) {
@@ -81,7 +81,7 @@ TEST(TorchEngine, Bfloat16LearnsAsFloat32Does) {
   EXPECT_NEAR(losses[1], losses[0], 0.05);
 }
 
-TEST(TorchEngine, SameStepsSameBits) { checkSameBits(float32); }
+TEST(TorchEngine, SameStepsSameBits) { checkSameBits(inFloat32); }
 
 // Two implementations of one model: where they differ, one of them is wrong.
 TEST(TorchEngine, ComputesWhatTheLoopsCompute) {
