@@ -12,7 +12,10 @@ namespace {
 std::atomic<int> stopSignal{0};
 static_assert(std::atomic<int>::is_always_lock_free);
 
-void askToStop(int signal) { stopSignal = signal; }
+// The second time it ends at once: a step of a large model may take long.
+void askToStop(int signal) {
+  if (stopSignal.exchange(signal) != 0) std::_Exit(128 + signal);
+}
 
 }  // namespace
 

@@ -95,16 +95,18 @@ Result<void> Progress::checkpoint(std::uint64_t step, const std::string& path) {
 void Progress::end(const trainer::TrainingResult& result) {
   if (!speaks_) return;
   if (json_) {
-    const nlohmann::ordered_json line = {{"event", "end"},
-                                         {"step", result.step},
-                                         {"loss", result.loss},
-                                         {"stopped", result.stopped},
-                                         {"checkpoint", result.checkpoint}};
+    const nlohmann::ordered_json line = {
+        {"event", "end"},
+        {"step", result.step},
+        {"loss", result.loss ? nlohmann::ordered_json(*result.loss) : nlohmann::ordered_json()},
+        {"stopped", result.stopped},
+        {"checkpoint", result.checkpoint}};
     std::cout << cni::dumpJson(line) << std::endl;
     return;
   }
   std::cout << (result.stopped ? "stopped after step " : "done: step ") << result.step
-            << formatted(", loss %.6f", result.loss) << std::endl;
+            << (result.loss ? formatted(", loss %.6f", *result.loss) : ", nothing was left to do")
+            << std::endl;
 }
 
 }  // namespace railhead::trainer_app

@@ -78,8 +78,10 @@ trainer::Gather RankLink::gather() {
 
 Error RankLink::explained(Error error) const {
   // A refusal says more than what became of the others.
-  const bool refused =
-      error.code == ErrorCode::kCheckFailed || error.code == ErrorCode::kInvalidArgument;
+  // So does what this machine lacks.
+  const bool refused = error.code == ErrorCode::kCheckFailed ||
+                       error.code == ErrorCode::kInvalidArgument ||
+                       error.code == ErrorCode::kEnvironment;
   if (group_ == nullptr || refused) return error;
   const auto failure = group_->failure();
   return failure ? *failure : error;

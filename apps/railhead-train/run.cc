@@ -11,6 +11,8 @@
 #include <filesystem>
 #include <iostream>
 
+#include <unistd.h>
+
 namespace railhead::trainer_app {
 namespace {
 
@@ -95,13 +97,30 @@ Result<int> runLinked(const Options& options, const collective::World& world,
   return kSignalBase + (signal != 0 ? signal : SIGTERM);
 }
 
+// Before the first step, not after the last.
+Result<void> checkCheckpoints(const Options& options, const trainer::TrainingSettings& settings,
+                              os::Filesystem& files) {
+  if (settings.checkpoints.empty()) {
+    if (options.checkpointEvery == 0) return {};
+    return Error(ErrorCode::kInvalidArgument, "--checkpoint-every without --checkpoints",
+                 "say in which folder the checkpoints are to be");
+  }
+  const auto made = files.makeDirectories(settings.checkpoints);
+  if (made.has_value() && ::access(settings.checkpoints.c_str(), W_OK | X_OK) == 0) return {};
+  return Error(ErrorCode::kInvalidArgument,
+               "--checkpoints " + settings.checkpoints + " is no folder that can be written" +
+                   (made.has_value() ? "" : ": " + made.error().message),
+               "name a folder that you may write");
+}
+
 }  // namespace
 
 Result<int> run(const Options& options, const collective::EnvironmentLookup& environment,
                 const std::function<int()>& stopSignal) {
   RAILHEAD_TRY_ASSIGN(const auto world, ownWorld(environment));
   RAILHEAD_TRY_ASSIGN(const auto settings, trainingOf(options, world.ranks));
-  RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
+  RAILHEAD_TRY_ASSIGN(const std::unique_ptr<os::Filesystem> files, os::RootedFilesystem::open("/"));
+  RAILHEAD_TRY(checkCheckpoints(options, settings, *files));
   LinkOptions linkOptions;
   RAILHEAD_TRY_ASSIGN(linkOptions.cuda, takesCuda(options));
   linkOptions.transport = options.transport;

@@ -22,11 +22,16 @@ Error worldDiffers(const launch::Placement& placement, int there, const train::R
 
 }  // namespace
 
-Result<launch::Placement> trainPlacement(const std::string& on, const train::RunFile& run) {
+Result<launch::Placement> trainPlacement(const std::string& on, const train::RunFile& run,
+                                         const std::string& lab) {
   std::string text = on.empty() ? run.on : on;
   if (text.empty() || text == "local") text = "local:" + std::to_string(run.ranks);
   RAILHEAD_TRY_ASSIGN(auto placement, launch::Placement::parse(text));
   using Kind = launch::Placement::Kind;
+  if (!lab.empty() && placement.kind != Kind::kLab) {
+    return Error(ErrorCode::kInvalidArgument, "--lab " + lab + " without --on lab",
+                 "give --on lab, or leave --lab out");
+  }
   if (placement.kind == Kind::kLocal && placement.ranks != run.ranks)
     return worldDiffers(placement, placement.ranks, run);
   const int seats = static_cast<int>(placement.hosts.size()) * run.ranksPerNode;

@@ -18,7 +18,9 @@ namespace railhead::app {
 
 // What --on, else the run file, says; "local" is local:RANKS. kInvalidArgument: it has not the run
 // file's number of ranks.
-Result<launch::Placement> trainPlacement(const std::string& on, const train::RunFile& run);
+// `lab`: what --lab says, which only ranks in a lab take.
+Result<launch::Placement> trainPlacement(const std::string& on, const train::RunFile& run,
+                                         const std::string& lab = {});
 
 // What every rank is told, beside who it is: the run file's variables, the profile's, ours.
 std::map<std::string, std::string> trainEnvironment(const train::RunFolder& folder,

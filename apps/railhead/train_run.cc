@@ -72,6 +72,13 @@ void judge(Session& session, const train::RunFolder& folder, const train::Manife
     context.exitCode = static_cast<ExitCode>(128 + signal);
 }
 
+Result<void> served(TrainView& view, const std::string& address) {
+  auto serving = view.serve(address).addContext("--metrics");
+  if (!serving.has_value())
+    serving.error().withRemedy("give an address of this machine, and a port that is free");
+  return serving;
+}
+
 Result<void> watchRun(Session& session, const ReadRunFile& file, const train::RunFolder& folder,
                       const TrainPlace& place, train::Manifest& manifest) {
   const std::string before = manifest.profile;
@@ -93,8 +100,7 @@ Result<void> watchRun(Session& session, const ReadRunFile& file, const train::Ru
   }
   for (const auto& [name, value] : file.run.environment) manifest.environment[name] = value;
   TrainView view(session.context, session.options.json, file.run.steps, manifest.id);
-  if (!session.options.metrics.empty())
-    RAILHEAD_TRY(view.serve(session.options.metrics).addContext("--metrics"));
+  if (!session.options.metrics.empty()) RAILHEAD_TRY(served(view, session.options.metrics));
   train::GangRunSettings settings;
   settings.nullDevice = os::HostPaths().dev + "/null";
   settings.interruptFd = session.signals.get();
@@ -198,7 +204,7 @@ Result<void> checkCode(const ReadRunFile& file, const TrainRunOptions& options,
 
 Result<train::RunFolder> startRun(const ReadRunFile& file, const TrainRunOptions& options,
                                   const std::string& replayOf, Context& context) {
-  RAILHEAD_TRY_ASSIGN(const auto placement, trainPlacement(options.on, file.run));
+  RAILHEAD_TRY_ASSIGN(const auto placement, trainPlacement(options.on, file.run, options.lab));
   if (placement.kind == launch::Placement::Kind::kKubernetes) return notBuiltYet();
   RAILHEAD_TRY(checkStart(file, options));
   RAILHEAD_TRY_ASSIGN(auto manifest, newManifest(file, placement));
@@ -234,7 +240,7 @@ Result<void> resumeRun(const train::RunFolder& folder, const TrainRunOptions& op
   RAILHEAD_TRY_ASSIGN(auto file, readOwnRunFile(folder, manifest));
   RAILHEAD_TRY_ASSIGN(
       const auto placement,
-      trainPlacement(options.on.empty() ? manifest.place.on : options.on, file.run));
+      trainPlacement(options.on.empty() ? manifest.place.on : options.on, file.run, options.lab));
   RAILHEAD_TRY(checkStart(file, options));
   RAILHEAD_TRY(checkCode(file, options, manifest));
   RAILHEAD_TRY(checkData(manifest, file.folder));

@@ -259,7 +259,7 @@ void run(const Settings& settings, Context& context) {
     return fail(context,
                 Error(ErrorCode::kInvalidArgument,
                       "verify: neither --on nor RANK and WORLD_SIZE say where the ranks are",
-                      "give --on ssh:HOST,HOST, or start it by torchrun, srun or an Indexed Job"));
+                      "give --on local:2 or ssh:HOST,HOST, or start it by torchrun, srun or an Indexed Job"));
   }
   const auto found = launches ? runOnRanks(settings, context) : runAsRank(settings);
   if (!found.has_value()) {

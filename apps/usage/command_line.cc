@@ -55,10 +55,26 @@ ExitCode refuse(const CLI::App& app, const std::string& problem, std::ostream& e
   return ExitCode::kUsage;
 }
 
+// A variable that was not set where a value was meant: what would be taken as "not given", or as
+// the root of the file system. Behind "--" words are somebody else's.
+std::string emptyWord(const std::vector<std::string>& args) {
+  for (std::size_t i = 1; i < args.size() && args[i] != "--"; ++i) {
+    const std::string& word = args[i];
+    if (word.starts_with("--") && word.ends_with("=")) {
+      return word.substr(0, word.size() - 1) + " has an empty value";
+    }
+    if (!word.empty()) continue;
+    if (args[i - 1].starts_with("-")) return args[i - 1] + " has an empty value";
+    return "word " + std::to_string(i) + " is empty";
+  }
+  return {};
+}
+
 }  // namespace
 
 std::optional<ExitCode> parseCommandLine(CLI::App& app, const std::vector<std::string>& args,
                                          std::ostream& out, std::ostream& err) {
+  if (const auto problem = emptyWord(args); !problem.empty()) return refuse(app, problem, err);
   std::vector<std::string> reversed(args.rbegin(), args.rend());
   if (!reversed.empty()) reversed.pop_back();
   try {

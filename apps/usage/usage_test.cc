@@ -125,6 +125,13 @@ TEST_F(Usage, BashTakesTheScriptAndCompletesWithIt) {
   EXPECT_EQ(offered("lab logs spark-a --", 4), "--help\n");
 }
 
+// A variable that was not set: neither the default nor the root of the file system is meant.
+TEST_F(Usage, AnEmptyValueIsRefusedAndNamed) {
+  EXPECT_THAT(refusal({"lab", "up", "--deadline", ""}), HasSubstr("--deadline has an empty value"));
+  EXPECT_THAT(refusal({"lab", "up", "--deadline="}), HasSubstr("--deadline has an empty value"));
+  EXPECT_THAT(refusal({"lab", "logs", ""}), HasSubstr("word 3 is empty"));
+}
+
 TEST_F(Usage, EveryShellsScriptHasEveryPath) {
   for (const char* shell : {"bash", "zsh", "fish"}) {
     ASSERT_EQ(run({"completion", shell}), std::nullopt);

@@ -58,10 +58,10 @@ struct TrainingParts {
 };
 
 struct TrainingResult {
-  std::uint64_t step = 0;  // the last one done
-  double loss = 0;         // of that step
-  bool stopped = false;    // asked to, before the end
-  std::string checkpoint;  // the last one written; empty: none
+  std::uint64_t step = 0;      // the last one done
+  std::optional<double> loss;  // of that step; absent: no step was left to do
+  bool stopped = false;        // asked to, before the end
+  std::string checkpoint;      // the last one written; empty: none
 };
 
 // From the engine's state, or that of `resume`, to the last step. kInvalidArgument: the checkpoint
