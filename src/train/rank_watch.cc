@@ -104,7 +104,7 @@ std::optional<std::string> RankWatch::overdue(const Deadlines& deadlines,
     if (isPast(lastProgress_, deadlines.start, now)) return "deadlines.startSeconds";
     return std::nullopt;
   }
-  if (!tellsSteps_ && deadlines.start > deadlines.step) {
+  if (!tellsSteps_ && deadlines.step > 0 && deadlines.start > deadlines.step) {
     if (isPast(lastProgress_, deadlines.start, now)) return "deadlines.startSeconds";
     return std::nullopt;
   }

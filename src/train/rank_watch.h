@@ -32,7 +32,7 @@ class RankWatch {
   const StepSeries& series() const { return series_; }
   // Which deadline has passed, as the run file calls it; nullopt: it gets on. Steps count for who
   // tells them, lines of output for others. Until the first step is told nobody knows which of the
-  // two a rank is: then the longer of both deadlines holds.
+  // two a rank is: then the longer of both deadlines holds, and none where `step` is none.
   std::optional<std::string> overdue(const Deadlines& deadlines, os::Clock::TimePoint now) const;
   os::Clock::TimePoint lastProgress() const { return lastProgress_; }
 

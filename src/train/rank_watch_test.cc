@@ -61,6 +61,12 @@ TEST_F(Watching, LinesCountForWhoTellsNoSteps) {
   EXPECT_EQ(overdueAfter(2s), "deadlines.stepSeconds");
 }
 
+TEST_F(Watching, WithoutADeadlineForStepsOneThatHasBegunMayBeSilent) {
+  deadlines_ = {600, 0, 10, 0};
+  print("begun");
+  EXPECT_EQ(overdueAfter(100'000s), "");
+}
+
 TEST_F(Watching, LinesDoNotCountForWhoTellsSteps) {
   step(1);
   clock_.advance(59s);
