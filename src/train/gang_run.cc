@@ -143,8 +143,6 @@ Result<GangRun::Ended> GangRun::attempt(const StartPlan& plan) {
   const auto since = clock_.now();
   // What fails before there are ranks, or of our own, is this start's end too.
   const auto failed = [&](const Error& error) {
-    manifest_.attempts.back().end = "failed";
-    manifest_.attempts.back().reason = error.message;
     manifest_.attempts.back().seconds = secondsBetween(since, clock_.now());
     (void)finish("failed", error.message);
     return error;
@@ -413,6 +411,11 @@ void GangRun::note(const std::string& text) {
 Result<void> GangRun::finish(const std::string& state, const std::string& reason) {
   manifest_.state = state;
   manifest_.reason = reason;
+  // A start that was prepared and not made.
+  if (!manifest_.attempts.empty() && manifest_.attempts.back().end == "running") {
+    manifest_.attempts.back().end = state;
+    manifest_.attempts.back().reason = reason;
+  }
   manifest_.ended = utcText(clock_.wallTime());
   const std::uint64_t last = ranks_.front().series().lastStep();
   if (state == "finished" && run_.steps && last > 0 && last < *run_.steps) {

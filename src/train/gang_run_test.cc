@@ -149,6 +149,7 @@ TEST_F(GangRunTest, AStopThatIsAskedForBeforeItStartsIsHeeded) {
   std::ofstream(folder_.stopFile()) << "";
   ASSERT_TRUE(run("touch " + temporary_.path() + "/ran").has_value());
   EXPECT_EQ(kept().state, "stopped");
+  EXPECT_EQ(kept().attempts.back().end, "stopped");
   EXPECT_FALSE(std::filesystem::exists(temporary_.path() + "/ran"));
 }
 
