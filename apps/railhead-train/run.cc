@@ -105,12 +105,13 @@ Result<void> checkCheckpoints(const Options& options, const trainer::TrainingSet
     return Error(ErrorCode::kInvalidArgument, "--checkpoint-every without --checkpoints",
                  "say in which folder the checkpoints are to be");
   }
-  const auto made = files.makeDirectories(settings.checkpoints);
-  if (made.has_value() && ::access(settings.checkpoints.c_str(), W_OK | X_OK) == 0) return {};
-  return Error(ErrorCode::kInvalidArgument,
-               "--checkpoints " + settings.checkpoints + " is no folder that can be written" +
-                   (made.has_value() ? "" : ": " + made.error().message),
-               "name a folder that you may write");
+  // Not an error of usage: storage that is away for a moment is worth another start.
+  const std::string remedy = "name a folder that can be written: --checkpoints";
+  auto made = files.makeDirectories(settings.checkpoints).addContext("--checkpoints");
+  if (!made.has_value()) return std::move(made.error()).withRemedy(remedy);
+  if (::access(settings.checkpoints.c_str(), W_OK | X_OK) == 0) return {};
+  return Error(ErrorCode::kPermissionDenied,
+               "--checkpoints " + settings.checkpoints + " cannot be written", remedy);
 }
 
 }  // namespace
