@@ -20,6 +20,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 #include <poll.h>
+#include <unistd.h>
 
 namespace railhead {
 namespace {
@@ -67,10 +68,16 @@ class TrainProgram : public testing::Test {
     return result.has_value() ? *result : os::ProcessResult{};
   }
 
-  // Free when it returns: rank 0 may be faster than this process.
+  // Free when it returns: rank 0 may be faster than this process. None of those that the kernel
+  // gives to connections, of which other tests make many meanwhile.
   static std::uint16_t freePort() {
-    const auto listener = os::listenTcp({*IpAddress::parse("127.0.0.1"), 0});
-    return os::boundEndpoint(listener->get())->port;
+    constexpr std::uint16_t kFirst = 20'000;
+    constexpr std::uint64_t kPorts = 12'000;
+    static SplitMix random(static_cast<std::uint64_t>(::getpid()));
+    for (;;) {
+      const auto port = static_cast<std::uint16_t>(kFirst + random.next() % kPorts);
+      if (os::listenTcp({*IpAddress::parse("127.0.0.1"), port}).has_value()) return port;
+    }
   }
 
   // A gang of processes on this machine; each writes metrics of its own.
