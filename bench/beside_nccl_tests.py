@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""beside_nccl_tests.py RAILHEAD NCCL_TESTS OUT.json --mpirun COMMAND [--ranks N] [--rounds N] [--max BYTES]
+"""beside_nccl_tests.py RAILHEAD NCCL_TESTS OUT.json --mpirun COMMAND [--ranks N] [--rounds N]
+                     [--min BYTES] [--max BYTES]
 
 On a machine with GPUs: railhead bench collectives and nccl-tests take turns, N processes each (2), every operation, the
-same libnccl. Writes both busbw per size, their ratio and the time each took; exit code 3 when a median at sizes of
-1 MiB and more differs by more than 3 %.
+same libnccl. Writes both busbw per size, the ratio of their medians with a 95 % interval (rounds drawn anew, a thousand
+times) and the time each took; exit code 3 when a median at sizes of 1 MiB and more differs by more than 3 %. Where starts
+of the same program scatter by more than that, as over sockets, the interval says what the run can tell.
 
 NCCL_TESTS is a build of github.com/NVIDIA/nccl-tests with MPI=1, COMMAND starts it N times ("mpirun -np 2"); nothing of
 it is in this tree. What NCCL's environment says holds for both. With SEPARATE=1 in the environment ours are hosts of their
@@ -12,6 +14,7 @@ own (--separate-hosts), and COMMAND is to set NCCL_HOSTID for each of theirs.
 import json
 import os
 import platform
+import random
 import statistics
 import subprocess
 import sys
@@ -29,17 +32,16 @@ PROGRAMS = {
 # Its default of 20 calls is under a millisecond at 4 MiB: starting and ending them would show.
 CALLS = "100"
 HOSTS = ["--separate-hosts"] if os.environ.get("SEPARATE") else []
-FIRST = 1 << 10
 FACTOR = 8
 AGREE_FROM = 1 << 20
 AGREE_WITHIN = 0.03
 
 
-def ours(railhead, ranks, operation, largest):
+def ours(railhead, ranks, operation, sizes):
     begun = time.monotonic()
     done = subprocess.run(
         [railhead, "bench", "collectives", "--on", f"local:{ranks}", "--backend", "nccl", "--operation", operation,
-         "--min-size", str(FIRST), "--max-size", str(largest), "--factor", str(FACTOR), "--place", "out",
+         "--min-size", str(sizes[0]), "--max-size", str(sizes[1]), "--factor", str(FACTOR), "--place", "out",
          "--precision", "0.02", "--seconds-per-size", "0.5", "--json"] + HOSTS,
         capture_output=True, text=True, timeout=300)
     if done.returncode != 0:
@@ -50,10 +52,10 @@ def ours(railhead, ranks, operation, largest):
     return lines, time.monotonic() - begun, result["backend"]
 
 
-def theirs(mpirun, folder, operation, largest):
+def theirs(mpirun, folder, operation, sizes):
     begun = time.monotonic()
     done = subprocess.run(
-        mpirun + [os.path.join(folder, PROGRAMS[operation]), "-b", str(FIRST), "-e", str(largest), "-f", str(FACTOR),
+        mpirun + [os.path.join(folder, PROGRAMS[operation]), "-b", str(sizes[0]), "-e", str(sizes[1]), "-f", str(FACTOR),
                   "-g", "1", "-c", "1", "-d", "float", "-n", CALLS],
         capture_output=True, text=True, timeout=300)
     if done.returncode != 0:
@@ -67,13 +69,21 @@ def theirs(mpirun, folder, operation, largest):
     return lines, time.monotonic() - begun
 
 
+def interval(mine, other):
+    """95 % of the ratio of medians: what other draws of as many rounds would have given."""
+    draw = random.Random(1)
+    ratios = sorted(statistics.median(draw.choices(mine, k=len(mine))) / statistics.median(draw.choices(other, k=len(other)))
+                    for _ in range(1000))
+    return [ratios[25], ratios[974]]
+
+
 def main():
     railhead, folder, out = sys.argv[1:4]
     options = dict(zip(sys.argv[4::2], sys.argv[5::2]))
     mpirun = options["--mpirun"].split()
     rounds = int(options.get("--rounds", 3))
     ranks = int(options.get("--ranks", 2))
-    largest = int(options.get("--max", 256 << 20))
+    sizes = int(options.get("--min", 1 << 10)), int(options.get("--max", 256 << 20))
     rows, seconds, backend, worst = [], {"railhead": 0.0, "nccl_tests": 0.0}, None, 0.0
     for operation in PROGRAMS:
         seen = {}
@@ -81,9 +91,9 @@ def main():
             turns = ["railhead", "nccl_tests"] if number % 2 == 0 else ["nccl_tests", "railhead"]
             for who in turns:
                 if who == "railhead":
-                    lines, took, backend = ours(railhead, ranks, operation, largest)
+                    lines, took, backend = ours(railhead, ranks, operation, sizes)
                 else:
-                    lines, took = theirs(mpirun, folder, operation, largest)
+                    lines, took = theirs(mpirun, folder, operation, sizes)
                 seconds[who] += took
                 for size, busbw in lines.items():
                     seen.setdefault(size, {}).setdefault(who, []).append(busbw)
@@ -94,7 +104,9 @@ def main():
             other = statistics.median(seen[size]["nccl_tests"])
             ratio = mine / other if other else None
             rows.append({"operation": operation, "bytes": size, "railhead_busbw": seen[size]["railhead"],
-                         "nccl_tests_busbw": seen[size]["nccl_tests"], "ratio_of_medians": ratio})
+                         "nccl_tests_busbw": seen[size]["nccl_tests"], "ratio_of_medians": ratio,
+                         "ratio_interval_95": interval(seen[size]["railhead"], seen[size]["nccl_tests"])
+                         if ratio and size >= AGREE_FROM else None})
             if size >= AGREE_FROM and ratio:
                 worst = max(worst, abs(ratio - 1))
             print(f"{operation:15} {size:10} {mine:9.3f} {other:9.3f} {ratio or 0:6.3f}", flush=True)
