@@ -13,7 +13,6 @@ namespace {
 constexpr std::chrono::seconds kLookInterval{120};
 // The RDMA port's state follows the link's, and nothing tells of it.
 constexpr std::chrono::seconds kLookAgain{2};
-constexpr std::chrono::milliseconds kSettle{20};
 constexpr std::chrono::seconds kFirstRetry{5};
 constexpr std::chrono::seconds kLastRetry{300};
 // Drivers of a node that boots are up by then.
@@ -169,7 +168,7 @@ void NodeKeeper::watch() {
   bool lookAgain = false;
   while (!stopping_) {
     const auto until = std::chrono::steady_clock::now() + (lookAgain ? kLookAgain : kLookInterval);
-    const auto news = seams_.events.wait(until, kSettle);
+    const auto news = seams_.events.wait(until, {});
     if (stopping_) return;
     for (const auto& one : news.what) seams_.log.debug("discover", one);
     bool provisioned = false;

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include <grpcpp/client_context.h>
+#include <sys/stat.h>
 
 namespace railhead::kube {
 namespace {
@@ -68,7 +69,49 @@ auto patiently(os::Deadline deadline, const Call& call) {
   }
 }
 
+// Nothing while there is no socket.
+std::optional<std::pair<std::uint64_t, std::uint64_t>> identityOf(const std::string& path) {
+  struct stat state {};
+  if (::stat(path.c_str(), &state) != 0) return std::nullopt;
+  return std::pair<std::uint64_t, std::uint64_t>(state.st_dev, state.st_ino);
+}
+
 }  // namespace
+
+std::shared_ptr<grpc::Channel> PodResourcesClient::kept() const {
+  const auto now = identityOf(socketPath_);
+  const std::lock_guard lock(mutex_);
+  if (channel_ != nullptr && now != identity_) channel_.reset();
+  return channel_;
+}
+
+Result<std::shared_ptr<grpc::Channel>> PodResourcesClient::connect(os::Deadline deadline) const {
+  // Before: with a socket that is replaced meanwhile the identity differs the next time.
+  const auto identity = identityOf(socketPath_);
+  RAILHEAD_TRY_ASSIGN(auto channel, rpc::connectChannel(socketPath_, deadline));
+  const std::lock_guard lock(mutex_);
+  channel_ = channel;
+  identity_ = identity.value_or(SocketIdentity());
+  return channel;
+}
+
+void PodResourcesClient::drop(const std::shared_ptr<grpc::Channel>& channel) const {
+  const std::lock_guard lock(mutex_);
+  if (channel_ == channel) channel_.reset();
+}
+
+Result<grpc::Status> PodResourcesClient::ask(os::Deadline deadline, const Call& call) const {
+  if (const auto channel = kept(); channel != nullptr) {
+    const grpc::Status status = call(channel);
+    if (status.ok()) return status;
+    drop(channel);
+    if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return status;
+  }
+  RAILHEAD_TRY_ASSIGN(const auto channel, connect(deadline));
+  const grpc::Status status = call(channel);
+  if (!status.ok()) drop(channel);
+  return status;
+}
 
 Result<std::vector<PodDevices>> PodResourcesClient::list(os::Deadline deadline) const {
   auto all = patiently(deadline, [&] { return listOnce(deadline); });
@@ -93,12 +136,13 @@ Result<std::vector<PodDevices>> PodResourcesClient::get(const std::string& podNa
 }
 
 Result<std::vector<PodDevices>> PodResourcesClient::listOnce(os::Deadline deadline) const {
-  RAILHEAD_TRY_ASSIGN(const auto channel, rpc::connectChannel(socketPath_, deadline));
-  const auto stub = v1::PodResourcesLister::NewStub(channel);
-  grpc::ClientContext context;
-  context.set_deadline(rpc::toWallClock(deadline));
   v1::ListPodResourcesResponse response;
-  const auto status = stub->List(&context, {}, &response);
+  RAILHEAD_TRY_ASSIGN(const auto status, ask(deadline, [&](const auto& channel) {
+                        grpc::ClientContext context;
+                        context.set_deadline(rpc::toWallClock(deadline));
+                        return v1::PodResourcesLister::NewStub(channel)->List(&context, {},
+                                                                              &response);
+                      }));
   if (!status.ok()) return failureOf(status, "list pod resources at " + socketPath_);
   std::vector<PodDevices> all;
   for (const auto& pod : response.pod_resources()) RAILHEAD_TRY(append(pod, all));
@@ -107,15 +151,16 @@ Result<std::vector<PodDevices>> PodResourcesClient::listOnce(os::Deadline deadli
 
 Result<std::optional<std::vector<PodDevices>>> PodResourcesClient::getOnce(
     const std::string& podNamespace, const std::string& pod, os::Deadline deadline) const {
-  RAILHEAD_TRY_ASSIGN(const auto channel, rpc::connectChannel(socketPath_, deadline));
-  const auto stub = v1::PodResourcesLister::NewStub(channel);
-  grpc::ClientContext context;
-  context.set_deadline(rpc::toWallClock(deadline));
   v1::GetPodResourcesRequest request;
   request.set_pod_namespace(podNamespace);
   request.set_pod_name(pod);
   v1::GetPodResourcesResponse response;
-  const auto status = stub->Get(&context, request, &response);
+  RAILHEAD_TRY_ASSIGN(const auto status, ask(deadline, [&](const auto& channel) {
+                        grpc::ClientContext context;
+                        context.set_deadline(rpc::toWallClock(deadline));
+                        return v1::PodResourcesLister::NewStub(channel)->Get(&context, request,
+                                                                             &response);
+                      }));
   if (status.ok()) {
     std::vector<PodDevices> own;
     RAILHEAD_TRY(append(response.pod_resources(), own));

@@ -1,14 +1,24 @@
-// Asks kubelet which pod holds which device (pod-resources API v1). Thread-safe; every call makes
-// its own connection, so a restarted kubelet is no special case.
+// Asks kubelet which pod holds which device (pod-resources API v1). Thread-safe. The connection is
+// kept from call to call, for making one takes longer than the question itself; one that failed, or
+// whose kubelet's socket is another one by now, is made anew.
 #pragma once
 
 #include "src/base/result.h"
 #include "src/os/unix_socket.h"
 
 #include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
+
+namespace grpc {
+class Channel;
+class Status;
+}  // namespace grpc
 
 namespace railhead::kube {
 
@@ -49,8 +59,21 @@ class PodResourcesClient {
                                                          const std::string& pod,
                                                          os::Deadline deadline) const;
 
+  using Call = std::function<grpc::Status(const std::shared_ptr<grpc::Channel>&)>;
+  using SocketIdentity = std::pair<std::uint64_t, std::uint64_t>;  // device and inode
+
+  // Makes the call over the kept connection; one that turns out to be gone is made anew once. The
+  // error is that there is no kubelet to connect to.
+  Result<grpc::Status> ask(os::Deadline deadline, const Call& call) const;
+  std::shared_ptr<grpc::Channel> kept() const;
+  Result<std::shared_ptr<grpc::Channel>> connect(os::Deadline deadline) const;
+  void drop(const std::shared_ptr<grpc::Channel>& channel) const;
+
   std::string socketPath_;
   mutable std::atomic<bool> withoutGet_ = false;
+  mutable std::mutex mutex_;
+  mutable std::shared_ptr<grpc::Channel> channel_;
+  mutable SocketIdentity identity_;  // of the socket that channel_ was connected to
 };
 
 }  // namespace railhead::kube

@@ -5,6 +5,8 @@
 #include "src/os/unix_listener.h"
 #include "src/os/unix_socket.h"
 
+#include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -165,10 +167,39 @@ TEST_F(PodResourcesClientTest, ALimitThatLastsIsATryAgain) {
 TEST_F(PodResourcesClientTest, SurvivesKubeletRestart) {
   startKubelet(true);
   runPod("a", 1);
-  ASSERT_TRUE(rig_->kubelet().restart().has_value());
-  const auto all = client().list(in(seconds(5)));
-  ASSERT_TRUE(all.has_value()) << all.error().describe();
-  EXPECT_EQ(all->size(), 1U);
+  const auto one = client();
+  for (int round = 0; round < 10; ++round) {
+    const auto all = one.list(in(seconds(5)));
+    ASSERT_TRUE(all.has_value()) << all.error().describe();
+    EXPECT_EQ(all->size(), 1U);
+    ASSERT_TRUE(rig_->kubelet().restart().has_value());
+  }
+  const auto own = one.get("ml", "a", in(seconds(5)));
+  ASSERT_TRUE(own.has_value()) << own.error().describe();
+  EXPECT_EQ(own->size(), 1U);
+}
+
+// The sockets of this process, by the kernel's number for each: kubelet's side of them, too.
+std::set<std::string> openSockets() {
+  std::set<std::string> sockets;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    const std::string target = std::filesystem::read_symlink(entry.path(), gone).string();
+    if (target.starts_with("socket:")) sockets.insert(target);
+  }
+  return sockets;
+}
+
+TEST_F(PodResourcesClientTest, KeepsItsConnection) {
+  startKubelet(true);
+  runPod("a", 1);
+  const auto one = client();
+  ASSERT_TRUE(one.get("ml", "a", in(seconds(5))).has_value());
+  const auto before = openSockets();
+  for (int round = 0; round < 5; ++round)
+    ASSERT_TRUE(one.get("ml", "a", in(seconds(5))).has_value());
+  ASSERT_TRUE(one.list(in(seconds(5))).has_value());
+  EXPECT_EQ(openSockets(), before);
 }
 
 TEST_F(PodResourcesClientTest, SaysWhenKubeletIsAway) {

@@ -50,12 +50,12 @@ class KernelEvents final : public NodeEvents {
   KernelEvents(os::UniqueFd links, os::UniqueFd uevents, os::UniqueFd wake)
       : links_(std::move(links)), uevents_(std::move(uevents)), wake_(std::move(wake)) {}
 
-  NodeNews wait(Clock::time_point until, std::chrono::milliseconds settle) override {
+  NodeNews wait(Clock::time_point until, const Settling& settling) override {
     NodeNews news;
     while (news.empty() && pollUntil(until)) drain(news);
     if (news.empty() || news.woken) return news;
-    const auto end = Clock::now() + settle;
-    while (!news.woken && pollUntil(end)) drain(news);
+    const auto end = Clock::now() + settling.most;
+    while (!news.woken && pollUntil(std::min(end, Clock::now() + settling.quiet))) drain(news);
     return news;
   }
 

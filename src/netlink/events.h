@@ -21,15 +21,21 @@ struct NodeNews {
   bool empty() const { return what.empty() && !missedSome && !woken; }
 };
 
+// When what was told belongs to the same change: a driver that binds, or a pod that gets its rails,
+// tells dozens of things in a row.
+struct Settling {
+  std::chrono::milliseconds quiet{80};  // nothing more came for so long
+  std::chrono::milliseconds most{400};  // however much comes, since the first
+};
+
 class NodeEvents {
  public:
   static constexpr std::size_t kMaxTold = 64;  // entries of `what` for one wait(); more: missedSome
 
   virtual ~NodeEvents() = default;
-  // Waits until something happened or `until`, then collects for `settle` what belongs to the same
-  // change, for a driver that binds tells a dozen things. One thread at a time.
-  virtual NodeNews wait(std::chrono::steady_clock::time_point until,
-                        std::chrono::milliseconds settle) = 0;
+  // Waits until something happened or `until`, then collects what belongs to the same change. One
+  // thread at a time.
+  virtual NodeNews wait(std::chrono::steady_clock::time_point until, const Settling& settling) = 0;
   // Ends a wait() under way, or else the next one. From any thread.
   virtual void wake() = 0;
 };

@@ -20,7 +20,7 @@ class ToldEvents final : public netlink::NodeEvents {
     changed_.notify_all();
   }
   netlink::NodeNews wait(std::chrono::steady_clock::time_point until,
-                         std::chrono::milliseconds) override {
+                         const netlink::Settling&) override {
     std::unique_lock lock(mutex_);
     changed_.wait_until(lock, until, [this] { return !news_.empty(); });
     return std::exchange(news_, {});
