@@ -6,6 +6,7 @@
 #include "src/attach/result.h"
 
 #include <algorithm>
+#include <future>
 
 namespace railhead::attach {
 namespace {
@@ -17,6 +18,20 @@ std::string placeOf(const RailRecord& rail) {
 }
 
 Result<void> nothingMore() { return {}; }
+
+// While a rail's RDMA device moves, or is made, the next rail moves in: each is mostly a wait for
+// the kernel or the card. One device after the other all the same: a pod finds its devices in the
+// order in which they came. Returns when all that it began has ended, well or not.
+Result<void> moveIn(const std::vector<RailRecord>& rails, const os::Netns& pod, RailMover& mover) {
+  std::future<Result<void>> device;  // waits for its end when it goes
+  for (const RailRecord& rail : rails) {
+    RAILHEAD_TRY(mover.moveIn(rail, pod).addContext(placeOf(rail)));
+    if (device.valid()) RAILHEAD_TRY(device.get());
+    // Without a thread to be had it is done by whoever waits for it.
+    device = std::async([&] { return mover.moveRdmaIn(rail, pod).addContext(placeOf(rail)); });
+  }
+  return device.valid() ? device.get() : Result<void>();
+}
 
 }  // namespace
 
@@ -82,9 +97,10 @@ Result<void> Attacher::attachRails(const Attachment& attachment, RailMover& move
   if (attachment.rails.empty()) return {};
   RAILHEAD_TRY_ASSIGN(const auto pod, openSame(attachment));
   if (!pod) return Error(ErrorCode::kUnavailable, "the pod's namespace is gone");
+  RAILHEAD_TRY(moveIn(attachment.rails, *pod, mover));
   for (const RailRecord& rail : attachment.rails)
     RAILHEAD_TRY(
-        mover.attach(rail, *pod, budget.atMost(config_.gidWait)).addContext(placeOf(rail)));
+        mover.waitForGid(rail, *pod, budget.atMost(config_.gidWait)).addContext(placeOf(rail)));
   mover.leave();
   return {};
 }

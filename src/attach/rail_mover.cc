@@ -163,8 +163,7 @@ Result<void> RailMover::setVf(const RailRecord& rail, const netlink::VfChange& w
                "VF " + std::to_string(rail.vfIndex) + " of " + pf.name + " is gone");
 }
 
-Result<void> RailMover::attach(const RailRecord& rail, const os::Netns& pod,
-                               std::chrono::milliseconds gidWait) {
+Result<void> RailMover::moveIn(const RailRecord& rail, const os::Netns& pod) {
   RAILHEAD_TRY(setVf(rail, rail.vfInPod));
   RAILHEAD_TRY_ASSIGN(const auto found, findOnHost(rail.vf));
   if (!found) return Error(ErrorCode::kUnavailable, "its netdev left the host meanwhile");
@@ -188,9 +187,7 @@ Result<void> RailMover::attach(const RailRecord& rail, const os::Netns& pod,
     RAILHEAD_TRY(inside->addAddress(arrived->index, address));
   RAILHEAD_TRY(inside->change(arrived->index, {.up = true}));
   RAILHEAD_TRY(addRoutes(rail, arrived->index));
-  RAILHEAD_TRY(keepApart(*inside, {arrived->index, rail.addresses, rail.gateways}));
-  RAILHEAD_TRY(moveRdmaIn(rail, pod));
-  return waitForGid(rail, pod, gidWait);
+  return keepApart(*inside, {arrived->index, rail.addresses, rail.gateways});
 }
 
 Result<void> RailMover::addRoutes(const RailRecord& rail, int linkIndex) {

@@ -46,11 +46,16 @@ class RailMover {
   // podMtu of 0 becomes the VF's own. kUnavailable when the VF has no netdev on the host.
   Result<void> survey(RailRecord& rail);
 
-  // Steps: VF settings, down, alias, MAC, MTU, move, addresses, up, routes and rules, RDMA, GID.
-  // Stops at the first that fails; bringHome() undoes what was done. A route that is there already
-  // stays.
-  Result<void> attach(const RailRecord& rail, const os::Netns& pod,
-                      std::chrono::milliseconds gidWait);
+  // The three parts of an attach, in this order for each rail; bringHome() undoes what was done.
+  // Steps: VF settings, down, alias, MAC, MTU, move, addresses, up, routes and rules. Stops at the
+  // first that fails. A route that is there already stays.
+  Result<void> moveIn(const RailRecord& rail, const os::Netns& pod);
+  // Gives the pod the rail's RDMA device. Takes about as long as moveIn(): may run in a thread of
+  // its own while another rail moves in.
+  Result<void> moveRdmaIn(const RailRecord& rail, const os::Netns& pod) const;
+  // Until the rail's addresses are RoCE v2 GIDs of its RDMA device; kDeadlineExceeded.
+  Result<void> waitForGid(const RailRecord& rail, const os::Netns& pod,
+                          std::chrono::milliseconds wait);
 
   // `pod`: nullptr when the namespace is gone; then waits up to `wait` for the kernel to return
   // the VF. An error says all that could not be put back; calling again tries again.
@@ -87,9 +92,6 @@ class RailMover {
   Result<void> setVf(const RailRecord& rail, const netlink::VfChange& wanted);
   Result<void> rememberVf(RailRecord& rail);
   Result<void> rememberRdma(RailRecord& rail, const netlink::Link& link);
-  Result<void> moveRdmaIn(const RailRecord& rail, const os::Netns& pod);
-  Result<void> waitForGid(const RailRecord& rail, const os::Netns& pod,
-                          std::chrono::milliseconds wait);
   Result<void> removeSoftRoce(const RailRecord& rail, const os::Netns* pod);
   Result<void> forgetRules(const RailRecord& rail, const os::Netns& pod);
   Result<void> leavePod(const RailRecord& rail, const netlink::Link& link, const os::Netns& pod);

@@ -81,7 +81,7 @@ Result<void> RailMover::rememberRdma(RailRecord& rail, const netlink::Link& link
                "load its RDMA driver (mlx5_ib), or set the network's rdma to soft or none");
 }
 
-Result<void> RailMover::moveRdmaIn(const RailRecord& rail, const os::Netns& pod) {
+Result<void> RailMover::moveRdmaIn(const RailRecord& rail, const os::Netns& pod) const {
   if (rail.rdma == RdmaUse::kNone) return {};
   if (rail.rdma == RdmaUse::kSoft) {
     // After the move: a soft-RoCE device keeps the namespace it was made in.
