@@ -1,8 +1,9 @@
 // A fake libcuda.so.1: a shared library with the CUDA driver calls that Railhead makes, for
 // machines without a GPU. Device memory is memory of this process, each stream is a thread that
 // works off what it was given in order, and kernels run on the host by their names (fill_* and
-// check_* of src/gpu/cuda/pattern_kernels, computed with src/collective/pattern.h). Thread-safe,
-// one state for each process; never part of a shipped program.
+// check_* of src/gpu/cuda/pattern_kernels, computed with src/collective/pattern.h; the pieces of
+// src/gpu/cuda/compute_kernel are counted, and take no time). Thread-safe, one state for each
+// process; never part of a shipped program.
 //
 // What it holds itself to, as CUDA documents it: calls before cuInit answer "not initialised";
 // calls that need a current context answer "invalid context" without one; work on a stream is done
@@ -13,7 +14,8 @@
 // Environment: RAILHEAD_FAKE_CUDA holds the kinds of devices for other processes, as "devices"
 // does.
 //
-// Not as the real one: dma-buf is exported of whole allocations only; a kernel's grid is ignored.
+// Not as the real one: dma-buf is exported of whole allocations only; a grid shapes no fill or
+// check.
 #pragma once
 
 extern "C" {

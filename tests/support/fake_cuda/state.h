@@ -124,8 +124,8 @@ FakeCudaState& fakeCuda();
 // The entry points of a PTX text with their parameters; empty when there is none.
 std::vector<std::unique_ptr<abi::FunctionOpaque>> ptxEntries(const std::string& ptx);
 
-// What one of our kernels does with these arguments (by the names in its PTX); null for a name that
-// is not ours. `spans`: the device memory it will touch.
+// What one of our kernels does with these arguments (by the names in its PTX; the blocks of its
+// grid as "%nctaid"); null for a name that is not ours. `spans`: the device memory it will touch.
 struct FakeKernelRun {
   std::function<void()> work;
   std::vector<std::pair<std::uintptr_t, std::size_t>> spans;

@@ -162,6 +162,7 @@ EXPORTED Return cuLaunchKernel(Function function, unsigned int blocks, unsigned 
     std::memcpy(&value, arguments[i], function->parameters[i].bytes);
     values[function->parameters[i].name] = value;
   }
+  values["%nctaid"] = blocks;
   auto run = kernelRun(function->name, values);
   if (!run) return kNotFound;
   std::vector<Span> spans;

@@ -1,4 +1,5 @@
 #include "src/collective/host/host_memory.h"
+#include "src/collective/nccl/cuda_compute.h"
 #include "src/collective/nccl/cuda_memory.h"
 #include "src/gpu/cuda/cuda.h"
 #include "src/os/filesystem.h"
@@ -133,6 +134,27 @@ Result<Json> speeds(CudaMemory& memory, std::size_t bytes) {
   return out;
 }
 
+// What stands beside collectives: every block counted itself, and ten times the work takes about
+// ten times as long (over the fakes it takes no time, and only the counting is held).
+Result<Json> computeSpeed(const std::shared_ptr<const gpu::cuda::Context>& context) {
+  RAILHEAD_TRY_ASSIGN(const auto compute, collective::CudaCompute::open(context));
+  Json out = Json::array();
+  std::uint64_t begun = 0;
+  for (const std::uint64_t units : {8U, 200U, 2000U}) {
+    const auto begin = Clock::now();
+    RAILHEAD_TRY(compute->start(units));
+    RAILHEAD_TRY(compute->wait(Clock::now() + std::chrono::seconds(30)));
+    out.push_back(
+        {{"units", units}, {"usEach", secondsSince(begin) * 1e6 / static_cast<double>(units)}});
+    begun += units;
+    RAILHEAD_TRY_ASSIGN(const auto done, compute->done());
+    if (done == begun) continue;
+    return Error(ErrorCode::kCheckFailed, "of " + std::to_string(begun) + " units of compute " +
+                                              std::to_string(done) + " counted themselves");
+  }
+  return Json{{"on", compute->describe()}, {"runs", out}};
+}
+
 }  // namespace
 
 Result<Json> checkFacts(const std::string& cudaLibrary) {
@@ -183,6 +205,7 @@ Result<Json> checkKernels(const std::string& cudaLibrary, std::size_t bytes) {
   out["checked"] = std::move(names);
   out["elementsEach"] = 100'003;
   RAILHEAD_TRY_ASSIGN(out["speed"], speeds(*memory, bytes));
+  RAILHEAD_TRY_ASSIGN(out["compute"], computeSpeed(context));
   return out;
 }
 
