@@ -96,8 +96,11 @@ std::string encode(const Grid& grid, std::string_view about) {
   using Json = nlohmann::ordered_json;
   Json json{{"format", "railhead-grid 1"}, {"simulated", false}, {"about", about}};
   json["sizes"] = Json::array();
-  for (const Size& size : grid.sizes)
-    json["sizes"].push_back({{"operation", size.operation}, {"bytes", size.bytes}});
+  for (const Size& size : grid.sizes) {
+    Json one{{"operation", size.operation}, {"bytes", size.bytes}};
+    if (size.overlapped) one["overlapped"] = true;
+    json["sizes"].push_back(std::move(one));
+  }
   std::string out = json.dump();
   out.pop_back();
   out += ",\n \"settings\": [";

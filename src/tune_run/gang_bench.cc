@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <utility>
 
 namespace railhead::tune {
@@ -151,12 +152,33 @@ Result<std::optional<GangBench::Ending>> GangBench::answers(Slot& slot, const Or
       RAILHEAD_TRY_ASSIGN(Ending end, ending(slot, std::move(reply.failed)));
       return std::optional(std::move(end));
     }
-    if (!reply.times || reply.times->order != order.number) continue;
-    if (reply.times->size != into.seconds.size())
-      return Error(ErrorCode::kCorrupt, "the ranks tell their times out of order");
-    into.seconds.push_back(std::move(reply.times->seconds));
+    RAILHEAD_TRY(take(order, std::move(reply), into));
   }
   return std::optional<Ending>();
+}
+
+// What says nothing of this order is left.
+Result<void> GangBench::take(const Order& order, Reply reply, Measurement& into) {
+  const std::size_t next = into.seconds.size();
+  const Error outOfOrder(ErrorCode::kCorrupt, "the ranks tell their times out of order");
+  if (reply.times && reply.times->order == order.number) {
+    if (reply.times->size != next || order.choosesWork(next)) return outOfOrder;
+    into.seconds.push_back(std::move(reply.times->seconds));
+  } else if (reply.work && reply.work->order == order.number) {
+    if (reply.work->size != next || !order.choosesWork(next)) return outOfOrder;
+    work_[order.sizes[next]] = reply.work->work;
+    into.seconds.push_back({reply.work->work.callSeconds});
+  }
+  return {};
+}
+
+Order GangBench::orderOf(const Setting& choice, std::span<const Size> sizes, int repetitions) {
+  Order order{++orders_, choice, {sizes.begin(), sizes.end()}, repetitions, {}};
+  for (const Size& size : sizes) {
+    const auto found = work_.find(size);
+    order.units.push_back(found == work_.end() ? 0 : found->second.unitsPerCall);
+  }
+  return order;
 }
 
 Result<Measurement> GangBench::attempt(const Setting& setting, std::span<const Size> sizes,
@@ -170,7 +192,7 @@ Result<Measurement> GangBench::attempt(const Setting& setting, std::span<const S
   }
   Measurement out;
   if (!failed) {
-    const Order order{++orders_, layers.choice, {sizes.begin(), sizes.end()}, repetitions};
+    const Order order = orderOf(layers.choice, sizes, repetitions);
     slot.lastOrder = order.number;
     RAILHEAD_TRY_ASSIGN(failed, answers(slot, order, out));
   }
@@ -183,12 +205,33 @@ Result<Measurement> GangBench::attempt(const Setting& setting, std::span<const S
 
 // The default is what all else is held against: one rank that was killed from outside must not end
 // a search of hours, nor its resumption.
-Result<Measurement> GangBench::measure(const Setting& setting, std::span<const Size> sizes,
-                                       int repetitions) {
+Result<Measurement> GangBench::measured(const Setting& setting, std::span<const Size> sizes,
+                                        int repetitions) {
   RAILHEAD_TRY_ASSIGN(Measurement first, attempt(setting, sizes, repetitions));
   const bool perhapsChance = first.outcome == Outcome::kCrashed || first.outcome == Outcome::kHung;
   if (!setting.isDefault() || !perhapsChance) return first;
   return attempt(setting, sizes, repetitions);
+}
+
+// A measurement: why the work could not be chosen.
+Result<std::optional<Measurement>> GangBench::chooseWork(std::span<const Size> sizes) {
+  std::vector<Size> without;
+  std::copy_if(sizes.begin(), sizes.end(), std::back_inserter(without),
+               [&](const Size& size) { return size.overlapped && !work_.contains(size); });
+  if (without.empty()) return std::optional<Measurement>();
+  RAILHEAD_TRY_ASSIGN(auto chosen, measured({}, without, 1));
+  if (chosen.outcome == Outcome::kMeasured) return std::optional<Measurement>();
+  return std::optional(std::move(chosen));
+}
+
+Result<Measurement> GangBench::measure(const Setting& setting, std::span<const Size> sizes,
+                                       int repetitions) {
+  RAILHEAD_TRY_ASSIGN(auto failed, chooseWork(sizes));
+  if (!failed) return measured(setting, sizes, repetitions);
+  if (setting.isDefault()) return *std::move(failed);
+  return Error(ErrorCode::kUnavailable,
+               "the default fails before " + setting.text() + " is measured: " + failed->detail,
+               "go on with --resume when it does not");
 }
 
 }  // namespace railhead::tune

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -60,8 +61,13 @@ class GangBench final : public Bench {
 
   // Starts the ranks of the default setting, and says what they are. An error: they do not start.
   Result<GangFacts> open();
+  // Of an overlapped size the seconds are those of a call and the compute beside it, together. How
+  // much that is the ranks choose once, under the default setting
+  // (src/bench/collectives/overlap.h), when the size is first measured here: every setting then has
+  // the same beside it.
   Result<Measurement> measure(const Setting& setting, std::span<const Size> sizes,
                               int repetitions) override;
+  const std::map<Size, bench::OverlapWork>& work() const { return work_; }
 
  private:
   struct Slot {
@@ -82,6 +88,11 @@ class GangBench final : public Bench {
   Slot& slotFor(const Setting& process);
   Result<Ending> ending(Slot& slot, std::optional<FailedReply> first);
   Result<Measurement> attempt(const Setting& setting, std::span<const Size> sizes, int repetitions);
+  Result<Measurement> measured(const Setting& setting, std::span<const Size> sizes,
+                               int repetitions);
+  Order orderOf(const Setting& choice, std::span<const Size> sizes, int repetitions);
+  Result<std::optional<Measurement>> chooseWork(std::span<const Size> sizes);
+  Result<void> take(const Order& order, Reply reply, Measurement& into);
   Result<std::optional<Ending>> answers(Slot& slot, const Order& order, Measurement& into);
 
   GangStarter& starter_;
@@ -89,6 +100,7 @@ class GangBench final : public Bench {
   GangBenchSettings settings_;
   std::array<Slot, 2> slots_;
   std::uint64_t orders_ = 0;
+  std::map<Size, bench::OverlapWork> work_;  // of overlapped sizes
 };
 
 }  // namespace railhead::tune

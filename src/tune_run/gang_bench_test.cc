@@ -269,6 +269,58 @@ TEST_F(GangBenchTest, TheDefaultIsGivenASecondChanceUnlessItsBytesAreWrong) {
   EXPECT_EQ(measure({}).outcome, Outcome::kCorrupt);
 }
 
+// What an order of overlapped sizes is answered with: work where it has none, else times.
+std::vector<Gang::Heard> worked(const Order& order, std::uint64_t units, double seconds) {
+  std::vector<Gang::Heard> out = times(order, seconds);
+  for (std::size_t i = 0; i < order.sizes.size(); ++i) {
+    if (!order.choosesWork(i)) continue;
+    out[i].text = encode(WorkReply{order.number, i, {units, 0.001, 0.001}});
+  }
+  return out;
+}
+
+TEST_F(GangBenchTest, TheWorkBesideASizeIsChosenOnceByTheDefault) {
+  std::vector<std::string> orders;
+  world_.obey = [&](const Setting& process, const Order& order) {
+    std::string line = process.merged(order.choice).text() + ":";
+    for (std::size_t i = 0; i < order.sizes.size(); ++i)
+      line += " " + std::to_string(order.sizes[i].bytes) + "/" + std::to_string(order.unitsOf(i));
+    orders.push_back(line);
+    return worked(order, 40 + order.number, 0.002);
+  };
+  const std::vector<Size> both{{"allreduce", 1024, true}, {"allreduce", 2048, true}};
+  const auto measured = [&](const Setting& setting, std::span<const Size> sizes) {
+    return bench_.measure(setting, sizes, 2).value();
+  };
+  EXPECT_EQ(measured(with("segment", "65536"), std::span(both).first(1)).seconds,
+            (std::vector<std::vector<double>>{{0.002, 0.002}}));
+  measured({}, both);
+  measured(with("algorithm", "ring"), both);
+  EXPECT_THAT(orders,
+              testing::ElementsAre("default: 1024/0", "segment=65536: 1024/41", "default: 2048/0",
+                                   "default: 1024/41 2048/43", "algorithm=ring: 1024/41 2048/43"));
+  EXPECT_EQ(bench_.work().at(both[1]), (bench::OverlapWork{43, 0.001, 0.001}));
+  // Sizes that stand alone have none.
+  measured({}, sizes_);
+  EXPECT_EQ(orders.back(), "default: 1024/0 65536/0");
+}
+
+TEST_F(GangBenchTest, WithoutWorkNothingIsMeasuredBesideIt) {
+  world_.obey = [&](const Setting&, const Order&) {
+    return std::vector<Gang::Heard>{failure(Outcome::kRefused, "no compute here")};
+  };
+  const std::vector<Size> one{{"allreduce", 1024, true}};
+  const auto refused = bench_.measure({}, one, 2);
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->outcome, Outcome::kRefused);
+  const auto failed = bench_.measure(with("algorithm", "ring"), one, 2);
+  ASSERT_FALSE(failed.has_value());
+  EXPECT_THAT(failed.error().message, HasSubstr("no compute here"));
+  // Times where work was asked for are out of order.
+  world_.obey = [&](const Setting&, const Order& order) { return times(order, 0.001); };
+  EXPECT_FALSE(bench_.measure({}, one, 2).has_value());
+}
+
 // The whole search, over ranks whose fast settings are the faulty ones.
 TEST_F(GangBenchTest, ASearchTakesTheFastestThatIsSound) {
   std::set<std::string> proposedAfter;

@@ -4,12 +4,14 @@
 
 #include "src/base/result.h"
 #include "src/collective/communicator.h"
+#include "src/collective/compute.h"
 #include "src/collective/group.h"
 #include "src/os/clock.h"
 #include "src/tune_run/talk.h"
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -26,6 +28,9 @@ struct RankWorker {
   std::function<void(const std::string& reply)> reply;  // a line without mark and newline
   double secondsPerCall = 10;
   std::uint32_t seed = 1;  // of the data that is checked
+  // Opens what overlapped sizes have beside them, when the first of them is ordered. Every rank
+  // calls it then. Empty: there is none here.
+  std::function<Result<std::unique_ptr<collective::Compute>>()> openCompute = {};
 };
 
 // Tells what the ranks are, then serves orders until there are no more. An error was told to the

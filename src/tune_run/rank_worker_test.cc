@@ -2,10 +2,12 @@
 #include "src/tune_run/rank_worker.h"
 
 #include "src/collective/host/host_communicator.h"
+#include "src/collective/host/host_compute.h"
 #include "src/collective/host/host_memory.h"
 #include "src/os/tcp.h"
 #include "tests/support/memory_filesystem.h"
 
+#include <atomic>
 #include <future>
 #include <mutex>
 
@@ -61,7 +63,7 @@ class RankWorkerTest : public testing::Test {
                const std::lock_guard lock(mutex_);
                replies_.push_back(decodeReply(line).value());
              },
-             10, 1},
+             10, 1, openCompute_},
             facts);
       }));
     }
@@ -75,6 +77,7 @@ class RankWorkerTest : public testing::Test {
       os::boundEndpoint(os::listenTcp(os::Endpoint::parse("127.0.0.1:0").value())->get())->port;
   std::mutex mutex_;
   std::vector<Reply> replies_;
+  std::function<Result<std::unique_ptr<collective::Compute>>()> openCompute_;
 };
 
 TEST_F(RankWorkerTest, ServesOrdersAndTellsEachSizesTimes) {
@@ -99,6 +102,35 @@ TEST_F(RankWorkerTest, ServesOrdersAndTellsEachSizesTimes) {
     EXPECT_EQ(times->size, i % 2);
     EXPECT_EQ(times->seconds.size(), i / 2 + 2);
     for (const double seconds : times->seconds) EXPECT_GT(seconds, 0);
+  }
+}
+
+TEST_F(RankWorkerTest, AnOverlappedSizeIsThePairOfACallAndItsWork) {
+  std::atomic<int> opened = 0;
+  openCompute_ = [&]() -> Result<std::unique_ptr<collective::Compute>> {
+    ++opened;
+    return std::unique_ptr<collective::Compute>(std::make_unique<collective::HostCompute>(1));
+  };
+  const std::vector<Size> sizes{{"allreduce", 65536, true}};
+  const auto ends = serve({encode(Order{1, {}, sizes, 1}), encode(Order{2, {}, sizes, 4, {2000}})},
+                          [](int, const Setting&) -> Result<void> { return {}; });
+  for (const auto& end : ends) EXPECT_TRUE(end.has_value()) << end.error().describe();
+  EXPECT_EQ(opened, 2);  // once on each rank
+  ASSERT_EQ(replies_.size(), 4U);
+  ASSERT_TRUE(replies_[2].work.has_value());
+  EXPECT_GE(replies_[2].work->work.unitsPerCall, 1U);
+  ASSERT_TRUE(replies_[3].times.has_value());
+  ASSERT_EQ(replies_[3].times->seconds.size(), 4U);
+  // 2000 units take milliseconds on any core, and the pair is not done before they are.
+  for (const double seconds : replies_[3].times->seconds) EXPECT_GT(seconds, 0.001);
+}
+
+TEST_F(RankWorkerTest, WhereNothingComputesAnOverlappedSizeIsRefused) {
+  const auto ends = serve({encode(Order{1, {}, {{"allreduce", 64, true}}, 1})},
+                          [](int, const Setting&) -> Result<void> { return {}; });
+  for (const auto& end : ends) {
+    ASSERT_FALSE(end.has_value());
+    EXPECT_THAT(end.error().message, HasSubstr("no compute beside its calls"));
   }
 }
 

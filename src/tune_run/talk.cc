@@ -16,13 +16,13 @@ constexpr std::array kFailures{Outcome::kHung, Outcome::kCrashed, Outcome::kCorr
                                Outcome::kRefused};
 constexpr std::size_t kMaxFailureDetail = 1000;
 constexpr std::uint64_t kMaxMessage = 1ULL << 40;
+constexpr std::uint64_t kMaxUnits = 1ULL << 40;
 
 std::string lineOf(const Json& json) {
   return json.dump(-1, ' ', true, Json::error_handler_t::replace);
 }
 
-Result<std::vector<Size>> sizesOf(const Json* list) {
-  std::vector<Size> out;
+Result<void> takeSizes(const Json* list, Order& into) {
   if (list == nullptr || list->size() > kMaxSizes)
     return Error(ErrorCode::kCorrupt, "field sizes is not a list of sizes");
   for (const Json& entry : *list) {
@@ -30,11 +30,27 @@ Result<std::vector<Size>> sizesOf(const Json* list) {
     Size size;
     size.operation = fields.text("operation");
     size.bytes = fields.number("bytes", kMaxMessage);
+    size.overlapped = fields.flag("overlapped");
+    into.units.push_back(fields.number("units", kMaxUnits));
     RAILHEAD_TRY(fields.result());
     RAILHEAD_TRY(parseSizeOperation(size.operation));
-    out.push_back(std::move(size));
+    into.sizes.push_back(std::move(size));
   }
-  return out;
+  return {};
+}
+
+Result<Reply> workReply(JsonFields& fields) {
+  WorkReply reply;
+  reply.order = fields.number("order");
+  reply.size = fields.number("size", kMaxSizes);
+  reply.work.unitsPerCall = fields.number("units", kMaxUnits);
+  const auto seconds = fields.reals("alone");
+  RAILHEAD_TRY(fields.result());
+  if (reply.work.unitsPerCall == 0 || seconds.size() != 2)
+    return Error(ErrorCode::kCorrupt, "work of another kind beside a call");
+  reply.work.callSeconds = seconds[0];
+  reply.work.computeSeconds = seconds[1];
+  return Reply{std::nullopt, std::nullopt, std::nullopt, reply};
 }
 
 Result<Reply> factsReply(JsonFields& fields) {
@@ -90,8 +106,13 @@ Result<collective::Operation> parseSizeOperation(std::string_view name) {
 
 std::string encode(const Order& order) {
   Json sizes = Json::array();
-  for (const Size& size : order.sizes)
-    sizes.push_back({{"operation", size.operation}, {"bytes", size.bytes}});
+  for (std::size_t i = 0; i < order.sizes.size(); ++i) {
+    const Size& size = order.sizes[i];
+    sizes.push_back({{"operation", size.operation},
+                     {"bytes", size.bytes},
+                     {"overlapped", size.overlapped},
+                     {"units", order.unitsOf(i)}});
+  }
   return lineOf({{"order", order.number},
                  {"choice", order.choice.text()},
                  {"sizes", sizes},
@@ -109,7 +130,7 @@ Result<Order> decodeOrder(std::string_view line) {
   order.repetitions = static_cast<int>(fields.number("repetitions", kMaxOrderRepetitions));
   RAILHEAD_TRY(fields.result());
   RAILHEAD_TRY_ASSIGN(order.choice, Setting::parse(choice));
-  RAILHEAD_TRY_ASSIGN(order.sizes, sizesOf(sizes));
+  RAILHEAD_TRY(takeSizes(sizes, order));
   if (order.repetitions < 1) return Error(ErrorCode::kCorrupt, "field repetitions is 0");
   return order;
 }
@@ -119,6 +140,12 @@ std::string encode(const FactsReply& reply) {
 }
 std::string encode(const TimesReply& reply) {
   return lineOf({{"order", reply.order}, {"size", reply.size}, {"seconds", reply.seconds}});
+}
+std::string encode(const WorkReply& reply) {
+  return lineOf({{"order", reply.order},
+                 {"size", reply.size},
+                 {"units", reply.work.unitsPerCall},
+                 {"alone", {reply.work.callSeconds, reply.work.computeSeconds}}});
 }
 std::string encode(const FailedReply& reply) {
   return lineOf({{"failed", outcomeName(reply.outcome)},
@@ -130,6 +157,7 @@ Result<Reply> decodeReply(std::string_view line) {
   JsonFields fields(json);
   if (fields.has("facts")) return factsReply(fields);
   if (fields.has("failed")) return failedReply(fields);
+  if (fields.has("units")) return workReply(fields);
   TimesReply reply;
   reply.order = fields.number("order");
   reply.size = fields.number("size", kMaxSizes);

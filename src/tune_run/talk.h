@@ -4,6 +4,7 @@
 #pragma once
 
 #include "src/base/result.h"
+#include "src/bench/collectives/overlap.h"
 #include "src/collective/call.h"
 #include "src/tune/trial.h"
 #include "src/tune_run/facts.h"
@@ -38,6 +39,12 @@ struct Order {
   Setting choice;            // of knobs that isPerSizeKnob()
   std::vector<Size> sizes;
   int repetitions = 1;
+  // Of compute beside a call, by size; what is not there is 0. An overlapped size without any wants
+  // its work chosen, and a WorkReply.
+  std::vector<std::uint64_t> units = {};
+
+  std::uint64_t unitsOf(std::size_t size) const { return size < units.size() ? units[size] : 0; }
+  bool choosesWork(std::size_t size) const { return sizes[size].overlapped && unitsOf(size) == 0; }
 };
 std::string encode(const Order& order);  // with its newline
 Result<Order> decodeOrder(std::string_view line);
@@ -51,7 +58,12 @@ struct FactsReply {
 struct TimesReply {
   std::uint64_t order = 0;
   std::uint64_t size = 0;       // its place in the order
-  std::vector<double> seconds;  // by repetition
+  std::vector<double> seconds;  // by repetition; of an overlapped size those of the pair
+};
+struct WorkReply {
+  std::uint64_t order = 0;
+  std::uint64_t size = 0;
+  bench::OverlapWork work;
 };
 struct FailedReply {
   Outcome outcome = Outcome::kCrashed;
@@ -61,10 +73,12 @@ struct Reply {  // one of them
   std::optional<FactsReply> facts;
   std::optional<TimesReply> times;
   std::optional<FailedReply> failed;
+  std::optional<WorkReply> work = {};
 };
 // One line each, without mark and newline.
 std::string encode(const FactsReply& reply);
 std::string encode(const TimesReply& reply);
+std::string encode(const WorkReply& reply);
 std::string encode(const FailedReply& reply);
 Result<Reply> decodeReply(std::string_view line);
 

@@ -11,8 +11,9 @@ using testing::HasSubstr;
 TEST(Talk, AnOrderComesBackAsItWas) {
   const Order order{7,
                     Setting().with("algorithm", "ring").with("protocol", "ll"),
-                    {{"allreduce", 1024, false}, {"reducescatter", 4096, false}},
-                    5};
+                    {{"allreduce", 1024, false}, {"reducescatter", 4096, true}},
+                    5,
+                    {0, 37}};
   const std::string line = encode(order);
   EXPECT_EQ(line.back(), '\n');
   EXPECT_EQ(line.find('\n'), line.size() - 1);
@@ -21,6 +22,20 @@ TEST(Talk, AnOrderComesBackAsItWas) {
   EXPECT_EQ(back.choice, order.choice);
   EXPECT_EQ(back.sizes, order.sizes);
   EXPECT_EQ(back.repetitions, 5);
+  EXPECT_EQ(back.units, order.units);
+  EXPECT_FALSE(back.choosesWork(0));
+  EXPECT_FALSE(back.choosesWork(1));
+}
+
+TEST(Talk, AnOverlappedSizeWithoutWorkWantsItChosen) {
+  const Order order = decodeOrder(encode(Order{1, {}, {{"allreduce", 64, true}}, 1})).value();
+  EXPECT_TRUE(order.choosesWork(0));
+  const auto reply = decodeReply(encode(WorkReply{1, 0, {37, 0.5, 0.25}})).value();
+  ASSERT_TRUE(reply.work.has_value());
+  EXPECT_FALSE(reply.times.has_value());
+  EXPECT_EQ(reply.work->work, (bench::OverlapWork{37, 0.5, 0.25}));
+  EXPECT_FALSE(decodeReply(encode(WorkReply{1, 0, {0, 0.5, 0.25}})).has_value());
+  EXPECT_FALSE(decodeReply(R"({"order":1,"size":0,"units":1,"alone":[1]})").has_value());
 }
 
 TEST(Talk, OrdersOutOfBoundsAreRefused) {
@@ -32,10 +47,17 @@ TEST(Talk, OrdersOutOfBoundsAreRefused) {
   EXPECT_FALSE(with("[]", "0").has_value());
   EXPECT_FALSE(with("[]", "101").has_value());
   EXPECT_FALSE(with("[7]", "1").has_value());
-  EXPECT_FALSE(with(R"([{"operation":"rm -rf","bytes":1}])", "1").has_value());
-  EXPECT_FALSE(with(R"([{"operation":"allreduce","bytes":-1}])", "1").has_value());
-  EXPECT_FALSE(
-      with(R"([{"operation":"allreduce","bytes":18446744073709551615}])", "1").has_value());
+  const auto one = [&](const std::string& operation, const std::string& bytes,
+                       const std::string& units) {
+    return with(R"([{"operation":")" + operation + R"(","bytes":)" + bytes +
+                    R"(,"overlapped":true,"units":)" + units + "}]",
+                "1");
+  };
+  EXPECT_TRUE(one("allreduce", "1", "0").has_value());
+  EXPECT_FALSE(one("rm -rf", "1", "0").has_value());
+  EXPECT_FALSE(one("allreduce", "-1", "0").has_value());
+  EXPECT_FALSE(one("allreduce", "18446744073709551615", "0").has_value());
+  EXPECT_FALSE(one("allreduce", "1", "18446744073709551615").has_value());
   EXPECT_FALSE(decodeOrder("").has_value());
 }
 

@@ -36,12 +36,13 @@ std::string numberText(double value) {
 class Sweep {
  public:
   Sweep(Communicator& communicator, Group& group, const CollectivePlan& plan, os::Clock& clock,
-        const SweepProgress& progress)
+        const SweepProgress& progress, const Beside& beside)
       : communicator_(communicator),
         group_(group),
         plan_(plan),
         clock_(clock),
-        progress_(progress) {}
+        progress_(progress),
+        beside_(beside) {}
 
   Result<SweepOutcome> run() {
     SweepOutcome out;
@@ -100,13 +101,17 @@ class Sweep {
     return static_cast<int>(std::count(nodes.begin(), nodes.end(), group_.world().node));
   }
 
+  // Calls and compute are begun in turns and run side by side. Calls first: a step's kernel leaves
+  // room for the next one's blocks only when its own are all placed.
   Result<void> call(const SweepMemory& memory, const SweepCase& what, int times) {
     for (int i = 0; i < times; ++i) {
       const auto place = memory.placeFor(what.call, communicator_.rank(), communicator_.ranks(),
                                          static_cast<std::uint64_t>(i));
       RAILHEAD_TRY(communicator_.enqueue(what.call, place.send, place.receive));
+      if (beside_.compute != nullptr) RAILHEAD_TRY(beside_.compute->start(beside_.unitsPerCall));
     }
-    return communicator_.wait(callBy(times));
+    RAILHEAD_TRY(communicator_.wait(callBy(times)));
+    return beside_.compute == nullptr ? Result<void>() : beside_.compute->wait(callBy(times));
   }
 
   Result<double> timed(const SweepMemory& memory, const SweepCase& what, int times) {
@@ -244,6 +249,7 @@ class Sweep {
   const CollectivePlan& plan_;
   os::Clock& clock_;
   const SweepProgress& progress_;
+  Beside beside_;
   std::uint32_t checks_ = 0;
   std::uint64_t largest_ = 1;  // bytes of the largest case: what the memory was asked for
 };
@@ -251,8 +257,9 @@ class Sweep {
 }  // namespace
 
 Result<SweepOutcome> runSweep(Communicator& communicator, Group& group, const CollectivePlan& plan,
-                              os::Clock& clock, const SweepProgress& progress) {
-  return Sweep(communicator, group, plan, clock, progress).run();
+                              os::Clock& clock, const SweepProgress& progress,
+                              const Beside& beside) {
+  return Sweep(communicator, group, plan, clock, progress, beside).run();
 }
 
 }  // namespace railhead::bench

@@ -10,6 +10,7 @@
 #include "src/base/statistics.h"
 #include "src/bench/collectives/plan.h"
 #include "src/collective/communicator.h"
+#include "src/collective/compute.h"
 #include "src/collective/group.h"
 #include "src/os/clock.h"
 
@@ -50,6 +51,13 @@ struct SweepProgress {
   std::function<void(const SweepLine& line)> end;
 };
 
+// What every call of a sweep has beside it; the same number on every rank. A sample's time is then
+// that of the pair: until the calls of its batch and all compute beside them are done.
+struct Beside {
+  collective::Compute* compute = nullptr;  // null: nothing; used by this thread
+  std::uint64_t unitsPerCall = 0;
+};
+
 struct SweepOutcome {
   SweepReport report;
   std::optional<Error> failure;  // a wrong byte: the report holds what was measured up to there
@@ -58,6 +66,6 @@ struct SweepOutcome {
 // that did not end; kUnavailable: a rank is gone. A communicator that failed is not used again.
 Result<SweepOutcome> runSweep(collective::Communicator& communicator, collective::Group& group,
                               const CollectivePlan& plan, os::Clock& clock,
-                              const SweepProgress& progress);
+                              const SweepProgress& progress, const Beside& beside = {});
 
 }  // namespace railhead::bench
