@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""several_gpus.py RAILHEAD PLUGIN NCCL_TESTS OUT_FOLDER --gpus N --mpirun COMMAND [--parts LIST] [--minutes M]
+"""several_gpus.py RAILHEAD PLUGIN NCCL_TESTS OUT_FOLDER --gpus N --mpirun COMMAND [--parts LIST] [--paths LIST] [--minutes M]
 
-On a host with N GPUs, one rank on each. Parts, each over NVLink and over the network path (P2P and shared memory off,
+On a host with N GPUs, one rank on each (N ranks share what there is: one GPU under MPS takes --gpus 2 --paths network). Parts, each over NVLink and over the network path (P2P and shared memory off,
 sockets on lo, each rank a host of its own):
 
   verify   the verdict of railhead verify for each pair of ranks
   beside   busbw beside nccl-tests (beside_nccl_tests.py)
   tune     railhead tune, M minutes each, and the profile's proof in fresh processes
+  overlapped  some numbers of channels, each call alone and with compute beside it, then a search by --objective
+           overlapped: who is fastest alone and who beside compute, and how much of the shorter of the two is hidden;
+           about 50 s a path
   grid     every setting of some knobs, large sizes over NVLink, small ones over the network path: what tests of the
            search are held against
 
@@ -16,6 +19,7 @@ are as of beside_nccl_tests.py; where SEPARATE=1 is in its environment COMMAND g
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import time
@@ -23,6 +27,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 NETWORK = {"NCCL_P2P_DISABLE": "1", "NCCL_SHM_DISABLE": "1", "NCCL_IB_DISABLE": "1", "NCCL_SOCKET_IFNAME": "lo"}
 PATHS = {"nvlink": {}, "network": NETWORK}
+CHANNELS = ["algorithm=ring", "protocol=simple", "channels=1,4,16,32"]
 GRID = ["algorithm=tree,ring", "protocol", "channels=2,8,32", "NCCL_NTHREADS=256,512", "NCCL_BUFFSIZE=1048576,8388608"]
 
 
@@ -96,6 +101,57 @@ class Run:
         return called(words, path, 240, into) == 0
 
 
+    def overlapped(self, path, into):
+        common = [*self.ranks(path), "--tuner-plugin", self.plugin, "--operations", "all_reduce", "--min-size", "4MiB",
+                  "--max-size", "64MiB", "--factor", "16", "--call-timeout", "10"]
+        grids, codes, begun = {}, [], time.monotonic()
+        for name, more in (("alone", []), ("beside", ["--overlapped"])):
+            out = os.path.join(self.folder, f"overlapped-{path}-{name}.tmp")
+            words = [self.railhead, "tune", "grid", *common, "--repetitions", "10", "--out", out, *more]
+            for knob in CHANNELS:
+                words += ["--knob", knob]
+            codes.append(called(words, path, 60, into))
+            if codes[-1] == 0:
+                with open(out, encoding="utf-8") as file:
+                    grids[name] = json.load(file)
+                os.remove(out)
+        words = [self.railhead, "tune", *common, "--objective", "overlapped", "--minutes", "0.35", "--json"]
+        for knob in CHANNELS:
+            words += ["--knob", knob]
+        codes.append(called(words, path, 90, into))
+        into["exit_code"], into["seconds"] = max(codes, key=abs), time.monotonic() - begun
+        if any(codes):
+            return False
+        into["settings"], into["checks"] = beside_compute(grids, into["result"])
+        print(json.dumps({"settings": into["settings"], "checks": into["checks"]}, indent=1), flush=True)
+        return all(into["checks"].values())
+
+
+def beside_compute(grids, tuned):
+    """Medians of each setting alone and beside compute, by size, and what must hold of them."""
+    medians = {name: {one["setting"]: [statistics.median(times) for times in one["seconds"]]
+                      for one in grid["settings"] if "seconds" in one} for name, grid in grids.items()}
+    sizes = [one["bytes"] for one in grids["alone"]["sizes"]]
+    both = [setting for setting in medians["alone"] if setting in medians["beside"]]
+    settings = [{"setting": setting, "us_alone": {size: t * 1e6 for size, t in zip(sizes, medians["alone"][setting])},
+                 "us_beside": {size: t * 1e6 for size, t in zip(sizes, medians["beside"][setting])}} for setting in both]
+    overlap = tuned["overlap"]
+    pairs = [(one, size["default_seconds"]) for one in overlap for size in tuned["sizes"]
+             if (size["operation"], size["bytes"]) == (one["operation"], one["bytes"])]
+    checks = {
+        "every setting ran, every byte right": len(both) == len(grids["alone"]["settings"]) == len(grids["beside"]["settings"]),
+        "a pair is no shorter than its call alone": all(
+            pair > 0.93 * call for setting in both for pair, call in zip(medians["beside"][setting], medians["alone"][setting])),
+        "compute takes alone as long as the call, within a third": all(
+            0.67 < one["compute_seconds"] / one["call_seconds"] < 1.5 for one in overlap),
+        "the default's pair is between the longer and the sum of both": all(
+            0.93 * max(one["call_seconds"], one["compute_seconds"]) < pair < 1.5 * (one["call_seconds"] + one["compute_seconds"])
+            for one, pair in pairs if pair > 0),
+        "the search ended with a validated result": tuned["validated"] and len(overlap) == len(sizes),
+    }
+    return settings, checks
+
+
 def main():
     positional, options = sys.argv[1:5], dict(zip(sys.argv[5::2], sys.argv[6::2]))
     run = Run(*positional, options)
@@ -106,7 +162,7 @@ def main():
     failed = 0
     for part in options.get("--parts", "verify,beside,tune,grid").split(","):
         paths = {}
-        for path in PATHS:
+        for path in options.get("--paths", ",".join(PATHS)).split(","):
             into = {}
             if not getattr(run, part)(path, into):
                 failed += 1

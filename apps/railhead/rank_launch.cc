@@ -1,5 +1,6 @@
 #include "apps/railhead/rank_launch.h"
 
+#include "apps/railhead/cluster_ranks.h"
 #include "apps/railhead/lab_ranks.h"
 #include "apps/usage/signal_fd.h"
 #include "src/base/text.h"
@@ -8,7 +9,6 @@
 #include "src/launch/kubernetes/follow.h"
 #include "src/launch/placement.h"
 #include "src/os/host_paths.h"
-#include "src/os/process.h"
 #include "src/os/tcp.h"
 
 #include <memory>
@@ -39,27 +39,9 @@ ErrorCode classOf(int exitCode) {
   }
 }
 
-// The objects of one gang in a cluster: deleted with this, however the gang ended.
-class ClusterRanks {
- public:
-  static Result<std::unique_ptr<ClusterRanks>> create(const launch::Kubectl& kubectl,
-                                                      const launch::KubernetesJob& job) {
-    std::unique_ptr<ClusterRanks> out(new ClusterRanks(kubectl, job.name));
-    RAILHEAD_TRY(launch::createJob(out->runner_, kubectl, job));
-    return out;
-  }
-  // A failure to delete is not the command's: the Job has a time limit of its own.
-  ~ClusterRanks() { (void)launch::deleteJob(runner_, kubectl_, job_); }
-  ClusterRanks(const ClusterRanks&) = delete;
-  ClusterRanks& operator=(const ClusterRanks&) = delete;
-
- private:
-  ClusterRanks(launch::Kubectl kubectl, std::string job)
-      : kubectl_(std::move(kubectl)), job_(std::move(job)) {}
-  os::SystemProcessRunner runner_;
-  launch::Kubectl kubectl_;
-  std::string job_;
-};
+Error noObjects() {
+  return {ErrorCode::kInvalidArgument, "--dry-run: only --on kubernetes has objects to show"};
+}
 
 // The ranks of a place, and what must live as long as they run.
 struct Placed {
@@ -70,56 +52,15 @@ struct Placed {
   std::unique_ptr<ClusterRanks> cluster;
 };
 
-// What the pods ask for: what was said, else what the backend and its transport need.
-Result<void> setNeeds(const RankOptions& options, launch::KubernetesJob& job) {
-  const bool rails = options.backend != "host" || options.transport != "tcp";
-  const bool gpu = options.backend != "host";
-  if (!rails) job.network.clear();
-  if (!options.network.empty()) job.network = options.network == "none" ? "" : options.network;
-  if (!gpu) job.runtimeClass.clear();
-  if (!options.runtimeClass.empty())
-    job.runtimeClass = options.runtimeClass == "none" ? "" : options.runtimeClass;
-  if (!rails) job.resources.erase("nvidia.com/cx7_qsfp");
-  if (!gpu) job.resources.erase("nvidia.com/gpu");
-  if (options.resources.empty()) return {};
-  job.resources.clear();
-  for (const auto& text : options.resources) {
-    const auto equals = text.rfind('=');
-    if (equals == 0 || equals == std::string::npos || !parseUnsigned(text.substr(equals + 1))) {
-      return Error(ErrorCode::kInvalidArgument,
-                   "--resource " + inQuotes(text) + ": expected NAME=COUNT, like nvidia.com/gpu=1");
-    }
-    job.resources[text.substr(0, equals)] = text.substr(equals + 1);
-  }
-  return {};
-}
-
-launch::KubernetesJob jobOf(const RankOptions& options, const launch::RankProgram& program) {
-  launch::KubernetesJob job;
-  job.name = "railhead-" + program.token.substr(0, 8);
-  job.namespaceName = options.namespaceName;
-  job.image = options.image;
-  job.ranks = options.ranks;
-  job.argv = program.argv;
-  job.environment = program.environment;
-  job.environment["RAILHEAD_TOKEN"] = program.token;
-  return job;
-}
-
 Result<Placed> placeInCluster(const RankOptions& options, const std::string& context,
                               const launch::RankProgram& program) {
-  if (options.image.empty()) {
-    return Error(ErrorCode::kInvalidArgument, "--on kubernetes: no --image says what the pods run",
-                 "give the image that ./dev image made, as your registry names it");
-  }
-  auto job = jobOf(options, program);
-  RAILHEAD_TRY(setNeeds(options, job));
+  RAILHEAD_TRY_ASSIGN(const auto job, clusterJob(options, program));
   Placed out;
   if (options.dryRun) {
     RAILHEAD_TRY_ASSIGN(out.objects, launch::renderJob(job));
     return out;
   }
-  const launch::Kubectl kubectl{"kubectl", context, options.namespaceName};
+  const auto kubectl = kubectlFor(options, context);
   RAILHEAD_TRY_ASSIGN(out.cluster, ClusterRanks::create(kubectl, job));
   out.commands = launch::followCommands(kubectl, job, kPodSeconds);
   return out;
@@ -149,10 +90,7 @@ launch::RankProgram programOf(const std::vector<std::string>& command, const Ran
 Result<Placed> place(const RankLaunch& launch, Context& context) {
   RAILHEAD_TRY_ASSIGN(const auto placement, launch::Placement::parse(launch.options.on));
   using Kind = launch::Placement::Kind;
-  if (launch.options.dryRun && placement.kind != Kind::kKubernetes) {
-    return Error(ErrorCode::kInvalidArgument,
-                 "--dry-run: only --on kubernetes has objects to show");
-  }
+  if (launch.options.dryRun && placement.kind != Kind::kKubernetes) return noObjects();
   launch::RankProgram program = programOf(launch.command, launch.options, 0);
   if (placement.kind == Kind::kLab) return placeInLab(launch.options, program, context);
   program.argv.insert(program.argv.begin(),
@@ -198,17 +136,20 @@ RankPlace::RankPlace(const RankOptions& options, std::string program)
     : options_(options), program_(std::move(program)) {}
 RankPlace::~RankPlace() = default;
 
-Result<std::unique_ptr<RankPlace>> RankPlace::open(const RankOptions& options, Context& context) {
+Result<std::string> RankPlace::render(const RankOptions& options, const Settings& settings) {
+  RAILHEAD_TRY_ASSIGN(const auto placement, launch::Placement::parse(options.on));
+  if (placement.kind != launch::Placement::Kind::kKubernetes) return noObjects();
+  return ClusterPool::render(options, {settings.lifetime, {}});
+}
+
+Result<std::unique_ptr<RankPlace>> RankPlace::open(const RankOptions& options, Context& context,
+                                                   const Settings& settings) {
   std::unique_ptr<RankPlace> out(new RankPlace(options, context.program));
   RAILHEAD_TRY_ASSIGN(out->placement_, launch::Placement::parse(options.on));
   if (out->placement_.kind == launch::Placement::Kind::kKubernetes) {
-    return Error(ErrorCode::kInvalidArgument,
-                 "--on kubernetes: not built yet: its ranks cannot be told what to try next",
-                 "start pods that sshd serves and give --on ssh:HOST,HOST");
-  }
-  if (options.dryRun) {
-    return Error(ErrorCode::kInvalidArgument,
-                 "--dry-run: only --on kubernetes has objects to show");
+    if (context.terminal) context.err << "waiting for " << options.ranks << " pods" << std::endl;
+    RAILHEAD_TRY_ASSIGN(out->cluster_, ClusterPool::open(options, out->placement_.context,
+                                                         {settings.lifetime, settings.stopped}));
   }
   if (out->placement_.kind == launch::Placement::Kind::kLab) {
     RAILHEAD_TRY_ASSIGN(out->lab_,
@@ -226,6 +167,10 @@ Result<std::vector<launch::RankCommand>> RankPlace::commands(
   if (placement_.kind == launch::Placement::Kind::kSsh) {
     program.argv.insert(program.argv.begin(), "railhead");
     return launch::sshCommands(placement_.hosts, program);
+  }
+  if (cluster_ != nullptr) {
+    program.argv.insert(program.argv.begin(), "railhead");
+    return cluster_->commands(program);
   }
   program.argv.insert(program.argv.begin(), program_);
   RAILHEAD_TRY_ASSIGN(program.masterPort, freeLocalPort());

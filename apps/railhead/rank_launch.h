@@ -7,6 +7,7 @@
 #include "src/launch/gang.h"
 #include "src/launch/placement.h"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -38,14 +39,22 @@ Result<Launched> launchRanks(const RankLaunch& launch, Context& context,
 // One that nobody listens on now, for ranks of this machine.
 Result<std::uint16_t> freeLocalPort();
 
+class ClusterPool;
 class LabRanks;
 
 // Where gangs that are told things while they run are started, one after the other or side by side;
-// a lab is entered once. Not thread-safe.
+// a lab is entered once, and in a cluster pods are started once that the gangs run in. Not
+// thread-safe.
 class RankPlace {
  public:
-  // kInvalidArgument: ranks in a cluster cannot be told anything.
-  static Result<std::unique_ptr<RankPlace>> open(const RankOptions& options, Context& context);
+  struct Settings {
+    std::chrono::seconds lifetime{24 * 3600};  // of such pods, at most
+    std::function<bool()> stopped;             // looked at while they start; may be empty
+  };
+  static Result<std::unique_ptr<RankPlace>> open(const RankOptions& options, Context& context,
+                                                 const Settings& settings);
+  // What open() would create there, as YAML; kInvalidArgument: that is no cluster.
+  static Result<std::string> render(const RankOptions& options, const Settings& settings);
   ~RankPlace();
 
   // `command` as in RankLaunch. Gangs that run at the same time have another `slot`, from 0.
@@ -59,6 +68,7 @@ class RankPlace {
   std::string program_;
   launch::Placement placement_;
   std::unique_ptr<LabRanks> lab_;
+  std::unique_ptr<ClusterPool> cluster_;
 };
 
 }  // namespace railhead::app

@@ -4,6 +4,7 @@
 #include "apps/railhead/rank_options.h"
 #include "apps/railhead/tune_gang.h"
 #include "apps/railhead/tune_grid_command.h"
+#include "apps/railhead/tune_hold_command.h"
 #include "apps/railhead/tune_knobs.h"
 #include "apps/railhead/tune_options.h"
 #include "apps/railhead/tune_output.h"
@@ -30,6 +31,8 @@ constexpr const char* kExamples =
     "profile.yaml\n"
     "  go on after Ctrl-C:    railhead tune --on ssh:spark-a,spark-b --resume search.jsonl\n"
     "  for a training run:    railhead tune --on ssh:a,b --objective histogram=sizes.txt\n"
+    "  beside its compute:    railhead tune --on ssh:a,b --objective overlapped\n"
+    "  in a cluster:          railhead tune --on kubernetes --image REGISTRY/railhead:TAG\n"
     "  emulated nodes:        railhead tune --on lab --backend host --max-size 1MiB\n"
     "  look, compare, apply:  railhead tune show profile.yaml; railhead tune diff old.yaml "
     "new.yaml\n"
@@ -42,6 +45,8 @@ constexpr const char* kExamples =
     "keeps\n"
     "the best so far as an estimate and the records for --resume; a second one ends at once.\n"
     "Exit code 3: the default itself fails; 4: a rank, rail or library is missing; 1: no ranks.";
+
+constexpr std::chrono::minutes kBesideTheSearch{30};
 
 struct Settings {
   RankOptions ranks;
@@ -123,9 +128,17 @@ Result<tune::SearchResult> searchOn(const Settings& settings, tune::GangBench& b
   return tune::search(space, objective, bench, options, hooks, std::move(before));
 }
 
+// Of pods that the search has for itself: its time, and what starting, the last measurement and the
+// pull of an image take beside it.
+std::chrono::seconds lifetimeOf(const Settings& settings) {
+  return std::chrono::seconds(static_cast<std::int64_t>(settings.minutes * 60)) + kBesideTheSearch;
+}
+
 Result<TuneReport> tuneThere(const Settings& settings, Stop& stop, Context& context) {
-  RAILHEAD_TRY_ASSIGN(const auto place, RankPlace::open(settings.ranks, context));
-  TuneGangStarter starter(*place, settings.tuning.words(), [&] { return stop.givenUp(); });
+  const auto givenUp = [&] { return stop.givenUp(); };
+  RAILHEAD_TRY_ASSIGN(const auto place,
+                      RankPlace::open(settings.ranks, context, {lifetimeOf(settings), givenUp}));
+  TuneGangStarter starter(*place, settings.tuning.words(settings.ranks), givenUp);
   os::SystemClock clock;
   tune::GangBench bench(starter, clock, settings.tuning.benchSettings(settings.ranks));
   RAILHEAD_TRY_ASSIGN(auto facts, bench.open());
@@ -138,7 +151,8 @@ Result<TuneReport> tuneThere(const Settings& settings, Stop& stop, Context& cont
                     settings.search.seed,
                     std::nullopt,
                     "",
-                    settings.records.empty() ? settings.resume : settings.records};
+                    settings.records.empty() ? settings.resume : settings.records,
+                    bench.work()};
 }
 
 Result<void> keepProfile(const Settings& settings, TuneReport& report) {
@@ -158,7 +172,13 @@ void run(const Settings& settings, Context& context) {
   if (settings.ranks.on.empty()) {
     return fail(context,
                 Error(ErrorCode::kInvalidArgument, "tune: no --on says where the ranks are",
-                      "give --on local:2, ssh:HOST,HOST or lab"));
+                      "give --on local:2, ssh:HOST,HOST, lab or kubernetes"));
+  }
+  if (settings.ranks.dryRun) {
+    const auto objects = RankPlace::render(settings.ranks, {lifetimeOf(settings), {}});
+    if (!objects.has_value()) return fail(context, objects.error());
+    context.out << *objects;
+    return;
   }
   Stop stop;
   auto report = tuneThere(settings, stop, context);
@@ -185,9 +205,11 @@ void run(const Settings& settings, Context& context) {
 
 void addSearchOptions(CLI::App* command, Settings& settings) {
   command
-      ->add_option("--objective", settings.objective,
-                   "bandwidth (sizes from 1 MiB), latency (up to 64 KiB), histogram=FILE (lines "
-                   "of OPERATION BYTES COUNT); overlapped is not built yet")
+      ->add_option(
+          "--objective", settings.objective,
+          "bandwidth (sizes from 1 MiB), latency (up to 64 KiB), histogram=FILE (lines "
+          "of OPERATION BYTES COUNT), overlapped (a call and compute beside it, until both "
+          "are done)")
       ->capture_default_str();
   command->add_option("--minutes", settings.minutes, "for the search, its fresh run included")
       ->check(CLI::Range(0.01, 10080.0))
@@ -228,6 +250,7 @@ void addTuneCommand(CLI::App& app, Context& context) {
   addTuneProfileCommands(command, context);
   addTuneGrid(command, context);
   addTuneRank(command, context);
+  addTuneHold(command, context);
   command->final_callback([settings, command, &context] {
     if (command->get_subcommands().empty()) run(*settings, context);
   });

@@ -66,6 +66,9 @@ TEST(TuneSizes, RanksShareEachSizeOnce) {
   ASSERT_EQ(objective.sizes().size(), 4U);
   EXPECT_EQ(objective.sizes()[0].operation, "allgather");
   EXPECT_FALSE(objectiveOf("bandwidth", sizes, 2).has_value());  // none is large enough
+  const auto overlapped = objectiveOf("overlapped", sizes, 2).value();
+  ASSERT_EQ(overlapped.sizes().size(), 4U);
+  for (const auto& size : overlapped.sizes()) EXPECT_TRUE(size.overlapped);
 }
 
 TEST(TuneCommand, WhatCannotBeIsExitTwoAndSaysWhy) {
@@ -75,10 +78,10 @@ TEST(TuneCommand, WhatCannotBeIsExitTwoAndSaysWhy) {
   };
   const Case cases[] = {
       {{"tune"}, "no --on"},
-      {{"tune", "--on", "local:2", "--objective", "overlapped"}, "not built yet"},
       {{"tune", "--on", "local:2", "--objective", "histogram"}, "histogram=FILE"},
       {{"tune", "--on", "local:2", "--objective", "speed"}, "bandwidth, latency"},
-      {{"tune", "--on", "kubernetes"}, "not built yet"},
+      {{"tune", "--on", "kubernetes"}, "no --image"},
+      {{"tune", "--on", "local:2", "--dry-run"}, "only --on kubernetes"},
       {{"tune", "--on", "cloud"}, "none of the places"},
       {{"tune", "--on", "local:2", "--trials", "1"}, "--trials"},
       {{"tune", "--on", "local:2", "--repetitions", "101"}, "--repetitions"},
@@ -137,12 +140,12 @@ TEST(TuneRecords, AFileThatHoldsAnotherSearchIsNotOverwritten) {
 
 // Everything that a result may hold.
 TuneReport fullReport() {
-  const std::vector<tune::Size> sizes{{"allreduce", 1 << 20, false}};
+  const std::vector<tune::Size> sizes{{"allreduce", 1 << 20, true}};
   TuneReport report{
-      {},           tune::Objective::over(tune::ObjectiveKind::kBandwidth, sizes).value(),
+      {},           tune::Objective::over(tune::ObjectiveKind::kOverlapped, sizes).value(),
       {},           7,
       std::nullopt, "profile.yaml",
-      "records"};
+      "records",    {{sizes.front(), {40, 0.0010, 0.0012}}}};
   report.facts.backend = "nccl";
   auto& fabric = report.facts.fabric;
   fabric = {{"NVIDIA GB10"}, {"15b3:1021"}, {"200 Gb/s"}, 9000, 2, 2, tune::NcclVersions{}};
@@ -176,6 +179,10 @@ TEST(TuneOutput, TheTableSaysWhatWasProvenAndWhatWasNot) {
   EXPECT_THAT(proven.str(), HasSubstr("+22.1 % (+10.5 to +35.0)"));
   EXPECT_THAT(proven.str(), HasSubstr("in a fresh run"));
   EXPECT_THAT(proven.str(), HasSubstr("never again: NCCL_BUFFSIZE=1048576: hung: x"));
+  // 2 ms of the default's pair, 1 ms of the tuned one, of 1 ms and 1.2 ms alone.
+  EXPECT_THAT(proven.str(), HasSubstr("beside compute"));
+  EXPECT_THAT(proven.str(), HasSubstr("20 %"));
+  EXPECT_THAT(proven.str(), HasSubstr("120 %"));
   report.result.validated = false;
   std::ostringstream estimate;
   printTune(estimate, report);

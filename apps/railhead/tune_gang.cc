@@ -2,6 +2,7 @@
 
 #include "apps/usage/signal_fd.h"
 #include "src/launch/gang.h"
+#include "src/launch/kubernetes/exec.h"
 #include "src/os/host_paths.h"
 
 #include <algorithm>
@@ -16,6 +17,8 @@ namespace {
 constexpr std::chrono::seconds kLeave{2};
 // How often the operator is looked at.
 constexpr std::chrono::milliseconds kLook{50};
+// Of pods that only say what they are.
+constexpr std::chrono::seconds kForAMoment{1800};
 
 std::chrono::milliseconds leftUntil(os::Clock::TimePoint deadline) {
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -60,7 +63,8 @@ class LaunchedGang final : public tune::Gang {
       }
       if (over_) return *over_;
       if (givenUp_()) return Error(ErrorCode::kUnavailable, "interrupted");
-      if (!gang_->step(leftUntil(deadline))) over_ = overBy(gang_->end());
+      if (!gang_->step(leftUntil(deadline)))
+        over_ = overBy(launch::withoutKubectlsWords(gang_->end()));
     } while (over_ || !replies_.empty() || std::chrono::steady_clock::now() < deadline);
     return Heard{};
   }
@@ -104,9 +108,14 @@ std::function<bool()> untilSignal(const usage::SignalFd& signals, Context& conte
 
 Result<tune::GangFacts> fabricThere(const RankOptions& ranks, const RankTuneOptions& tuning,
                                     Context& context) {
+  if (ranks.dryRun) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "--dry-run: railhead tune itself prints the objects, without a subcommand");
+  }
   const usage::SignalFd signals;
-  RAILHEAD_TRY_ASSIGN(const auto place, RankPlace::open(ranks, context));
-  TuneGangStarter starter(*place, tuning.words(), untilSignal(signals, context));
+  const auto stopped = untilSignal(signals, context);
+  RAILHEAD_TRY_ASSIGN(const auto place, RankPlace::open(ranks, context, {kForAMoment, stopped}));
+  TuneGangStarter starter(*place, tuning.words(ranks), stopped);
   os::SystemClock clock;
   auto facts = tune::GangBench(starter, clock, tuning.benchSettings(ranks)).open();
   // Also what came while its ranks were leaving.

@@ -28,26 +28,31 @@ constexpr const char* kExamples =
     "hangs, crashes\n"
     "or gives wrong bytes is kept as such. No search and no proof: railhead tune has both.";
 
+constexpr std::chrono::hours kLongestGrid{24};
+
 struct Settings {
   RankOptions ranks;
   RankTuneOptions tuning;
   TuneSizes sizes;
   KnobWords knobs;
   int repetitions = 10;
+  bool overlapped = false;
   std::string out;
 };
 
 Result<tune::Grid> gridThere(const Settings& settings, std::string& about, Context& context) {
   const usage::SignalFd signals;
   const auto stopped = untilSignal(signals, context);
-  RAILHEAD_TRY_ASSIGN(const auto place, RankPlace::open(settings.ranks, context));
-  TuneGangStarter starter(*place, settings.tuning.words(), stopped);
+  RAILHEAD_TRY_ASSIGN(const auto place,
+                      RankPlace::open(settings.ranks, context, {kLongestGrid, stopped}));
+  TuneGangStarter starter(*place, settings.tuning.words(settings.ranks), stopped);
   os::SystemClock clock;
   tune::GangBench bench(starter, clock, settings.tuning.benchSettings(settings.ranks));
   RAILHEAD_TRY_ASSIGN(const auto facts, bench.open());
   about = fabricText(facts);
   RAILHEAD_TRY_ASSIGN(const tune::Space space, narrowedBy(settings.knobs, facts.space()));
-  RAILHEAD_TRY_ASSIGN(const auto sizes, sizesFor(settings.sizes, facts.platform.ranks));
+  RAILHEAD_TRY_ASSIGN(const auto sizes,
+                      sizesFor(settings.sizes, facts.platform.ranks, settings.overlapped));
   tune::GridHooks hooks{stopped, {}};
   if (context.terminal) {
     hooks.progress = [&](std::size_t done, std::size_t all) {
@@ -77,7 +82,8 @@ void printGrid(std::ostream& out, const tune::Grid& grid) {
     }
     if (best == nullptr) continue;
     out << "  " << grid.sizes[i].operation << ' ' << grid.sizes[i].bytes
-        << " bytes: " << least * 1e6 << " us with " << best->setting.text();
+        << (grid.sizes[i].overlapped ? " bytes and compute: " : " bytes: ") << least * 1e6
+        << " us with " << best->setting.text();
     if (grid.entries.front().measurement.outcome == tune::Outcome::kMeasured)
       out << ", default " << summarize(grid.entries.front().measurement.seconds[i]).median * 1e6
           << " us";
@@ -89,7 +95,13 @@ void run(const Settings& settings, Context& context) {
   if (settings.ranks.on.empty()) {
     return fail(context,
                 Error(ErrorCode::kInvalidArgument, "tune grid: no --on says where the ranks are",
-                      "give --on local:2, ssh:HOST,HOST or lab"));
+                      "give --on local:2, ssh:HOST,HOST, lab or kubernetes"));
+  }
+  if (settings.ranks.dryRun) {
+    const auto objects = RankPlace::render(settings.ranks, {kLongestGrid, {}});
+    if (!objects.has_value()) return fail(context, objects.error());
+    context.out << *objects;
+    return;
   }
   std::string about;
   const auto grid = gridThere(settings, about, context);
@@ -117,6 +129,9 @@ void addTuneGrid(CLI::App* tune, Context& context) {
   command->add_option("--repetitions", settings->repetitions, "of each measurement")
       ->check(CLI::Range(1, tune::kMaxOrderRepetitions))
       ->capture_default_str();
+  command->add_flag("--overlapped", settings->overlapped,
+                    "time each call with compute beside it that takes as long as the default's "
+                    "call: until both are done");
   command->add_option("--out", settings->out, "write the grid to this file, JSON")->required();
   command->callback([settings, &context] { run(*settings, context); });
 }

@@ -24,7 +24,7 @@ std::string defaultTunerPlugin(const std::string& program) {
 }
 
 void RankTuneOptions::addTo(CLI::App* command, const std::string& program) {
-  plugin = defaultTunerPlugin(program);
+  usual_ = defaultTunerPlugin(program);
   command->add_option("--tuner-plugin", plugin,
                       "with NCCL: the plugin that takes choices by size, where the ranks run "
                       "(default: beside this program, else /usr/lib/railhead/)");
@@ -33,8 +33,11 @@ void RankTuneOptions::addTo(CLI::App* command, const std::string& program) {
       ->capture_default_str();
 }
 
-std::vector<std::string> RankTuneOptions::words() const {
-  return {"--tuner-plugin", plugin, "--call-timeout", std::to_string(callTimeout)};
+std::vector<std::string> RankTuneOptions::words(const RankOptions& ranks) const {
+  const bool inCluster = ranks.on.starts_with("kubernetes");
+  const std::string usual = inCluster ? std::string(kInstalled) + kPluginName : usual_;
+  return {"--tuner-plugin", plugin.empty() ? usual : plugin, "--call-timeout",
+          std::to_string(callTimeout)};
 }
 
 tune::GangBenchSettings RankTuneOptions::benchSettings(const RankOptions& ranks) const {

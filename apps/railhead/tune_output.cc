@@ -135,6 +135,52 @@ void printFindings(std::ostream& out, const tune::SearchResult& result) {
   }
 }
 
+Json overlapJson(const TuneReport& report, const std::vector<SizeRow>& rows) {
+  Json out = Json::array();
+  for (const auto& row : rows) {
+    const auto found = report.work.find(row.size);
+    if (found == report.work.end()) continue;
+    const bool timed = row.result.defaultSeconds > 0;
+    const auto hidden = [&](double seconds) {
+      return timed ? Json(bench::hiddenShare(found->second, seconds)) : Json(nullptr);
+    };
+    out.push_back({{"operation", row.size.operation},
+                   {"bytes", row.size.bytes},
+                   {"call_seconds", found->second.callSeconds},
+                   {"compute_seconds", found->second.computeSeconds},
+                   {"default_hidden", hidden(row.result.defaultSeconds)},
+                   {"tuned_hidden", hidden(row.result.tunedSeconds)}});
+  }
+  return out;
+}
+
+std::string hiddenText(const bench::OverlapWork& work, double seconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.0f %%", bench::hiddenShare(work, seconds) * 100);
+  return seconds > 0 ? text : "";
+}
+
+void printOverlap(std::ostream& out, const TuneReport& report, const std::vector<SizeRow>& rows) {
+  if (report.work.empty()) return;
+  using railhead::report::Align;
+  railhead::report::Table table({{"beside compute"},
+                                 {"size", Align::kRight},
+                                 {"call alone", Align::kRight},
+                                 {"compute alone", Align::kRight},
+                                 {"default hides", Align::kRight},
+                                 {"tuned hides", Align::kRight}});
+  for (const auto& row : rows) {
+    const auto found = report.work.find(row.size);
+    if (found == report.work.end()) continue;
+    table.addRow({row.size.operation, formatBytes(row.size.bytes),
+                  formatSeconds(found->second.callSeconds),
+                  formatSeconds(found->second.computeSeconds),
+                  hiddenText(found->second, row.result.defaultSeconds),
+                  hiddenText(found->second, row.result.tunedSeconds)});
+  }
+  table.print(out, style());
+}
+
 std::vector<SizeRow> sizeRows(const TuneReport& report) {
   std::vector<SizeRow> rows;
   for (std::size_t i = 0; i < report.objective.sizes().size(); ++i) {
@@ -170,10 +216,9 @@ std::string tuneProgressLine(const tune::Progress& progress) {
 
 std::string toJson(const TuneReport& report) {
   const auto& result = report.result;
+  const auto rows = sizeRows(report);
   Json sizes = Json::array();
-  for (const auto& row : sizeRows(report)) {
-    sizes.push_back(sizeJson(row.size, row.setting, row.result));
-  }
+  for (const auto& row : rows) sizes.push_back(sizeJson(row.size, row.setting, row.result));
   Json condemned = Json::array();
   for (const auto& one : result.condemned) {
     condemned.push_back({{"setting", one.setting.text()},
@@ -201,6 +246,7 @@ std::string toJson(const TuneReport& report) {
                {"environment", environmentJson(result.plan.environment)},
                {"table", tableJson(kept ? report.profile->table : std::vector<tune::TableRow>())},
                {"sizes", sizes},
+               {"overlap", overlapJson(report, rows)},
                {"condemned", condemned},
                {"effects", effects},
                {"hash", kept ? Json(tune::profileHash(*report.profile)) : Json(nullptr)},
@@ -213,7 +259,9 @@ void printTune(std::ostream& out, const TuneReport& report) {
   printFabric(out, report.facts.fabric);
   if (!report.facts.noChoices.empty())
     out << "no choices by size: " << report.facts.noChoices << '\n';
-  printSizes(out, sizeRows(report));
+  const auto rows = sizeRows(report);
+  printSizes(out, rows);
+  printOverlap(out, report, rows);
   printFindings(out, result);
   if (!result.plan.environment.isDefault())
     out << "environment: " << result.plan.environment.text() << '\n';

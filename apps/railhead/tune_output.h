@@ -2,12 +2,14 @@
 #pragma once
 
 #include "src/base/result.h"
+#include "src/bench/collectives/overlap.h"
 #include "src/tune/profile.h"
 #include "src/tune/search.h"
 #include "src/tune_run/facts.h"
 
 #include <cstdint>
 #include <iosfwd>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -21,6 +23,8 @@ struct TuneReport {
   std::optional<tune::Profile> profile;  // of a validated result
   std::string profilePath;               // where it was written; may be empty
   std::string recordsPath;               // what --resume takes; may be empty
+  // What stood beside the calls of overlapped sizes; none of those that only records told of.
+  std::map<tune::Size, bench::OverlapWork> work;
 };
 
 // What the ranks are, in one line: records and grids are of no use elsewhere.

@@ -4,6 +4,7 @@
 #include "apps/railhead/rank_options.h"
 #include "apps/railhead/rank_session.h"
 #include "apps/railhead/tuned_rank.h"
+#include "src/base/text.h"
 #include "src/os/clock.h"
 #include "src/tune_run/live_choice.h"
 #include "src/tune_run/rank_worker.h"
@@ -13,6 +14,8 @@
 #include <memory>
 #include <optional>
 #include <ostream>
+#include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -27,7 +30,21 @@ struct Settings {
   std::string plugin;
   double callTimeout = 10;
   std::uint32_t dataSeed = 1;
+  std::vector<std::string> seat;  // NAME=VALUE of the environment
 };
+
+// Before anything reads it, and while one thread runs.
+Result<void> takeSeat(const std::vector<std::string>& seat) {
+  for (const std::string& one : seat) {
+    const auto equals = one.find('=');
+    if (equals == 0 || equals == std::string::npos) {
+      return Error(ErrorCode::kInvalidArgument,
+                   "--seat " + inQuotes(one) + ": expected NAME=VALUE");
+    }
+    ::setenv(one.substr(0, equals).c_str(), one.c_str() + equals + 1, 1);
+  }
+  return {};
+}
 
 // What stands in this process' environment before NCCL is loaded. One thread runs.
 void prepareNccl(const Settings& settings, const tune::Setting& setting,
@@ -49,6 +66,7 @@ Result<HostTuning> hostTuning(const tune::Setting& setting, RankOptions& options
 }
 
 Result<void> serve(const Settings& settings, Context& context) {
+  RAILHEAD_TRY(takeSeat(settings.seat));
   RAILHEAD_TRY_ASSIGN(const auto world, collective::worldFrom(collective::processEnvironment()));
   RAILHEAD_TRY_ASSIGN(const tune::Setting setting, tune::Setting::parse(settings.setting));
   const auto reply = [&](const std::string& line) {
@@ -70,13 +88,14 @@ Result<void> serve(const Settings& settings, Context& context) {
   OrderReader orders;
   os::SystemClock clock;
   HostChoices host((*session)->host());
-  return tune::serveOrders(
-      {(*session)->communicator(), (*session)->group(), clock,
-       [&](const tune::Setting& choice) {
-         return (*session)->nccl() != nullptr ? live.choose(choice) : host.choose(choice);
-       },
-       [&] { return orders.next(); }, reply, settings.callTimeout, settings.dataSeed},
-      rankFacts(**session, world, settings.plugin));
+  return tune::serveOrders({(*session)->communicator(), (*session)->group(), clock,
+                            [&](const tune::Setting& choice) {
+                              return (*session)->nccl() != nullptr ? live.choose(choice)
+                                                                   : host.choose(choice);
+                            },
+                            [&] { return orders.next(); }, reply, settings.callTimeout,
+                            settings.dataSeed, [&] { return computeBeside(**session); }},
+                           rankFacts(**session, world, settings.plugin));
 }
 
 }  // namespace
@@ -88,6 +107,7 @@ void addTuneRank(CLI::App* tune, Context& context) {
   command->add_option("--setting", settings->setting, "of this process");
   command->add_option("--tuner-plugin", settings->plugin, "path");
   command->add_option("--call-timeout", settings->callTimeout, "seconds");
+  command->add_option("--seat", settings->seat, "NAME=VALUE of the environment");
   command->add_option("--data-seed", settings->dataSeed, "of the data that is checked");
   command->final_callback([settings, &context] {
     const auto served = serve(*settings, context);

@@ -81,10 +81,6 @@ void TuneSizes::addTo(CLI::App* command) {
 Result<tune::ObjectiveKind> parseTuneObjective(const std::string& text) {
   if (text.starts_with(kHistogram)) return tune::ObjectiveKind::kHistogram;
   RAILHEAD_TRY_ASSIGN(const auto kind, tune::parseObjective(text).addContext("--objective"));
-  if (kind == tune::ObjectiveKind::kOverlapped) {
-    return Error(ErrorCode::kInvalidArgument,
-                 "--objective overlapped: not built yet: ranks cannot compute beside a collective");
-  }
   if (kind == tune::ObjectiveKind::kHistogram) {
     return Error(ErrorCode::kInvalidArgument,
                  "--objective histogram: no file is named; write histogram=FILE");
@@ -115,14 +111,14 @@ Result<std::vector<tune::WeightedSize>> parseHistogram(std::string_view text,
   return out;
 }
 
-Result<std::vector<tune::Size>> sizesFor(const TuneSizes& sizes, int ranks) {
+Result<std::vector<tune::Size>> sizesFor(const TuneSizes& sizes, int ranks, bool overlapped) {
   std::vector<tune::Size> all;
   for (const auto& name : sizes.operations) {
     RAILHEAD_TRY_ASSIGN(const auto operation,
                         collective::parseOperation(name).addContext("--operations"));
     RAILHEAD_TRY_ASSIGN(
-        const auto own,
-        sizesOf(planOf(operation, sizes.minBytes, sizes.maxBytes, sizes.factor), ranks));
+        auto own, sizesOf(planOf(operation, sizes.minBytes, sizes.maxBytes, sizes.factor), ranks));
+    for (auto& size : own) size.overlapped = overlapped;
     all.insert(all.end(), own.begin(), own.end());
   }
   return all;
@@ -137,7 +133,8 @@ Result<tune::Objective> objectiveOf(const std::string& text, const TuneSizes& si
     RAILHEAD_TRY_ASSIGN(auto weighted, parseHistogram(lines, file, ranks));
     return tune::Objective::histogram(std::move(weighted));
   }
-  RAILHEAD_TRY_ASSIGN(const auto all, sizesFor(sizes, ranks));
+  RAILHEAD_TRY_ASSIGN(const auto all,
+                      sizesFor(sizes, ranks, kind == tune::ObjectiveKind::kOverlapped));
   return tune::Objective::over(kind, all);
 }
 

@@ -24,10 +24,11 @@ struct TuneSizes {
   void addTo(CLI::App* command);
 };
 
-// As so many ranks share them. kInvalidArgument names the option.
-Result<std::vector<tune::Size>> sizesFor(const TuneSizes& sizes, int ranks);
+// As so many ranks share them; overlapped: with compute beside each call. kInvalidArgument names
+// the option.
+Result<std::vector<tune::Size>> sizesFor(const TuneSizes& sizes, int ranks, bool overlapped);
 
-// "bandwidth", "latency" or "histogram=FILE". kInvalidArgument: what is none, or is not built yet.
+// "bandwidth", "latency", "histogram=FILE" or "overlapped". kInvalidArgument: what is none.
 Result<tune::ObjectiveKind> parseTuneObjective(const std::string& text);
 
 // For so many ranks, which share each size evenly. kInvalidArgument names the option.

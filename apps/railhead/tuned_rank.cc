@@ -1,9 +1,12 @@
 #include "apps/railhead/tuned_rank.h"
 
 #include "src/base/text.h"
+#include "src/collective/host/host_compute.h"
+#include "src/collective/nccl/cuda_compute.h"
 #include "src/os/host_paths.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
@@ -15,6 +18,7 @@ namespace railhead::app {
 namespace {
 
 constexpr std::uint64_t kMaxMtu = 1 << 20;
+constexpr std::chrono::seconds kNodesTime{60};
 
 std::string nicText(const verbs::DeviceInfo& device) {
   if (device.software) return "soft-roce";
@@ -100,6 +104,21 @@ tune::RankFacts rankFacts(RankSession& session, const collective::World& world,
   facts.isIntegratedGpu = device.integrated;
   facts.noChoices = hindersChoices(plugin);
   return facts;
+}
+
+Result<std::unique_ptr<collective::Compute>> computeBeside(RankSession& session) {
+  // Asked of all, so that whoever fails here fails behind it.
+  const std::string& own = session.group().world().node;
+  RAILHEAD_TRY_ASSIGN(const auto nodes,
+                      session.group().gather(own, std::chrono::steady_clock::now() + kNodesTime));
+  if (session.nccl() != nullptr) {
+    RAILHEAD_TRY_ASSIGN(
+        auto there, collective::CudaCompute::open(session.nccl()->context().shared_from_this()));
+    return std::unique_ptr<collective::Compute>(std::move(there));
+  }
+  const auto here = std::count(nodes.begin(), nodes.end(), own);
+  return std::unique_ptr<collective::Compute>(std::make_unique<collective::HostCompute>(
+      collective::computeThreads(static_cast<int>(here))));
 }
 
 Result<std::optional<std::size_t>> countOf(const tune::Setting& setting, std::string_view knob) {

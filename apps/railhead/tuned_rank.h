@@ -2,11 +2,13 @@
 #pragma once
 
 #include "apps/railhead/rank_session.h"
+#include "src/collective/compute.h"
 #include "src/collective/host/host_communicator.h"
 #include "src/tune/setting.h"
 #include "src/tune_run/facts.h"
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -17,6 +19,10 @@ std::string hindersChoices(const std::string& plugin);
 
 tune::RankFacts rankFacts(RankSession& session, const collective::World& world,
                           const std::string& plugin);
+
+// What computes beside the rank's calls: its GPU, or the cores that its node's ranks share. Every
+// rank calls it.
+Result<std::unique_ptr<collective::Compute>> computeBeside(RankSession& session);
 
 // The knob as a number; nothing for its default. kInvalidArgument.
 Result<std::optional<std::size_t>> countOf(const tune::Setting& setting, std::string_view knob);

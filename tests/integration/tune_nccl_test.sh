@@ -44,3 +44,12 @@ code=0
 tune --tuner-plugin "$plugin" --trials 8 || code=$?
 [ "$code" = 3 ] || bad "a corrupt default: exit $code, expected 3"
 grep -q "the default setting corrupt" "$work/err" || bad "a corrupt default is not named"
+
+# Beside compute: a kernel of ours on a second stream, counted by the device.
+export RAILHEAD_FAKE_NCCL=
+timeout 150 "$program" tune --on local:2 --backend nccl --nccl-library "$nccl" --min-size 16KiB --max-size 16KiB \
+  --objective overlapped --repetitions 1 --restarts 0 --timeout 20 --json --tuner-plugin "$plugin" --trials 8 \
+  >"$work/out" 2>"$work/err" || bad "the search beside compute failed"
+has '"objective":"overlapped"'
+has '"overlap":[{"operation":"allreduce","bytes":16384,"call_seconds":'
+has '"validated":true'

@@ -6,6 +6,7 @@
 #include "src/tune/trial.h"
 #include "tests/support/documented_fields.h"
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -130,6 +131,27 @@ TEST_F(TuneProgram, EndsWithAValidatedProfileAndRecordsThatItCanGoOnFrom) {
   EXPECT_THAT(differs.output, HasSubstr("fabric mtu: "));
 }
 
+TEST_F(TuneProgram, BesideComputeEverySizeIsAPair) {
+  auto words = search({"--trials", "8", "--records", at("r"), "--out", at("p.yaml")});
+  *std::find(words.begin(), words.end(), "latency") = "overlapped";
+  const auto done = run(words);
+  ASSERT_EQ(done.exitCode, 0) << done.errorOutput;
+  const json found = json::parse(done.output);
+  EXPECT_EQ(found["objective"], "overlapped");
+  EXPECT_EQ(found["validated"], true);
+  ASSERT_EQ(found["overlap"].size(), 1U);
+  const json& beside = found["overlap"][0];
+  EXPECT_EQ(beside["bytes"], 16384);
+  EXPECT_GT(beside["call_seconds"].get<double>(), 0);
+  EXPECT_GT(beside["compute_seconds"].get<double>(), 0);
+  const auto profile = tune::parseProfile(testing_support::readText(at("p.yaml")), "p.yaml");
+  ASSERT_TRUE(profile.has_value()) << profile.error().describe();
+  EXPECT_TRUE(profile->sizes.at(0).size.overlapped);
+  const auto kept = records("r");
+  ASSERT_FALSE(kept.empty());
+  for (const auto& record : kept) EXPECT_TRUE(record.sizes.at(0).overlapped);
+}
+
 TEST_F(TuneProgram, CtrlCKeepsTheBestSoFarAndSaysItIsNotValidated) {
   const auto out = at("out");
   const auto err = at("err");
@@ -170,6 +192,13 @@ TEST_F(TuneProgram, AGridHasEverySettingOfTheNamedKnobs) {
   EXPECT_EQ(kept["settings"][0]["setting"], "default");
   EXPECT_EQ(kept["settings"][2]["setting"], "algorithm=direct");
   EXPECT_EQ(kept["settings"][1]["seconds"][0].size(), 2U);
+  auto beside = grid;
+  beside.emplace_back("--overlapped");
+  beside[8] = at("o.json");
+  ASSERT_EQ(tune(beside).exitCode, 0);
+  const json pairs = json::parse(testing_support::readText(at("o.json")));
+  EXPECT_EQ(pairs["sizes"][0]["overlapped"], true);
+  EXPECT_FALSE(kept["sizes"][0].contains("overlapped"));
   auto unknown = grid;
   unknown[10] = "colour";
   const auto refused = tune(unknown);
