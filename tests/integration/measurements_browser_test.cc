@@ -75,10 +75,44 @@ TEST_F(MeasurementsInBrowser, ShowsPathCurvesRailsFindingsAndWhatWasChecked) {
   EXPECT_TRUE(has(between(busbw, "<details", "</details>"), "2 MiB"));
   EXPECT_TRUE(has(between(dom, "id=\"latency\"", "</section>"), "32 KiB"));
   EXPECT_TRUE(has(between(dom, "id=\"rails\"", "</section>"), "96 % of 196 Gb/s"));
+  const std::string rails = between(dom, "id=\"rails\"", "</section>");
+  EXPECT_TRUE(has(rails, "<canvas"));
+  EXPECT_TRUE(has(rails, "RDMA write: bandwidth"));
+  EXPECT_TRUE(has(rails,
+                  "8 MiB: Rail 0 106 Gb/s, Rail 1 105 Gb/s, 2 rails at once 188 Gb/s, "
+                  "ceiling of rail 0 126 Gb/s, ceiling of all 196 Gb/s"))
+      << "read out for the largest size";
+  EXPECT_TRUE(has(rails, "6.05 M/s")) << "the message rate of a rail";
+  EXPECT_TRUE(has(rails, "11.4 M/s")) << "of all at once";
+  EXPECT_TRUE(has(rails, "6 sizes, each against its ceiling"));
   EXPECT_TRUE(has(between(dom, "id=\"directions\"", "</section>"), "speaks of the NIC alone"));
   EXPECT_TRUE(has(between(dom, "id=\"doctor\"", "</section>"), "no NCCL log was given"));
   EXPECT_TRUE(has(between(dom, "id=\"data-check\"", "</section>"), "Every byte that was compared"));
   EXPECT_TRUE(has(between(dom, "id=\"environment\"", "</section>"), "6.11.0-1016-nvidia"));
+}
+
+TEST_F(MeasurementsInBrowser, ShowsReadsOfOneRailAndAFileFromBeforeThereWereSizes) {
+  json reads = fixture("verbs.json");
+  reads["plan"]["operation"] = "read";
+  reads["rails"].erase(1);
+  reads["all_rails"]["sizes"] = reads["rails"][0]["sizes"];
+  const std::string dom = domOf(pageOf({reads}));
+  EXPECT_TRUE(has(between(dom, "<dl class=\"figures\"", "</dl>"), "RDMA read, 1 rail"));
+  const std::string rails = between(dom, "id=\"rails\"", "</section>");
+  EXPECT_TRUE(has(rails, "RDMA read: bandwidth"));
+  EXPECT_FALSE(has(rails, "at once"));
+
+  json old = fixture("verbs.json");
+  for (const char* name : {"operation", "rate_bytes", "sizes"}) old["plan"].erase(name);
+  for (auto& rail : old["rails"]) {
+    for (const char* name : {"message_rate", "sizes"}) rail.erase(name);
+  }
+  for (const char* name : {"messages_per_second", "sizes"}) old["all_rails"].erase(name);
+  for (const char* name : {"memory", "peer_memory", "latency_by"}) old.erase(name);
+  const std::string before = between(domOf(pageOf({old})), "id=\"rails\"", "</section>");
+  EXPECT_TRUE(has(before, "RDMA write, payload"));
+  EXPECT_TRUE(has(before, "96 % of 196 Gb/s"));
+  EXPECT_FALSE(has(before, "<canvas"));
 }
 
 TEST_F(MeasurementsInBrowser, WalksACurveByKeyboard) {
@@ -115,6 +149,12 @@ TEST_F(MeasurementsInBrowser, ComparesTwoSweeps) {
 
 TEST_F(MeasurementsInBrowser, ShowsWhatASearchFoundAndWhatItGaveUp) {
   json tune = fixture("tune.json");
+  tune["overlap"] = {{{"operation", "allreduce"},
+                      {"bytes", 65536},
+                      {"call_seconds", 0.001},
+                      {"compute_seconds", 0.002},
+                      {"default_hidden", 0.25},
+                      {"tuned_hidden", -0.5}}};
   tune["condemned"].push_back(
       {{"setting", "NCCL_NTHREADS=64"}, {"outcome", "corrupt"}, {"detail", "2 wrong elements"}});
   const std::string dom = domOf(pageOf({tune}));
@@ -123,6 +163,9 @@ TEST_F(MeasurementsInBrowser, ShowsWhatASearchFoundAndWhatItGaveUp) {
   EXPECT_TRUE(has(tuning, "<canvas"));
   EXPECT_TRUE(has(tuning, "allreduce: faster than the default"));
   EXPECT_TRUE(has(tuning, "algorithm=tree protocol=ll"));
+  const std::string beside = between(tuning, "<h3>Beside compute</h3>", "</table>");
+  EXPECT_TRUE(has(beside, "25 %"));
+  EXPECT_TRUE(has(beside, "-50 %") || has(beside, "−50 %"));
   const std::string knobs = between(dom, "id=\"knobs\"", "</section>");
   EXPECT_TRUE(has(knobs, "NCCL_SOCKET_NTHREADS="));
   EXPECT_TRUE(has(knobs, "2 wrong elements"));

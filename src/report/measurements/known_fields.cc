@@ -32,7 +32,9 @@ enum class Type {
 };
 
 struct Field {
-  std::string_view path;  // "lines[].time.mean_us"; "ceiling?.gbps": ceiling may be null
+  // "lines[].time.mean_us"; "ceiling?.gbps": ceiling may be null; "plan.~operation": was added
+  // later, and files from before lack it.
+  std::string_view path;
   Type type;
 };
 
@@ -122,6 +124,13 @@ constexpr Field kTuneFields[] = {
     {"effects[].gain.low95", Type::kNumber},
     {"effects[].gain.high95", Type::kNumber},
     {"effects[].gain.better", Type::kFlag},
+    {"~overlap", Type::kList},
+    {"~overlap[].operation", Type::kText},
+    {"~overlap[].bytes", Type::kNumber},
+    {"~overlap[].call_seconds", Type::kNumber},
+    {"~overlap[].compute_seconds", Type::kNumber},
+    {"~overlap[].default_hidden", Type::kRealOrNull},
+    {"~overlap[].tuned_hidden", Type::kRealOrNull},
 };
 
 // docs/reference/bench-verbs.md, of a connecting end
@@ -162,6 +171,30 @@ constexpr Field kVerbsFields[] = {
     {"environment.kernel", Type::kText},
     {"environment.architecture", Type::kText},
     {"peer_environment.hostname", Type::kText},
+    {"plan.~operation", Type::kText},
+    {"plan.~rate_bytes", Type::kNumber},
+    {"~memory", Type::kText},
+    {"~peer_memory", Type::kText},
+    {"~latency_by", Type::kText},
+    {"rails[].latency?.~p90_us", Type::kNumber},
+    {"rails[].latency?.~p999_us", Type::kNumber},
+    {"rails[].~message_rate.per_second", Type::kNumberOrNull},
+    {"rails[].~message_rate.per_second_together", Type::kNumberOrNull},
+    {"rails[].~sizes", Type::kList},
+    {"rails[].~sizes[].message_bytes", Type::kNumber},
+    {"rails[].~sizes[].gbps", Type::kNumberOrNull},
+    {"rails[].~sizes[].gbps_together", Type::kNumberOrNull},
+    {"rails[].~sizes[].ceiling", Type::kObjectOrNull},
+    {"rails[].~sizes[].ceiling?.gbps", Type::kNumber},
+    {"rails[].~sizes[].intervals", Type::kObjectOrNull},
+    {"rails[].~sizes[].intervals?.low95_gbps", Type::kReal},
+    {"rails[].~sizes[].intervals?.high95_gbps", Type::kReal},
+    {"all_rails.~messages_per_second", Type::kNumberOrNull},
+    {"all_rails.~sizes", Type::kList},
+    {"all_rails.~sizes[].message_bytes", Type::kNumber},
+    {"all_rails.~sizes[].gbps", Type::kNumberOrNull},
+    {"all_rails.~sizes[].ceiling", Type::kObjectOrNull},
+    {"all_rails.~sizes[].ceiling?.gbps", Type::kNumber},
 };
 
 // docs/reference/report.md, "Measurements"
@@ -377,11 +410,14 @@ Result<void> checkField(const Json& at, std::string_view rest, const std::string
   if (!at.is_object()) return wrong(path.empty() ? "the text" : path, at, "an object");
   const auto dot = rest.find('.');
   std::string_view name = rest.substr(0, dot);
+  const bool addedLater = name.starts_with('~');
+  if (addedLater) name.remove_prefix(1);
   const bool entries = name.ends_with("[]");
   const bool nullable = name.ends_with('?');
   name.remove_suffix(entries ? 2 : nullable ? 1 : 0);
   const std::string here = (path.empty() ? "" : path + ".") + std::string(name);
   const auto found = at.find(name);
+  if (found == at.end() && addedLater) return {};
   if (found == at.end()) return Error(ErrorCode::kInvalidArgument, here + " is missing");
   if (dot == std::string_view::npos) return checkType(here, *found, type);
   if (nullable && found->is_null()) return {};

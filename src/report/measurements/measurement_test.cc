@@ -87,6 +87,23 @@ TEST(Measurement, TakesNullWhereAFigureWasNotMeasured) {
   EXPECT_EQ(refusal(verbs), "a.json: all_rails: 'null' is not an object");
 }
 
+TEST(Measurement, TakesAFileFromBeforeAFieldWasAddedAndNoOtherType) {
+  json verbs = fixture("verbs.json");
+  verbs["plan"].erase("operation");
+  verbs["rails"][0].erase("sizes");
+  verbs["rails"][1].erase("message_rate");
+  verbs["all_rails"].erase("sizes");
+  verbs.erase("memory");
+  EXPECT_EQ(refusal(verbs), "taken");
+  verbs["rails"][0]["sizes"] = {{{"message_bytes", 64}}};
+  EXPECT_EQ(refusal(verbs), "a.json: rails[0].sizes[0].gbps is missing");
+  verbs["rails"][0]["sizes"] = 7;
+  EXPECT_EQ(refusal(verbs), "a.json: rails[0].sizes: '7' is not a list");
+  verbs["rails"][0].erase("sizes");
+  verbs["plan"]["operation"] = 7;
+  EXPECT_EQ(refusal(verbs), "a.json: plan.operation: '7' is not a string");
+}
+
 TEST(Measurement, OfAnotherKindIsRefusedWithWhatIsAllowed) {
   EXPECT_THAT(refusal({{"schema", "railhead.report/1"}}),
               HasSubstr("is not one of railhead.verify/1, railhead.doctor/1"));

@@ -39,7 +39,7 @@ function measuredFigures(data) {
       [`${bytes(best.bytes)}`, ceiling && `${share(best.busbw_gbytes_per_s, ceiling)} of the ceiling`].filter(Boolean).join(", ")),
     fastest && figure(`Shortest call, ${fastest.operation}`, timeParts(fastest.time.mean_us),
       `${bytes(fastest.bytes)}, mean; p99 ${time(fastest.time.p99_us)}`),
-    writes && figure(`RDMA write, ${plural(writes.rails.length, "rail")}`, rateParts(writes.all_rails.gbps),
+    writes && figure(`${operationOf(writes)}, ${plural(writes.rails.length, "rail")}`, rateParts(writes.all_rails.gbps),
       writes.all_rails.ceiling ? `${share(writes.all_rails.gbps, writes.all_rails.ceiling.gbps)} of the ceiling` : null),
     compared > 0 && figure("Bytes compared", byteParts(compared),
       checks.every((one) => one.check.wrong === 0) ? "none wrong" : "some were wrong"),
@@ -72,8 +72,11 @@ function factsOf({ kind, content }) {
       ["Precision asked", `${threeDigits(content.plan.precision * 100)} %`], ["Pattern seed", String(content.plan.seed)], ...place];
   }
   if (kind === "verbs") {
-    return [["Peer", content.peer], ["Write size", bytes(content.plan.message_bytes)],
+    return [["Peer", content.peer], ["Operation", operationOf(content)], ["Message size", bytes(content.plan.message_bytes)],
       ["In flight", `${content.plan.outstanding} on each of ${content.plan.pairs_per_rail} queue pairs a rail`],
+      ["Memory", unique([content.memory, content.peer_memory].filter(Boolean)).join(" to ")],
+      ["Message rate of", content.plan.rate_bytes ? bytes(content.plan.rate_bytes) : ""],
+      ["Latency seen by", content.latency_by ?? ""],
       ["Pattern seed", String(content.plan.seed)], ...place];
   }
   if (kind === "tune") {

@@ -29,6 +29,18 @@ function chartsOfTuning(content) {
   });
 }
 
+// What stood beside the calls of overlapped sizes, and how much of the shorter of the two it hid.
+function besideCompute(content) {
+  const rows = (content.overlap ?? []).map((one) => [one.operation, bytes(one.bytes), time(one.call_seconds * 1e6), time(one.compute_seconds * 1e6),
+    ...[one.default_hidden, one.tuned_hidden].map((hidden) => hidden === null ? null : `${threeDigits(Math.round(hidden * 100))} %`)]);
+  if (rows.length === 0) return null;
+  return [h("h3", null, "Beside compute"),
+    table("Beside compute", [{ title: "Operation", key: true }, { title: "Size", number: true }, { title: "Call alone", number: true },
+      { title: "Compute alone", number: true }, { title: "Default hides", number: true }, { title: "Tuned hides", number: true }], rows),
+    h("p", { class: "quiet small" }, "Times above are of a call and the compute beside it, until both are done. ",
+      "100 %: the shorter of the two cost nothing; 0 %: one came behind the other.")];
+}
+
 function tuneCharts(data) {
   const files = filesOf(data, "tune");
   if (files.length === 0) return null;
@@ -41,6 +53,7 @@ function tuneCharts(data) {
       content.sizes.map((one) => [one.operation, bytes(one.bytes),
         one.default_seconds > 0 ? time(one.default_seconds * 1e6) : null,
         one.tuned_seconds > 0 ? time(one.tuned_seconds * 1e6) : null, gainWord(one.gain), one.setting])),
+      besideCompute(content),
       h("p", { class: "quiet small" }, "Shaded, and in brackets: the 95 % interval. A size keeps the default unless its interval excludes no change."))));
 }
 
