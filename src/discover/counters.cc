@@ -119,6 +119,16 @@ class PortReader {
 
 bool always() { return true; }
 
+std::vector<Counter> pick(const std::map<std::string, std::uint64_t>& told,
+                          std::span<const Source> sources) {
+  std::vector<Counter> counters;
+  for (const auto& source : sources) {
+    const auto found = told.find(std::string(source.file));
+    if (found != told.end()) counters.push_back({source.name, found->second * source.unit});
+  }
+  return counters;
+}
+
 }  // namespace
 
 std::vector<Counter> readNetCounters(os::Filesystem& files, const std::string& netdevFolder) {
@@ -128,6 +138,11 @@ std::vector<Counter> readNetCounters(os::Filesystem& files, const std::string& n
 RdmaCounters readRdmaCounters(os::Filesystem& files, std::string device,
                               const std::string& portFolder) {
   return readPort(files, std::move(device), Attributes(files, portFolder), always);
+}
+
+RdmaCounters hardwareCounters(std::string device,
+                              const std::map<std::string, std::uint64_t>& told) {
+  return {std::move(device), {}, pick(told, kRetransmits), pick(told, kCongestion)};
 }
 
 CountersReport readCounters(os::Filesystem& files, const os::HostPaths& paths, const Node& node,

@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -62,6 +63,9 @@ inline constexpr std::size_t kMaxCounters = 65536;  // files read in one report
 std::vector<Counter> readNetCounters(os::Filesystem& files, const std::string& netdevFolder);
 RdmaCounters readRdmaCounters(os::Filesystem& files, std::string device,
                               const std::string& portFolder);
+// The same of what a driver told by its own names (hw_counters), where sysfs hides them; without
+// traffic, which is not among them.
+RdmaCounters hardwareCounters(std::string device, const std::map<std::string, std::uint64_t>& told);
 
 // Reads no more once `deadline` has come: each file may ask the NIC's firmware.
 CountersReport readCounters(os::Filesystem& files, const os::HostPaths& paths, const Node& node,

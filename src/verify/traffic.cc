@@ -54,10 +54,15 @@ void readRdma(os::Filesystem& files, const os::HostPaths& paths, netlink::RdmaCo
               InterfaceTraffic& traffic) {
   const discover::Attributes device(files, paths.sys + "/class/infiniband/" + traffic.name.rdma);
   const auto port = device.below("ports").below("1");
-  const auto counters = discover::readRdmaCounters(files, traffic.name.rdma, port.directory());
+  auto counters = discover::readRdmaCounters(files, traffic.name.rdma, port.directory());
   traffic.software = !device.text("parent").empty();
   traffic.rdmaBytes = bothWays(counters.traffic, "bytes");
   traffic.rdmaPackets = bothWays(counters.traffic, "packets");
+  const bool hidden = counters.retransmits.empty() && counters.congestion.empty();
+  if (!traffic.software && hidden && asked != nullptr) {
+    const auto told = asked->read(traffic.name.rdma);
+    if (told.has_value()) counters = discover::hardwareCounters(traffic.name.rdma, *told);
+  }
   traffic.retransmits = sumOf(counters.retransmits);
   traffic.cnpSent = named(counters.congestion, "cnp_sent");
   traffic.cnpHandled = named(counters.congestion, "cnp_handled");

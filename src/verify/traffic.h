@@ -55,8 +55,9 @@ struct Traffic {
 };
 
 // Names every interface whose bytes matter: the rails, and for sockets the others and lo. `driver`
-// null: without the driver's own counters; `rdma` null: without those of
-// soft-RoCE that sysfs hides. What cannot be read is absent.
+// null: without the driver's own counters; `rdma` null: without those
+// that sysfs hides (packets of soft-RoCE, retransmits and CNPs of a NIC). What cannot be read is
+// absent.
 Traffic readTraffic(os::Filesystem& files, const os::HostPaths& paths,
                     netlink::DriverCounters* driver, const std::vector<InterfaceName>& names,
                     netlink::RdmaCounters* rdma = nullptr);

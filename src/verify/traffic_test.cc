@@ -19,11 +19,15 @@ constexpr std::uint64_t kGiB = 1ULL << 30;
 
 struct AskedCounters final : netlink::RdmaCounters {
   Result<std::map<std::string, std::uint64_t>> read(const std::string& device) override {
+    ++reads;
+    if (device == "rocep1s0f0") return nic;
     if (device != "rxe0") return Error(ErrorCode::kNotFound, device);
     return std::map<std::string, std::uint64_t>{
         {"sent_pkts", packets}, {"rcvd_pkts", packets}, {"completer_retry_err", 0}};
   }
   std::uint64_t packets = 0;
+  std::map<std::string, std::uint64_t> nic;
+  int reads = 0;
 };
 
 class TrafficTest : public testing::Test {
@@ -138,6 +142,28 @@ TEST_F(TrafficTest, CountersThatSysfsHidesAreAsked) {
   ASSERT_TRUE(moved.rdma.has_value());
   EXPECT_GE(*moved.rdma, kGiB);
   EXPECT_FALSE(movedBytes(difference(before, read({rail})), Side::kReceive).rdma.has_value());
+}
+
+TEST_F(TrafficTest, SoAreANicsRetransmitsAndCongestionNotifications) {
+  const InterfaceName rail{"rocep1s0f0", "enp1s0f0np0"};
+  AskedCounters asked;
+  asked.nic = {{"packet_seq_err", 3},
+               {"local_ack_timeout_err", 4},
+               {"np_cnp_sent", 5},
+               {"rp_cnp_handled", 6},
+               {"lifespan", 10}};
+  const auto seen = readTraffic(files_, paths_, &driver_, {rail}, &asked).interfaces[0];
+  EXPECT_EQ(asked.reads, 0) << "sysfs tells";
+  EXPECT_NE(seen.retransmits, std::optional<std::uint64_t>(7));
+  files_.erase(
+      "/sys/devices/pci0000:00/0000:00:00.0/0000:01:00.0/infiniband/rocep1s0f0/ports/1/"
+      "hw_counters");
+  const auto hidden = readTraffic(files_, paths_, &driver_, {rail}, &asked).interfaces[0];
+  EXPECT_EQ(hidden.retransmits, 7U);
+  EXPECT_EQ(hidden.cnpSent, 5U);
+  EXPECT_EQ(hidden.cnpHandled, 6U);
+  EXPECT_EQ(hidden.rdmaBytes.received, seen.rdmaBytes.received) << "as far as sysfs has them";
+  EXPECT_FALSE(readTraffic(files_, paths_, &driver_, {rail}).interfaces[0].retransmits.has_value());
 }
 
 TEST_F(TrafficTest, SoftRoceWithoutSegmentCountersProvesNothing) {
