@@ -100,7 +100,6 @@ class Run:
             words += ["--knob", knob]
         return called(words, path, 240, into) == 0
 
-
     def overlapped(self, path, into):
         common = [*self.ranks(path), "--tuner-plugin", self.plugin, "--operations", "all_reduce", "--min-size", "4MiB",
                   "--max-size", "64MiB", "--factor", "16", "--call-timeout", "10"]
@@ -136,8 +135,6 @@ def beside_compute(grids, tuned):
     settings = [{"setting": setting, "us_alone": {size: t * 1e6 for size, t in zip(sizes, medians["alone"][setting])},
                  "us_beside": {size: t * 1e6 for size, t in zip(sizes, medians["beside"][setting])}} for setting in both]
     overlap = tuned["overlap"]
-    pairs = [(one, size["default_seconds"]) for one in overlap for size in tuned["sizes"]
-             if (size["operation"], size["bytes"]) == (one["operation"], one["bytes"])]
     checks = {
         "every setting ran, every byte right": len(both) == len(grids["alone"]["settings"]) == len(grids["beside"]["settings"]),
         "a pair is no shorter than its call alone": all(
@@ -145,8 +142,8 @@ def beside_compute(grids, tuned):
         "compute takes alone as long as the call, within a third": all(
             0.67 < one["compute_seconds"] / one["call_seconds"] < 1.5 for one in overlap),
         "the default's pair is between the longer and the sum of both": all(
-            0.93 * max(one["call_seconds"], one["compute_seconds"]) < pair < 1.5 * (one["call_seconds"] + one["compute_seconds"])
-            for one, pair in pairs if pair > 0),
+            0.93 * max(one["call_seconds"], one["compute_seconds"]) < one["pair_seconds"]
+            < 1.5 * (one["call_seconds"] + one["compute_seconds"]) for one in overlap),
         "the search ended with a validated result": tuned["validated"] and len(overlap) == len(sizes),
     }
     return settings, checks

@@ -145,7 +145,7 @@ TuneReport fullReport() {
       {},           tune::Objective::over(tune::ObjectiveKind::kOverlapped, sizes).value(),
       {},           7,
       std::nullopt, "profile.yaml",
-      "records",    {{sizes.front(), {40, 0.0010, 0.0012}}}};
+      "records",    {{sizes.front(), {40, 0.0010, 0.0012, 0.0018}}}};
   report.facts.backend = "nccl";
   auto& fabric = report.facts.fabric;
   fabric = {{"NVIDIA GB10"}, {"15b3:1021"}, {"200 Gb/s"}, 9000, 2, 2, tune::NcclVersions{}};

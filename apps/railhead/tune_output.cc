@@ -135,20 +135,25 @@ void printFindings(std::ostream& out, const tune::SearchResult& result) {
   }
 }
 
+// Of the fresh run; where that left the default alone, as it was when the work was chosen.
+double defaultPair(const SizeRow& row, const bench::OverlapWork& work) {
+  return row.result.defaultSeconds > 0 ? row.result.defaultSeconds : work.pairSeconds;
+}
+
 Json overlapJson(const TuneReport& report, const std::vector<SizeRow>& rows) {
   Json out = Json::array();
   for (const auto& row : rows) {
     const auto found = report.work.find(row.size);
     if (found == report.work.end()) continue;
-    const bool timed = row.result.defaultSeconds > 0;
     const auto hidden = [&](double seconds) {
-      return timed ? Json(bench::hiddenShare(found->second, seconds)) : Json(nullptr);
+      return seconds > 0 ? Json(bench::hiddenShare(found->second, seconds)) : Json(nullptr);
     };
     out.push_back({{"operation", row.size.operation},
                    {"bytes", row.size.bytes},
                    {"call_seconds", found->second.callSeconds},
                    {"compute_seconds", found->second.computeSeconds},
-                   {"default_hidden", hidden(row.result.defaultSeconds)},
+                   {"pair_seconds", found->second.pairSeconds},
+                   {"default_hidden", hidden(defaultPair(row, found->second))},
                    {"tuned_hidden", hidden(row.result.tunedSeconds)}});
   }
   return out;
@@ -175,7 +180,7 @@ void printOverlap(std::ostream& out, const TuneReport& report, const std::vector
     table.addRow({row.size.operation, formatBytes(row.size.bytes),
                   formatSeconds(found->second.callSeconds),
                   formatSeconds(found->second.computeSeconds),
-                  hiddenText(found->second, row.result.defaultSeconds),
+                  hiddenText(found->second, defaultPair(row, found->second)),
                   hiddenText(found->second, row.result.tunedSeconds)});
   }
   table.print(out, style());

@@ -274,7 +274,7 @@ std::vector<Gang::Heard> worked(const Order& order, std::uint64_t units, double 
   std::vector<Gang::Heard> out = times(order, seconds);
   for (std::size_t i = 0; i < order.sizes.size(); ++i) {
     if (!order.choosesWork(i)) continue;
-    out[i].text = encode(WorkReply{order.number, i, {units, 0.001, 0.001}});
+    out[i].text = encode(WorkReply{order.number, i, {units, 0.001, 0.001, 0.002}});
   }
   return out;
 }
@@ -299,7 +299,7 @@ TEST_F(GangBenchTest, TheWorkBesideASizeIsChosenOnceByTheDefault) {
   EXPECT_THAT(orders,
               testing::ElementsAre("default: 1024/0", "segment=65536: 1024/41", "default: 2048/0",
                                    "default: 1024/41 2048/43", "algorithm=ring: 1024/41 2048/43"));
-  EXPECT_EQ(bench_.work().at(both[1]), (bench::OverlapWork{43, 0.001, 0.001}));
+  EXPECT_EQ(bench_.work().at(both[1]), (bench::OverlapWork{43, 0.001, 0.001, 0.002}));
   // Sizes that stand alone have none.
   measured({}, sizes_);
   EXPECT_EQ(orders.back(), "default: 1024/0 65536/0");

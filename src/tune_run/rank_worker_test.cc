@@ -119,6 +119,7 @@ TEST_F(RankWorkerTest, AnOverlappedSizeIsThePairOfACallAndItsWork) {
   ASSERT_EQ(replies_.size(), 4U);
   ASSERT_TRUE(replies_[2].work.has_value());
   EXPECT_GE(replies_[2].work->work.unitsPerCall, 1U);
+  EXPECT_GT(replies_[2].work->work.pairSeconds, 0);
   ASSERT_TRUE(replies_[3].times.has_value());
   ASSERT_EQ(replies_[3].times->seconds.size(), 4U);
   // 2000 units take milliseconds on any core, and the pair is not done before they are.

@@ -44,12 +44,13 @@ Result<Reply> workReply(JsonFields& fields) {
   reply.order = fields.number("order");
   reply.size = fields.number("size", kMaxSizes);
   reply.work.unitsPerCall = fields.number("units", kMaxUnits);
-  const auto seconds = fields.reals("alone");
+  const auto seconds = fields.reals("seconds");
   RAILHEAD_TRY(fields.result());
-  if (reply.work.unitsPerCall == 0 || seconds.size() != 2)
+  if (reply.work.unitsPerCall == 0 || seconds.size() != 3)
     return Error(ErrorCode::kCorrupt, "work of another kind beside a call");
   reply.work.callSeconds = seconds[0];
   reply.work.computeSeconds = seconds[1];
+  reply.work.pairSeconds = seconds[2];
   return Reply{std::nullopt, std::nullopt, std::nullopt, reply};
 }
 
@@ -142,10 +143,11 @@ std::string encode(const TimesReply& reply) {
   return lineOf({{"order", reply.order}, {"size", reply.size}, {"seconds", reply.seconds}});
 }
 std::string encode(const WorkReply& reply) {
-  return lineOf({{"order", reply.order},
-                 {"size", reply.size},
-                 {"units", reply.work.unitsPerCall},
-                 {"alone", {reply.work.callSeconds, reply.work.computeSeconds}}});
+  return lineOf(
+      {{"order", reply.order},
+       {"size", reply.size},
+       {"units", reply.work.unitsPerCall},
+       {"seconds", {reply.work.callSeconds, reply.work.computeSeconds, reply.work.pairSeconds}}});
 }
 std::string encode(const FailedReply& reply) {
   return lineOf({{"failed", outcomeName(reply.outcome)},

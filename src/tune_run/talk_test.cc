@@ -30,12 +30,12 @@ TEST(Talk, AnOrderComesBackAsItWas) {
 TEST(Talk, AnOverlappedSizeWithoutWorkWantsItChosen) {
   const Order order = decodeOrder(encode(Order{1, {}, {{"allreduce", 64, true}}, 1})).value();
   EXPECT_TRUE(order.choosesWork(0));
-  const auto reply = decodeReply(encode(WorkReply{1, 0, {37, 0.5, 0.25}})).value();
+  const auto reply = decodeReply(encode(WorkReply{1, 0, {37, 0.5, 0.25, 0.625}})).value();
   ASSERT_TRUE(reply.work.has_value());
   EXPECT_FALSE(reply.times.has_value());
-  EXPECT_EQ(reply.work->work, (bench::OverlapWork{37, 0.5, 0.25}));
-  EXPECT_FALSE(decodeReply(encode(WorkReply{1, 0, {0, 0.5, 0.25}})).has_value());
-  EXPECT_FALSE(decodeReply(R"({"order":1,"size":0,"units":1,"alone":[1]})").has_value());
+  EXPECT_EQ(reply.work->work, (bench::OverlapWork{37, 0.5, 0.25, 0.625}));
+  EXPECT_FALSE(decodeReply(encode(WorkReply{1, 0, {0, 0.5, 0.25, 0.625}})).has_value());
+  EXPECT_FALSE(decodeReply(R"({"order":1,"size":0,"units":1,"seconds":[1]})").has_value());
 }
 
 TEST(Talk, OrdersOutOfBoundsAreRefused) {

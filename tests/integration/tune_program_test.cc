@@ -144,6 +144,8 @@ TEST_F(TuneProgram, BesideComputeEverySizeIsAPair) {
   EXPECT_EQ(beside["bytes"], 16384);
   EXPECT_GT(beside["call_seconds"].get<double>(), 0);
   EXPECT_GT(beside["compute_seconds"].get<double>(), 0);
+  EXPECT_GT(beside["pair_seconds"].get<double>(), 0);
+  EXPECT_TRUE(beside["default_hidden"].is_number());
   const auto profile = tune::parseProfile(testing_support::readText(at("p.yaml")), "p.yaml");
   ASSERT_TRUE(profile.has_value()) << profile.error().describe();
   EXPECT_TRUE(profile->sizes.at(0).size.overlapped);

@@ -69,10 +69,11 @@ Result<double> secondsOfUnit(ComputeAlone& alone) {
   }
 }
 
-Result<double> callAlone(collective::Communicator& communicator, collective::Group& group,
-                         CollectivePlan plan, os::Clock& clock) {
+// Of a call, and of what is beside it.
+Result<double> callSeconds(collective::Communicator& communicator, collective::Group& group,
+                           CollectivePlan plan, os::Clock& clock, const Beside& beside) {
   plan.exactSamples = kAloneSamples;
-  RAILHEAD_TRY_ASSIGN(const auto swept, runSweep(communicator, group, plan, clock, {}));
+  RAILHEAD_TRY_ASSIGN(const auto swept, runSweep(communicator, group, plan, clock, {}, beside));
   if (swept.failure) return *swept.failure;
   if (swept.report.lines.size() != 1) {
     return Error(ErrorCode::kUnsupported,
@@ -87,7 +88,7 @@ Result<OverlapWork> chooseOverlapWork(collective::Communicator& communicator,
                                       collective::Group& group, const CollectivePlan& plan,
                                       os::Clock& clock, collective::Compute& compute) {
   OverlapWork out;
-  RAILHEAD_TRY_ASSIGN(out.callSeconds, callAlone(communicator, group, plan, clock));
+  RAILHEAD_TRY_ASSIGN(out.callSeconds, callSeconds(communicator, group, plan, clock, {}));
   ComputeAlone alone(group, clock, compute);
   RAILHEAD_TRY_ASSIGN(const double unit, secondsOfUnit(alone));
   const double units = std::min(out.callSeconds, kMostComputeSeconds) / unit;
@@ -99,6 +100,8 @@ Result<OverlapWork> chooseOverlapWork(collective::Communicator& communicator,
       out.computeSeconds,
       alone.seconds(out.unitsPerCall, static_cast<std::uint64_t>(std::max(1.0, std::ceil(batches))),
                     kAloneSamples));
+  RAILHEAD_TRY_ASSIGN(out.pairSeconds, callSeconds(communicator, group, plan, clock,
+                                                   Beside{&compute, out.unitsPerCall}));
   return out;
 }
 

@@ -21,6 +21,7 @@ struct OverlapWork {
   std::uint64_t unitsPerCall = 0;  // from 1
   double callSeconds = 0;          // a call alone
   double computeSeconds = 0;       // unitsPerCall alone
+  double pairSeconds = 0;          // both together
 
   bool operator==(const OverlapWork&) const = default;
 };

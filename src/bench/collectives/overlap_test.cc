@@ -121,6 +121,7 @@ TEST_F(OverlapTest, TheWorkIsTheSameOnEveryRankAndFillsTheTimeOfTheCall) {
   EXPECT_GE(units, 1);
   EXPECT_LE(units, works[0].callSeconds * 1e6 + 1);
   EXPECT_GE(works[0].computeSeconds, units * 1e-6 * 0.999);
+  EXPECT_GE(works[0].pairSeconds, units * 1e-6 * 0.999);
 }
 
 TEST_F(OverlapTest, EveryCallHasItsUnitsBesideIt) {
