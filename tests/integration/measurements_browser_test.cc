@@ -153,6 +153,7 @@ TEST_F(MeasurementsInBrowser, ShowsWhatASearchFoundAndWhatItGaveUp) {
                       {"bytes", 65536},
                       {"call_seconds", 0.001},
                       {"compute_seconds", 0.002},
+                      {"pair_seconds", 0.0025},
                       {"default_hidden", 0.25},
                       {"tuned_hidden", -0.5}}};
   tune["condemned"].push_back(

@@ -129,6 +129,7 @@ constexpr Field kTuneFields[] = {
     {"~overlap[].bytes", Type::kNumber},
     {"~overlap[].call_seconds", Type::kNumber},
     {"~overlap[].compute_seconds", Type::kNumber},
+    {"~overlap[].pair_seconds", Type::kNumber},
     {"~overlap[].default_hidden", Type::kRealOrNull},
     {"~overlap[].tuned_hidden", Type::kRealOrNull},
 };

@@ -95,17 +95,17 @@ function runPaths(run, index) {
     pathFigure(`path-${index}-${i}`, pathOfDirection(group[0], group.length - 1)));
 }
 
-// RDMA writes between two nodes: host memory, and every rail that was measured.
+// RDMA transfers between two nodes: memory, and every rail that was measured.
 function writesPath(file, index) {
   const { content } = file;
   const ports = (name) => content.rails.map((rail) => ({ name: rail[name], used: rail.gbps !== null }));
   const ends = [content.environment.hostname, content.peer_environment?.hostname ?? content.peer];
   const title = `${ends[0]} → ${ends[1]}`;
-  return pathFigure(`writes-${index}`, { title, badge: h("span", { class: "badge open" }, "RDMA writes"),
+  return pathFigure(`writes-${index}`, { title, badge: h("span", { class: "badge open" }, operationOf(content)),
     alike: 0, figures: rate(content.all_rails.gbps), route: ROUTES.rdma,
     sender: { name: ends[0], note: content.environment.kernel, gpu: "", ports: ports("device") },
     receiver: { name: ends[1], note: content.peer, gpu: "", ports: ports("peer_device") },
-    inWords: `${title}: RDMA writes from host memory over ${plural(content.rails.length, "rail")}.` });
+    inWords: `${title}: ${operationOf(content)} over ${plural(content.rails.length, "rail")}.` });
 }
 
 const MOST_RANKS = 64;
