@@ -53,7 +53,7 @@ endfunction()
 # What is worth running under an emulator, minutes in all: `./dev test arm64` builds and runs these.
 set(RAILHEAD_EMULATED_TESTS
   agent_command_line_test agent_config_test agent_program_test attach_parts_test attach_test base_test cni_test config_test
-  conflist_test discover_test nccl_tuner_proof_test nccl_tuner_test netlink_codec_test os_test shim_abi_test shim_process_test shim_test verbs_test)
+  conflist_test discover_test json_test nccl_tuner_proof_test nccl_tuner_test netlink_codec_test os_test shim_abi_test shim_process_test shim_test verbs_test)
 if(CMAKE_CROSSCOMPILING)
   add_custom_target(emulated_tests)
 endif()

@@ -1,8 +1,8 @@
 #include "apps/railhead-cni/shim.h"
 
 #include "src/base/text.h"
-#include "src/cni/json_input.h"
 #include "src/cni/names.h"
+#include "src/json/json.h"
 #include "src/os/unix_socket.h"
 
 #include <cerrno>
@@ -12,8 +12,8 @@
 namespace railhead::shim {
 namespace {
 
-using cni::Json;
 using cni::Reply;
+using Json = json::Value;
 
 struct Config {
   std::string version;
@@ -37,26 +37,26 @@ Reply failure(int code, const Error& error, const std::string& version) {
 }
 
 Result<void> readAnnotation(const Json& config, Config& read) {
-  if (const Json* capabilities = cni::member(config, "capabilities"))
-    read.chained = cni::member(*capabilities, cni::kPodAnnotationsCapability) != nullptr;
-  const Json* runtime = cni::member(config, "runtimeConfig");
+  if (const Json* capabilities = json::member(config, "capabilities"))
+    read.chained = json::member(*capabilities, cni::kPodAnnotationsCapability) != nullptr;
+  const Json* runtime = json::member(config, "runtimeConfig");
   if (runtime == nullptr) return {};
-  const Json* annotations = cni::member(*runtime, cni::kPodAnnotationsCapability);
+  const Json* annotations = json::member(*runtime, cni::kPodAnnotationsCapability);
   if (annotations == nullptr) return {};
   read.chained = true;
   RAILHEAD_TRY_ASSIGN(const std::string networks,
-                      cni::textMember(*annotations, cni::kNetworksAnnotation, cni::kMaxStdin));
+                      json::textMember(*annotations, cni::kNetworksAnnotation, cni::kMaxStdin));
   const std::string_view text = trim(networks);
   read.wantsNetworks = !text.empty() && text != "[]";
   return {};
 }
 
 Result<void> readConfig(const Json& config, Config& read) {
-  RAILHEAD_TRY_ASSIGN(read.socket, cni::textMember(config, "socket", 107));
-  RAILHEAD_TRY_ASSIGN(const std::string device, cni::textMember(config, "deviceID", 512));
+  RAILHEAD_TRY_ASSIGN(read.socket, json::textMember(config, "socket", 107));
+  RAILHEAD_TRY_ASSIGN(const std::string device, json::textMember(config, "deviceID", 512));
   read.hasDevice = !device.empty();
-  if (const Json* previous = cni::member(config, "prevResult"))
-    read.previous = cni::dumpJson(*previous);
+  if (const Json* previous = json::member(config, "prevResult"))
+    read.previous = json::dump(*previous);
   return readAnnotation(config, read);
 }
 
@@ -147,14 +147,14 @@ Result<void> leaveMarkOnNode(const std::string& stateFolder, const cni::Call& ca
 Reply answer(const cni::Call& call, const std::string& defaultSocket, const AskAgent& ask,
              const LeaveMark& mark) {
   Config read;
-  const auto config = cni::parseJsonObject(call.input, "stdin");
+  const auto config = json::parseObject(call.input, "stdin");
   if (call.command == "VERSION") {
     const auto version =
-        config.has_value() ? cni::textMember(*config, "cniVersion", 32) : Result<std::string>("");
+        config.has_value() ? json::textMember(*config, "cniVersion", 32) : Result<std::string>("");
     return {0, cni::encodeVersions(version.value_or(""))};
   }
   if (!config.has_value()) return failure(cni::kDecode, config.error(), "");
-  auto version = cni::textMember(*config, "cniVersion", 32);
+  auto version = json::textMember(*config, "cniVersion", 32);
   if (!version.has_value()) return failure(cni::kDecode, version.error(), "");
   if (!cni::isSupportedVersion(*version)) {
     return failure(

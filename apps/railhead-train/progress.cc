@@ -1,7 +1,7 @@
 #include "apps/railhead-train/progress.h"
 
 #include "src/base/units.h"
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 
 #include <array>
 #include <cstdio>
@@ -101,7 +101,7 @@ void Progress::end(const trainer::TrainingResult& result) {
         {"loss", result.loss ? nlohmann::ordered_json(*result.loss) : nlohmann::ordered_json()},
         {"stopped", result.stopped},
         {"checkpoint", result.checkpoint}};
-    std::cout << cni::dumpJson(line) << std::endl;
+    std::cout << json::dump(line) << std::endl;
     return;
   }
   std::cout << (result.stopped ? "stopped after step " : "done: step ") << result.step

@@ -1,20 +1,20 @@
 #include "src/agent/probes.h"
 
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 
 #include <nlohmann/json.hpp>
 
 namespace railhead::agent {
 
 std::string encodeProbeState(const ProbeState& state) {
-  return cni::dumpJson({{"notLive", state.notLive}, {"notReady", state.notReady}});
+  return json::dump({{"notLive", state.notLive}, {"notReady", state.notReady}});
 }
 
 Result<ProbeState> decodeProbeState(std::string_view text) {
   ProbeState state;
-  RAILHEAD_TRY_ASSIGN(const cni::Json json, cni::parseJsonObject(text, "the probe's answer"));
-  RAILHEAD_TRY_ASSIGN(state.notLive, cni::textMember(json, "notLive", 4096));
-  RAILHEAD_TRY_ASSIGN(state.notReady, cni::textMember(json, "notReady", 4096));
+  RAILHEAD_TRY_ASSIGN(const json::Value json, json::parseObject(text, "the probe's answer"));
+  RAILHEAD_TRY_ASSIGN(state.notLive, json::textMember(json, "notLive", 4096));
+  RAILHEAD_TRY_ASSIGN(state.notReady, json::textMember(json, "notReady", 4096));
   return state;
 }
 

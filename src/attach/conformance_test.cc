@@ -1,6 +1,6 @@
 // The CNI specification's cases, as the shim's calls, for every version.
 #include "src/attach/server.h"
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 #include "tests/support/attach_fixture.h"
 
 #include <string>
@@ -12,7 +12,7 @@
 namespace railhead::attach {
 namespace {
 
-using cni::Json;
+using Json = json::Value;
 using testing::HasSubstr;
 
 class CniConformance : public AttachFixture, public testing::WithParamInterface<const char*> {
@@ -52,7 +52,7 @@ class CniConformance : public AttachFixture, public testing::WithParamInterface<
   }
 
   Json object(const cni::Reply& reply) {
-    auto parsed = cni::parseJsonObject(reply.output, "stdout");
+    auto parsed = json::parseObject(reply.output, "stdout");
     EXPECT_TRUE(parsed.has_value()) << reply.output;
     return parsed.has_value() ? *parsed : Json();
   }
@@ -144,7 +144,7 @@ TEST_P(CniConformance, GcKeepsWhatIsValid) {
 TEST_P(CniConformance, StatusAndVersion) {
   EXPECT_EQ(call("STATUS").exitCode, 0);
   EXPECT_EQ(call("STATUS").output, "");
-  const auto versions = cni::parseJsonObject(cni::encodeVersions(GetParam()), "stdout");
+  const auto versions = json::parseObject(cni::encodeVersions(GetParam()), "stdout");
   EXPECT_EQ((*versions)["cniVersion"], GetParam());
   EXPECT_EQ((*versions)["supportedVersions"], Json({"0.3.1", "0.4.0", "1.0.0", "1.1.0"}));
 }

@@ -1,6 +1,6 @@
 #include "src/attach/device_info.h"
 
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 
 #include <algorithm>
 
@@ -25,13 +25,13 @@ std::string fileName(const std::string& first, const std::string& second) {
 }  // namespace
 
 std::string encodeDeviceInfo(const DeviceInfo& info) {
-  cni::Json out;
+  json::Value out;
   out["type"] = "pci";
   out["version"] = "1.1.0";
   out["pci"]["pci-address"] = info.pci.toString();
   out["pci"]["pf-pci-address"] = info.pf.toString();
   if (!info.rdmaDevice.empty()) out["pci"]["rdma-device"] = info.rdmaDevice;
-  return cni::dumpJson(out);
+  return json::dump(out);
 }
 
 std::string podDeviceInfoFile(const std::string& folder, const std::string& containerId,
@@ -73,8 +73,8 @@ Result<std::string> DeviceInfoFolder::readForPod(const std::string& containerId,
     if (text.error().code == ErrorCode::kNotFound) return std::string();
     return Error(text.error()).addContext("device information");
   }
-  const auto object = cni::parseJsonObject(*text, path);
-  if (object.has_value()) return cni::dumpJson(*object);
+  const auto object = json::parseObject(*text, path);
+  if (object.has_value()) return json::dump(*object);
   return Error(ErrorCode::kCorrupt, "device information: " + object.error().message);
 }
 

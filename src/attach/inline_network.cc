@@ -2,7 +2,7 @@
 
 #include "src/attach/plugin_config.h"
 #include "src/base/text.h"
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 
 #include <algorithm>
 
@@ -16,15 +16,15 @@ constexpr long long kMaxRate = 400'000;  // Mb/s
 constexpr std::size_t kMaxDeviceId = 512;
 constexpr std::size_t kMaxIps = 16;
 
-Error invalid(std::string_view key, const cni::Json& value, std::string_view allowed) {
+Error invalid(std::string_view key, const json::Value& value, std::string_view allowed) {
   return Error(ErrorCode::kInvalidArgument,
-               std::string(key) + " is " + cni::shown(value) + ": " + std::string(allowed));
+               std::string(key) + " is " + json::shown(value) + ": " + std::string(allowed));
 }
 
 template <typename Field>
-Result<void> readNumber(const cni::Json& config, std::string_view key, long long low,
+Result<void> readNumber(const json::Value& config, std::string_view key, long long low,
                         long long high, Field& field) {
-  const cni::Json* value = cni::member(config, key);
+  const json::Value* value = json::member(config, key);
   if (value == nullptr) return {};
   const auto number = value->is_number_integer() ? value->get<long long>() : low - 1;
   const bool huge = value->is_number_unsigned() && value->get<unsigned long long>() > INT32_MAX;
@@ -38,10 +38,10 @@ Result<void> readNumber(const cni::Json& config, std::string_view key, long long
 
 // One of a few words, each with the value it stands for.
 template <typename Value>
-Result<void> readWord(const cni::Json& config, std::string_view key,
+Result<void> readWord(const json::Value& config, std::string_view key,
                       const std::vector<std::pair<std::string, Value>>& words,
                       std::optional<Value>& field) {
-  const cni::Json* value = cni::member(config, key);
+  const json::Value* value = json::member(config, key);
   if (value == nullptr) return {};
   std::vector<std::string> allowed;
   const std::string given = value->is_string() ? toLower(value->get<std::string>()) : "";
@@ -55,10 +55,10 @@ Result<void> readWord(const cni::Json& config, std::string_view key,
   return invalid(key, *value, "allowed are " + join(allowed, ", "));
 }
 
-Result<std::vector<IpPrefix>> readRail(const cni::Json& entry) {
+Result<std::vector<IpPrefix>> readRail(const json::Value& entry) {
   std::vector<IpPrefix> subnets;
-  const cni::Json list = entry.is_array() ? entry : cni::Json::array({entry});
-  for (const cni::Json& item : list) {
+  const json::Value list = entry.is_array() ? entry : json::Value::array({entry});
+  for (const json::Value& item : list) {
     if (!item.is_string()) return invalid("subnets", item, "expected text like 10.100.0.0/24");
     RAILHEAD_TRY_ASSIGN(const IpPrefix subnet,
                         IpPrefix::parse(item.get<std::string>()).addContext("subnets"));
@@ -67,20 +67,20 @@ Result<std::vector<IpPrefix>> readRail(const cni::Json& entry) {
   return subnets;
 }
 
-Result<void> readSubnets(const cni::Json& config, InlineNetwork& network) {
-  const cni::Json* value = cni::member(config, "subnets");
+Result<void> readSubnets(const json::Value& config, InlineNetwork& network) {
+  const json::Value* value = json::member(config, "subnets");
   if (value == nullptr) return {};
   if (!value->is_array() || value->size() > kMaxRails)
     return invalid("subnets", *value, "expected a list with one entry for each rail, at most 8");
-  for (const cni::Json& entry : *value) {
+  for (const json::Value& entry : *value) {
     RAILHEAD_TRY_ASSIGN(auto rail, readRail(entry));
     network.railSubnets.push_back(std::move(rail));
   }
   return {};
 }
 
-Result<void> readRdma(const cni::Json& config, InlineNetwork& network) {
-  const cni::Json* value = cni::member(config, "rdma");
+Result<void> readRdma(const json::Value& config, InlineNetwork& network) {
+  const json::Value* value = json::member(config, "rdma");
   if (value == nullptr) return {};
   // Many sriov NADs carry `"rdma": true`, which sriov-cni never read.
   if (value->is_boolean()) {
@@ -92,7 +92,7 @@ Result<void> readRdma(const cni::Json& config, InlineNetwork& network) {
   return {};
 }
 
-Result<void> readVfSettings(const cni::Json& config, netlink::VfChange& vf) {
+Result<void> readVfSettings(const json::Value& config, netlink::VfChange& vf) {
   using netlink::VfLinkState;
   RAILHEAD_TRY(readNumber(config, "vlan", 0, 4094, vf.vlan));
   RAILHEAD_TRY(readNumber(config, "vlanQoS", 0, 7, vf.vlanQos));
@@ -109,8 +109,8 @@ Result<void> readVfSettings(const cni::Json& config, netlink::VfChange& vf) {
                                vf.linkState);
 }
 
-Result<void> readMac(const cni::Json& object, std::string_view key, std::optional<Mac>& mac) {
-  RAILHEAD_TRY_ASSIGN(const std::string text, cni::textMember(object, key, 64));
+Result<void> readMac(const json::Value& object, std::string_view key, std::optional<Mac>& mac) {
+  RAILHEAD_TRY_ASSIGN(const std::string text, json::textMember(object, key, 64));
   if (text.empty()) return {};
   RAILHEAD_TRY_ASSIGN(const Mac parsed, Mac::parse(text).addContext(key));
   if (parsed.isZero() || parsed.isMulticast())
@@ -119,11 +119,11 @@ Result<void> readMac(const cni::Json& object, std::string_view key, std::optiona
   return {};
 }
 
-Result<void> readIpam(const cni::Json& config, InlineNetwork& network) {
-  const cni::Json* ipam = cni::member(config, "ipam");
+Result<void> readIpam(const json::Value& config, InlineNetwork& network) {
+  const json::Value* ipam = json::member(config, "ipam");
   if (ipam == nullptr || ipam->empty()) return {};
   if (!ipam->is_object()) return invalid("ipam", *ipam, "an object with a type is needed");
-  RAILHEAD_TRY_ASSIGN(std::string type, cni::textMember(*ipam, "type", kMaxDeviceId));
+  RAILHEAD_TRY_ASSIGN(std::string type, json::textMember(*ipam, "type", kMaxDeviceId));
   if (type == kOwnType) return {};
   RAILHEAD_TRY(checkPluginType(type, "ipam.type"));
   if (!network.railSubnets.empty()) {
@@ -132,25 +132,25 @@ Result<void> readIpam(const cni::Json& config, InlineNetwork& network) {
                      " are both given: addresses either belong to VFs or come from a plugin",
                  "remove one of the two");
   }
-  cni::Json own = config;
+  json::Value own = config;
   own.erase("prevResult");
-  network.ipamConfig = cni::dumpJson(own);
+  network.ipamConfig = json::dump(own);
   network.ipamType = std::move(type);
   return {};
 }
 
 // What the runtime adds for declared capabilities, when it is Multus that calls us.
-Result<void> readRuntime(const cni::Json& config, InlineNetwork& network) {
-  const cni::Json* runtime = cni::member(config, "runtimeConfig");
+Result<void> readRuntime(const json::Value& config, InlineNetwork& network) {
+  const json::Value* runtime = json::member(config, "runtimeConfig");
   if (runtime == nullptr) return {};
   RAILHEAD_TRY(readMac(*runtime, "mac", network.vf.mac));
-  RAILHEAD_TRY_ASSIGN(const std::string guid, cni::textMember(*runtime, "infinibandGUID", 64));
+  RAILHEAD_TRY_ASSIGN(const std::string guid, json::textMember(*runtime, "infinibandGUID", 64));
   if (!guid.empty()) return guidRefused(guid);
-  const cni::Json* ips = cni::member(*runtime, "ips");
+  const json::Value* ips = json::member(*runtime, "ips");
   if (ips == nullptr) return {};
   if (!ips->is_array() || ips->size() > kMaxIps)
     return invalid("runtimeConfig.ips", *ips, "a list of at most 16 strings is allowed");
-  for (const cni::Json& ip : *ips) {
+  for (const json::Value& ip : *ips) {
     if (!ip.is_string() || ip.get_ref<const std::string&>().size() > 64)
       return invalid("runtimeConfig.ips", ip, "expected text like 10.100.0.9/24");
     network.ips.push_back(ip.get<std::string>());
@@ -192,14 +192,14 @@ NetworkDefinition InlineNetwork::over(NetworkDefinition base) const {
 }
 
 Result<InlineNetwork> parseInlineNetwork(std::string_view text) {
-  RAILHEAD_TRY_ASSIGN(const cni::Json config, cni::parseJsonObject(text, "stdin"));
+  RAILHEAD_TRY_ASSIGN(const json::Value config, json::parseObject(text, "stdin"));
   InlineNetwork network;
   RAILHEAD_TRY(readSubnets(config, network));
   RAILHEAD_TRY(readNumber(config, "mtu", 0, 65520, network.mtu));
   RAILHEAD_TRY(readRdma(config, network));
   RAILHEAD_TRY(readVfSettings(config, network.vf));
   RAILHEAD_TRY(readMac(config, "mac", network.vf.mac));
-  RAILHEAD_TRY_ASSIGN(network.deviceId, cni::textMember(config, "deviceID", kMaxDeviceId));
+  RAILHEAD_TRY_ASSIGN(network.deviceId, json::textMember(config, "deviceID", kMaxDeviceId));
   RAILHEAD_TRY(readIpam(config, network));
   RAILHEAD_TRY(readRuntime(config, network));
   return network;

@@ -2,8 +2,8 @@
 #include "src/attach/journal.h"
 #include "src/attach/plugin_config.h"
 #include "src/base/text.h"
-#include "src/cni/json_input.h"
 #include "src/cni/protocol.h"
+#include "src/json/json.h"
 
 #include <array>
 
@@ -16,12 +16,12 @@ constexpr int kFormat = 1;
 constexpr std::array<std::string_view, 3> kStates{"attaching", "attached", "detaching"};
 
 template <typename T>
-void put(cni::Json& object, const char* key, const std::optional<T>& value) {
+void put(json::Value& object, const char* key, const std::optional<T>& value) {
   if (value) object[key] = *value;
 }
 
-cni::Json encodeVf(const netlink::VfChange& vf) {
-  cni::Json out = cni::Json::object();
+json::Value encodeVf(const netlink::VfChange& vf) {
+  json::Value out = json::Value::object();
   if (vf.mac) out["mac"] = vf.mac->toString();
   put(out, "vlan", vf.vlan);
   put(out, "vlanQos", vf.vlanQos);
@@ -34,8 +34,8 @@ cni::Json encodeVf(const netlink::VfChange& vf) {
   return out;
 }
 
-cni::Json encodeRail(const RailRecord& rail) {
-  cni::Json out;
+json::Value encodeRail(const RailRecord& rail) {
+  json::Value out;
   out["vf"] = rail.vf.toString();
   out["pf"] = rail.pf.toString();
   out["vfIndex"] = rail.vfIndex;
@@ -50,7 +50,7 @@ cni::Json encodeRail(const RailRecord& rail) {
   out["vfBefore"] = encodeVf(rail.vfBefore);
   out["podName"] = rail.podName;
   out["podMtu"] = rail.podMtu;
-  out["addresses"] = cni::Json::array();
+  out["addresses"] = json::Value::array();
   for (const IpPrefix& address : rail.addresses) out["addresses"].push_back(address.toString());
   for (const IpAddress& gateway : rail.gateways) out["gateways"].push_back(gateway.toString());
   // A result is the form that routes and DNS have anyway.
@@ -63,12 +63,12 @@ cni::Json encodeRail(const RailRecord& rail) {
   return out;
 }
 
-cni::Json encodeChain(const ChainRecord& chain) {
-  cni::Json out;
+json::Value encodeChain(const ChainRecord& chain) {
+  json::Value out;
   out["network"] = chain.network;
   out["ifname"] = chain.ifname;
   out["cniVersion"] = chain.cniVersion;
-  out["plugins"] = cni::Json::array();
+  out["plugins"] = json::Value::array();
   for (const PluginConfig& plugin : chain.plugins)
     out["plugins"].push_back({{"type", plugin.type}, {"config", plugin.config}});
   out["behindRail"] = chain.behindRail;
@@ -80,8 +80,8 @@ cni::Json encodeChain(const ChainRecord& chain) {
   return out;
 }
 
-cni::Json encodeRoute(const netlink::Route& route) {
-  cni::Json out;
+json::Value encodeRoute(const netlink::Route& route) {
+  json::Value out;
   out["destination"] = route.destination.toString();
   if (route.gateway) out["gateway"] = route.gateway->toString();
   out["link"] = route.linkIndex;
@@ -95,27 +95,27 @@ Error corrupt(std::string_view key) {
   return Error(ErrorCode::kCorrupt, "key " + std::string(key) + " is missing or has a wrong value");
 }
 
-Result<long long> numberIn(const cni::Json& object, std::string_view key) {
-  const cni::Json* value = cni::member(object, key);
+Result<long long> numberIn(const json::Value& object, std::string_view key) {
+  const json::Value* value = json::member(object, key);
   if (value == nullptr || !value->is_number_integer()) return corrupt(key);
   return value->get<long long>();
 }
 
-Result<std::uint64_t> unsignedIn(const cni::Json& object, std::string_view key) {
-  const cni::Json* value = cni::member(object, key);
+Result<std::uint64_t> unsignedIn(const json::Value& object, std::string_view key) {
+  const json::Value* value = json::member(object, key);
   if (value == nullptr || !value->is_number_unsigned()) return corrupt(key);
   return value->get<std::uint64_t>();
 }
 
-Result<int> intIn(const cni::Json& object, std::string_view key) {
+Result<int> intIn(const json::Value& object, std::string_view key) {
   RAILHEAD_TRY_ASSIGN(const long long value, numberIn(object, key));
   if (value < 0 || value > INT32_MAX) return corrupt(key);
   return static_cast<int>(value);
 }
 
 template <typename T>
-void readOptional(const cni::Json& object, std::string_view key, std::optional<T>& field) {
-  const cni::Json* value = cni::member(object, key);
+void readOptional(const json::Value& object, std::string_view key, std::optional<T>& field) {
+  const json::Value* value = json::member(object, key);
   if (value == nullptr) return;
   if constexpr (std::is_same_v<T, bool>) {
     if (value->is_boolean()) field = value->get<bool>();
@@ -124,10 +124,10 @@ void readOptional(const cni::Json& object, std::string_view key, std::optional<T
   }
 }
 
-netlink::VfChange decodeVf(const cni::Json* object) {
+netlink::VfChange decodeVf(const json::Value* object) {
   netlink::VfChange vf;
   if (object == nullptr) return vf;
-  if (const auto mac = cni::textMember(*object, "mac", 32); mac.has_value()) {
+  if (const auto mac = json::textMember(*object, "mac", 32); mac.has_value()) {
     if (const auto parsed = Mac::parse(*mac); parsed.has_value()) vf.mac = *parsed;
   }
   readOptional(*object, "vlan", vf.vlan);
@@ -145,58 +145,58 @@ netlink::VfChange decodeVf(const cni::Json* object) {
 
 // Text that must be there, parsed by T::parse.
 template <typename T>
-Result<T> parsedIn(const cni::Json& object, std::string_view key) {
-  RAILHEAD_TRY_ASSIGN(const std::string text, cni::textMember(object, key, 256));
+Result<T> parsedIn(const json::Value& object, std::string_view key) {
+  RAILHEAD_TRY_ASSIGN(const std::string text, json::textMember(object, key, 256));
   return T::parse(text).addContext(key);
 }
 
 // Calls `read` for each entry of the list under `key`, which may be absent.
 template <typename Read>
-Result<void> readList(const cni::Json& object, std::string_view key, const Read& read) {
-  const cni::Json* list = cni::member(object, key);
+Result<void> readList(const json::Value& object, std::string_view key, const Read& read) {
+  const json::Value* list = json::member(object, key);
   if (list == nullptr) return {};
   if (!list->is_array()) return corrupt(key);
-  for (const cni::Json& entry : *list) RAILHEAD_TRY(read(entry));
+  for (const json::Value& entry : *list) RAILHEAD_TRY(read(entry));
   return {};
 }
 
-Result<ChainRecord> decodeChain(const cni::Json& object) {
+Result<ChainRecord> decodeChain(const json::Value& object) {
   ChainRecord chain;
-  RAILHEAD_TRY_ASSIGN(chain.network, cni::textMember(object, "network", 512));
-  RAILHEAD_TRY_ASSIGN(chain.ifname, cni::textMember(object, "ifname", 15));
+  RAILHEAD_TRY_ASSIGN(chain.network, json::textMember(object, "network", 512));
+  RAILHEAD_TRY_ASSIGN(chain.ifname, json::textMember(object, "ifname", 15));
   RAILHEAD_TRY(checkInterfaceName(chain.ifname, "ifname"));
-  RAILHEAD_TRY_ASSIGN(chain.cniVersion, cni::textMember(object, "cniVersion", 32));
-  RAILHEAD_TRY(readList(object, "plugins", [&](const cni::Json& entry) -> Result<void> {
+  RAILHEAD_TRY_ASSIGN(chain.cniVersion, json::textMember(object, "cniVersion", 32));
+  RAILHEAD_TRY(readList(object, "plugins", [&](const json::Value& entry) -> Result<void> {
     PluginConfig plugin;
-    RAILHEAD_TRY_ASSIGN(plugin.type, cni::textMember(entry, "type", 64));
+    RAILHEAD_TRY_ASSIGN(plugin.type, json::textMember(entry, "type", 64));
     RAILHEAD_TRY(checkPluginType(plugin.type, "type"));
-    RAILHEAD_TRY_ASSIGN(plugin.config, cni::textMember(entry, "config", kMaxRecord));
+    RAILHEAD_TRY_ASSIGN(plugin.config, json::textMember(entry, "config", kMaxRecord));
     chain.plugins.push_back(std::move(plugin));
     return {};
   }));
   const auto isTrue = [&](std::string_view key) {
-    const cni::Json* value = cni::member(object, key);
+    const json::Value* value = json::member(object, key);
     return value != nullptr && *value == true;
   };
   chain.behindRail = isTrue("behindRail");
   chain.checkDisabled = isTrue("checkDisabled");
   chain.toldDeviceInfo = isTrue("toldDeviceInfo");
-  RAILHEAD_TRY_ASSIGN(chain.deviceInfo, cni::textMember(object, "deviceInfo", kMaxRecord));
+  RAILHEAD_TRY_ASSIGN(chain.deviceInfo, json::textMember(object, "deviceInfo", kMaxRecord));
   RAILHEAD_TRY_ASSIGN(const int begun, intIn(object, "begun"));
   chain.begun = static_cast<std::size_t>(begun);
   if (chain.begun > chain.plugins.size()) return corrupt("begun");
-  RAILHEAD_TRY_ASSIGN(chain.result, cni::textMember(object, "result", kMaxRecord));
+  RAILHEAD_TRY_ASSIGN(chain.result, json::textMember(object, "result", kMaxRecord));
   return chain;
 }
 
-Result<std::optional<IpAddress>> addressIn(const cni::Json& object, std::string_view key) {
-  RAILHEAD_TRY_ASSIGN(const std::string text, cni::textMember(object, key, 64));
+Result<std::optional<IpAddress>> addressIn(const json::Value& object, std::string_view key) {
+  RAILHEAD_TRY_ASSIGN(const std::string text, json::textMember(object, key, 64));
   if (text.empty()) return std::optional<IpAddress>();
   RAILHEAD_TRY_ASSIGN(const IpAddress address, IpAddress::parse(text));
   return std::optional(address);
 }
 
-Result<netlink::Route> decodeRoute(const cni::Json& object) {
+Result<netlink::Route> decodeRoute(const json::Value& object) {
   netlink::Route route;
   RAILHEAD_TRY_ASSIGN(route.destination, parsedIn<IpPrefix>(object, "destination"));
   RAILHEAD_TRY_ASSIGN(route.gateway, addressIn(object, "gateway"));
@@ -209,9 +209,9 @@ Result<netlink::Route> decodeRoute(const cni::Json& object) {
   return route;
 }
 
-Result<void> decodePlugins(const cni::Json& object, Attachment& attachment) {
+Result<void> decodePlugins(const json::Value& object, Attachment& attachment) {
   const auto chains = [&](std::string_view key, std::vector<ChainRecord>& into) {
-    return readList(object, key, [&](const cni::Json& entry) -> Result<void> {
+    return readList(object, key, [&](const json::Value& entry) -> Result<void> {
       RAILHEAD_TRY_ASSIGN(ChainRecord chain, decodeChain(entry));
       into.push_back(std::move(chain));
       return {};
@@ -219,76 +219,76 @@ Result<void> decodePlugins(const cni::Json& object, Attachment& attachment) {
   };
   RAILHEAD_TRY(chains("ipam", attachment.ipam));
   RAILHEAD_TRY(chains("delegates", attachment.delegates));
-  RAILHEAD_TRY_ASSIGN(attachment.cniArgs, cni::textMember(object, "cniArgs", 64 << 10));
-  RAILHEAD_TRY_ASSIGN(attachment.cniPath, cni::textMember(object, "cniPath", 4096));
-  RAILHEAD_TRY(readList(object, "defaultRoutes", [&](const cni::Json& entry) -> Result<void> {
+  RAILHEAD_TRY_ASSIGN(attachment.cniArgs, json::textMember(object, "cniArgs", 64 << 10));
+  RAILHEAD_TRY_ASSIGN(attachment.cniPath, json::textMember(object, "cniPath", 4096));
+  RAILHEAD_TRY(readList(object, "defaultRoutes", [&](const json::Value& entry) -> Result<void> {
     DefaultRouteRecord route;
-    RAILHEAD_TRY_ASSIGN(route.ifname, cni::textMember(entry, "ifname", 15));
+    RAILHEAD_TRY_ASSIGN(route.ifname, json::textMember(entry, "ifname", 15));
     RAILHEAD_TRY(checkInterfaceName(route.ifname, "ifname"));
     RAILHEAD_TRY_ASSIGN(route.gateway, parsedIn<IpAddress>(entry, "gateway"));
     attachment.defaultRoutes.push_back(std::move(route));
     return {};
   }));
-  return readList(object, "takenRoutes", [&](const cni::Json& entry) -> Result<void> {
+  return readList(object, "takenRoutes", [&](const json::Value& entry) -> Result<void> {
     RAILHEAD_TRY_ASSIGN(const netlink::Route route, decodeRoute(entry));
     attachment.takenRoutes.push_back(route);
     return {};
   });
 }
 
-Result<RailRecord> decodeRail(const cni::Json& object) {
+Result<RailRecord> decodeRail(const json::Value& object) {
   RailRecord rail;
   RAILHEAD_TRY_ASSIGN(rail.vf, parsedIn<PciAddress>(object, "vf"));
   RAILHEAD_TRY_ASSIGN(rail.pf, parsedIn<PciAddress>(object, "pf"));
   RAILHEAD_TRY_ASSIGN(rail.vfIndex, intIn(object, "vfIndex"));
   RAILHEAD_TRY_ASSIGN(rail.rail, intIn(object, "rail"));
-  RAILHEAD_TRY_ASSIGN(rail.railSet, cni::textMember(object, "railSet", 512));
-  RAILHEAD_TRY_ASSIGN(rail.network, cni::textMember(object, "network", 512));
-  RAILHEAD_TRY_ASSIGN(rail.hostName, cni::textMember(object, "hostName", 15));
+  RAILHEAD_TRY_ASSIGN(rail.railSet, json::textMember(object, "railSet", 512));
+  RAILHEAD_TRY_ASSIGN(rail.network, json::textMember(object, "network", 512));
+  RAILHEAD_TRY_ASSIGN(rail.hostName, json::textMember(object, "hostName", 15));
   RAILHEAD_TRY(checkInterfaceName(rail.hostName, "hostName"));
-  RAILHEAD_TRY_ASSIGN(rail.alias, cni::textMember(object, "alias", 255));
+  RAILHEAD_TRY_ASSIGN(rail.alias, json::textMember(object, "alias", 255));
   RAILHEAD_TRY_ASSIGN(rail.mac, parsedIn<Mac>(object, "mac"));
   RAILHEAD_TRY_ASSIGN(rail.mtu, intIn(object, "mtu"));
-  const cni::Json* up = cni::member(object, "up");
+  const json::Value* up = json::member(object, "up");
   if (up == nullptr || !up->is_boolean()) return corrupt("up");
   rail.up = up->get<bool>();
-  rail.vfBefore = decodeVf(cni::member(object, "vfBefore"));
-  RAILHEAD_TRY_ASSIGN(rail.podName, cni::textMember(object, "podName", 15));
+  rail.vfBefore = decodeVf(json::member(object, "vfBefore"));
+  RAILHEAD_TRY_ASSIGN(rail.podName, json::textMember(object, "podName", 15));
   RAILHEAD_TRY(checkInterfaceName(rail.podName, "podName"));
   RAILHEAD_TRY_ASSIGN(rail.podMtu, intIn(object, "podMtu"));
-  const cni::Json* addresses = cni::member(object, "addresses");
+  const json::Value* addresses = json::member(object, "addresses");
   if (addresses == nullptr || !addresses->is_array()) return corrupt("addresses");
-  for (const cni::Json& address : *addresses) {
+  for (const json::Value& address : *addresses) {
     if (!address.is_string()) return corrupt("addresses");
     RAILHEAD_TRY_ASSIGN(const IpPrefix prefix, IpPrefix::parse(address.get<std::string>()));
     rail.addresses.push_back(prefix);
   }
-  RAILHEAD_TRY(readList(object, "gateways", [&](const cni::Json& gateway) -> Result<void> {
+  RAILHEAD_TRY(readList(object, "gateways", [&](const json::Value& gateway) -> Result<void> {
     if (!gateway.is_string()) return corrupt("gateways");
     RAILHEAD_TRY_ASSIGN(const IpAddress parsed, IpAddress::parse(gateway.get<std::string>()));
     rail.gateways.push_back(parsed);
     return {};
   }));
-  RAILHEAD_TRY_ASSIGN(const std::string ipam, cni::textMember(object, "ipam", kMaxResult));
+  RAILHEAD_TRY_ASSIGN(const std::string ipam, json::textMember(object, "ipam", kMaxResult));
   if (!ipam.empty()) {
     RAILHEAD_TRY_ASSIGN(NetworkResult given, parseResult(ipam, "ipam"));
     rail.routes = std::move(given.routes);
     rail.dns = std::move(given.dns);
   }
-  RAILHEAD_TRY_ASSIGN(const std::string rdma, cni::textMember(object, "rdma", 16));
+  RAILHEAD_TRY_ASSIGN(const std::string rdma, json::textMember(object, "rdma", 16));
   RAILHEAD_TRY_ASSIGN(rail.rdma, parseRdmaUse(rdma));
-  RAILHEAD_TRY_ASSIGN(rail.rdmaDevice, cni::textMember(object, "rdmaDevice", 64));
-  rail.vfInPod = decodeVf(cni::member(object, "vfInPod"));
+  RAILHEAD_TRY_ASSIGN(rail.rdmaDevice, json::textMember(object, "rdmaDevice", 64));
+  rail.vfInPod = decodeVf(json::member(object, "vfInPod"));
   return rail;
 }
 
-Result<void> decodeHead(const cni::Json& object, Attachment& attachment) {
+Result<void> decodeHead(const json::Value& object, Attachment& attachment) {
   RAILHEAD_TRY_ASSIGN(const int format, intIn(object, "format"));
   if (format != kFormat) return corrupt("format");
-  RAILHEAD_TRY_ASSIGN(attachment.id.containerId, cni::textMember(object, "container", 128));
-  RAILHEAD_TRY_ASSIGN(attachment.id.ifname, cni::textMember(object, "ifname", 15));
+  RAILHEAD_TRY_ASSIGN(attachment.id.containerId, json::textMember(object, "container", 128));
+  RAILHEAD_TRY_ASSIGN(attachment.id.ifname, json::textMember(object, "ifname", 15));
   RAILHEAD_TRY(checkInterfaceName(attachment.id.ifname, "ifname"));
-  RAILHEAD_TRY_ASSIGN(const std::string state, cni::textMember(object, "state", 16));
+  RAILHEAD_TRY_ASSIGN(const std::string state, json::textMember(object, "state", 16));
   bool known = false;
   for (std::size_t i = 0; i < kStates.size(); ++i) {
     if (state != kStates[i]) continue;
@@ -296,20 +296,20 @@ Result<void> decodeHead(const cni::Json& object, Attachment& attachment) {
     known = true;
   }
   if (!known || attachment.id.containerId.empty()) return corrupt(known ? "container" : "state");
-  RAILHEAD_TRY_ASSIGN(attachment.networkName, cni::textMember(object, "networkName", 253));
-  RAILHEAD_TRY_ASSIGN(attachment.netnsPath, cni::textMember(object, "netns", 4096));
+  RAILHEAD_TRY_ASSIGN(attachment.networkName, json::textMember(object, "networkName", 253));
+  RAILHEAD_TRY_ASSIGN(attachment.netnsPath, json::textMember(object, "netns", 4096));
   RAILHEAD_TRY_ASSIGN(attachment.netns.device, unsignedIn(object, "netnsDevice"));
   RAILHEAD_TRY_ASSIGN(attachment.netns.inode, unsignedIn(object, "netnsInode"));
-  RAILHEAD_TRY_ASSIGN(attachment.pod.podNamespace, cni::textMember(object, "podNamespace", 253));
-  RAILHEAD_TRY_ASSIGN(attachment.pod.name, cni::textMember(object, "pod", 253));
-  RAILHEAD_TRY_ASSIGN(attachment.pod.uid, cni::textMember(object, "podUid", 253));
+  RAILHEAD_TRY_ASSIGN(attachment.pod.podNamespace, json::textMember(object, "podNamespace", 253));
+  RAILHEAD_TRY_ASSIGN(attachment.pod.name, json::textMember(object, "pod", 253));
+  RAILHEAD_TRY_ASSIGN(attachment.pod.uid, json::textMember(object, "podUid", 253));
   return {};
 }
 
 }  // namespace
 
 std::string encodeAttachment(const Attachment& attachment) {
-  cni::Json out;
+  json::Value out;
   out["format"] = kFormat;
   out["container"] = attachment.id.containerId;
   out["ifname"] = attachment.id.ifname;
@@ -321,7 +321,7 @@ std::string encodeAttachment(const Attachment& attachment) {
   out["podNamespace"] = attachment.pod.podNamespace;
   out["pod"] = attachment.pod.name;
   out["podUid"] = attachment.pod.uid;
-  out["rails"] = cni::Json::array();
+  out["rails"] = json::Value::array();
   for (const RailRecord& rail : attachment.rails) out["rails"].push_back(encodeRail(rail));
   for (const ChainRecord& chain : attachment.ipam) out["ipam"].push_back(encodeChain(chain));
   for (const ChainRecord& chain : attachment.delegates)
@@ -334,16 +334,16 @@ std::string encodeAttachment(const Attachment& attachment) {
   }
   for (const netlink::Route& route : attachment.takenRoutes)
     out["takenRoutes"].push_back(encodeRoute(route));
-  return cni::dumpJson(out) + "\n";
+  return json::dump(out) + "\n";
 }
 
 Result<Attachment> decodeAttachment(std::string_view text) {
   Attachment attachment;
-  RAILHEAD_TRY_ASSIGN(const cni::Json object, cni::parseJsonObject(text, "record"));
+  RAILHEAD_TRY_ASSIGN(const json::Value object, json::parseObject(text, "record"));
   RAILHEAD_TRY(decodeHead(object, attachment));
-  const cni::Json* rails = cni::member(object, "rails");
+  const json::Value* rails = json::member(object, "rails");
   if (rails == nullptr || !rails->is_array()) return corrupt("rails");
-  for (const cni::Json& rail : *rails) {
+  for (const json::Value& rail : *rails) {
     RAILHEAD_TRY_ASSIGN(RailRecord record, decodeRail(rail));
     attachment.rails.push_back(std::move(record));
   }

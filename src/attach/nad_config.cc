@@ -4,8 +4,8 @@
 #include "src/attach/plugin_config.h"
 #include "src/attach/request.h"
 #include "src/base/text.h"
-#include "src/cni/json_input.h"
 #include "src/cni/protocol.h"
+#include "src/json/json.h"
 
 #include <nlohmann/json.hpp>
 
@@ -18,8 +18,8 @@ constexpr std::string_view kRdmaType = "rdma";
 bool isRails(const std::string& type) { return type == kOwnType || type == kSriovType; }
 
 // As libcni takes these: a boolean or its name.
-bool isSet(const cni::Json& config, std::string_view key) {
-  const cni::Json* value = cni::member(config, key);
+bool isSet(const json::Value& config, std::string_view key) {
+  const json::Value* value = json::member(config, key);
   return value != nullptr && (*value == true || *value == "true");
 }
 
@@ -28,12 +28,12 @@ struct Head {
   std::string cniVersion;
 };
 
-Result<Head> readHead(const Nad& nad, const cni::Json& config) {
+Result<Head> readHead(const Nad& nad, const json::Value& config) {
   Head head;
-  RAILHEAD_TRY_ASSIGN(head.name, cni::textMember(config, "name", 253));
+  RAILHEAD_TRY_ASSIGN(head.name, json::textMember(config, "name", 253));
   if (head.name.empty()) head.name = nad.name;
   RAILHEAD_TRY(checkSpecName(head.name, "name"));
-  RAILHEAD_TRY_ASSIGN(const std::string said, cni::textMember(config, "cniVersion", 32));
+  RAILHEAD_TRY_ASSIGN(const std::string said, json::textMember(config, "cniVersion", 32));
   const auto version = cni::pluginVersion(said);
   if (!version) {
     return Error(ErrorCode::kInvalidArgument,
@@ -45,33 +45,33 @@ Result<Head> readHead(const Nad& nad, const cni::Json& config) {
 }
 
 // As libcni does it: each plugin of a list gets the list's name and version.
-Result<PluginConfig> readPlugin(const cni::Json& given, const Head& head) {
+Result<PluginConfig> readPlugin(const json::Value& given, const Head& head) {
   if (!given.is_object()) {
     return Error(ErrorCode::kInvalidArgument,
-                 "it is " + cni::shown(given) + ": expected an object with a type");
+                 "it is " + json::shown(given) + ": expected an object with a type");
   }
   PluginConfig plugin;
-  RAILHEAD_TRY_ASSIGN(plugin.type, cni::textMember(given, "type", 253));
+  RAILHEAD_TRY_ASSIGN(plugin.type, json::textMember(given, "type", 253));
   RAILHEAD_TRY(checkPluginType(plugin.type, "type"));
-  cni::Json config = given;
+  json::Value config = given;
   config["name"] = head.name;
   config["cniVersion"] = head.cniVersion;
   // Ours to say, not the author's.
   config.erase("prevResult");
   config.erase("runtimeConfig");
-  plugin.config = cni::dumpJson(config);
+  plugin.config = json::dump(config);
   return plugin;
 }
 
-Result<std::vector<PluginConfig>> readPlugins(const cni::Json& config, const Head& head) {
-  const cni::Json* list = cni::member(config, "plugins");
+Result<std::vector<PluginConfig>> readPlugins(const json::Value& config, const Head& head) {
+  const json::Value* list = json::member(config, "plugins");
   if (list == nullptr) {
     RAILHEAD_TRY_ASSIGN(PluginConfig plugin, readPlugin(config, head));
     return std::vector{std::move(plugin)};
   }
   if (!list->is_array() || list->empty() || list->size() > kMaxPlugins) {
     return Error(ErrorCode::kInvalidArgument,
-                 "plugins is " + cni::shown(*list) + ": a list of 1 to " +
+                 "plugins is " + json::shown(*list) + ": a list of 1 to " +
                      std::to_string(kMaxPlugins) + " objects is needed");
   }
   std::vector<PluginConfig> plugins;
@@ -128,7 +128,7 @@ Result<Network> networkFrom(const Nad& nad, std::string_view text) {
                                                   inQuotes(nad.resourceName) +
                                                   ": at most 253 bytes are allowed");
   }
-  RAILHEAD_TRY_ASSIGN(const cni::Json config, cni::parseJsonObject(text, "config"));
+  RAILHEAD_TRY_ASSIGN(const json::Value config, json::parseObject(text, "config"));
   RAILHEAD_TRY_ASSIGN(const Head head, readHead(nad, config));
   Network network;
   network.cniVersion = head.cniVersion;
@@ -141,9 +141,9 @@ Result<Network> networkFrom(const Nad& nad, std::string_view text) {
 }
 
 std::string configurationName(std::string_view text) {
-  const auto config = cni::parseJsonObject(text, "file");
+  const auto config = json::parseObject(text, "file");
   if (!config.has_value()) return "";
-  auto name = cni::textMember(*config, "name", 253);
+  auto name = json::textMember(*config, "name", 253);
   return name.has_value() ? std::move(*name) : std::string();
 }
 

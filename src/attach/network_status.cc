@@ -1,8 +1,8 @@
 #include "src/attach/network_status.h"
 
 #include "src/attach/device_info.h"
-#include "src/cni/json_input.h"
 #include "src/cni/protocol.h"
+#include "src/json/json.h"
 
 #include <algorithm>
 
@@ -11,8 +11,8 @@
 namespace railhead::attach {
 namespace {
 
-cni::Json encodeDns(const ResultDns& dns) {
-  cni::Json out = cni::Json::object();
+json::Value encodeDns(const ResultDns& dns) {
+  json::Value out = json::Value::object();
   if (!dns.nameservers.empty()) out["nameservers"] = dns.nameservers;
   if (!dns.domain.empty()) out["domain"] = dns.domain;
   if (!dns.search.empty()) out["search"] = dns.search;
@@ -21,9 +21,9 @@ cni::Json encodeDns(const ResultDns& dns) {
 }
 
 // The object for interface `index` of a result.
-cni::Json entryFor(const std::string& network, const NetworkResult& result, std::size_t index) {
+json::Value entryFor(const std::string& network, const NetworkResult& result, std::size_t index) {
   const ResultInterface& interface = result.interfaces[index];
-  cni::Json out;
+  json::Value out;
   out["name"] = network;
   out["interface"] = interface.name;
   for (const ResultAddress& address : result.addresses) {
@@ -37,7 +37,7 @@ cni::Json entryFor(const std::string& network, const NetworkResult& result, std:
   return out;
 }
 
-void addGateways(cni::Json& entry, const Attachment& attachment) {
+void addGateways(json::Value& entry, const Attachment& attachment) {
   for (const DefaultRouteRecord& route : attachment.defaultRoutes) {
     if (entry["interface"] == route.ifname) entry["gateway"].push_back(route.gateway.toString());
   }
@@ -60,7 +60,7 @@ std::string deviceInfoOf(const Attachment& attachment, const std::string& interf
 }
 
 // What the runtime calls eth0.
-Result<void> addPrimary(const CniRequest& request, cni::Json& list) {
+Result<void> addPrimary(const CniRequest& request, json::Value& list) {
   if (request.prevResult.empty()) return {};
   auto primary = parseResult(request.prevResult, "prevResult");
   if (!primary.has_value()) {
@@ -70,8 +70,8 @@ Result<void> addPrimary(const CniRequest& request, cni::Json& list) {
   for (std::size_t i = 0; i < primary->interfaces.size(); ++i) {
     const ResultInterface& interface = primary->interfaces[i];
     if (interface.name != request.id.ifname || interface.sandbox.empty()) continue;
-    cni::Json entry = entryFor(request.networkName, *primary, i);
-    const cni::Json dns = entry["dns"];
+    json::Value entry = entryFor(request.networkName, *primary, i);
+    const json::Value dns = entry["dns"];
     entry.erase("dns");
     entry["default"] = true;
     entry["dns"] = dns;
@@ -138,22 +138,22 @@ Result<std::vector<NetworkResult>> resultsOf(const Attachment& attachment) {
 }
 
 Result<std::string> networkStatus(const CniRequest& request, const Attachment& attachment) {
-  cni::Json list = cni::Json::array();
+  json::Value list = json::Value::array();
   RAILHEAD_TRY(addPrimary(request, list));
   RAILHEAD_TRY_ASSIGN(const auto results, resultsOf(attachment));
   const auto networks = networksOf(attachment);
   for (std::size_t k = 0; k < results.size(); ++k) {
     for (std::size_t i = 0; i < results[k].interfaces.size(); ++i) {
       if (results[k].interfaces[i].sandbox.empty()) continue;  // on the host
-      cni::Json entry = entryFor(networks[k], results[k], i);
+      json::Value entry = entryFor(networks[k], results[k], i);
       addGateways(entry, attachment);
       const auto info =
-          cni::parseJson(deviceInfoOf(attachment, results[k].interfaces[i].name), "device-info");
+          json::parse(deviceInfoOf(attachment, results[k].interfaces[i].name), "device-info");
       if (info.has_value()) entry["device-info"] = *info;
       list.push_back(std::move(entry));
     }
   }
-  return cni::dumpJson(list);
+  return json::dump(list);
 }
 
 }  // namespace railhead::attach

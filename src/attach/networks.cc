@@ -4,7 +4,7 @@
 #include "src/base/guid.h"
 #include "src/base/mac.h"
 #include "src/base/text.h"
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 
 #include <algorithm>
 #include <array>
@@ -70,19 +70,19 @@ Result<NetworkSelection> parseShort(std::string_view item, const std::string& po
   return selection;
 }
 
-Result<std::vector<std::string>> textList(const cni::Json& element, std::string_view key) {
+Result<std::vector<std::string>> textList(const json::Value& element, std::string_view key) {
   std::vector<std::string> list;
-  const cni::Json* value = cni::member(element, key);
+  const json::Value* value = json::member(element, key);
   if (value == nullptr) return list;
   const auto strings = [&] {
     return std::all_of(value->begin(), value->end(),
-                       [](const cni::Json& item) { return item.is_string(); });
+                       [](const json::Value& item) { return item.is_string(); });
   };
   if (!value->is_array() || value->size() > kMaxAddresses || !strings()) {
-    return invalid(std::string(key), cni::shown(*value),
+    return invalid(std::string(key), json::shown(*value),
                    "a list of at most " + std::to_string(kMaxAddresses) + " strings is allowed");
   }
-  for (const cni::Json& item : *value) list.push_back(item.get<std::string>());
+  for (const json::Value& item : *value) list.push_back(item.get<std::string>());
   return list;
 }
 
@@ -105,7 +105,7 @@ Result<void> checkDetails(const NetworkSelection& selection) {
   return {};
 }
 
-Result<void> readGateways(const cni::Json& element, NetworkSelection& selection) {
+Result<void> readGateways(const json::Value& element, NetworkSelection& selection) {
   RAILHEAD_TRY_ASSIGN(const auto texts, textList(element, "default-route"));
   for (const std::string& text : texts) {
     RAILHEAD_TRY_ASSIGN(const IpAddress gateway,
@@ -121,65 +121,65 @@ Result<void> readGateways(const cni::Json& element, NetworkSelection& selection)
   return {};
 }
 
-Result<void> checkNumbers(const cni::Json& object, const std::string& field,
+Result<void> checkNumbers(const json::Value& object, const std::string& field,
                           const std::vector<std::string>& keys, std::uint64_t limit) {
   for (const std::string& key : keys) {
-    const cni::Json* value = cni::member(object, key);
+    const json::Value* value = json::member(object, key);
     if (value == nullptr) continue;
     if (!value->is_number_unsigned() || value->get<std::uint64_t>() > limit) {
-      return invalid(field + "." + key, cni::shown(*value),
+      return invalid(field + "." + key, json::shown(*value),
                      "0 to " + std::to_string(limit) + " are allowed");
     }
   }
   return {};
 }
 
-Result<void> readBandwidth(const cni::Json& element, NetworkSelection& selection) {
-  const cni::Json* value = cni::member(element, "bandwidth");
+Result<void> readBandwidth(const json::Value& element, NetworkSelection& selection) {
+  const json::Value* value = json::member(element, "bandwidth");
   if (value == nullptr) return {};
-  if (!value->is_object()) return invalid("bandwidth", cni::shown(*value), "an object is needed");
+  if (!value->is_object()) return invalid("bandwidth", json::shown(*value), "an object is needed");
   RAILHEAD_TRY(checkNumbers(*value, "bandwidth",
                             {"ingressRate", "ingressBurst", "egressRate", "egressBurst"},
                             std::uint64_t{INT64_MAX}));
-  selection.bandwidth = cni::dumpJson(*value);
+  selection.bandwidth = json::dump(*value);
   return {};
 }
 
-Result<void> readPortMappings(const cni::Json& element, NetworkSelection& selection) {
-  const cni::Json* list = cni::member(element, "portMappings");
+Result<void> readPortMappings(const json::Value& element, NetworkSelection& selection) {
+  const json::Value* list = json::member(element, "portMappings");
   if (list == nullptr) return {};
   if (!list->is_array() || list->size() > kMaxPortMappings) {
-    return invalid("portMappings", cni::shown(*list),
+    return invalid("portMappings", json::shown(*list),
                    "a list of at most " + std::to_string(kMaxPortMappings) + " objects is allowed");
   }
-  for (const cni::Json& item : *list) {
-    if (!item.is_object()) return invalid("portMappings", cni::shown(item), "an object is needed");
+  for (const json::Value& item : *list) {
+    if (!item.is_object()) return invalid("portMappings", json::shown(item), "an object is needed");
     RAILHEAD_TRY(checkNumbers(item, "portMappings", {"hostPort", "containerPort"}, 65535));
-    RAILHEAD_TRY_ASSIGN(const auto protocol, cni::textMember(item, "protocol", 8));
-    RAILHEAD_TRY_ASSIGN(const auto hostIp, cni::textMember(item, "hostIP", 64));
+    RAILHEAD_TRY_ASSIGN(const auto protocol, json::textMember(item, "protocol", 8));
+    RAILHEAD_TRY_ASSIGN(const auto hostIp, json::textMember(item, "hostIP", 64));
     if (!hostIp.empty()) RAILHEAD_TRY(IpAddress::parse(hostIp).addContext("portMappings.hostIP"));
   }
-  selection.portMappings = cni::dumpJson(*list);
+  selection.portMappings = json::dump(*list);
   return {};
 }
 
-Result<void> readForPlugins(const cni::Json& element, NetworkSelection& selection) {
+Result<void> readForPlugins(const json::Value& element, NetworkSelection& selection) {
   RAILHEAD_TRY(readBandwidth(element, selection));
   RAILHEAD_TRY(readPortMappings(element, selection));
   // Accepted as Multus does, which passes it on to no plugin either.
-  RAILHEAD_TRY(cni::textMember(element, "ipam-claim-reference", 253));
-  const cni::Json* arguments = cni::member(element, "cni-args");
+  RAILHEAD_TRY(json::textMember(element, "ipam-claim-reference", 253));
+  const json::Value* arguments = json::member(element, "cni-args");
   if (arguments == nullptr) return {};
   if (!arguments->is_object())
-    return invalid("cni-args", cni::shown(*arguments), "an object is needed");
-  selection.cniArguments = cni::dumpJson(*arguments);
+    return invalid("cni-args", json::shown(*arguments), "an object is needed");
+  selection.cniArguments = json::dump(*arguments);
   return {};
 }
 
-Result<NetworkSelection> parseElement(const cni::Json& element, const std::string& podNamespace) {
+Result<NetworkSelection> parseElement(const json::Value& element, const std::string& podNamespace) {
   if (!element.is_object()) {
     return Error(ErrorCode::kInvalidArgument,
-                 "it is " + cni::shown(element) + ": expected an object with a name");
+                 "it is " + json::shown(element) + ": expected an object with a name");
   }
   NetworkSelection selection;
   for (const auto& [key, value] : element.items()) {
@@ -188,17 +188,17 @@ Result<NetworkSelection> parseElement(const cni::Json& element, const std::strin
     if (!known && selection.ignored.size() < kMaxIgnored)
       selection.ignored.push_back(inQuotes(key, 60));
   }
-  RAILHEAD_TRY_ASSIGN(selection.name, cni::textMember(element, "name", 253));
-  RAILHEAD_TRY_ASSIGN(selection.networkNamespace, cni::textMember(element, "namespace", 63));
+  RAILHEAD_TRY_ASSIGN(selection.name, json::textMember(element, "name", 253));
+  RAILHEAD_TRY_ASSIGN(selection.networkNamespace, json::textMember(element, "namespace", 63));
   if (selection.networkNamespace.empty()) selection.networkNamespace = podNamespace;
-  RAILHEAD_TRY_ASSIGN(selection.interface, cni::textMember(element, "interface", 253));
+  RAILHEAD_TRY_ASSIGN(selection.interface, json::textMember(element, "interface", 253));
   if (selection.interface.empty()) {
     // As Multus called it before 3.2, and still reads it.
-    RAILHEAD_TRY_ASSIGN(selection.interface, cni::textMember(element, "interfaceRequest", 253));
+    RAILHEAD_TRY_ASSIGN(selection.interface, json::textMember(element, "interfaceRequest", 253));
   }
   RAILHEAD_TRY(checkNames(selection));
-  RAILHEAD_TRY_ASSIGN(selection.mac, cni::textMember(element, "mac", 64));
-  RAILHEAD_TRY_ASSIGN(selection.infinibandGuid, cni::textMember(element, "infiniband-guid", 64));
+  RAILHEAD_TRY_ASSIGN(selection.mac, json::textMember(element, "mac", 64));
+  RAILHEAD_TRY_ASSIGN(selection.infinibandGuid, json::textMember(element, "infiniband-guid", 64));
   RAILHEAD_TRY_ASSIGN(selection.ips, textList(element, "ips"));
   RAILHEAD_TRY(readGateways(element, selection));
   RAILHEAD_TRY(readForPlugins(element, selection));
@@ -214,10 +214,10 @@ Error tooMany(std::size_t count) {
 
 Result<std::vector<NetworkSelection>> parseList(std::string_view text,
                                                 const std::string& podNamespace) {
-  RAILHEAD_TRY_ASSIGN(const cni::Json list, cni::parseJson(text, "it"));
+  RAILHEAD_TRY_ASSIGN(const json::Value list, json::parse(text, "it"));
   if (!list.is_array()) {
     return Error(ErrorCode::kInvalidArgument,
-                 "it is " + cni::shown(list) + ": expected a JSON list of objects");
+                 "it is " + json::shown(list) + ": expected a JSON list of objects");
   }
   if (list.size() > kMaxNetworks) return tooMany(list.size());
   std::vector<NetworkSelection> selections;

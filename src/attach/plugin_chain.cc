@@ -4,8 +4,8 @@
 #include "src/attach/plugin_config.h"
 #include "src/attach/result.h"
 #include "src/base/text.h"
-#include "src/cni/json_input.h"
 #include "src/cni/protocol.h"
+#include "src/json/json.h"
 
 #include <map>
 
@@ -37,9 +37,9 @@ ErrorCode classOf(long long code) {
 
 // What a plugin that failed says: the error object on stdout, else what it printed.
 Error failureOf(const os::ProcessResult& result) {
-  const auto object = cni::parseJsonObject(result.output, "stdout");
+  const auto object = json::parseObject(result.output, "stdout");
   const auto text = [&](const char* key) {
-    auto value = object.has_value() ? cni::textMember(*object, key, kMaxResult)
+    auto value = object.has_value() ? json::textMember(*object, key, kMaxResult)
                                     : Result<std::string>(std::string());
     return value.has_value() ? std::string(trim(*value)) : std::string();
   };
@@ -52,7 +52,7 @@ Error failureOf(const os::ProcessResult& result) {
                                      (said.empty() ? std::string(" and said nothing")
                                                    : ": " + inQuotes(said, kMaxShown)));
   }
-  const cni::Json* code = cni::member(*object, "code");
+  const json::Value* code = json::member(*object, "code");
   const bool number = code != nullptr && code->is_number_integer();
   std::string all = inQuotes(message.empty() ? details : message, kMaxShown);
   if (!message.empty() && !details.empty()) all += ": " + inQuotes(details, kMaxShown);
@@ -137,8 +137,8 @@ Result<void> PluginChains::checkInstalled(const ChainRecord& chain) const {
 // can use, and the agent has given that up.
 Result<void> PluginChains::makeDataFolder(const PluginConfig& plugin) const {
   if (host_.state.empty()) return {};
-  RAILHEAD_TRY_ASSIGN(const cni::Json config, cni::parseJson(plugin.config, "config"));
-  const cni::Json* folder = cni::member(config, kDataFolder);
+  RAILHEAD_TRY_ASSIGN(const json::Value config, json::parse(plugin.config, "config"));
+  const json::Value* folder = json::member(config, kDataFolder);
   if (folder == nullptr || !folder->is_string()) return {};
   const std::string path = folder->get<std::string>();
   const bool ours = path.starts_with(host_.state + "/");

@@ -1,8 +1,8 @@
 #include "src/attach/plugin_config.h"
 
 #include "src/base/text.h"
-#include "src/cni/json_input.h"
 #include "src/cni/protocol.h"
+#include "src/json/json.h"
 
 #include <algorithm>
 
@@ -17,7 +17,7 @@ constexpr const char* kDeviceInfoCapability = "CNIDeviceInfoFile";
 // One thing a pod asks for, and the capability a plugin must declare to get it.
 struct Asked {
   std::string capability;
-  cni::Json value;
+  json::Value value;
   bool required = true;  // unheard, the pod would not be as it asked to be
   bool heard = false;
 };
@@ -31,7 +31,7 @@ Result<std::vector<Asked>> askedFor(const PluginArguments& arguments) {
   const auto parsed = [&](const char* capability, const std::string& text,
                           bool required) -> Result<void> {
     if (text.empty()) return {};
-    RAILHEAD_TRY_ASSIGN(cni::Json value, cni::parseJson(text, capability));
+    RAILHEAD_TRY_ASSIGN(json::Value value, json::parse(text, capability));
     asked.push_back({capability, std::move(value), required});
     return {};
   };
@@ -45,15 +45,15 @@ Result<std::vector<Asked>> askedFor(const PluginArguments& arguments) {
   return asked;
 }
 
-bool declares(const cni::Json& capabilities, std::string_view capability) {
-  const cni::Json* declared = cni::member(capabilities, capability);
+bool declares(const json::Value& capabilities, std::string_view capability) {
+  const json::Value* declared = json::member(capabilities, capability);
   return declared != nullptr && *declared == true;
 }
 
-void hear(cni::Json& config, std::vector<Asked>& asked) {
-  const cni::Json* capabilities = cni::member(config, "capabilities");
+void hear(json::Value& config, std::vector<Asked>& asked) {
+  const json::Value* capabilities = json::member(config, "capabilities");
   if (capabilities == nullptr) return;
-  cni::Json runtime = cni::Json::object();
+  json::Value runtime = json::Value::object();
   for (Asked& one : asked) {
     if (!declares(*capabilities, one.capability)) continue;
     runtime[one.capability] = one.value;
@@ -62,30 +62,31 @@ void hear(cni::Json& config, std::vector<Asked>& asked) {
   if (!runtime.empty()) config["runtimeConfig"].update(runtime);
 }
 
-Result<void> addCniArguments(cni::Json& config, const std::string& text) {
+Result<void> addCniArguments(json::Value& config, const std::string& text) {
   if (text.empty()) return {};
-  RAILHEAD_TRY_ASSIGN(const cni::Json arguments, cni::parseJsonObject(text, "cni-args"));
-  cni::Json args = cni::Json::object();
-  if (const cni::Json* given = cni::member(config, "args"); given != nullptr && given->is_object())
+  RAILHEAD_TRY_ASSIGN(const json::Value arguments, json::parseObject(text, "cni-args"));
+  json::Value args = json::Value::object();
+  if (const json::Value* given = json::member(config, "args");
+      given != nullptr && given->is_object())
     args = *given;
-  if (cni::member(args, "cni") == nullptr || !args["cni"].is_object())
-    args["cni"] = cni::Json::object();
+  if (json::member(args, "cni") == nullptr || !args["cni"].is_object())
+    args["cni"] = json::Value::object();
   args["cni"].update(arguments);
   config["args"] = std::move(args);
   return {};
 }
 
 // host-local keeps its addresses and tuning what it changed below folders of their own.
-void placeFiles(cni::Json& config, const std::string& type, const std::string& folder) {
+void placeFiles(json::Value& config, const std::string& type, const std::string& folder) {
   if (folder.empty()) return;
-  const auto place = [&](cni::Json& object, const char* name) {
-    const cni::Json* given = cni::member(object, kDataFolder);
+  const auto place = [&](json::Value& object, const char* name) {
+    const json::Value* given = json::member(object, kDataFolder);
     if (given == nullptr || *given == "") object[kDataFolder] = folder + "/" + name;
   };
   if (type == "tuning") place(config, "tuning");
   const auto ipam = config.find("ipam");
   if (ipam == config.end() || !ipam->is_object()) return;
-  const cni::Json* kind = cni::member(*ipam, "type");
+  const json::Value* kind = json::member(*ipam, "type");
   if (kind != nullptr && *kind == "host-local") place(*ipam, "host-local");
 }
 
@@ -122,7 +123,7 @@ Result<std::vector<PluginConfig>> pluginInputs(const std::vector<PluginConfig>& 
   RAILHEAD_TRY_ASSIGN(auto asked, askedFor(arguments));
   std::vector<PluginConfig> inputs;
   for (const PluginConfig& plugin : plugins) {
-    RAILHEAD_TRY_ASSIGN(cni::Json config, cni::parseJsonObject(plugin.config, plugin.type));
+    RAILHEAD_TRY_ASSIGN(json::Value config, json::parseObject(plugin.config, plugin.type));
     if (const auto runtime = config.find("runtimeConfig");
         runtime != config.end() && !runtime->is_object()) {
       config.erase(runtime);
@@ -134,12 +135,12 @@ Result<std::vector<PluginConfig>> pluginInputs(const std::vector<PluginConfig>& 
       config["deviceID"] = arguments.deviceId;
       config["pciBusID"] = arguments.deviceId;
     }
-    inputs.push_back({plugin.type, cni::dumpJson(config)});
+    inputs.push_back({plugin.type, json::dump(config)});
   }
   for (const Asked& one : asked) {
     if (one.heard || !one.required || inputs.empty()) continue;
     return Error(ErrorCode::kUnsupported,
-                 one.capability + " is " + cni::shown(one.value) +
+                 one.capability + " is " + json::shown(one.value) +
                      ": no plugin of the network has the capability for it",
                  "add \"capabilities\": {\"" + one.capability +
                      "\": true} to the network, or remove it from the annotation");
@@ -149,27 +150,27 @@ Result<std::vector<PluginConfig>> pluginInputs(const std::vector<PluginConfig>& 
 
 bool wantDeviceInfo(const std::vector<PluginConfig>& plugins) {
   return std::any_of(plugins.begin(), plugins.end(), [](const PluginConfig& plugin) {
-    const auto config = cni::parseJsonObject(plugin.config, plugin.type);
-    const cni::Json* all = config.has_value() ? cni::member(*config, "capabilities") : nullptr;
+    const auto config = json::parseObject(plugin.config, plugin.type);
+    const json::Value* all = config.has_value() ? json::member(*config, "capabilities") : nullptr;
     return all != nullptr && declares(*all, kDeviceInfoCapability);
   });
 }
 
 Result<std::string> withValidAttachments(const std::string& config,
                                          const std::set<AttachmentId>& valid) {
-  RAILHEAD_TRY_ASSIGN(cni::Json object, cni::parseJsonObject(config, "configuration"));
-  cni::Json list = cni::Json::array();
+  RAILHEAD_TRY_ASSIGN(json::Value object, json::parseObject(config, "configuration"));
+  json::Value list = json::Value::array();
   for (const AttachmentId& id : valid)
     list.push_back({{"containerID", id.containerId}, {"ifname", id.ifname}});
   object["cni.dev/valid-attachments"] = std::move(list);
-  return cni::dumpJson(object);
+  return json::dump(object);
 }
 
 Result<std::string> withPrevious(const std::string& config, const std::string& previous) {
   if (previous.empty()) return config;
-  RAILHEAD_TRY_ASSIGN(cni::Json object, cni::parseJsonObject(config, "configuration"));
-  RAILHEAD_TRY_ASSIGN(object["prevResult"], cni::parseJsonObject(previous, "prevResult"));
-  return cni::dumpJson(object);
+  RAILHEAD_TRY_ASSIGN(json::Value object, json::parseObject(config, "configuration"));
+  RAILHEAD_TRY_ASSIGN(object["prevResult"], json::parseObject(previous, "prevResult"));
+  return json::dump(object);
 }
 
 }  // namespace railhead::attach

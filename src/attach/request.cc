@@ -2,7 +2,7 @@
 
 #include "src/attach/inline_network.h"
 #include "src/base/text.h"
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 
 #include <algorithm>
 #include <array>
@@ -90,43 +90,43 @@ Result<void> parseEnvironment(const cni::Call& call, CniRequest& request) {
   return parseArguments(request.cniArgs, request.pod);
 }
 
-Result<void> readAnnotation(const cni::Json& config, CniRequest& request) {
-  const cni::Json* runtime = cni::member(config, "runtimeConfig");
+Result<void> readAnnotation(const json::Value& config, CniRequest& request) {
+  const json::Value* runtime = json::member(config, "runtimeConfig");
   if (runtime == nullptr) return {};
-  const cni::Json* annotations = cni::member(*runtime, cni::kPodAnnotationsCapability);
+  const json::Value* annotations = json::member(*runtime, cni::kPodAnnotationsCapability);
   if (annotations == nullptr) return {};
   RAILHEAD_TRY_ASSIGN(request.networksAnnotation,
-                      cni::textMember(*annotations, cni::kNetworksAnnotation, kMaxAnnotation));
+                      json::textMember(*annotations, cni::kNetworksAnnotation, kMaxAnnotation));
   if (trim(request.networksAnnotation).empty()) request.networksAnnotation.clear();
-  if (!request.networksAnnotation.empty()) request.podAnnotations = cni::dumpJson(*annotations);
+  if (!request.networksAnnotation.empty()) request.podAnnotations = json::dump(*annotations);
   return {};
 }
 
-Result<void> readValidAttachments(const cni::Json& config, CniRequest& request) {
-  const cni::Json* list = cni::member(config, "cni.dev/valid-attachments");
+Result<void> readValidAttachments(const json::Value& config, CniRequest& request) {
+  const json::Value* list = json::member(config, "cni.dev/valid-attachments");
   if (list == nullptr)
-    list = cni::member(config, "cni.dev/attachments");  // the name before a correction
+    list = json::member(config, "cni.dev/attachments");  // the name before a correction
   // Without the list everything would look invalid.
   if (list == nullptr || !list->is_array() || list->size() > kMaxValidAttachments) {
     return Error(ErrorCode::kInvalidArgument,
                  "cni.dev/valid-attachments: GC needs a list of at most " +
                      std::to_string(kMaxValidAttachments) + " objects");
   }
-  for (const cni::Json& item : *list) {
+  for (const json::Value& item : *list) {
     AttachmentId id;
-    RAILHEAD_TRY_ASSIGN(id.containerId, cni::textMember(item, "containerID", 253));
-    RAILHEAD_TRY_ASSIGN(id.ifname, cni::textMember(item, "ifname", 64));
+    RAILHEAD_TRY_ASSIGN(id.containerId, json::textMember(item, "containerID", 253));
+    RAILHEAD_TRY_ASSIGN(id.ifname, json::textMember(item, "ifname", 64));
     request.validAttachments.push_back(std::move(id));
   }
   return {};
 }
 
-Result<void> readConfig(const cni::Json& config, std::string_view text, CniRequest& request) {
-  RAILHEAD_TRY_ASSIGN(request.networkName, cni::textMember(config, "name", 253));
+Result<void> readConfig(const json::Value& config, std::string_view text, CniRequest& request) {
+  RAILHEAD_TRY_ASSIGN(request.networkName, json::textMember(config, "name", 253));
   RAILHEAD_TRY(checkSpecName(request.networkName, "name"));
-  if (const cni::Json* previous = cni::member(config, "prevResult"))
-    request.prevResult = cni::dumpJson(*previous);
-  RAILHEAD_TRY_ASSIGN(request.deviceId, cni::textMember(config, "deviceID", 512));
+  if (const json::Value* previous = json::member(config, "prevResult"))
+    request.prevResult = json::dump(*previous);
+  RAILHEAD_TRY_ASSIGN(request.deviceId, json::textMember(config, "deviceID", 512));
   if (!request.deviceId.empty()) {
     // DEL must work with whatever the configuration says by now.
     if (request.command == CniCommand::kDel) return {};
@@ -164,8 +164,8 @@ tl::expected<CniRequest, CniRefusal> parseRequest(const cni::Call& call) {
   const auto refuse = [&](int code, Error error) {
     return tl::make_unexpected(CniRefusal{refusal(code, std::move(error)), request.cniVersion});
   };
-  const auto config = cni::parseJsonObject(call.input, "stdin");
-  const auto version = config.has_value() ? cni::textMember(*config, "cniVersion", 32)
+  const auto config = json::parseObject(call.input, "stdin");
+  const auto version = config.has_value() ? json::textMember(*config, "cniVersion", 32)
                                           : Result<std::string>(config.error());
   // Whatever is refused is answered in the version of the call, if that is known.
   if (version.has_value() && cni::isSupportedVersion(*version)) request.cniVersion = *version;

@@ -1,8 +1,8 @@
 #include "src/attach/result.h"
 
 #include "src/base/text.h"
-#include "src/cni/json_input.h"
 #include "src/cni/protocol.h"
+#include "src/json/json.h"
 
 #include <algorithm>
 
@@ -14,15 +14,15 @@ namespace {
 constexpr std::size_t kMaxEntries = 1024;
 constexpr std::size_t kMaxText = 4096;
 
-Result<cni::Json> parsePrevious(std::string_view prevResult) {
-  if (prevResult.empty()) return cni::Json(cni::Json::object());
-  RAILHEAD_TRY_ASSIGN(cni::Json previous, cni::parseJsonObject(prevResult, "prevResult"));
+Result<json::Value> parsePrevious(std::string_view prevResult) {
+  if (prevResult.empty()) return json::Value(json::Value::object());
+  RAILHEAD_TRY_ASSIGN(json::Value previous, json::parseObject(prevResult, "prevResult"));
   for (const char* key : {"interfaces", "ips", "routes"}) {
-    const cni::Json* list = cni::member(previous, key);
+    const json::Value* list = json::member(previous, key);
     if (list == nullptr) continue;
     if (!list->is_array() || list->size() > kMaxEntries) {
       return Error(ErrorCode::kInvalidArgument,
-                   std::string("prevResult.") + key + " is " + cni::shown(*list) +
+                   std::string("prevResult.") + key + " is " + json::shown(*list) +
                        ": expected a list of at most " + std::to_string(kMaxEntries) + " objects");
     }
   }
@@ -30,16 +30,16 @@ Result<cni::Json> parsePrevious(std::string_view prevResult) {
 }
 
 // The list under `key`, taken out: references into an object do not outlive its next new key.
-cni::Json listIn(const cni::Json& object, const char* key) {
-  const cni::Json* list = cni::member(object, key);
-  return list != nullptr ? *list : cni::Json::array();
+json::Value listIn(const json::Value& object, const char* key) {
+  const json::Value* list = json::member(object, key);
+  return list != nullptr ? *list : json::Value::array();
 }
 
 bool hasInterfaceDetails(std::string_view version) { return version == "1.1.0"; }
 bool hasIpVersion(std::string_view version) { return version.starts_with("0."); }
 
-cni::Json encode(const ResultInterface& interface, std::string_view version) {
-  cni::Json entry;
+json::Value encode(const ResultInterface& interface, std::string_view version) {
+  json::Value entry;
   entry["name"] = interface.name;
   if (!interface.mac.empty()) entry["mac"] = interface.mac;
   const bool details = hasInterfaceDetails(version);
@@ -51,8 +51,8 @@ cni::Json encode(const ResultInterface& interface, std::string_view version) {
 }
 
 // `first`: index of the result's own first interface.
-cni::Json encode(const ResultAddress& address, std::size_t first, std::string_view version) {
-  cni::Json entry;
+json::Value encode(const ResultAddress& address, std::size_t first, std::string_view version) {
+  json::Value entry;
   if (hasIpVersion(version)) entry["version"] = address.address.address.v6 ? "6" : "4";
   if (address.interface) entry["interface"] = first + *address.interface;
   entry["address"] = address.address.toString();
@@ -60,8 +60,8 @@ cni::Json encode(const ResultAddress& address, std::size_t first, std::string_vi
   return entry;
 }
 
-cni::Json encode(const ResultRoute& route, std::string_view version) {
-  cni::Json entry;
+json::Value encode(const ResultRoute& route, std::string_view version) {
+  json::Value entry;
   entry["dst"] = route.destination.toString();
   if (route.gateway) entry["gw"] = route.gateway->toString();
   if (!hasInterfaceDetails(version)) return entry;
@@ -77,10 +77,10 @@ cni::Json encode(const ResultRoute& route, std::string_view version) {
 }
 
 // Adds what is not in the list under `key` yet.
-void addTexts(cni::Json& object, const char* key, const std::vector<std::string>& texts) {
+void addTexts(json::Value& object, const char* key, const std::vector<std::string>& texts) {
   if (texts.empty()) return;
-  cni::Json list = listIn(object, key);
-  if (!list.is_array()) list = cni::Json::array();
+  json::Value list = listIn(object, key);
+  if (!list.is_array()) list = json::Value::array();
   for (const std::string& text : texts) {
     if (std::find(list.begin(), list.end(), text) == list.end()) list.push_back(text);
   }
@@ -88,22 +88,22 @@ void addTexts(cni::Json& object, const char* key, const std::vector<std::string>
 }
 
 // The previous plugin's DNS comes first, and its domain stays.
-void addDns(cni::Json& result, const ResultDns& dns) {
+void addDns(json::Value& result, const ResultDns& dns) {
   if (dns.empty()) return;
-  const cni::Json* given = cni::member(result, "dns");
-  cni::Json all = given != nullptr && given->is_object() ? *given : cni::Json::object();
+  const json::Value* given = json::member(result, "dns");
+  json::Value all = given != nullptr && given->is_object() ? *given : json::Value::object();
   addTexts(all, "nameservers", dns.nameservers);
-  if (!dns.domain.empty() && cni::member(all, "domain") == nullptr) all["domain"] = dns.domain;
+  if (!dns.domain.empty() && json::member(all, "domain") == nullptr) all["domain"] = dns.domain;
   addTexts(all, "search", dns.search);
   addTexts(all, "options", dns.options);
   result["dns"] = std::move(all);
 }
 
 // The lists of a result, in the order the specification shows them.
-void add(cni::Json& result, const NetworkResult& added, std::string_view version) {
-  cni::Json interfaces = listIn(result, "interfaces");
-  cni::Json ips = listIn(result, "ips");
-  cni::Json routes = listIn(result, "routes");
+void add(json::Value& result, const NetworkResult& added, std::string_view version) {
+  json::Value interfaces = listIn(result, "interfaces");
+  json::Value ips = listIn(result, "ips");
+  json::Value routes = listIn(result, "routes");
   const std::size_t first = interfaces.size();
   for (const ResultInterface& interface : added.interfaces)
     interfaces.push_back(encode(interface, version));
@@ -117,19 +117,19 @@ void add(cni::Json& result, const NetworkResult& added, std::string_view version
 }
 
 // Reading. Every failure says where in the result it is.
-Error wrong(const std::string& field, const cni::Json& value, const std::string& expected) {
-  return Error(ErrorCode::kCorrupt, field + " is " + cni::shown(value) + ": expected " + expected);
+Error wrong(const std::string& field, const json::Value& value, const std::string& expected) {
+  return Error(ErrorCode::kCorrupt, field + " is " + json::shown(value) + ": expected " + expected);
 }
 
-Result<std::string> textIn(const cni::Json& object, const std::string& field, const char* key) {
-  auto text = cni::textMember(object, key, kMaxText);
+Result<std::string> textIn(const json::Value& object, const std::string& field, const char* key) {
+  auto text = json::textMember(object, key, kMaxText);
   if (text.has_value()) return text;
   Error error = std::move(text).error();
   error.code = ErrorCode::kCorrupt;
   return std::move(error).addContext(field);
 }
 
-Result<std::optional<IpAddress>> addressIn(const cni::Json& object, const std::string& field,
+Result<std::optional<IpAddress>> addressIn(const json::Value& object, const std::string& field,
                                            const char* key) {
   RAILHEAD_TRY_ASSIGN(const std::string text, textIn(object, field, key));
   if (text.empty()) return std::optional<IpAddress>();
@@ -138,16 +138,16 @@ Result<std::optional<IpAddress>> addressIn(const cni::Json& object, const std::s
   return std::optional(*parsed);
 }
 
-Result<IpPrefix> prefixIn(const cni::Json& object, const std::string& field, const char* key) {
+Result<IpPrefix> prefixIn(const json::Value& object, const std::string& field, const char* key) {
   RAILHEAD_TRY_ASSIGN(const std::string text, textIn(object, field, key));
   const auto parsed = IpPrefix::parse(text);
   if (!parsed.has_value()) return wrong(field + "." + key, text, "address/length");
   return *parsed;
 }
 
-Result<std::optional<std::uint32_t>> numberIn(const cni::Json& object, const std::string& field,
+Result<std::optional<std::uint32_t>> numberIn(const json::Value& object, const std::string& field,
                                               const char* key) {
-  const cni::Json* value = cni::member(object, key);
+  const json::Value* value = json::member(object, key);
   if (value == nullptr) return std::optional<std::uint32_t>();
   if (!value->is_number_unsigned() || value->get<std::uint64_t>() > INT32_MAX)
     return wrong(field + "." + key, *value, "a number");
@@ -156,8 +156,8 @@ Result<std::optional<std::uint32_t>> numberIn(const cni::Json& object, const std
 
 // Calls `read` with each object of the list under `key` and how errors name it.
 template <typename Read>
-Result<void> readList(const cni::Json& result, const char* key, const Read& read) {
-  const cni::Json* list = cni::member(result, key);
+Result<void> readList(const json::Value& result, const char* key, const Read& read) {
+  const json::Value* list = json::member(result, key);
   if (list == nullptr) return {};
   if (!list->is_array() || list->size() > kMaxEntries)
     return wrong(key, *list, "a list of at most " + std::to_string(kMaxEntries) + " objects");
@@ -169,7 +169,7 @@ Result<void> readList(const cni::Json& result, const char* key, const Read& read
   return {};
 }
 
-Result<void> readInterface(const cni::Json& entry, const std::string& field,
+Result<void> readInterface(const json::Value& entry, const std::string& field,
                            NetworkResult& result) {
   ResultInterface interface;
   RAILHEAD_TRY_ASSIGN(interface.name, textIn(entry, field, "name"));
@@ -183,7 +183,8 @@ Result<void> readInterface(const cni::Json& entry, const std::string& field,
   return {};
 }
 
-Result<void> readAddress(const cni::Json& entry, const std::string& field, NetworkResult& result) {
+Result<void> readAddress(const json::Value& entry, const std::string& field,
+                         NetworkResult& result) {
   ResultAddress address;
   RAILHEAD_TRY_ASSIGN(address.address, prefixIn(entry, field, "address"));
   RAILHEAD_TRY_ASSIGN(address.gateway, addressIn(entry, field, "gateway"));
@@ -195,7 +196,7 @@ Result<void> readAddress(const cni::Json& entry, const std::string& field, Netwo
   return {};
 }
 
-Result<void> readRoute(const cni::Json& entry, const std::string& field, NetworkResult& result) {
+Result<void> readRoute(const json::Value& entry, const std::string& field, NetworkResult& result) {
   ResultRoute route;
   RAILHEAD_TRY_ASSIGN(route.destination, prefixIn(entry, field, "dst"));
   RAILHEAD_TRY_ASSIGN(route.gateway, addressIn(entry, field, "gw"));
@@ -208,22 +209,22 @@ Result<void> readRoute(const cni::Json& entry, const std::string& field, Network
   return {};
 }
 
-Result<void> readTexts(const cni::Json& dns, const char* key, std::vector<std::string>& into) {
-  const cni::Json* list = cni::member(dns, key);
+Result<void> readTexts(const json::Value& dns, const char* key, std::vector<std::string>& into) {
+  const json::Value* list = json::member(dns, key);
   if (list == nullptr) return {};
-  const auto isText = [](const cni::Json& item) {
+  const auto isText = [](const json::Value& item) {
     return item.is_string() && item.get_ref<const std::string&>().size() <= kMaxText;
   };
   if (!list->is_array() || list->size() > kMaxEntries ||
       !std::all_of(list->begin(), list->end(), isText)) {
     return wrong(std::string("dns.") + key, *list, "a list of strings");
   }
-  for (const cni::Json& item : *list) into.push_back(item.get<std::string>());
+  for (const json::Value& item : *list) into.push_back(item.get<std::string>());
   return {};
 }
 
-Result<void> readDns(const cni::Json& result, ResultDns& dns) {
-  const cni::Json* given = cni::member(result, "dns");
+Result<void> readDns(const json::Value& result, ResultDns& dns) {
+  const json::Value* given = json::member(result, "dns");
   if (given == nullptr) return {};
   if (!given->is_object()) return wrong("dns", *given, "an object");
   RAILHEAD_TRY_ASSIGN(dns.domain, textIn(*given, "dns", "domain"));
@@ -237,19 +238,20 @@ Result<NetworkResult> readResult(std::string_view text) {
     return Error(ErrorCode::kCorrupt, "it has " + std::to_string(text.size()) + " bytes, at most " +
                                           std::to_string(kMaxResult) + " are allowed");
   }
-  auto parsed = cni::parseJsonObject(text, "it");
+  auto parsed = json::parseObject(text, "it");
   if (!parsed.has_value()) {
     parsed.error().code = ErrorCode::kCorrupt;
     return std::move(parsed).error();
   }
   NetworkResult result;
-  RAILHEAD_TRY(readList(*parsed, "interfaces", [&](const cni::Json& entry, const std::string& at) {
-    return readInterface(entry, at, result);
-  }));
-  RAILHEAD_TRY(readList(*parsed, "ips", [&](const cni::Json& entry, const std::string& at) {
+  RAILHEAD_TRY(
+      readList(*parsed, "interfaces", [&](const json::Value& entry, const std::string& at) {
+        return readInterface(entry, at, result);
+      }));
+  RAILHEAD_TRY(readList(*parsed, "ips", [&](const json::Value& entry, const std::string& at) {
     return readAddress(entry, at, result);
   }));
-  RAILHEAD_TRY(readList(*parsed, "routes", [&](const cni::Json& entry, const std::string& at) {
+  RAILHEAD_TRY(readList(*parsed, "routes", [&](const json::Value& entry, const std::string& at) {
     return readRoute(entry, at, result);
   }));
   RAILHEAD_TRY(readDns(*parsed, result.dns));
@@ -265,37 +267,37 @@ Result<NetworkResult> parseResult(std::string_view text, std::string_view what) 
 Result<std::string> resultIn(std::string_view version, std::string_view text,
                              std::string_view what) {
   RAILHEAD_TRY_ASSIGN(const NetworkResult parsed, parseResult(text, what));
-  const auto object = cni::parseJsonObject(text, what);
-  const cni::Json* said = object.has_value() ? cni::member(*object, "cniVersion") : nullptr;
+  const auto object = json::parseObject(text, what);
+  const json::Value* said = object.has_value() ? json::member(*object, "cniVersion") : nullptr;
   return said != nullptr && *said == version ? std::string(text) : encodeResult(parsed, version);
 }
 
 std::string encodeResult(const NetworkResult& result, std::string_view version) {
-  cni::Json out;
+  json::Value out;
   out["cniVersion"] = version;
   add(out, result, version);
-  return cni::dumpJson(out);
+  return json::dump(out);
 }
 
 Result<std::string> mergeResults(std::string_view prevResult,
                                  const std::vector<NetworkResult>& added,
                                  std::string_view version) {
-  RAILHEAD_TRY_ASSIGN(cni::Json result, parsePrevious(prevResult));
+  RAILHEAD_TRY_ASSIGN(json::Value result, parsePrevious(prevResult));
   result["cniVersion"] = version;
   add(result, {}, version);
   for (const NetworkResult& one : added) add(result, one, version);
-  return cni::dumpJson(result);
+  return json::dump(result);
 }
 
 Result<std::vector<std::string>> interfaceNames(std::string_view prevResult) {
-  RAILHEAD_TRY_ASSIGN(const cni::Json previous, parsePrevious(prevResult));
+  RAILHEAD_TRY_ASSIGN(const json::Value previous, parsePrevious(prevResult));
   std::vector<std::string> names;
-  const cni::Json* interfaces = cni::member(previous, "interfaces");
+  const json::Value* interfaces = json::member(previous, "interfaces");
   if (interfaces == nullptr) return names;
-  for (const cni::Json& interface : *interfaces) {
+  for (const json::Value& interface : *interfaces) {
     // Interfaces outside the pod (a bridge, a veth's peer) have no sandbox and do not matter.
-    RAILHEAD_TRY_ASSIGN(const std::string sandbox, cni::textMember(interface, "sandbox", 4096));
-    RAILHEAD_TRY_ASSIGN(std::string name, cni::textMember(interface, "name", 253));
+    RAILHEAD_TRY_ASSIGN(const std::string sandbox, json::textMember(interface, "sandbox", 4096));
+    RAILHEAD_TRY_ASSIGN(std::string name, json::textMember(interface, "name", 253));
     if (!sandbox.empty()) names.push_back(std::move(name));
   }
   return names;

@@ -1,6 +1,6 @@
 #include "src/cni/protocol.h"
 
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 
 #include <algorithm>
 
@@ -73,51 +73,51 @@ CniError withContext(CniError error, std::string_view where) {
 }
 
 std::string encodeError(const CniError& error, std::string_view version) {
-  Json out;
+  json::Value out;
   out["cniVersion"] = answerVersion(version);
   out["code"] = error.code;
   out["msg"] = error.message;
   if (!error.details.empty()) out["details"] = error.details;
-  return dumpJson(out);
+  return json::dump(out);
 }
 
 std::string encodeVersions(std::string_view version) {
-  Json out;
+  json::Value out;
   out["cniVersion"] = answerVersion(version);
   out["supportedVersions"] = kVersions;
-  return dumpJson(out);
+  return json::dump(out);
 }
 
 std::string encodeCall(const Call& call) {
-  Json out;
+  json::Value out;
   out["command"] = call.command;
   out["env"] = call.environment;
   out["stdin"] = call.input;
   if (call.patience) out["patienceMs"] = call.patience->count();
-  return dumpJson(out);
+  return json::dump(out);
 }
 
 Result<Call> decodeCall(std::string_view frame) {
   Call call;
-  RAILHEAD_TRY_ASSIGN(const Json object, parseJsonObject(frame, "request frame"));
-  RAILHEAD_TRY_ASSIGN(call.command, textMember(object, "command", 16));
-  RAILHEAD_TRY_ASSIGN(call.input, textMember(object, "stdin", kMaxStdin));
-  if (const Json* environment = member(object, "env")) {
+  RAILHEAD_TRY_ASSIGN(const json::Value object, json::parseObject(frame, "request frame"));
+  RAILHEAD_TRY_ASSIGN(call.command, json::textMember(object, "command", 16));
+  RAILHEAD_TRY_ASSIGN(call.input, json::textMember(object, "stdin", kMaxStdin));
+  if (const json::Value* environment = json::member(object, "env")) {
     if (!environment->is_object() || environment->size() > 16) {
-      return Error(ErrorCode::kInvalidArgument,
-                   "env is " + shown(*environment) + ": expected an object of at most 16 strings");
+      return Error(ErrorCode::kInvalidArgument, "env is " + json::shown(*environment) +
+                                                    ": expected an object of at most 16 strings");
     }
     for (const auto& [name, value] : environment->items()) {
-      RAILHEAD_TRY_ASSIGN(call.environment[name], textMember(*environment, name, 64 << 10));
+      RAILHEAD_TRY_ASSIGN(call.environment[name], json::textMember(*environment, name, 64 << 10));
     }
   }
   // A shim of before says nothing.
-  if (const Json* patience = member(object, "patienceMs")) {
+  if (const json::Value* patience = json::member(object, "patienceMs")) {
     constexpr auto kMost = static_cast<std::uint64_t>(kMaxPatience.count());
     if (!patience->is_number_unsigned() || patience->get<std::uint64_t>() > kMost) {
-      return Error(ErrorCode::kInvalidArgument, "patienceMs is " + shown(*patience) + ": 0 to " +
-                                                    std::to_string(kMaxPatience.count()) +
-                                                    " are allowed");
+      return Error(ErrorCode::kInvalidArgument,
+                   "patienceMs is " + json::shown(*patience) + ": 0 to " +
+                       std::to_string(kMaxPatience.count()) + " are allowed");
     }
     call.patience = std::chrono::milliseconds(patience->get<std::int64_t>());
   }
@@ -125,21 +125,21 @@ Result<Call> decodeCall(std::string_view frame) {
 }
 
 std::string encodeReply(const Reply& reply) {
-  Json out;
+  json::Value out;
   out["exitCode"] = reply.exitCode;
   out["stdout"] = reply.output;
-  return dumpJson(out);
+  return json::dump(out);
 }
 
 Result<Reply> decodeReply(std::string_view frame) {
   Reply reply;
-  RAILHEAD_TRY_ASSIGN(const Json object, parseJsonObject(frame, "answer frame"));
-  const Json* exitCode = member(object, "exitCode");
+  RAILHEAD_TRY_ASSIGN(const json::Value object, json::parseObject(frame, "answer frame"));
+  const json::Value* exitCode = json::member(object, "exitCode");
   if (exitCode == nullptr || (*exitCode != 0 && *exitCode != 1)) {
     return Error(ErrorCode::kCorrupt, "answer frame: exitCode must be 0 or 1");
   }
   reply.exitCode = *exitCode == 0 ? 0 : 1;
-  RAILHEAD_TRY_ASSIGN(reply.output, textMember(object, "stdout", kMaxFrame));
+  RAILHEAD_TRY_ASSIGN(reply.output, json::textMember(object, "stdout", kMaxFrame));
   return reply;
 }
 

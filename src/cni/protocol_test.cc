@@ -1,10 +1,7 @@
 #include "src/cni/protocol.h"
 
-#include "src/cni/json_input.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 namespace railhead::cni {
 namespace {
@@ -75,16 +72,6 @@ TEST(Protocol, EncodesTheErrorObject) {
   EXPECT_EQ(encodeError({11, "bad", ""}, "77"), R"({"cniVersion":"1.1.0","code":11,"msg":"bad"})");
   // Bytes that are no UTF-8 must not end the process.
   EXPECT_THAT(encodeError({7, "\xff", ""}, ""), HasSubstr("\"msg\":\"\xef\xbf\xbd\""));
-}
-
-TEST(JsonInput, BoundsDepthButNotStringsWithBrackets) {
-  const std::string deep = std::string(65, '[') + std::string(65, ']');
-  EXPECT_FALSE(parseJson(deep, "x").has_value());
-  EXPECT_TRUE(parseJson(deep.substr(1, 128), "x").has_value());
-  EXPECT_TRUE(parseJson("\"" + std::string(100, '[') + "\\\"" + std::string(100, '[') + "\"", "x")
-                  .has_value());
-  const auto notJson = parseJson("{\"a\":", "stdin");
-  EXPECT_EQ(notJson.error().message, "stdin is not valid JSON: '{\"a\":'");
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 #include "src/conflist/configuration.h"
 
 #include "src/base/text.h"
-#include "src/cni/json_input.h"
 #include "src/cni/protocol.h"
+#include "src/json/json.h"
 
 #include <algorithm>
 #include <array>
@@ -12,12 +12,12 @@
 namespace railhead::conflist {
 namespace {
 
-using cni::Json;
+using Json = json::Value;
 
 constexpr std::size_t kMaxName = 253;
 
 Result<std::string> requiredText(const Json& object, std::string_view key, std::string_view field) {
-  RAILHEAD_TRY_ASSIGN(const std::string text, cni::textMember(object, key, kMaxName));
+  RAILHEAD_TRY_ASSIGN(const std::string text, json::textMember(object, key, kMaxName));
   if (!text.empty()) return text;
   return Error(ErrorCode::kInvalidArgument, std::string(field) + " is missing or empty");
 }
@@ -26,7 +26,7 @@ Result<std::string> requiredText(const Json& object, std::string_view key, std::
 Result<std::string> readType(const Json& plugin, const std::string& field) {
   if (!plugin.is_object())
     return Error(ErrorCode::kInvalidArgument,
-                 field + " is " + cni::shown(plugin) + ": expected an object");
+                 field + " is " + json::shown(plugin) + ": expected an object");
   RAILHEAD_TRY_ASSIGN(std::string type, requiredText(plugin, "type", field + ".type"));
   if (type.find('/') == std::string::npos && type != "." && type != "..") return type;
   return Error(ErrorCode::kInvalidArgument,
@@ -34,20 +34,20 @@ Result<std::string> readType(const Json& plugin, const std::string& field) {
 }
 
 bool wantsAnnotations(const Json& plugin) {
-  const Json* capabilities = cni::member(plugin, "capabilities");
+  const Json* capabilities = json::member(plugin, "capabilities");
   const Json* wanted = capabilities == nullptr
                            ? nullptr
-                           : cni::member(*capabilities, cni::kPodAnnotationsCapability);
+                           : json::member(*capabilities, cni::kPodAnnotationsCapability);
   return wanted != nullptr && *wanted == true;
 }
 
 // A list's plugins; a configuration of one plugin is a list of one.
 Result<Json> pluginsOf(const Json& config, bool list) {
   if (!list) return Json::array({config});
-  const Json* plugins = cni::member(config, "plugins");
+  const Json* plugins = json::member(config, "plugins");
   if (plugins == nullptr) return Error(ErrorCode::kInvalidArgument, "plugins is missing");
   if (!plugins->is_array() || plugins->empty() || plugins->size() > kMaxPlugins) {
-    return Error(ErrorCode::kInvalidArgument, "plugins is " + cni::shown(*plugins) +
+    return Error(ErrorCode::kInvalidArgument, "plugins is " + json::shown(*plugins) +
                                                   ": expected a list of 1 to " +
                                                   std::to_string(kMaxPlugins) + " plugins");
   }
@@ -121,10 +121,10 @@ Result<Configuration> readConfiguration(std::string_view text, bool list) {
                                                   " bytes, at most " + std::to_string(kMaxFile) +
                                                   " are allowed");
   }
-  RAILHEAD_TRY_ASSIGN(const Json config, cni::parseJsonObject(text, "it"));
+  RAILHEAD_TRY_ASSIGN(const Json config, json::parseObject(text, "it"));
   Configuration read;
   RAILHEAD_TRY_ASSIGN(read.network, requiredText(config, "name", "name"));
-  RAILHEAD_TRY_ASSIGN(read.version, cni::textMember(config, "cniVersion", 32));
+  RAILHEAD_TRY_ASSIGN(read.version, json::textMember(config, "cniVersion", 32));
   RAILHEAD_TRY_ASSIGN(const Json plugins, pluginsOf(config, list));
   for (std::size_t i = 0; i < plugins.size(); ++i) {
     const std::string field = list ? "plugins[" + std::to_string(i) + "]" : "it";
@@ -136,7 +136,7 @@ Result<Configuration> readConfiguration(std::string_view text, bool list) {
 }
 
 bool namesFile(std::string_view text, std::string_view name) {
-  const auto config = cni::parseJson(text, "it");
+  const auto config = json::parse(text, "it");
   return config.has_value() && holdsPath(*config, name);
 }
 
@@ -144,7 +144,7 @@ Result<std::string> chainBehind(std::string_view primary, bool list, const Chain
   RAILHEAD_TRY_ASSIGN(const Configuration read, readConfiguration(primary, list));
   if (read.plugins.size() >= kMaxPlugins)
     return Error(ErrorCode::kInvalidArgument, "plugins is full: there is no place behind them");
-  RAILHEAD_TRY_ASSIGN(Json config, cni::parseJsonObject(primary, "it"));
+  RAILHEAD_TRY_ASSIGN(Json config, json::parseObject(primary, "it"));
   RAILHEAD_TRY_ASSIGN(Json plugins, pluginsOf(config, list));
   Json chained = {{"cniVersion", spokenVersion(read.version)}, {"name", read.network}};
   if (list) {

@@ -1,7 +1,7 @@
 #include "src/conflist/uninstall.h"
 
-#include "src/cni/json_input.h"
 #include "src/conflist/installer.h"
+#include "src/json/json.h"
 
 #include <cstdint>
 
@@ -40,8 +40,8 @@ std::string decoded(const std::string& text) {
 bool namesUs(os::Filesystem& files, const std::string& path) {
   const auto text = files.readFile(path, kMaxFile);
   if (!text.has_value()) return false;
-  const auto entry = cni::parseJsonObject(*text, path);
-  const auto* config = entry.has_value() ? cni::member(*entry, "config") : nullptr;
+  const auto entry = json::parseObject(*text, path);
+  const auto* config = entry.has_value() ? json::member(*entry, "config") : nullptr;
   const auto* encoded = config == nullptr ? nullptr : config->get_ptr<const std::string*>();
   if (encoded == nullptr) return false;
   const auto list = readConfiguration(decoded(*encoded), true);

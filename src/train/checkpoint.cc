@@ -109,7 +109,7 @@ std::string writeCheckpoint(const Checkpoint& checkpoint) {
     const Json read = Json::parse(value, nullptr, false);
     model[name] = read.is_discarded() ? Json(value) : read;
   }
-  return cni::dumpJson(json) + "\n";
+  return json::dump(json) + "\n";
 }
 
 Result<Checkpoint> parseCheckpoint(std::string_view text, const std::string& where) {
@@ -137,8 +137,8 @@ Result<Checkpoint> parseCheckpoint(std::string_view text, const std::string& whe
     }
   }
   if (out.files.empty()) return Error(ErrorCode::kCorrupt, where + ": files is empty");
-  if (const Json* model = cni::member(json, "model"); model != nullptr && isObject(*model)) {
-    for (const auto& [name, value] : membersOf(*model)) out.model[name] = cni::dumpJson(*value);
+  if (const Json* model = json::member(json, "model"); model != nullptr && isObject(*model)) {
+    for (const auto& [name, value] : membersOf(*model)) out.model[name] = json::dump(*value);
   }
   out.sha256 = digest::sha256Hex(text);
   out.content = contentOf(out.files);

@@ -77,7 +77,7 @@ Result<Json> parseObject(std::string_view text, const std::string& where) {
   if (text.size() > kMaxDocument) {
     return Error(ErrorCode::kCorrupt, where + " has more than 64 MiB");
   }
-  auto json = cni::parseJsonObject(text, where);
+  auto json = json::parseObject(text, where);
   if (!json.has_value()) return Error(ErrorCode::kCorrupt, json.error().message);
   return json;
 }

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "src/base/result.h"
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 
 #include <concepts>
 #include <cstdint>
@@ -19,7 +19,7 @@
 
 namespace railhead::train {
 
-using Json = cni::Json;
+using Json = json::Value;
 
 // What visitFields() takes: the same members of a T to write and of one to read into.
 template <typename T, typename Wanted>
@@ -91,7 +91,7 @@ class FieldReader {
 
   template <typename T>
   void operator()(const char* name, T& field) {
-    const Json* value = cni::member(object_, name);
+    const Json* value = json::member(object_, name);
     if (value == nullptr) {
       refuse(name, "missing");
     } else {
@@ -101,7 +101,7 @@ class FieldReader {
   template <typename T>
   void operator()(const char* name, std::optional<T>& field) {
     field.reset();
-    if (const Json* value = cni::member(object_, name); value != nullptr) {
+    if (const Json* value = json::member(object_, name); value != nullptr) {
       read(*value, name, field.emplace());
     }
   }

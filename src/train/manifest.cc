@@ -26,7 +26,7 @@ Json manifestJson(const Manifest& manifest) {
 // Over the fields as they stand, in their order, without white space.
 std::string digestOfFields(Json json) {
   json.erase("digest");
-  return digest::sha256Hex(cni::dumpJson(json));
+  return digest::sha256Hex(json::dump(json));
 }
 
 // "place.nodes[0].cpu" -> its JSON.
@@ -39,7 +39,7 @@ void flatten(const Json& value, const std::string& path, std::map<std::string, s
     for (const Json& member : value)
       flatten(member, path + "[" + std::to_string(index++) + "]", out);
   } else if (!value.is_null() && !(value.is_structured() && value.empty())) {
-    out[path] = cni::dumpJson(value);
+    out[path] = json::dump(value);
   }
 }
 
@@ -69,13 +69,13 @@ std::string writeManifest(const Manifest& manifest) {
 
 Result<Manifest> parseManifest(std::string_view text, const std::string& where) {
   RAILHEAD_TRY_ASSIGN(const Json json, parseObject(text, where));
-  const Json* schema = cni::member(json, "schema");
+  const Json* schema = json::member(json, "schema");
   if (schema == nullptr || *schema != kManifestSchema) {
     return Error(ErrorCode::kCorrupt, where + ": schema is " +
-                                          (schema == nullptr ? "missing" : cni::shown(*schema)) +
+                                          (schema == nullptr ? "missing" : json::shown(*schema)) +
                                           "; allowed: " + kManifestSchema);
   }
-  const Json* digest = cni::member(json, "digest");
+  const Json* digest = json::member(json, "digest");
   if (digest == nullptr || *digest != digestOfFields(json)) {
     return Error(ErrorCode::kCorrupt, where + ": digest is not that of the content",
                  "take the file as railhead train wrote it");

@@ -16,21 +16,21 @@ constexpr std::size_t kMaxFactText = 256;
 
 std::optional<double> realOf(const Json& object, const char* name) {
   double value = 0;
-  const Json* member = cni::member(object, name);
+  const Json* member = json::member(object, name);
   if (member == nullptr || !take(*member, value)) return std::nullopt;
   return value;
 }
 
 std::optional<std::uint64_t> numberOf(const Json& object, const char* name) {
   std::uint64_t value = 0;
-  const Json* member = cni::member(object, name);
+  const Json* member = json::member(object, name);
   if (member == nullptr || !take(*member, value)) return std::nullopt;
   return value;
 }
 
 std::string wordOf(const Json& object, const char* name) {
   std::string value;
-  const Json* member = cni::member(object, name);
+  const Json* member = json::member(object, name);
   return member != nullptr && take(*member, value) ? value : std::string();
 }
 
@@ -39,7 +39,7 @@ std::optional<MetricsLine> stepOf(const Json& json) {
   out.step.loss = realOf(json, "loss");
   out.step.tokens = numberOf(json, "tokens");
   out.step.seconds = realOf(json, "seconds");
-  if (const Json* split = cni::member(json, "split"); split != nullptr) {
+  if (const Json* split = json::member(json, "split"); split != nullptr) {
     out.step.split = {realOf(*split, "compute"), realOf(*split, "exposed"),
                       realOf(*split, "hidden"), realOf(*split, "data")};
   }
@@ -47,7 +47,7 @@ std::optional<MetricsLine> stepOf(const Json& json) {
 }
 
 std::optional<MetricsLine> factsOf(const Json& json) {
-  const Json* facts = cni::member(json, "facts");
+  const Json* facts = json::member(json, "facts");
   if (facts == nullptr || !isObject(*facts)) return std::nullopt;
   MetricsLine out;
   out.kind = MetricsLine::Kind::kFacts;
@@ -78,7 +78,7 @@ std::optional<MetricsLine> eventOf(const Json& json, const std::string& event) {
 std::optional<MetricsLine> parseMetricsLine(std::string_view line) {
   line = trim(line);
   if (line.size() > kMaxMetricsLine || !line.starts_with('{')) return std::nullopt;
-  const auto parsed = cni::parseJsonObject(line, "metrics");
+  const auto parsed = json::parseObject(line, "metrics");
   if (!parsed.has_value() || wordOf(*parsed, "schema") != kMetricsSchema) return std::nullopt;
   const Json& json = *parsed;
   const std::string event = wordOf(json, "event");
@@ -94,7 +94,7 @@ std::optional<MetricsLine> parseMetricsLine(std::string_view line) {
 std::string resumedLine(std::uint64_t attempt, std::uint64_t step) {
   const Json line = {
       {"schema", kMetricsSchema}, {"event", "resumed"}, {"attempt", attempt}, {"step", step}};
-  return "\n" + cni::dumpJson(line) + "\n";
+  return "\n" + json::dump(line) + "\n";
 }
 
 void StepSeries::dropAfter(std::uint64_t step) {

@@ -97,7 +97,7 @@ std::string factsLine(const NodeFacts& facts) {
     Json json;
     FieldWriter writer(json);
     visitFields(writer, shown);
-    std::string line = std::string(kFactsMark) + cni::dumpJson(json);
+    std::string line = std::string(kFactsMark) + json::dump(json);
     if (line.size() <= kMaxFactsLine) return line;
     auto& longest = shown.topology.size() > shown.nics.size() ? shown.topology : shown.nics;
     if (longest.empty()) return "";

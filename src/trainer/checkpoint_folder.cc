@@ -1,8 +1,8 @@
 #include "src/trainer/checkpoint_folder.h"
 
 #include "src/base/text.h"
-#include "src/cni/json_input.h"
 #include "src/digest/sha256.h"
+#include "src/json/json.h"
 #include "src/os/durable_file.h"
 
 #include <algorithm>
@@ -27,10 +27,10 @@ Error broken(const std::string& what) {
 }
 
 Result<std::uint64_t> unsignedMember(const Json& object, const char* name) {
-  const Json* value = cni::member(object, name);
+  const Json* value = json::member(object, name);
   if (value == nullptr) return broken(std::string(name) + " is missing: expected a number");
   if (!value->is_number_unsigned()) {
-    return broken(std::string(name) + " is " + cni::shown(*value) + ": expected a number");
+    return broken(std::string(name) + " is " + json::shown(*value) + ": expected a number");
   }
   return value->get<std::uint64_t>();
 }
@@ -45,7 +45,7 @@ bool isPlainName(const std::string& name) {
 Result<CheckpointFile> readFileEntry(const Json& value) {
   CheckpointFile out;
   const auto text = [&](const char* name) {
-    const Json* found = cni::member(value, name);
+    const Json* found = json::member(value, name);
     return found != nullptr && found->is_string() ? found->get<std::string>() : std::string();
   };
   out.name = text("name");
@@ -61,14 +61,14 @@ Result<CheckpointFile> readFileEntry(const Json& value) {
 }
 
 Result<void> readFields(const Json& root, CheckpointRecord& out) {
-  const Json* model = cni::member(root, "model");
+  const Json* model = json::member(root, "model");
   if (model == nullptr || !model->is_object() || model->size() > kMaxFields) {
     return broken("model: expected an object of numbers");
   }
   for (const auto& [name, value] : model->items()) {
     RAILHEAD_TRY_ASSIGN(out.model[name], unsignedMember(*model, name.c_str()));
   }
-  const Json* run = cni::member(root, "run");
+  const Json* run = json::member(root, "run");
   if (run == nullptr) return {};
   if (!run->is_object() || run->size() > kMaxFields) return broken("run: expected an object");
   for (const auto& [name, value] : run->items()) {
@@ -126,22 +126,22 @@ std::string encode(const CheckpointRecord& record) {
                {"files", files},
                {"model", record.model}};
   if (!record.run.empty()) root["run"] = record.run;
-  return cni::dumpJson(root) + "\n";
+  return json::dump(root) + "\n";
 }
 
 Result<CheckpointRecord> decodeCheckpointRecord(std::string_view text) {
-  auto parsed = cni::parseJsonObject(text, kCheckpointFile);
+  auto parsed = json::parseObject(text, kCheckpointFile);
   if (!parsed.has_value()) return Error(ErrorCode::kCorrupt, parsed.error().message);
   const Json& root = *parsed;
-  const Json* schema = cni::member(root, "schema");
+  const Json* schema = json::member(root, "schema");
   if (schema == nullptr || *schema != kSchema) {
-    return broken("schema is " + (schema == nullptr ? "missing" : cni::shown(*schema)) +
+    return broken("schema is " + (schema == nullptr ? "missing" : json::shown(*schema)) +
                   ": expected " + std::string(kSchema));
   }
   CheckpointRecord out;
   RAILHEAD_TRY_ASSIGN(out.step, unsignedMember(root, "step"));
   RAILHEAD_TRY_ASSIGN(out.world, unsignedMember(root, "world"));
-  const Json* list = cni::member(root, "files");
+  const Json* list = json::member(root, "files");
   if (list == nullptr || !list->is_array() || list->size() > kMaxCheckpointFiles) {
     return broken("files: expected a list");
   }

@@ -1,6 +1,6 @@
 #include "src/trainer/metrics.h"
 
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -30,19 +30,19 @@ std::string metricsLine(const StepMetrics& step) {
                                          {"data", step.dataSeconds}}},
                                        {"gradient_norm", step.gradientNorm},
                                        {"learning_rate", step.learningRate}};
-  return cni::dumpJson(line) + "\n";
+  return json::dump(line) + "\n";
 }
 
 std::string factsLine(const std::map<std::string, std::string>& facts) {
   const nlohmann::ordered_json line = {
       {"schema", kMetricsSchema}, {"event", "facts"}, {"facts", facts}};
-  return cni::dumpJson(line) + "\n";
+  return json::dump(line) + "\n";
 }
 
 std::string checkpointLine(std::uint64_t step, const std::string& path) {
   const nlohmann::ordered_json line = {
       {"schema", kMetricsSchema}, {"event", "checkpoint"}, {"step", step}, {"path", path}};
-  return cni::dumpJson(line) + "\n";
+  return json::dump(line) + "\n";
 }
 
 Result<MetricsFile> MetricsFile::append(const std::string& path) {

@@ -1,7 +1,7 @@
 #include "src/trainer/safetensors.h"
 
 #include "src/base/text.h"
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 
 #include <algorithm>
 #include <array>
@@ -50,7 +50,7 @@ Result<std::vector<std::uint64_t>> numbersIn(const Json* list, std::size_t most,
   }
   std::vector<std::uint64_t> out;
   for (const auto& number : *list) {
-    if (!number.is_number_unsigned()) return corrupt(what + " has " + cni::shown(number));
+    if (!number.is_number_unsigned()) return corrupt(what + " has " + json::shown(number));
     out.push_back(number.get<std::uint64_t>());
   }
   return out;
@@ -64,16 +64,16 @@ Result<TensorEntry> readEntry(const std::string& name, const Json& value) {
   }
   TensorEntry out;
   out.name = name;
-  const Json* type = cni::member(value, "dtype");
+  const Json* type = json::member(value, "dtype");
   if (type == nullptr || !type->is_string() ||
       tensorElementBytes(type->get_ref<const std::string&>()) == 0) {
     return corrupt(where + ": expected a dtype like F32 or BF16");
   }
   out.type = type->get<std::string>();
   RAILHEAD_TRY_ASSIGN(
-      out.shape, numbersIn(cni::member(value, "shape"), kMaxTensorDimensions, where + ": shape"));
+      out.shape, numbersIn(json::member(value, "shape"), kMaxTensorDimensions, where + ": shape"));
   RAILHEAD_TRY_ASSIGN(const auto offsets,
-                      numbersIn(cni::member(value, "data_offsets"), 2, where + ": data_offsets"));
+                      numbersIn(json::member(value, "data_offsets"), 2, where + ": data_offsets"));
   if (offsets.size() != 2 || offsets[0] > offsets[1]) {
     return corrupt(where + ": data_offsets: expected where it begins and ends");
   }
@@ -90,7 +90,7 @@ Result<void> readMetadata(const Json& value, TensorHeader& header) {
   if (!value.is_object()) return corrupt("__metadata__: expected an object");
   for (const auto& [key, text] : value.items()) {
     if (!text.is_string()) {
-      return corrupt("__metadata__: " + inQuotes(key) + " is " + cni::shown(text) +
+      return corrupt("__metadata__: " + inQuotes(key) + " is " + json::shown(text) +
                      ": expected a text");
     }
     header.metadata[key] = text.get<std::string>();
@@ -148,7 +148,7 @@ Result<std::string> encodeTensorHeader(const std::map<std::string, std::string>&
         {"dtype", tensor.type}, {"shape", tensor.shape}, {"data_offsets", {at, at + *bytes}}};
     at += *bytes;
   }
-  std::string json = cni::dumpJson(root);
+  std::string json = json::dump(root);
   json.append((kDataAlignment - (kTensorPrefix + json.size()) % kDataAlignment) % kDataAlignment,
               ' ');
   std::string out;
@@ -177,7 +177,7 @@ Result<TensorHeader> decodeTensorHeader(std::string_view json, std::uint64_t fil
   TensorHeader out;
   out.dataOffset = kTensorPrefix + json.size();
   if (out.dataOffset > fileBytes) return corrupt("it is longer than the file");
-  auto root = cni::parseJsonObject(json, "safetensors header");
+  auto root = json::parseObject(json, "safetensors header");
   if (!root.has_value()) return Error(ErrorCode::kCorrupt, root.error().message);
   if (root->size() > kMaxTensors) return corrupt("it has too many tensors");
   for (const auto& [name, value] : root->items()) {

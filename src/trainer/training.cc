@@ -1,7 +1,7 @@
 #include "src/trainer/training.h"
 
 #include "src/base/text.h"
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 #include "src/trainer/data_order.h"
 #include "src/trainer/state_files.h"
 
@@ -39,16 +39,16 @@ std::string shownField(const std::map<std::string, std::uint64_t>& fields,
 // What one rank says about its part of a checkpoint.
 std::string encodePart(const Result<CheckpointFile>& part) {
   if (!part.has_value()) {
-    return cni::dumpJson({{"code", static_cast<int>(part.error().code)},
-                          {"error", part.error().message},
-                          {"remedy", part.error().remedy}});
+    return json::dump({{"code", static_cast<int>(part.error().code)},
+                       {"error", part.error().message},
+                       {"remedy", part.error().remedy}});
   }
-  return cni::dumpJson({{"name", part->name}, {"bytes", part->bytes}, {"sha256", part->sha256}});
+  return json::dump({{"name", part->name}, {"bytes", part->bytes}, {"sha256", part->sha256}});
 }
 
 Result<CheckpointFile> decodePart(const std::string& text, std::size_t rank) {
   const std::string who = "rank " + std::to_string(rank);
-  RAILHEAD_TRY_ASSIGN(const auto json, cni::parseJsonObject(text, who));
+  RAILHEAD_TRY_ASSIGN(const auto json, json::parseObject(text, who));
   if (json.contains("error")) {
     const auto code = json.value("code", static_cast<int>(ErrorCode::kIo));
     return Error(

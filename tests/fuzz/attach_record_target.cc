@@ -1,6 +1,6 @@
 #include "src/attach/journal.h"
 #include "src/attach/network_status.h"
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 #include "tests/fuzz/promise.h"
 #include "tests/fuzz/targets.h"
 
@@ -21,7 +21,7 @@ bool attachRecord(std::string_view input) {
   request.networkName = attachment->networkName;
   request.prevResult = R"({"interfaces":[{"name":"eth0","sandbox":"/x"}]})";
   const auto status = attach::networkStatus(request, *attachment);
-  if (taken(status)) must(cni::parseJson(*status, "status").has_value(), "the status is JSON");
+  if (taken(status)) must(json::parse(*status, "status").has_value(), "the status is JSON");
   return true;
 }
 

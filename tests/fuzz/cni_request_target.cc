@@ -2,7 +2,7 @@
 // stdin.
 #include "src/attach/request.h"
 #include "src/attach/result.h"
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 #include "tests/fuzz/promise.h"
 #include "tests/fuzz/targets.h"
 
@@ -14,7 +14,7 @@ namespace {
 void checkRefusal(const attach::CniRefusal& refusal) {
   must(refusal.error.message.size() <= kMaxMessage, "an error is short");
   const auto printed = cni::encodeError(refusal.error, refusal.cniVersion);
-  must(cni::parseJsonObject(printed, "error").has_value(), "a refusal is a JSON object");
+  must(json::parseObject(printed, "error").has_value(), "a refusal is a JSON object");
 }
 
 }  // namespace

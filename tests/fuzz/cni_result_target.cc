@@ -1,5 +1,5 @@
 #include "src/attach/result.h"
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 #include "tests/fuzz/promise.h"
 #include "tests/fuzz/targets.h"
 
@@ -19,7 +19,7 @@ bool cniResult(std::string_view input) {
   attach::NetworkResult added;
   added.interfaces = {{"net1", "", 9000, "/x", "0000:01:10.0", ""}};
   const auto merged = attach::mergeResults(input, {added}, "1.1.0");
-  must(!taken(merged) || cni::parseJsonObject(*merged, "result").has_value(),
+  must(!taken(merged) || json::parseObject(*merged, "result").has_value(),
        "a merged result is a JSON object");
   taken(attach::interfaceNames(input));
   return good;

@@ -1,6 +1,6 @@
 #include "src/attach/nad_config.h"
 #include "src/attach/plugin_config.h"
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 #include "tests/fuzz/promise.h"
 #include "tests/fuzz/targets.h"
 
@@ -33,7 +33,7 @@ bool nadConfig(std::string_view input) {
   if (!taken(inputs)) return true;
   for (const auto& plugin : *inputs) {
     must(attach::checkPluginType(plugin.type, "type").has_value(), "a type is a file's name");
-    must(cni::parseJsonObject(plugin.config, "config").has_value(), "a plugin gets an object");
+    must(json::parseObject(plugin.config, "config").has_value(), "a plugin gets an object");
     taken(attach::withPrevious(plugin.config, kResult));
   }
   return true;

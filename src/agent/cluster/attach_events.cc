@@ -1,7 +1,7 @@
 #include "src/agent/cluster/attach_events.h"
 
 #include "src/attach/request.h"
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 
 #include <utility>
 
@@ -22,10 +22,10 @@ ClusterEvent failureOf(const cni::Call& call, const cni::Reply& reply, const std
     const auto& pod = request->pod;
     if (!pod.name.empty()) event.subject = {"Pod", pod.podNamespace, pod.name, pod.uid};
   }
-  const auto error = cni::parseJsonObject(reply.output, "the answer");
+  const auto error = json::parseObject(reply.output, "the answer");
   if (!error.has_value()) return event;
-  event.note = cni::textMember(*error, "msg", kMaxMessage).value_or("");
-  const std::string details = cni::textMember(*error, "details", kMaxMessage).value_or("");
+  event.note = json::textMember(*error, "msg", kMaxMessage).value_or("");
+  const std::string details = json::textMember(*error, "details", kMaxMessage).value_or("");
   if (!details.empty()) event.note += "; " + details;
   return event;
 }

@@ -1,7 +1,7 @@
 #include "src/agent/cluster/event_recorder.h"
 
 #include "src/agent/cluster/timestamp.h"
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -11,7 +11,7 @@
 namespace railhead::agent {
 namespace {
 
-using cni::Json;
+using Json = json::Value;
 
 constexpr std::size_t kMaxNote = 1024;
 constexpr std::size_t kMaxObjectName = 200;  // of a subject's, in an event's name
@@ -151,7 +151,7 @@ Result<void> EventRecorder::create(const Series& series) {
   if (series.count > 1) {
     object["series"] = {{"count", series.count}, {"lastObservedTime", microTime(series.lastTime)}};
   }
-  const auto made = api_.create(collection, cni::dumpJson(object), cancel_);
+  const auto made = api_.create(collection, json::dump(object), cancel_);
   // An answer that was lost on its way, and the second try.
   if (!made.has_value() && made.error().code != ErrorCode::kAlreadyExists) return made.error();
   return {};
@@ -161,7 +161,7 @@ Result<void> EventRecorder::countUp(const Series& series) {
   const Json patch{
       {"series", {{"count", series.count}, {"lastObservedTime", microTime(series.lastTime)}}}};
   const auto patched = api_.mergePatch({eventsFor(series.event.subject), series.objectName},
-                                       cni::dumpJson(patch), cancel_);
+                                       json::dump(patch), cancel_);
   if (patched.has_value()) return {};
   // The server forgets events after an hour or so.
   if (patched.error().code == ErrorCode::kNotFound) return create(series);

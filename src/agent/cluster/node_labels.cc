@@ -1,7 +1,7 @@
 #include "src/agent/cluster/node_labels.h"
 
 #include "src/base/text.h"
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 
 #include <vector>
 
@@ -10,8 +10,8 @@
 namespace railhead::agent {
 namespace {
 
-using cni::Json;
-using cni::member;
+using json::member;
+using Json = json::Value;
 
 constexpr const char* kOurs = "railhead.io/labels";
 constexpr std::size_t kMaxOurs = 16U << 10;
@@ -19,14 +19,14 @@ constexpr std::size_t kMaxOurs = 16U << 10;
 }  // namespace
 
 Result<std::string> labelPatch(std::string_view node, const Labels& labels) {
-  auto object = cni::parseJsonObject(node, "the node");
+  auto object = json::parseObject(node, "the node");
   if (!object.has_value()) return Error(ErrorCode::kCorrupt, object.error().message);
   const Json* metadata = member(*object, "metadata");
   if (metadata == nullptr) return Error(ErrorCode::kCorrupt, "the node has no metadata");
   const Json* there = member(*metadata, "labels");
   const Json* annotations = member(*metadata, "annotations");
   const std::string before =
-      annotations == nullptr ? "" : cni::textMember(*annotations, kOurs, kMaxOurs).value_or("");
+      annotations == nullptr ? "" : json::textMember(*annotations, kOurs, kMaxOurs).value_or("");
   Json changes = Json::object();
   for (const auto name : split(before, ',')) {
     if (!name.empty() && labels.count(std::string(name)) == 0) changes[std::string(name)] = nullptr;
@@ -39,7 +39,7 @@ Result<std::string> labelPatch(std::string_view node, const Labels& labels) {
   }
   const std::string after = join(names, ",");
   if (changes.empty() && before == after) return std::string();
-  return cni::dumpJson(
+  return json::dump(
       Json{{"metadata", {{"labels", std::move(changes)}, {"annotations", {{kOurs, after}}}}}});
 }
 

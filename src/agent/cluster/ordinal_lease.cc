@@ -2,7 +2,7 @@
 
 #include "src/agent/cluster/timestamp.h"
 #include "src/base/text.h"
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 
 #include <map>
 #include <optional>
@@ -12,8 +12,8 @@
 namespace railhead::agent {
 namespace {
 
-using cni::Json;
-using cni::member;
+using json::member;
+using Json = json::Value;
 
 constexpr int kMaxTries = 100;  // each lost race means that another node has its number
 
@@ -37,7 +37,7 @@ std::optional<int> numberOf(const OrdinalPlace& place, std::string_view name) {
 
 std::string textAt(const Json& object, std::string_view part, std::string_view key) {
   const Json* inner = member(object, part);
-  return inner == nullptr ? std::string() : cni::textMember(*inner, key, 253).value_or("");
+  return inner == nullptr ? std::string() : json::textMember(*inner, key, 253).value_or("");
 }
 
 // Holders by number.
@@ -46,7 +46,7 @@ Result<std::map<int, std::string>> holders(kube::ApiServer& api, const OrdinalPl
   RAILHEAD_TRY_ASSIGN(const auto list, api.list(leases(place), cancel));
   std::map<int, std::string> found;
   for (const auto& text : list.objects) {
-    RAILHEAD_TRY_ASSIGN(const Json lease, cni::parseJsonObject(text, "a lease"));
+    RAILHEAD_TRY_ASSIGN(const Json lease, json::parseObject(text, "a lease"));
     const auto number = numberOf(place, textAt(lease, "metadata", "name"));
     if (number) found[*number] = textAt(lease, "spec", "holderIdentity");
   }
@@ -55,7 +55,7 @@ Result<std::map<int, std::string>> holders(kube::ApiServer& api, const OrdinalPl
 
 std::string leaseText(const OrdinalPlace& place, int number, os::Clock& clock) {
   const std::string now = microTime(clock.wallTime());
-  return cni::dumpJson(
+  return json::dump(
       Json{{"apiVersion", "coordination.k8s.io/v1"},
            {"kind", "Lease"},
            {"metadata",
@@ -87,10 +87,10 @@ Result<int> claim(kube::ApiServer& api, os::Clock& clock, const OrdinalPlace& pl
 }
 
 std::string keptText(const OrdinalPlace& place, int number) {
-  return cni::dumpJson(Json{{"version", 1},
-                            {"node", place.node},
-                            {"lease", place.podNamespace + "/" + leaseName(place, number)},
-                            {"ordinal", number}});
+  return json::dump(Json{{"version", 1},
+                         {"node", place.node},
+                         {"lease", place.podNamespace + "/" + leaseName(place, number)},
+                         {"ordinal", number}});
 }
 
 }  // namespace
@@ -99,14 +99,14 @@ std::optional<int> rememberedOrdinal(os::Filesystem& files, const OrdinalPlace& 
                                      const std::string& file) {
   const auto text = files.readFile(file, 4096);
   if (!text.has_value()) return std::nullopt;
-  const auto json = cni::parseJsonObject(*text, file);
+  const auto json = json::parseObject(*text, file);
   if (!json.has_value()) return std::nullopt;
   const Json* number = member(*json, "ordinal");
   if (number == nullptr || !number->is_number_unsigned()) return std::nullopt;
   const auto value = number->get<std::uint64_t>();
   if (value >= static_cast<std::uint64_t>(place.limit)) return std::nullopt;
   const int ordinal = static_cast<int>(value);
-  return keptText(place, ordinal) == cni::dumpJson(*json) ? std::optional(ordinal) : std::nullopt;
+  return keptText(place, ordinal) == json::dump(*json) ? std::optional(ordinal) : std::nullopt;
 }
 
 Result<OrdinalClaim> claimOrdinal(kube::ApiServer& api, os::Filesystem& files, os::Clock& clock,

@@ -1,6 +1,6 @@
 #include "src/agent/cluster/pod_status.h"
 
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 
 #include <set>
 #include <utility>
@@ -10,14 +10,14 @@
 namespace railhead::agent {
 namespace {
 
-using cni::Json;
-using cni::member;
+using json::member;
+using Json = json::Value;
 
 constexpr const char* kNetworkStatus = "k8s.v1.cni.cncf.io/network-status";
 constexpr std::size_t kMaxStatus = 200U << 10;  // of the 256 KiB that annotations may have
 
 std::string interfaceOf(const Json& entry) {
-  return cni::textMember(entry, "interface", 64).value_or("");
+  return json::textMember(entry, "interface", 64).value_or("");
 }
 
 bool mayWorkLater(ErrorCode code) {
@@ -28,13 +28,13 @@ bool mayWorkLater(ErrorCode code) {
 }  // namespace
 
 Result<std::string> mergedNetworkStatus(std::string_view present, std::string_view ours) {
-  RAILHEAD_TRY_ASSIGN(const Json mine, cni::parseJson(ours, "the pod's network status"));
+  RAILHEAD_TRY_ASSIGN(const Json mine, json::parse(ours, "the pod's network status"));
   if (!mine.is_array())
     return Error(ErrorCode::kInvalidArgument, "the pod's network status is no JSON list");
   std::set<std::string> named;
   for (const Json& entry : mine) named.insert(interfaceOf(entry));
   Json merged = Json::array();
-  const auto others = cni::parseJson(present, "the annotation");
+  const auto others = json::parse(present, "the annotation");
   if (others.has_value() && others->is_array()) {
     for (const Json& entry : *others) {
       const std::string interface = interfaceOf(entry);
@@ -42,7 +42,7 @@ Result<std::string> mergedNetworkStatus(std::string_view present, std::string_vi
     }
   }
   for (const Json& entry : mine) merged.push_back(entry);
-  std::string text = cni::dumpJson(merged);
+  std::string text = json::dump(merged);
   if (text.size() > kMaxStatus) {
     return Error(ErrorCode::kExhausted, "the pod's network status has " +
                                             std::to_string(text.size()) +
@@ -83,18 +83,18 @@ void PodStatusWriter::attached(const std::string& podNamespace, const std::strin
 Result<void> PodStatusWriter::write(const Work& work) {
   const kube::ObjectName name{{"", "v1", "pods", work.podNamespace}, work.pod};
   RAILHEAD_TRY_ASSIGN(const std::string text, api_.get(name, cancel_));
-  RAILHEAD_TRY_ASSIGN(const Json pod, cni::parseJsonObject(text, "the pod"));
+  RAILHEAD_TRY_ASSIGN(const Json pod, json::parseObject(text, "the pod"));
   const Json* metadata = member(pod, "metadata");
   if (metadata == nullptr) return Error(ErrorCode::kCorrupt, "the pod has no metadata");
-  RAILHEAD_TRY_ASSIGN(const std::string uid, cni::textMember(*metadata, "uid", 128));
+  RAILHEAD_TRY_ASSIGN(const std::string uid, json::textMember(*metadata, "uid", 128));
   RAILHEAD_TRY_ASSIGN(const std::string version,
-                      cni::textMember(*metadata, "resourceVersion", 128));
+                      json::textMember(*metadata, "resourceVersion", 128));
   if (!work.uid.empty() && uid != work.uid)
     return Error(ErrorCode::kNotFound, "another pod of that name is there");
   std::string present;
   if (const Json* annotations = member(*metadata, "annotations")) {
     // One that is too long or no text is written over.
-    present = cni::textMember(*annotations, kNetworkStatus, kMaxStatus).value_or("");
+    present = json::textMember(*annotations, kNetworkStatus, kMaxStatus).value_or("");
   }
   RAILHEAD_TRY_ASSIGN(const std::string merged, mergedNetworkStatus(present, work.status));
   if (merged == present) return {};
@@ -102,7 +102,7 @@ Result<void> PodStatusWriter::write(const Work& work) {
   const Json patch{
       {"metadata",
        {{"uid", uid}, {"resourceVersion", version}, {"annotations", {{kNetworkStatus, merged}}}}}};
-  RAILHEAD_TRY(api_.mergePatch(name, cni::dumpJson(patch), cancel_));
+  RAILHEAD_TRY(api_.mergePatch(name, json::dump(patch), cancel_));
   return {};
 }
 

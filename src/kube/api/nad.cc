@@ -1,17 +1,17 @@
 #include "src/kube/api/nad.h"
 
 #include "src/base/text.h"
-#include "src/cni/json_input.h"
 #include "src/config/field.h"
+#include "src/json/json.h"
 
 #include <nlohmann/json.hpp>
 
 namespace railhead::kube {
 namespace {
 
-using cni::Json;
-using cni::member;
 using config::Field;
+using json::member;
+using Json = json::Value;
 
 constexpr const char* kResourceName = "k8s.v1.cni.cncf.io/resourceName";
 constexpr const char* kKind = "NetworkAttachmentDefinition";
@@ -73,15 +73,15 @@ Result<Nad> fromField(const Field& document) {
 }  // namespace
 
 Result<Nad> parseNad(std::string_view text) {
-  RAILHEAD_TRY_ASSIGN(const Json object, cni::parseJsonObject(text, "the network's definition"));
+  RAILHEAD_TRY_ASSIGN(const Json object, json::parseObject(text, "the network's definition"));
   const Json& metadata = memberOr(object, "metadata");
   Nad nad;
-  RAILHEAD_TRY_ASSIGN(nad.podNamespace, cni::textMember(metadata, "namespace", 253));
-  RAILHEAD_TRY_ASSIGN(nad.name, cni::textMember(metadata, "name", 253));
-  RAILHEAD_TRY_ASSIGN(nad.resourceName, cni::textMember(memberOr(metadata, "annotations"),
-                                                        kResourceName, kMaxResourceName));
+  RAILHEAD_TRY_ASSIGN(nad.podNamespace, json::textMember(metadata, "namespace", 253));
+  RAILHEAD_TRY_ASSIGN(nad.name, json::textMember(metadata, "name", 253));
+  RAILHEAD_TRY_ASSIGN(nad.resourceName, json::textMember(memberOr(metadata, "annotations"),
+                                                         kResourceName, kMaxResourceName));
   RAILHEAD_TRY_ASSIGN(nad.config,
-                      cni::textMember(memberOr(object, "spec"), "config", kMaxNadConfig));
+                      json::textMember(memberOr(object, "spec"), "config", kMaxNadConfig));
   return checked(std::move(nad));
 }
 
@@ -131,14 +131,14 @@ std::string encodeNads(const std::vector<Nad>& nads) {
                     {"resourceName", nad.resourceName},
                     {"config", nad.config}});
   }
-  return cni::dumpJson(Json{{"version", 1}, {"nads", std::move(list)}});
+  return json::dump(Json{{"version", 1}, {"nads", std::move(list)}});
 }
 
 Result<std::vector<Nad>> decodeNads(std::string_view text) {
   const auto corrupt = [](std::string message) {
     return Error(ErrorCode::kCorrupt, std::move(message));
   };
-  const auto root = cni::parseJsonObject(text, "the remembered definitions");
+  const auto root = json::parseObject(text, "the remembered definitions");
   if (!root.has_value()) return corrupt(root.error().message);
   const Json* list = member(*root, "nads");
   if (list == nullptr || !list->is_array() || list->size() > kMaxNads)
@@ -147,11 +147,11 @@ Result<std::vector<Nad>> decodeNads(std::string_view text) {
   for (const Json& one : *list) {
     const auto nad = [&]() -> Result<Nad> {
       Nad read;
-      RAILHEAD_TRY_ASSIGN(read.podNamespace, cni::textMember(one, "namespace", 253));
-      RAILHEAD_TRY_ASSIGN(read.name, cni::textMember(one, "name", 253));
+      RAILHEAD_TRY_ASSIGN(read.podNamespace, json::textMember(one, "namespace", 253));
+      RAILHEAD_TRY_ASSIGN(read.name, json::textMember(one, "name", 253));
       RAILHEAD_TRY_ASSIGN(read.resourceName,
-                          cni::textMember(one, "resourceName", kMaxResourceName));
-      RAILHEAD_TRY_ASSIGN(read.config, cni::textMember(one, "config", kMaxNadConfig));
+                          json::textMember(one, "resourceName", kMaxResourceName));
+      RAILHEAD_TRY_ASSIGN(read.config, json::textMember(one, "config", kMaxNadConfig));
       return checked(std::move(read));
     }();
     if (!nad.has_value()) return corrupt(nad.error().message);

@@ -1,15 +1,15 @@
 #include "src/kube/api/wire_json.h"
 
 #include "src/base/text.h"
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 
 #include <nlohmann/json.hpp>
 
 namespace railhead::kube {
 namespace {
 
-using cni::Json;
-using cni::member;
+using json::member;
+using Json = json::Value;
 
 constexpr std::size_t kMaxVersion = 128;  // bytes of a resourceVersion
 constexpr std::size_t kMaxContinue = 8192;
@@ -21,13 +21,13 @@ Error corrupt(Error error) {
 }
 
 Result<Json> parseObject(std::string_view text, std::string_view what) {
-  auto parsed = cni::parseJsonObject(text, what);
+  auto parsed = json::parseObject(text, what);
   if (!parsed.has_value()) return corrupt(std::move(parsed).error());
   return parsed;
 }
 
 Result<std::string> textOf(const Json& object, std::string_view key, std::size_t limit) {
-  auto text = cni::textMember(object, key, limit);
+  auto text = json::textMember(object, key, limit);
   if (!text.has_value()) return corrupt(std::move(text).error());
   return text;
 }
@@ -57,12 +57,12 @@ Result<ListPage> parseListPage(std::string_view text) {
   const Json* items = member(list, "items");
   if (items == nullptr) return page;
   if (!items->is_array())
-    return Error(ErrorCode::kCorrupt, "items is " + cni::shown(*items) + ": expected a list");
+    return Error(ErrorCode::kCorrupt, "items is " + json::shown(*items) + ": expected a list");
   page.objects.reserve(items->size());
   for (const Json& item : *items) {
     if (!item.is_object())
-      return Error(ErrorCode::kCorrupt, "items has " + cni::shown(item) + ": expected an object");
-    page.objects.push_back(cni::dumpJson(item));
+      return Error(ErrorCode::kCorrupt, "items has " + json::shown(item) + ": expected an object");
+    page.objects.push_back(json::dump(item));
   }
   return page;
 }
@@ -78,7 +78,7 @@ Result<WatchLine> parseWatchLine(std::string_view text) {
     const Json* code = member(*object, "code");
     parsed.errorStatus =
         code != nullptr && code->is_number_unsigned() && *code < 1000 ? code->get<int>() : 500;
-    parsed.errorMessage = statusMessage(cni::dumpJson(*object));
+    parsed.errorMessage = statusMessage(json::dump(*object));
     return parsed;
   }
   WatchEvent event;
@@ -86,13 +86,13 @@ Result<WatchLine> parseWatchLine(std::string_view text) {
   RAILHEAD_TRY_ASSIGN(event.resourceVersion, metadataText(*object, "resourceVersion", kMaxVersion));
   if (event.resourceVersion.empty())
     return Error(ErrorCode::kCorrupt, "the event's object has no metadata.resourceVersion");
-  event.object = cni::dumpJson(*object);
+  event.object = json::dump(*object);
   parsed.event = std::move(event);
   return parsed;
 }
 
 std::string statusMessage(std::string_view body) {
-  const auto status = cni::parseJsonObject(body, "status");
+  const auto status = json::parseObject(body, "status");
   if (status.has_value()) {
     const Json* message = member(*status, "message");
     const auto* text = message != nullptr ? message->get_ptr<const std::string*>() : nullptr;
@@ -102,9 +102,9 @@ std::string statusMessage(std::string_view body) {
 }
 
 std::string statusReason(std::string_view body) {
-  const auto status = cni::parseJsonObject(body, "status");
+  const auto status = json::parseObject(body, "status");
   if (!status.has_value()) return {};
-  return cni::textMember(*status, "reason", 64).value_or("");
+  return json::textMember(*status, "reason", 64).value_or("");
 }
 
 Result<std::string> checkedObject(std::string text) {

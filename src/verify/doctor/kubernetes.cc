@@ -1,7 +1,7 @@
 // Traps in the configuration of the pod network.
 #include "src/base/text.h"
 #include "src/base/units.h"
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 #include "src/verify/doctor/checks.h"
 
 #include <functional>
@@ -11,16 +11,16 @@
 namespace railhead::verify::doctor {
 namespace {
 
-using cni::Json;
+using Json = json::Value;
 
 constexpr std::uint64_t kEnoughForMultus = 256ULL << 20;
 
 // Calls `look` for each plugin of a CNI configuration: of a list each one, else the only one. What
 // is no JSON has none.
 void forEachPlugin(const ConfigFile& file, const std::function<void(const Json&)>& look) {
-  const auto config = cni::parseJsonObject(file.text, file.path);
+  const auto config = json::parseObject(file.text, file.path);
   if (!config.has_value()) return;
-  const Json* plugins = cni::member(*config, "plugins");
+  const Json* plugins = json::member(*config, "plugins");
   if (plugins == nullptr || !plugins->is_array()) {
     look(*config);
     return;
@@ -31,7 +31,7 @@ void forEachPlugin(const ConfigFile& file, const std::function<void(const Json&)
 }
 
 std::string textOf(const Json& object, std::string_view key) {
-  return cni::textMember(object, key, 256).value_or("");
+  return json::textMember(object, key, 256).value_or("");
 }
 
 }  // namespace
@@ -50,7 +50,7 @@ std::vector<Finding> hostLocalAddresses(const Patient& patient) {
   for (const auto& file : patient.cniFiles) {
     forEachPlugin(file, [&](const Json& plugin) {
       const std::string type = textOf(plugin, "type");
-      const Json* ipam = cni::member(plugin, "ipam");
+      const Json* ipam = json::member(plugin, "ipam");
       if (type != "sriov" && type != "railhead" && type != "macvlan" && type != "ipvlan") return;
       if (ipam == nullptr || textOf(*ipam, "type") != "host-local") return;
       findings.push_back({Severity::kBroken, file.path,
@@ -68,7 +68,7 @@ std::vector<Finding> unknownSriovKey(const Patient& patient) {
   std::vector<Finding> findings;
   for (const auto& file : patient.cniFiles) {
     forEachPlugin(file, [&](const Json& plugin) {
-      if (textOf(plugin, "type") != "sriov" || cni::member(plugin, "rdma") == nullptr) return;
+      if (textOf(plugin, "type") != "sriov" || json::member(plugin, "rdma") == nullptr) return;
       findings.push_back(
           {Severity::kNotice, file.path, "\"rdma\" stands in a plugin of type sriov",
            "sriov-cni has no such key and passes over it: in exclusive mode the RDMA "

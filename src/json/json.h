@@ -9,27 +9,27 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-namespace railhead::cni {
+namespace railhead::json {
 
 // Keys keep their order: what is passed on looks as it came.
-using Json = nlohmann::ordered_json;
+using Value = nlohmann::ordered_json;
 
-inline constexpr int kMaxJsonDepth = 64;
+inline constexpr int kMaxDepth = 64;
 
 // kInvalidArgument, beginning with `what`, when `text` is not JSON or nested too deep.
-Result<Json> parseJson(std::string_view text, std::string_view what);
+Result<Value> parse(std::string_view text, std::string_view what);
 // The same, and the value must be an object.
-Result<Json> parseJsonObject(std::string_view text, std::string_view what);
+Result<Value> parseObject(std::string_view text, std::string_view what);
 
 // The member, or nullptr when `object` is no object or has no such key, or the value is null.
-const Json* member(const Json& object, std::string_view key);
+const Value* member(const Value& object, std::string_view key);
 // The member's text; empty when absent. kInvalidArgument when it is not a string, longer than
 // `limit` bytes or holds a NUL.
-Result<std::string> textMember(const Json& object, std::string_view key, std::size_t limit);
+Result<std::string> textMember(const Value& object, std::string_view key, std::size_t limit);
 
 // Never throws: bytes that are not UTF-8 are replaced.
-std::string dumpJson(const Json& value);
+std::string dump(const Value& value);
 // How an error shows a value: its JSON text, shortened.
-std::string shown(const Json& value);
+std::string shown(const Value& value);
 
-}  // namespace railhead::cni
+}  // namespace railhead::json

@@ -1,4 +1,4 @@
-#include "src/cni/json_input.h"
+#include "src/json/json.h"
 
 #include "src/base/text.h"
 
@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace railhead::cni {
+namespace railhead::json {
 namespace {
 
 // The deepest nesting of arrays and objects; brackets inside strings do not count.
@@ -32,14 +32,13 @@ int depthOf(std::string_view text) {
 
 }  // namespace
 
-Result<Json> parseJson(std::string_view text, std::string_view what) {
+Result<Value> parse(std::string_view text, std::string_view what) {
   // Checked first: printing a value recurses once per level.
-  if (depthOf(text) > kMaxJsonDepth) {
+  if (depthOf(text) > kMaxDepth) {
     return Error(ErrorCode::kInvalidArgument, std::string(what) + " is nested deeper than the " +
-                                                  std::to_string(kMaxJsonDepth) +
-                                                  " levels allowed");
+                                                  std::to_string(kMaxDepth) + " levels allowed");
   }
-  Json value = Json::parse(text, nullptr, false);
+  Value value = Value::parse(text, nullptr, false);
   if (value.is_discarded()) {
     return Error(ErrorCode::kInvalidArgument,
                  std::string(what) + " is not valid JSON: " + inQuotes(trim(text), 60));
@@ -47,8 +46,8 @@ Result<Json> parseJson(std::string_view text, std::string_view what) {
   return value;
 }
 
-Result<Json> parseJsonObject(std::string_view text, std::string_view what) {
-  RAILHEAD_TRY_ASSIGN(Json value, parseJson(text, what));
+Result<Value> parseObject(std::string_view text, std::string_view what) {
+  RAILHEAD_TRY_ASSIGN(Value value, parse(text, what));
   if (!value.is_object()) {
     return Error(ErrorCode::kInvalidArgument,
                  std::string(what) + " is " + shown(value) + ": expected a JSON object");
@@ -56,14 +55,14 @@ Result<Json> parseJsonObject(std::string_view text, std::string_view what) {
   return value;
 }
 
-const Json* member(const Json& object, std::string_view key) {
+const Value* member(const Value& object, std::string_view key) {
   if (!object.is_object()) return nullptr;
   const auto found = object.find(std::string(key));
   return found == object.end() || found->is_null() ? nullptr : &*found;
 }
 
-Result<std::string> textMember(const Json& object, std::string_view key, std::size_t limit) {
-  const Json* value = member(object, key);
+Result<std::string> textMember(const Value& object, std::string_view key, std::size_t limit) {
+  const Value* value = member(object, key);
   if (value == nullptr) return std::string();
   const auto* text = value->get_ptr<const std::string*>();
   if (text == nullptr) {
@@ -78,10 +77,10 @@ Result<std::string> textMember(const Json& object, std::string_view key, std::si
   return *text;
 }
 
-std::string dumpJson(const Json& value) {
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+std::string dump(const Value& value) {
+  return value.dump(-1, ' ', false, Value::error_handler_t::replace);
 }
 
-std::string shown(const Json& value) { return inQuotes(dumpJson(value), 60); }
+std::string shown(const Value& value) { return inQuotes(dump(value), 60); }
 
-}  // namespace railhead::cni
+}  // namespace railhead::json
