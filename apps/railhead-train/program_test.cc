@@ -1,11 +1,11 @@
 // The trainer as a launcher starts it: processes that find each other by their environment, are
 // killed, and go on.
 #include "src/base/random.h"
+#include "src/checkpoint/reading.h"
 #include "src/os/bound_process.h"
 #include "src/os/host_paths.h"
 #include "src/os/process.h"
 #include "src/os/tcp.h"
-#include "src/trainer/checkpoint_folder.h"
 #include "tests/support/temporary_folder.h"
 
 #include <algorithm>
@@ -146,8 +146,9 @@ class TrainProgram : public testing::Test {
   // Digests of what a checkpoint holds, by file.
   static std::map<std::string, std::string> digests(const std::string& folder, int step) {
     const auto files = std::move(*os::RootedFilesystem::open("/"));
-    const auto record = trainer::readCheckpoint(
-        *files, folder + "/" + trainer::checkpointName(static_cast<std::uint64_t>(step)));
+    const auto record = checkpoint::readCheckpoint(
+        *files, folder + "/" + checkpoint::checkpointName(static_cast<std::uint64_t>(step)),
+        checkpoint::Depth::kDigests);
     EXPECT_TRUE(record.has_value()) << record.error().describe();
     std::map<std::string, std::string> out;
     if (!record.has_value()) return out;
@@ -271,10 +272,9 @@ TEST_F(TrainProgram, AskedToStopItWritesACheckpoint) {
   gang.ranks[1].signal(SIGTERM);
   for (auto& rank : gang.ranks) EXPECT_EQ(end(rank), 128 + SIGTERM);
   const auto files = std::move(*os::RootedFilesystem::open("/"));
-  std::vector<std::string> notes;
-  const auto found = trainer::latestCheckpoint(*files, at("c"), notes);
-  ASSERT_TRUE(found.has_value() && found->has_value());
-  EXPECT_EQ(static_cast<int>((*found)->record.step), losses(gang.metricsOf(0)).rbegin()->first);
+  const auto found = checkpoint::newestCheckpoint(*files, at("c"));
+  ASSERT_TRUE(found.has_value() && found->checkpoint);
+  EXPECT_EQ(static_cast<int>(found->checkpoint->step), losses(gang.metricsOf(0)).rbegin()->first);
 }
 
 TEST_F(TrainProgram, RanksThatWereAskedForOtherThingsSaySo) {

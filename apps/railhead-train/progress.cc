@@ -32,7 +32,7 @@ Result<Progress> Progress::open(const Options& options, int rank) {
 Result<void> Progress::begin(const trainer::TrainingSettings& settings,
                              const trainer::Engine& engine, const trainer::Exchange& exchange,
                              const trainer::Corpus& corpus,
-                             const std::optional<trainer::FoundCheckpoint>& resume) {
+                             const std::optional<trainer::ResumePoint>& resume) {
   const auto& plan = engine.plan();
   const std::map<std::string, std::string> facts = {
       {"engine", engine.description()},
@@ -57,7 +57,7 @@ Result<void> Progress::begin(const trainer::TrainingSettings& settings,
             << corpus.length() << " tokens (" << corpus.tokenName() << "), "
             << settings.samplesPerStep * settings.shape.context << " a step\n";
   if (resume) {
-    std::cout << "goes on after step " << resume->record.step << ": " << resume->path << "\n";
+    std::cout << "goes on after step " << resume->checkpoint.step << ": " << resume->path << "\n";
   }
   std::cout << std::flush;
   return {};

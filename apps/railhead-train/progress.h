@@ -16,7 +16,7 @@ class Progress {
 
   Result<void> begin(const trainer::TrainingSettings& settings, const trainer::Engine& engine,
                      const trainer::Exchange& exchange, const trainer::Corpus& corpus,
-                     const std::optional<trainer::FoundCheckpoint>& resume);
+                     const std::optional<trainer::ResumePoint>& resume);
   Result<void> step(const trainer::StepMetrics& metrics);
   Result<void> checkpoint(std::uint64_t step, const std::string& path);
   void end(const trainer::TrainingResult& result);

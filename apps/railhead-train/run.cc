@@ -4,8 +4,8 @@
 #include "apps/railhead-train/engines.h"
 #include "apps/railhead-train/progress.h"
 #include "apps/railhead-train/rank_link.h"
+#include "src/checkpoint/reading.h"
 #include "src/os/clock.h"
-#include "src/trainer/checkpoint_folder.h"
 
 #include <csignal>
 #include <filesystem>
@@ -38,11 +38,11 @@ Result<trainer::Corpus> readCorpus(const Options& options, os::Filesystem& files
 }
 
 // The same on every rank: rank 0 looks, the others take what it found.
-Result<std::optional<trainer::FoundCheckpoint>> resumeFrom(const Options& options,
-                                                           const std::string& checkpoints,
-                                                           os::Filesystem& files, RankLink& link,
-                                                           int rank) {
-  using Found = std::optional<trainer::FoundCheckpoint>;
+Result<std::optional<trainer::ResumePoint>> resumeFrom(const Options& options,
+                                                       const std::string& checkpoints,
+                                                       os::Filesystem& files, RankLink& link,
+                                                       int rank) {
+  using Found = std::optional<trainer::ResumePoint>;
   if (options.resume.empty()) return Found();
   std::string path = options.resume;
   if (path == "latest") {
@@ -50,19 +50,21 @@ Result<std::optional<trainer::FoundCheckpoint>> resumeFrom(const Options& option
       return Error(ErrorCode::kInvalidArgument, "--resume latest without --checkpoints",
                    "say in which folder the checkpoints are");
     }
-    std::vector<std::string> notes;
-    Result<Found> newest = Found();
-    if (rank == 0) newest = trainer::latestCheckpoint(files, checkpoints, notes);
-    for (const auto& note : notes) std::cerr << "railhead-train: note: " << note << '\n';
-    if (!newest.has_value()) return newest;
-    RAILHEAD_TRY_ASSIGN(const auto texts, link.gather()(*newest ? (*newest)->path : ""));
+    checkpoint::NewestCheckpoint newest;
+    if (rank == 0) {
+      RAILHEAD_TRY_ASSIGN(newest, checkpoint::newestCheckpoint(files, checkpoints));
+    }
+    for (const auto& note : newest.notes) std::cerr << "railhead-train: note: " << note << '\n';
+    RAILHEAD_TRY_ASSIGN(const auto texts, link.gather()(newest.path));
     if (texts[0].empty()) return Found();
-    if (rank == 0) return newest;
+    if (newest.checkpoint) return Found({newest.path, std::move(*newest.checkpoint)});
     path = texts[0];
   }
   path = absolutePath(path);
-  RAILHEAD_TRY_ASSIGN(auto record, trainer::readCheckpoint(files, path).addContext("--resume"));
-  return Found({path, std::move(record)});
+  RAILHEAD_TRY_ASSIGN(
+      auto read,
+      checkpoint::readCheckpoint(files, path, checkpoint::Depth::kDigests).addContext("--resume"));
+  return Found({path, std::move(read)});
 }
 
 Result<int> runLinked(const Options& options, const collective::World& world,

@@ -50,7 +50,7 @@ train::Manifest someManifest() {
   out.place = {"local:2", 2, 2, {"a", "a"}, {node}};
   out.verdict = train::Verdict{"gdr", true, 0.93};
   out.attempts = {{1, std::nullopt, "t", 1.5, "failed", "why", 1, "b", {"last"}}};
-  train::Checkpoint checkpoint;
+  checkpoint::Checkpoint checkpoint;
   checkpoint.step = 6;
   checkpoint.files = {{"model", 3, "d"}};
   checkpoint.model = {{"NAME", "12"}};

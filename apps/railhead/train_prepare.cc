@@ -2,11 +2,11 @@
 
 #include "apps/railhead/bench_collectives_output.h"
 #include "src/base/text.h"
+#include "src/checkpoint/file_digest.h"
 #include "src/digest/sha256.h"
 #include "src/launch/gang.h"
 #include "src/os/host_paths.h"
 #include "src/os/process.h"
-#include "src/train/file_digest.h"
 #include "src/tune/export.h"
 
 #include <algorithm>
@@ -41,7 +41,7 @@ Result<train::NamedFile> dataOf(const ReadRunFile& file, std::size_t index) {
   const train::DataFile& data = file.run.data[index];
   const std::string field =
       file.path + ":" + std::to_string(data.line) + ": data[" + std::to_string(index) + "]";
-  auto digest = train::digestOf(below(file.folder, data.path));
+  auto digest = checkpoint::digestOf(below(file.folder, data.path));
   if (!digest.has_value()) return std::move(digest.error()).addContext(field + ".path");
   if (data.sha256.empty() || data.sha256 == digest->sha256)
     return train::NamedFile{data.path, digest->bytes, digest->sha256};
@@ -112,7 +112,7 @@ train::Code codeOf(const std::string& folder, const std::vector<std::string>& co
     if (!std::filesystem::is_regular_file(path, none) ||
         std::filesystem::file_size(path, none) > kMaxScript)
       continue;
-    const auto digest = train::digestOf(path);
+    const auto digest = checkpoint::digestOf(path);
     if (digest.has_value()) out.scripts.push_back({word, digest->bytes, digest->sha256});
   }
   return out;
@@ -160,7 +160,7 @@ Result<void> checkData(const train::Manifest& manifest, const std::string& folde
   for (std::size_t i = 0; i < manifest.data.size(); ++i) {
     const auto& data = manifest.data[i];
     const std::string field = "data[" + std::to_string(i) + "]";
-    auto digest = train::digestOf(below(folder, data.path));
+    auto digest = checkpoint::digestOf(below(folder, data.path));
     if (!digest.has_value()) return std::move(digest.error()).addContext(field + ".path");
     if (digest->sha256 == data.sha256) continue;
     return Error(ErrorCode::kCheckFailed,

@@ -1,5 +1,6 @@
 #include "src/train/compare.h"
 
+#include "src/checkpoint/tensor_file.h"
 #include "src/train/tensors.h"
 
 #include <algorithm>
@@ -92,7 +93,7 @@ class Comparing {
   }
 
   Result<void> compareCheckpoints(const Manifest& a, const Manifest& b) {
-    std::map<std::uint64_t, const Checkpoint*> others;
+    std::map<std::uint64_t, const checkpoint::Checkpoint*> others;
     for (const auto& one : b.checkpoints) others[one.step] = &one;
     std::size_t alone = b.checkpoints.size();
     for (const auto& one : a.checkpoints) {
@@ -112,7 +113,7 @@ class Comparing {
     return {};
   }
 
-  Result<void> compareCheckpoint(const Checkpoint& a, const Checkpoint& b) {
+  Result<void> compareCheckpoint(const checkpoint::Checkpoint& a, const checkpoint::Checkpoint& b) {
     // Of one that is gone only the digest of its content is left.
     if (a.files.empty() || b.files.empty()) {
       if (a.content != b.content) found({a.step, "checkpoint", "the digests differ"});
@@ -136,7 +137,7 @@ class Comparing {
   // Two files whose digests differ.
   Result<void> compareFile(std::uint64_t step, const std::string& name) {
     const auto pathIn = [&](const RunFolder& folder) {
-      return folder.checkpoints() + "/" + checkpointName(step) + "/" + name;
+      return folder.checkpoints() + "/" + checkpoint::checkpointName(step) + "/" + name;
     };
     const bool kept = files_.exists(pathIn(first_)) && files_.exists(pathIn(second_));
     if (!name.ends_with(kTensors) || !kept) {
@@ -147,8 +148,8 @@ class Comparing {
       }
       return {};
     }
-    RAILHEAD_TRY_ASSIGN(const auto left, TensorFile::open(pathIn(first_)));
-    RAILHEAD_TRY_ASSIGN(const auto right, TensorFile::open(pathIn(second_)));
+    RAILHEAD_TRY_ASSIGN(const auto left, checkpoint::TensorFile::open(pathIn(first_)));
+    RAILHEAD_TRY_ASSIGN(const auto right, checkpoint::TensorFile::open(pathIn(second_)));
     RAILHEAD_TRY_ASSIGN(const auto differing, differingTensors(left, right));
     for (const auto& one : differing)
       found({step, "tensor " + one.tensor + " of " + name, one.what, one.relative});

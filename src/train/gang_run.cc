@@ -2,6 +2,8 @@
 
 #include "src/base/text.h"
 #include "src/base/units.h"
+#include "src/checkpoint/reading.h"
+#include "src/checkpoint/writing.h"
 #include "src/train/node_facts.h"
 
 #include <algorithm>
@@ -106,24 +108,25 @@ Result<void> GangRun::waitForRanks() {
 }
 
 // Where to go on from; what stands after it counts no more.
-Result<std::optional<Checkpoint>> GangRun::prepare(StartPlan& plan) {
+Result<std::optional<checkpoint::Checkpoint>> GangRun::prepare(StartPlan& plan) {
   RAILHEAD_TRY(waitForRanks());
-  RAILHEAD_TRY(removeUnfinished(files_, folder_.checkpoints()));
-  RAILHEAD_TRY_ASSIGN(auto newest, newestCheckpoint(files_, folder_.checkpoints()));
+  RAILHEAD_TRY(checkpoint::removeUnfinished(files_, folder_.checkpoints()));
+  RAILHEAD_TRY_ASSIGN(auto newest, checkpoint::newestCheckpoint(files_, folder_.checkpoints()));
   if (!newest.checkpoint && !newest.notes.empty()) {
     return Error(ErrorCode::kCorrupt, "nothing to go on from: " + newest.notes.back(),
                  "bring the checkpoint back, or move " + folder_.checkpoints() +
                      " away to begin anew; nothing was changed");
   }
   const std::uint64_t step = newest.checkpoint ? newest.checkpoint->step : 0;
-  RAILHEAD_TRY_ASSIGN(const auto moved, setAside(files_, folder_.checkpoints(), step));
+  RAILHEAD_TRY_ASSIGN(const auto moved, checkpoint::setAside(files_, folder_.checkpoints(), step));
   for (const auto& line : newest.notes) note(line);
   for (const auto& line : moved) note(line);
   plan.attempt = manifest_.attempts.empty() ? 1 : manifest_.attempts.back().number + 1;
   plan.first = !std::exchange(started_, true);
   plan.resume = newest.path;
   for (auto& rank : ranks_) RAILHEAD_TRY(rank.beginAttempt(plan.attempt, step, clock_.now()));
-  std::erase_if(manifest_.checkpoints, [&](const Checkpoint& one) { return one.step > step; });
+  std::erase_if(manifest_.checkpoints,
+                [&](const checkpoint::Checkpoint& one) { return one.step > step; });
   Attempt attempt;
   attempt.number = plan.attempt;
   if (newest.checkpoint) attempt.fromStep = step;
@@ -293,15 +296,17 @@ Result<void> GangRun::lookForCheckpoints() {
   if (now - lastLook_ < kLookAtCheckpoints && manifest_.attempts.back().end == "running") return {};
   lastLook_ = now;
   // What cannot be read now is looked at again.
-  const auto steps = checkpointSteps(files_, folder_.checkpoints());
+  const auto steps = checkpoint::checkpointSteps(files_, folder_.checkpoints());
   if (!steps.has_value()) return {};
   bool changed = false;
   for (const std::uint64_t step : *steps) {
-    const auto known = std::any_of(manifest_.checkpoints.begin(), manifest_.checkpoints.end(),
-                                   [&](const Checkpoint& one) { return one.step == step; });
+    const auto known =
+        std::any_of(manifest_.checkpoints.begin(), manifest_.checkpoints.end(),
+                    [&](const checkpoint::Checkpoint& one) { return one.step == step; });
     if (known) continue;
-    auto read =
-        readCheckpoint(files_, folder_.checkpoints() + "/" + checkpointName(step), Depth::kSizes);
+    auto read = checkpoint::readCheckpoint(
+        files_, folder_.checkpoints() + "/" + checkpoint::checkpointName(step),
+        checkpoint::Depth::kSizes);
     if (!read.has_value()) continue;
     manifest_.checkpoints.push_back(std::move(*read));
     sinceCheckpoint_ = 0;
@@ -315,11 +320,11 @@ Result<void> GangRun::lookForCheckpoints() {
 
 Result<void> GangRun::dropOld() {
   if (run_.keepCheckpoints == 0) return {};
-  const auto found = findCheckpoints(files_, folder_.checkpoints());
+  const auto found = checkpoint::findCheckpoints(files_, folder_.checkpoints());
   if (!found.has_value()) return {};
   const auto& steps = found->complete;
   for (std::size_t i = 0; i + run_.keepCheckpoints < steps.size(); ++i)
-    RAILHEAD_TRY(removeCheckpoint(files_, folder_.checkpoints(), steps[i]));
+    RAILHEAD_TRY(checkpoint::removeCheckpoint(files_, folder_.checkpoints(), steps[i]));
   return {};
 }
 
@@ -379,7 +384,8 @@ void GangRun::forgetOld() {
       value = value->second.size() > kMostOfAValue ? one.model.erase(value) : std::next(value);
     }
     if (one.files.empty() || &one == &manifest_.checkpoints.back()) continue;
-    if (!files_.exists(folder_.checkpoints() + "/" + checkpointName(one.step))) one.files.clear();
+    if (!files_.exists(folder_.checkpoints() + "/" + checkpoint::checkpointName(one.step)))
+      one.files.clear();
   }
   for (std::size_t i = 0; i + kLastLinesOf < manifest_.attempts.size(); ++i) {
     manifest_.attempts[i].lastLines.clear();

@@ -65,7 +65,7 @@ class GangRun {
   };
 
   Result<void> waitForRanks();
-  Result<std::optional<Checkpoint>> prepare(StartPlan& plan);
+  Result<std::optional<checkpoint::Checkpoint>> prepare(StartPlan& plan);
   Result<Ended> attempt(const StartPlan& plan);
   Result<Ended> watch(launch::RunningGang& gang);
   std::optional<Ended> hung(launch::RunningGang& gang);

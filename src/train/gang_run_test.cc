@@ -49,14 +49,14 @@ class GangRunTest : public testing::Test {
         .run();
   }
   void makeCheckpoint(std::uint64_t step, const std::string& content) {
-    const std::string path = folder_.checkpoints() + "/" + checkpointName(step);
+    const std::string path = folder_.checkpoints() + "/" + checkpoint::checkpointName(step);
     std::filesystem::create_directories(path);
     std::ofstream(path + "/model") << content;
-    Checkpoint checkpoint;
+    checkpoint::Checkpoint checkpoint;
     checkpoint.step = step;
     checkpoint.world = 1;
     checkpoint.files = {{"model", content.size(), digest::sha256Hex(content)}};
-    std::ofstream(path + "/checkpoint.json") << writeCheckpoint(checkpoint);
+    std::ofstream(path + "/checkpoint.json") << checkpoint::writeCheckpoint(checkpoint);
   }
   Manifest kept() { return folder_.readManifest(*files_).value(); }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "src/base/result.h"
-#include "src/train/checkpoint.h"
+#include "src/checkpoint/record.h"
 
 #include <cstdint>
 #include <map>
@@ -115,7 +115,7 @@ struct Manifest {
   std::vector<Attempt> attempts;
   Totals metrics;
   // All that were written; of those no longer kept without their files.
-  std::vector<Checkpoint> checkpoints;
+  std::vector<checkpoint::Checkpoint> checkpoints;
 
   bool operator==(const Manifest&) const = default;
 };

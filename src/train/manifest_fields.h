@@ -6,7 +6,7 @@
 
 namespace railhead::train {
 
-template <typename V, MaybeConst<CheckpointFile> T>
+template <typename V, MaybeConst<checkpoint::CheckpointFile> T>
 void visitFields(V& visit, T& x) {
   visit("name", x.name);
   visit("bytes", x.bytes);
@@ -82,7 +82,7 @@ void visitFields(V& visit, T& x) {
   visit("lost_steps", x.lostSteps);
 }
 
-template <typename V, MaybeConst<Checkpoint> T>
+template <typename V, MaybeConst<checkpoint::Checkpoint> T>
 void visitFields(V& visit, T& x) {
   visit("step", x.step);
   visit("world", x.world);

@@ -53,7 +53,7 @@ Manifest whole() {
   out.attempts = {{1, std::nullopt, "t", 1.5, "failed", "why", 1, "b", {"last"}},
                   {2, 6, "t", 2.5, "finished", "", std::nullopt, "", {}}};
   out.metrics = {10, 4.5, 4.25, 1000, 3.5, 2};
-  Checkpoint checkpoint;
+  checkpoint::Checkpoint checkpoint;
   checkpoint.step = 6;
   checkpoint.world = 2;
   checkpoint.files = {{"model", 3, std::string(64, 'd')}};

@@ -1,40 +1,13 @@
-// The tensors of a safetensors file (an eight-byte length, a JSON header, the bytes), compared with
-// those of another. Everything in the header is bounded and checked against the file's size.
+// The tensors of a safetensors file, compared with those of another.
 #pragma once
 
 #include "src/base/result.h"
-#include "src/os/unique_fd.h"
+#include "src/checkpoint/tensor_file.h"
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
 namespace railhead::train {
-
-struct Tensor {
-  std::string name;
-  std::string dtype;                 // "F32", "BF16", "I64", ...
-  std::vector<std::uint64_t> shape;  // at most 16
-  std::uint64_t begin = 0;           // bytes of the file
-  std::uint64_t end = 0;
-};
-
-class TensorFile {
- public:
-  // kCorrupt says what is wrong with the header.
-  static Result<TensorFile> open(const std::string& path);
-
-  const std::vector<Tensor>& tensors() const { return tensors_; }  // by name
-  const Tensor* find(const std::string& name) const;
-  // So many bytes from there on.
-  Result<std::string> read(std::uint64_t offset, std::size_t bytes) const;
-
- private:
-  TensorFile(std::string path, os::UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
-  std::string path_;
-  os::UniqueFd fd_;
-  std::vector<Tensor> tensors_;
-};
 
 struct TensorDifference {
   std::string tensor;
@@ -44,7 +17,7 @@ struct TensorDifference {
 };
 
 // Those that are not the same byte for byte, by name.
-Result<std::vector<TensorDifference>> differingTensors(const TensorFile& first,
-                                                       const TensorFile& second);
+Result<std::vector<TensorDifference>> differingTensors(const checkpoint::TensorFile& first,
+                                                       const checkpoint::TensorFile& second);
 
 }  // namespace railhead::train

@@ -44,8 +44,8 @@ class Tensors : public testing::Test {
            std::to_string(bytes) + R"(]},"__metadata__":{"by":"test"}})";
   }
   static std::vector<TensorDifference> differing(const std::string& a, const std::string& b) {
-    const auto first = TensorFile::open(a);
-    const auto second = TensorFile::open(b);
+    const auto first = checkpoint::TensorFile::open(a);
+    const auto second = checkpoint::TensorFile::open(b);
     EXPECT_TRUE(first.has_value() && second.has_value());
     return differingTensors(*first, *second).value();
   }
@@ -118,14 +118,15 @@ TEST_F(Tensors, AHeaderThatCannotBeIsRefused) {
            {R"({"w":{"dtype":"F32","shape":[4],"data_offsets":[16,0]}})", std::nullopt},
            {R"({"w":{"dtype":"F32","shape":[4]}})", std::nullopt},
            {R"({"w":3})", std::nullopt}}) {
-    const auto read = TensorFile::open(file("a", header, std::string(16, 'x'), length));
+    const auto read = checkpoint::TensorFile::open(file("a", header, std::string(16, 'x'), length));
     ASSERT_FALSE(read.has_value()) << header;
     EXPECT_EQ(read.error().code, ErrorCode::kCorrupt) << header;
   }
   std::ofstream((folder_ / "short").string()) << "abc";
-  EXPECT_THAT(TensorFile::open((folder_ / "short").string()).error().message,
+  EXPECT_THAT(checkpoint::TensorFile::open((folder_ / "short").string()).error().message,
               HasSubstr("too short"));
-  EXPECT_EQ(TensorFile::open((folder_ / "none").string()).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(checkpoint::TensorFile::open((folder_ / "none").string()).error().code,
+            ErrorCode::kNotFound);
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 #include "src/trainer/state_files.h"
 
 #include "src/base/text.h"
+#include "src/checkpoint/tensor_file.h"
 #include "src/digest/sha256.h"
 #include "src/os/durable_file.h"
-#include "src/trainer/safetensors.h"
 
 #include <algorithm>
 #include <bit>
@@ -40,9 +40,9 @@ class HashedFile {
     hash_.add({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
     return file_.write(bytes);
   }
-  Result<CheckpointFile> close(std::string name) {
+  Result<checkpoint::CheckpointFile> close(std::string name) {
     RAILHEAD_TRY(file_.close());
-    return CheckpointFile{std::move(name), file_.size(), hash_.hex()};
+    return checkpoint::CheckpointFile{std::move(name), file_.size(), hash_.hex()};
   }
 
  private:
@@ -65,23 +65,15 @@ struct StoredRun {
   State state = State::kParameter;
   Range flat;
   std::size_t file = 0;
-  std::uint64_t offset = 0;  // bytes into it
+  checkpoint::TensorEntry tensor;
 };
 
 // Every run of every file, in order; what lies where is asked of it.
 class StoredState {
  public:
   Result<void> add(const std::string& path) {
-    RAILHEAD_TRY_ASSIGN(auto file, os::RandomAccessFile::open(path));
-    std::string text(kTensorPrefix, '\0');
-    RAILHEAD_TRY(file.read(0, std::as_writable_bytes(std::span(text))));
-    RAILHEAD_TRY_ASSIGN(const auto length, tensorJsonBytes(text, file.size()));
-    text.resize(length);
-    RAILHEAD_TRY(file.read(kTensorPrefix, std::as_writable_bytes(std::span(text))));
-    RAILHEAD_TRY_ASSIGN(const auto header, decodeTensorHeader(text, file.size()));
-    for (const auto& tensor : header.tensors) {
-      RAILHEAD_TRY(addRun(tensor, header.dataOffset));
-    }
+    RAILHEAD_TRY_ASSIGN(auto file, checkpoint::TensorFile::open(path));
+    for (const auto& tensor : file.header().tensors) RAILHEAD_TRY(addRun(tensor));
     files_.push_back(std::move(file));
     return {};
   }
@@ -100,8 +92,9 @@ class StoredState {
                                               " of " + stateName(state));
       }
       const auto count = std::min(run->flat.end, flat.end) - flat.begin;
-      const auto offset = run->offset + (flat.begin - run->flat.begin) * sizeof(float);
-      RAILHEAD_TRY(files_[run->file].read(offset, std::as_writable_bytes(out.first(count))));
+      const auto offset = (flat.begin - run->flat.begin) * sizeof(float);
+      RAILHEAD_TRY(
+          files_[run->file].read(run->tensor, offset, std::as_writable_bytes(out.first(count))));
       out = out.subspan(count);
       flat.begin += count;
     }
@@ -109,7 +102,7 @@ class StoredState {
   }
 
  private:
-  Result<void> addRun(const TensorEntry& tensor, std::uint64_t dataOffset) {
+  Result<void> addRun(const checkpoint::TensorEntry& tensor) {
     const auto dot = tensor.name.rfind('.');
     const auto begin =
         dot == std::string::npos ? std::nullopt : parseUnsigned(tensor.name.substr(dot + 1));
@@ -121,8 +114,7 @@ class StoredState {
       return Error(ErrorCode::kCorrupt,
                    "tensor " + inQuotes(tensor.name) + " is no run of training state");
     }
-    runs_.push_back(
-        {*state, {*begin, *begin + tensor.shape[0]}, files_.size(), dataOffset + tensor.begin});
+    runs_.push_back({*state, {*begin, *begin + tensor.shape[0]}, files_.size(), tensor});
     return {};
   }
 
@@ -136,7 +128,7 @@ class StoredState {
     return run.state == state && element < run.flat.end ? &run : nullptr;
   }
 
-  std::vector<os::RandomAccessFile> files_;
+  std::vector<checkpoint::TensorFile> files_;
   std::vector<StoredRun> runs_;
 };
 
@@ -148,17 +140,17 @@ std::string stateFileName(int rank, int ranks) {
   return text;
 }
 
-Result<CheckpointFile> writeState(Engine& engine, int rank, const std::string& folder) {
+Result<checkpoint::CheckpointFile> writeState(Engine& engine, int rank, const std::string& folder) {
   const std::string name = stateFileName(rank, engine.plan().ranks());
   const auto pieces = engine.plan().piecesOf(rank);
-  std::vector<TensorPlan> tensors;
+  std::vector<checkpoint::TensorPlan> tensors;
   for (const State state : kStates) {
     for (const auto& piece : pieces) {
       tensors.push_back({runName(state, piece.flat), "F32", {piece.flat.count()}});
     }
   }
   RAILHEAD_TRY_ASSIGN(const auto header,
-                      encodeTensorHeader({{"format", "railhead.flat/1"}}, tensors));
+                      checkpoint::encodeTensorHeader({{"format", "railhead.flat/1"}}, tensors));
   RAILHEAD_TRY_ASSIGN(auto created,
                       os::DurableFile::create(folder + "/" + name)
                           .addContext("every rank writes into rank 0's folder of checkpoints"));
@@ -170,10 +162,11 @@ Result<CheckpointFile> writeState(Engine& engine, int rank, const std::string& f
   return file.close(name);
 }
 
-Result<void> readState(Engine& engine, const FoundCheckpoint& checkpoint) {
+Result<void> readState(Engine& engine, const std::string& path,
+                       const std::vector<checkpoint::CheckpointFile>& files) {
   StoredState stored;
-  for (const auto& file : checkpoint.record.files) {
-    RAILHEAD_TRY(stored.add(checkpoint.path + "/" + file.name).addContext(file.name));
+  for (const auto& file : files) {
+    RAILHEAD_TRY(stored.add(path + "/" + file.name).addContext(file.name));
   }
   stored.sort();
   std::vector<float> values;
@@ -182,7 +175,7 @@ Result<void> readState(Engine& engine, const FoundCheckpoint& checkpoint) {
       for (std::uint64_t at = piece.flat.begin; at < piece.flat.end; at += values.size()) {
         values.resize(std::min<std::uint64_t>(kAtOnce, piece.flat.end - at));
         const Range flat{at, at + values.size()};
-        RAILHEAD_TRY(stored.read(state, flat, values).addContext(checkpoint.path));
+        RAILHEAD_TRY(stored.read(state, flat, values).addContext(path));
         RAILHEAD_TRY(engine.writeState(state, flat, values));
       }
     }

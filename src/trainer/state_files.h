@@ -5,19 +5,22 @@
 #pragma once
 
 #include "src/base/result.h"
+#include "src/checkpoint/record.h"
 #include "src/os/filesystem.h"
-#include "src/trainer/checkpoint_folder.h"
 #include "src/trainer/engine.h"
 
 #include <string>
+#include <vector>
 
 namespace railhead::trainer {
 
 std::string stateFileName(int rank, int ranks);  // "rank-00000-of-00002.safetensors"
 
 // Writes rank `rank`'s part into `folder`; on the disk when it returns.
-Result<CheckpointFile> writeState(Engine& engine, int rank, const std::string& folder);
-// Fills all that the engine keeps, and its weights. kCorrupt: elements that no file has.
-Result<void> readState(Engine& engine, const FoundCheckpoint& checkpoint);
+Result<checkpoint::CheckpointFile> writeState(Engine& engine, int rank, const std::string& folder);
+// Fills all that the engine keeps, and its weights, from the files of the checkpoint at `path`.
+// kCorrupt: elements that no file has.
+Result<void> readState(Engine& engine, const std::string& path,
+                       const std::vector<checkpoint::CheckpointFile>& files);
 
 }  // namespace railhead::trainer

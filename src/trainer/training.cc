@@ -1,6 +1,7 @@
 #include "src/trainer/training.h"
 
 #include "src/base/text.h"
+#include "src/checkpoint/writing.h"
 #include "src/json/json.h"
 #include "src/trainer/data_order.h"
 #include "src/trainer/state_files.h"
@@ -14,12 +15,12 @@
 namespace railhead::trainer {
 namespace {
 
-std::map<std::string, std::uint64_t> modelFields(const ModelShape& shape) {
-  return {{"layers", shape.layers},
-          {"heads", shape.heads},
-          {"width", shape.width},
-          {"context", shape.context},
-          {"vocabulary", shape.vocabulary}};
+std::map<std::string, std::string> modelFields(const ModelShape& shape) {
+  return {{"layers", std::to_string(shape.layers)},
+          {"heads", std::to_string(shape.heads)},
+          {"width", std::to_string(shape.width)},
+          {"context", std::to_string(shape.context)},
+          {"vocabulary", std::to_string(shape.vocabulary)}};
 }
 
 std::map<std::string, std::string> runFields(const TrainingSettings& settings,
@@ -30,14 +31,8 @@ std::map<std::string, std::string> runFields(const TrainingSettings& settings,
           {"samples_per_step", std::to_string(settings.samplesPerStep)}};
 }
 
-std::string shownField(const std::map<std::string, std::uint64_t>& fields,
-                       const std::string& name) {
-  const auto found = fields.find(name);
-  return found == fields.end() ? "missing" : std::to_string(found->second);
-}
-
 // What one rank says about its part of a checkpoint.
-std::string encodePart(const Result<CheckpointFile>& part) {
+std::string encodePart(const Result<checkpoint::CheckpointFile>& part) {
   if (!part.has_value()) {
     return json::dump({{"code", static_cast<int>(part.error().code)},
                        {"error", part.error().message},
@@ -46,7 +41,7 @@ std::string encodePart(const Result<CheckpointFile>& part) {
   return json::dump({{"name", part->name}, {"bytes", part->bytes}, {"sha256", part->sha256}});
 }
 
-Result<CheckpointFile> decodePart(const std::string& text, std::size_t rank) {
+Result<checkpoint::CheckpointFile> decodePart(const std::string& text, std::size_t rank) {
   const std::string who = "rank " + std::to_string(rank);
   RAILHEAD_TRY_ASSIGN(const auto json, json::parseObject(text, who));
   if (json.contains("error")) {
@@ -56,8 +51,9 @@ Result<CheckpointFile> decodePart(const std::string& text, std::size_t rank) {
                                                                     : ErrorCode::kIo,
         who + ": " + json.value("error", std::string()), json.value("remedy", std::string()));
   }
-  return CheckpointFile{json.value("name", std::string()), json.value("bytes", std::uint64_t{0}),
-                        json.value("sha256", std::string())};
+  return checkpoint::CheckpointFile{json.value("name", std::string()),
+                                    json.value("bytes", std::uint64_t{0}),
+                                    json.value("sha256", std::string())};
 }
 
 class Training {
@@ -221,16 +217,16 @@ class Training {
   }
 
   Result<std::string> save(std::uint64_t step) {
-    const std::string unfinished = settings_.checkpoints + "/" + unfinishedName(step);
+    const std::string unfinished = settings_.checkpoints + "/" + checkpoint::unfinishedName(step);
     Result<void> begun;
     if (rank_ == 0) {
-      const auto folder = beginCheckpoint(parts_.files, settings_.checkpoints, step);
+      const auto folder = checkpoint::beginCheckpoint(parts_.files, settings_.checkpoints, step);
       if (!folder.has_value()) begun = folder.error();
     }
     RAILHEAD_TRY(agree(begun));
     const auto written = writeState(parts_.engine, static_cast<int>(rank_), unfinished);
     RAILHEAD_TRY_ASSIGN(const auto texts, parts_.gather(encodePart(written)));
-    CheckpointRecord record;
+    checkpoint::Checkpoint record;
     record.step = step;
     record.world = ranks_;
     record.model = modelFields(settings_.shape);
@@ -242,20 +238,22 @@ class Training {
     Result<void> finished;
     if (rank_ == 0) finished = finish(record);
     RAILHEAD_TRY(agree(finished));
-    const std::string path = settings_.checkpoints + "/" + checkpointName(step);
+    const std::string path = settings_.checkpoints + "/" + checkpoint::checkpointName(step);
     RAILHEAD_TRY(parts_.onCheckpoint(step, path));
     return path;
   }
 
-  Result<void> finish(const CheckpointRecord& record) {
-    RAILHEAD_TRY(finishCheckpoint(parts_.files, settings_.checkpoints, record));
-    return pruneCheckpoints(parts_.files, settings_.checkpoints, record.step, settings_.keep);
+  Result<void> finish(const checkpoint::Checkpoint& record) {
+    RAILHEAD_TRY(checkpoint::finishCheckpoint(parts_.files, settings_.checkpoints, record));
+    return checkpoint::pruneCheckpoints(parts_.files, settings_.checkpoints, record.step,
+                                        settings_.keep);
   }
 
   // What rank 0 could not do fails on all ranks.
   Result<void> agree(const Result<void>& own) {
-    const Result<CheckpointFile> said =
-        own.has_value() ? Result<CheckpointFile>(CheckpointFile{}) : own.error();
+    const Result<checkpoint::CheckpointFile> said =
+        own.has_value() ? Result<checkpoint::CheckpointFile>(checkpoint::CheckpointFile{})
+                        : own.error();
     RAILHEAD_TRY_ASSIGN(const auto texts, parts_.gather(encodePart(said)));
     RAILHEAD_TRY(decodePart(texts[0], 0));
     return {};
@@ -270,26 +268,27 @@ class Training {
   std::vector<std::int32_t> inputs_, targets_, window_;
 };
 
-Result<void> checkSameModel(const TrainingSettings& settings, const FoundCheckpoint& found) {
+Result<void> checkSameModel(const TrainingSettings& settings, const ResumePoint& found) {
   for (const auto& [name, value] : modelFields(settings.shape)) {
-    const std::string stored = shownField(found.record.model, name);
-    if (stored == std::to_string(value)) continue;
+    const auto stored = found.checkpoint.model.find(name);
+    const bool missing = stored == found.checkpoint.model.end();
+    if (!missing && stored->second == value) continue;
     return Error(ErrorCode::kInvalidArgument,
-                 found.path + " is of another model: its " + name + " is " + stored + ", here " +
-                     std::to_string(value),
+                 found.path + " is of another model: its " + name + " is " +
+                     (missing ? "missing" : stored->second) + ", here " + value,
                  "give the same --model, --layers, --heads, --width, --context and --vocabulary");
   }
   return {};
 }
 
 Result<void> checkSameRun(const TrainingSettings& settings, const Corpus& corpus,
-                          const FoundCheckpoint& found) {
+                          const ResumePoint& found) {
   for (const auto& [name, value] : runFields(settings, corpus)) {
-    const auto stored = found.record.run.find(name);
-    if (stored != found.record.run.end() && stored->second == value) continue;
+    const auto stored = found.checkpoint.run.find(name);
+    if (stored != found.checkpoint.run.end() && stored->second == value) continue;
     return Error(ErrorCode::kInvalidArgument,
                  found.path + " is of another run: its " + name + " is " +
-                     (stored == found.record.run.end() ? "missing" : inQuotes(stored->second)) +
+                     (stored == found.checkpoint.run.end() ? "missing" : inQuotes(stored->second)) +
                      ", here " + inQuotes(value),
                  "give the same --seed, --data, --tokens and --batch, or go on with others by "
                  "--resume-anyway");
@@ -349,7 +348,7 @@ Result<void> initialise(Engine& engine, std::uint64_t seed) {
 }
 
 Result<TrainingResult> train(const TrainingSettings& settings, const TrainingParts& parts,
-                             const std::optional<FoundCheckpoint>& resume) {
+                             const std::optional<ResumePoint>& resume) {
   RAILHEAD_TRY(checkTraining(settings, parts.exchange.ranks()));
   if (settings.shape.vocabulary < parts.corpus.tokenCount()) {
     return Error(ErrorCode::kInvalidArgument,
@@ -361,8 +360,8 @@ Result<TrainingResult> train(const TrainingSettings& settings, const TrainingPar
   if (resume) {
     RAILHEAD_TRY(checkSameModel(settings, *resume));
     if (!settings.resumeAnyway) RAILHEAD_TRY(checkSameRun(settings, parts.corpus, *resume));
-    RAILHEAD_TRY(readState(parts.engine, *resume));
-    done = resume->record.step;
+    RAILHEAD_TRY(readState(parts.engine, resume->path, resume->checkpoint.files));
+    done = resume->checkpoint.step;
   } else {
     RAILHEAD_TRY(initialise(parts.engine, settings.seed));
   }

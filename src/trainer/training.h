@@ -6,9 +6,9 @@
 #pragma once
 
 #include "src/base/result.h"
+#include "src/checkpoint/record.h"
 #include "src/os/clock.h"
 #include "src/os/filesystem.h"
-#include "src/trainer/checkpoint_folder.h"
 #include "src/trainer/corpus.h"
 #include "src/trainer/engine.h"
 #include "src/trainer/exchange.h"
@@ -64,10 +64,15 @@ struct TrainingResult {
   std::string checkpoint;      // the last one written; empty: none
 };
 
+struct ResumePoint {
+  std::string path;
+  checkpoint::Checkpoint checkpoint;
+};
+
 // From the engine's state, or that of `resume`, to the last step. kInvalidArgument: the checkpoint
 // is of another model, or of another run (TrainingSettings::resumeAnyway).
 Result<TrainingResult> train(const TrainingSettings& settings, const TrainingParts& parts,
-                             const std::optional<FoundCheckpoint>& resume);
+                             const std::optional<ResumePoint>& resume);
 
 // Fresh values of every piece that the engine keeps (InitialValues).
 Result<void> initialise(Engine& engine, std::uint64_t seed);

@@ -1,6 +1,7 @@
 // The training loop over a plain engine: ranks as threads, over Gloo and over the fake of NCCL.
 #include "src/trainer/training.h"
 
+#include "src/checkpoint/reading.h"
 #include "src/collective/communicator_contract.h"
 #include "src/collective/host/host_communicator.h"
 #include "src/collective/host/host_memory.h"
@@ -135,11 +136,11 @@ class TrainingTest : public testing::Test {
                                 return {};
                               },
                               [](std::uint64_t, const std::string&) { return Result<void>(); }};
-    std::optional<FoundCheckpoint> resume;
+    std::optional<ResumePoint> resume;
     if (setup.resume) {
-      std::vector<std::string> notes;
-      RAILHEAD_TRY_ASSIGN(resume, latestCheckpoint(*files, checkpoints(), notes));
-      at = resume->record.step;
+      RAILHEAD_TRY_ASSIGN(auto newest, checkpoint::newestCheckpoint(*files, checkpoints()));
+      resume = ResumePoint{newest.path, newest.checkpoint.value()};
+      at = resume->checkpoint.step;
     }
     RAILHEAD_TRY_ASSIGN(out.result, train(settingsOf(setup), parts, resume));
     out.weights = engine.flatWeights();
@@ -270,9 +271,9 @@ TEST_F(TrainingTest, ResumedItEndsAsIfNothingHadBeen) {
   for (const bool sharded : {true, false}) {
     const auto whole = trained({.ranks = 2, .sharded = sharded, .checkpointEvery = 5});
     for (const std::uint64_t step : {10U, 12U}) {
-      std::filesystem::remove_all(checkpoints() + "/" + checkpointName(step));
+      std::filesystem::remove_all(checkpoints() + "/" + checkpoint::checkpointName(step));
     }
-    if (!sharded) std::filesystem::remove_all(checkpoints() + "/" + checkpointName(10));
+    if (!sharded) std::filesystem::remove_all(checkpoints() + "/" + checkpoint::checkpointName(10));
     const auto rest =
         trained({.ranks = 2, .sharded = sharded, .checkpointEvery = 5, .resume = true});
     EXPECT_EQ(rest.losses.size(), 7U);
@@ -316,9 +317,10 @@ TEST_F(TrainingTest, AnotherModelsCheckpointIsRefused) {
   trained({.stopAt = 4});
   const auto files = std::move(*os::RootedFilesystem::open("/"));
   const std::string path = checkpoints() + "/step-00000004/checkpoint.json";
-  auto record = decodeCheckpointRecord(*files->readFile(path, os::Filesystem::kMaxRead)).value();
-  record.model["layers"] = 7;
-  ASSERT_TRUE(files->replaceFile(path, encode(record), 0644).has_value());
+  auto record =
+      checkpoint::parseCheckpoint(*files->readFile(path, os::Filesystem::kMaxRead), path).value();
+  record.model["layers"] = "7";
+  ASSERT_TRUE(files->replaceFile(path, checkpoint::writeCheckpoint(record), 0644).has_value());
   EXPECT_THAT(refusal({.resume = true}), HasSubstr("its layers is 7, here 1"));
 }
 
@@ -327,9 +329,10 @@ TEST_F(TrainingTest, ACheckpointThatLacksElementsIsRefused) {
   trained({.ranks = 2, .stopAt = 4});
   const auto files = std::move(*os::RootedFilesystem::open("/"));
   const std::string path = checkpoints() + "/step-00000004/checkpoint.json";
-  auto record = decodeCheckpointRecord(*files->readFile(path, os::Filesystem::kMaxRead)).value();
+  auto record =
+      checkpoint::parseCheckpoint(*files->readFile(path, os::Filesystem::kMaxRead), path).value();
   record.files.pop_back();
-  ASSERT_TRUE(files->replaceFile(path, encode(record), 0644).has_value());
+  ASSERT_TRUE(files->replaceFile(path, checkpoint::writeCheckpoint(record), 0644).has_value());
   EXPECT_THAT(refusal({.resume = true}), HasSubstr("no file has element"));
 }
 

@@ -1,4 +1,4 @@
-#include "src/train/checkpoint.h"
+#include "src/checkpoint/record.h"
 #include "src/train/manifest.h"
 #include "src/train/metrics.h"
 #include "src/train/node_facts.h"
@@ -19,11 +19,12 @@ bool isMetrics(std::string_view input) {
 }
 
 bool isCheckpoint(std::string_view input) {
-  const auto read = train::parseCheckpoint(input, "checkpoint.json");
+  const auto read = checkpoint::parseCheckpoint(input, "checkpoint.json");
   if (!taken(read)) return false;
   for (const auto& file : read->files)
     must(file.name.find('/') == std::string::npos && file.name != "..", "files stay inside");
-  const auto again = train::parseCheckpoint(train::writeCheckpoint(*read), "checkpoint.json");
+  const auto again =
+      checkpoint::parseCheckpoint(checkpoint::writeCheckpoint(*read), "checkpoint.json");
   must(taken(again) && again->files == read->files && again->step == read->step,
        "what is read can be written and read");
   return true;

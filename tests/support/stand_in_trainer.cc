@@ -10,12 +10,12 @@
 // the first one. --chaos: in each of the first KILLS attempts one random fault.
 #include "src/base/random.h"
 #include "src/base/text.h"
+#include "src/checkpoint/file_digest.h"
+#include "src/checkpoint/reading.h"
+#include "src/checkpoint/tensor_file.h"
 #include "src/os/filesystem.h"
 #include "src/os/tcp.h"
 #include "src/os/unique_fd.h"
-#include "src/train/checkpoint.h"
-#include "src/train/file_digest.h"
-#include "src/train/tensors.h"
 
 #include <chrono>
 #include <cmath>
@@ -24,6 +24,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -120,18 +121,18 @@ class Trainer {
   void load() {
     const std::string folder = variable("RAILHEAD_RESUME");
     if (folder.empty()) return;
-    const auto checkpoint = orLeave(train::readCheckpoint(*files_, folder, train::Depth::kDigests));
+    const auto checkpoint =
+        orLeave(checkpoint::readCheckpoint(*files_, folder, checkpoint::Depth::kDigests));
     const auto width = checkpoint.model.find("width");
     const std::string own = std::to_string(options_.width);
     if (width == checkpoint.model.end() || width->second != own) {
       leave(2, "model.width is " + own + " and the checkpoint of step " +
                    std::to_string(checkpoint.step) + " has another; take the model that it is of");
     }
-    const auto file = orLeave(train::TensorFile::open(folder + "/" + fileName()));
-    const auto* tensor = file.find("weights");
+    const auto file = orLeave(checkpoint::TensorFile::open(folder + "/" + fileName()));
+    const auto* tensor = file.header().find("weights");
     if (tensor == nullptr) leave(2, "the checkpoint has no weights");
-    const std::string bytes = orLeave(file.read(tensor->begin, tensor->end - tensor->begin));
-    std::memcpy(weights_.data(), bytes.data(), std::min(bytes.size(), options_.width * 8));
+    orLeave(file.read(*tensor, 0, std::as_writable_bytes(std::span(weights_))));
     from_ = checkpoint.step;
   }
 
@@ -254,22 +255,22 @@ class Trainer {
   void save(std::uint64_t step) {
     const std::string parent = variable("RAILHEAD_CHECKPOINT_DIR");
     if (parent.empty()) return;
-    const std::string name = train::checkpointName(step);
+    const std::string name = checkpoint::checkpointName(step);
     const std::string part = parent + "/." + name + ".part";
     orLeave(files_->makeDirectories(part, 0755));
     writeDurably(part + "/" + fileName(), tensorFile(), step);
     sumOver(0);  // all are done
     if (rank_ == 0) {
-      train::Checkpoint checkpoint;
+      checkpoint::Checkpoint checkpoint;
       checkpoint.step = step;
       checkpoint.world = static_cast<std::uint64_t>(world_);
       for (int rank = 0; rank < world_; ++rank) {
         const std::string file = "rank-" + std::to_string(rank) + ".safetensors";
-        const auto digest = orLeave(train::digestOf(part + "/" + file));
+        const auto digest = orLeave(checkpoint::digestOf(part + "/" + file));
         checkpoint.files.push_back({file, digest.bytes, digest.sha256});
       }
       checkpoint.model = {{"width", std::to_string(options_.width)}};
-      writeDurably(part + "/checkpoint.json", train::writeCheckpoint(checkpoint), step);
+      writeDurably(part + "/checkpoint.json", checkpoint::writeCheckpoint(checkpoint), step);
       keepFolder(part);
       meetFault("rename", step);
       if (std::rename(part.c_str(), (parent + "/" + name).c_str()) != 0)

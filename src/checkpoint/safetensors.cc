@@ -1,4 +1,4 @@
-#include "src/trainer/safetensors.h"
+#include "src/checkpoint/safetensors.h"
 
 #include "src/base/text.h"
 #include "src/json/json.h"
@@ -10,7 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace railhead::trainer {
+namespace railhead::checkpoint {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -160,7 +160,7 @@ Result<std::string> encodeTensorHeader(const std::map<std::string, std::string>&
 
 Result<std::uint64_t> tensorJsonBytes(std::string_view prefix, std::uint64_t fileBytes) {
   if (prefix.size() < kTensorPrefix || fileBytes < kTensorPrefix) {
-    return corrupt("the file is shorter than 8 bytes");
+    return corrupt("the file is too short, shorter than 8 bytes");
   }
   std::uint64_t length = 0;
   for (std::size_t byte = 0; byte < kTensorPrefix; ++byte) {
@@ -192,4 +192,4 @@ Result<TensorHeader> decodeTensorHeader(std::string_view json, std::uint64_t fil
   return out;
 }
 
-}  // namespace railhead::trainer
+}  // namespace railhead::checkpoint

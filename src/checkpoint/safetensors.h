@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-namespace railhead::trainer {
+namespace railhead::checkpoint {
 
 // "F32", "BF16", "I64", ...; 0 for what is none.
 std::uint64_t tensorElementBytes(std::string_view type);
@@ -37,9 +37,9 @@ struct TensorHeader {
   const TensorEntry* find(std::string_view name) const;
 };
 
-inline constexpr std::uint64_t kMaxTensorHeader = 1 << 20;  // bytes
-inline constexpr std::size_t kMaxTensors = 10'000;
-inline constexpr std::size_t kMaxTensorName = 256;
+inline constexpr std::uint64_t kMaxTensorHeader = 16 << 20;  // bytes
+inline constexpr std::size_t kMaxTensors = 100'000;
+inline constexpr std::size_t kMaxTensorName = 1024;
 inline constexpr std::size_t kMaxTensorDimensions = 16;
 
 // A tensor to be written: its bytes follow those of the one before it.
@@ -59,4 +59,4 @@ Result<std::uint64_t> tensorJsonBytes(std::string_view prefix, std::uint64_t fil
 // `json`: as many bytes behind the prefix. kCorrupt names what is wrong.
 Result<TensorHeader> decodeTensorHeader(std::string_view json, std::uint64_t fileBytes);
 
-}  // namespace railhead::trainer
+}  // namespace railhead::checkpoint

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-namespace railhead::train {
+namespace railhead::checkpoint {
 
 struct FileDigest {
   std::uint64_t bytes = 0;
@@ -16,4 +16,4 @@ struct FileDigest {
 // kNotFound, kPermissionDenied, kIo; kInvalidArgument: it is no ordinary file.
 Result<FileDigest> digestOf(const std::string& path);
 
-}  // namespace railhead::train
+}  // namespace railhead::checkpoint

@@ -1,5 +1,6 @@
-#include "src/train/checkpoint.h"
+#include "src/checkpoint/reading.h"
 
+#include "src/checkpoint/writing.h"
 #include "src/digest/sha256.h"
 
 #include <filesystem>
@@ -9,7 +10,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-namespace railhead::train {
+namespace railhead::checkpoint {
 namespace {
 
 using testing::ElementsAre;
@@ -54,62 +55,6 @@ class Checkpoints : public testing::Test {
   std::string folder_;
   std::unique_ptr<os::Filesystem> files_;
 };
-
-TEST(CheckpointName, HasEightDigitsOrMoreAndNoOtherForm) {
-  EXPECT_EQ(checkpointName(123), "step-00000123");
-  EXPECT_EQ(checkpointName(123456789012), "step-123456789012");
-  EXPECT_EQ(checkpointStep("step-123456789012"), 123456789012U);
-  for (const char* name : {"step-123", "step-", ".step-00000123.part", "step-00000123.broken-1",
-                           "step-0000012x", "stop-00000123", "step-000000123"})
-    EXPECT_FALSE(checkpointStep(name).has_value()) << name;
-}
-
-TEST(CheckpointManifest, ComesBackAsItWas) {
-  Checkpoint written;
-  written.step = 5;
-  written.world = 2;
-  written.files = {{"a", 3, std::string(64, 'a')}};
-  written.model = {{"layers", "12"}, {"shape", "[2,3]"}};
-  const std::string text = writeCheckpoint(written);
-  auto read = parseCheckpoint(text, "checkpoint.json");
-  ASSERT_TRUE(read.has_value()) << read.error().describe();
-  EXPECT_EQ(read->sha256, digest::sha256Hex(text));
-  read->sha256.clear();
-  EXPECT_EQ(read->content.size(), 64U);
-  read->content.clear();
-  EXPECT_EQ(*read, written);
-}
-
-TEST(CheckpointManifest, WhatDoesNotFitIsNamed) {
-  const std::string digest(64, 'a');
-  const auto file = [&](const std::string& name, const std::string& sha) {
-    return R"({"schema":"railhead.checkpoint/1","step":1,"world":1,"files":[{"name":")" + name +
-           R"(","bytes":1,"sha256":")" + sha + R"("}]})";
-  };
-  struct Case {
-    std::string text;
-    const char* says;
-  };
-  for (const auto& [text, says] : std::vector<Case>{
-           {"{", "is not valid JSON"},
-           {"{}", "schema is missing"},
-           {R"({"schema":"railhead.checkpoint/2","step":1,"world":1,"files":[]})", "schema is"},
-           {R"({"schema":"railhead.checkpoint/1","step":-1,"world":1,"files":[]})", "step is not"},
-           {R"({"schema":"railhead.checkpoint/1","step":1,"world":1,"files":[]})",
-            "files is empty"},
-           {R"({"schema":"railhead.checkpoint/1","step":1,"world":1,"files":[{}]})",
-            "files[0].name is missing"},
-           {file("../model", digest), "'../model'"},
-           {file("..", digest), "'..'"},
-           {file("checkpoint.json", digest), "'checkpoint.json'"},
-           {file("model", "abc"), "'model'"}}) {
-    const auto read = parseCheckpoint(text, "c.json");
-    ASSERT_FALSE(read.has_value()) << text;
-    EXPECT_EQ(read.error().code, ErrorCode::kCorrupt);
-    EXPECT_THAT(read.error().message, HasSubstr(says));
-    EXPECT_THAT(read.error().message, HasSubstr("c.json"));
-  }
-}
 
 TEST_F(Checkpoints, TheNewestThatIsWholeIsTaken) {
   make(3);
@@ -180,4 +125,4 @@ TEST_F(Checkpoints, RemovingLeavesNothingAndCanBeRepeated) {
 }
 
 }  // namespace
-}  // namespace railhead::train
+}  // namespace railhead::checkpoint

@@ -1,4 +1,4 @@
-#include "src/train/file_digest.h"
+#include "src/checkpoint/file_digest.h"
 
 #include "src/base/text.h"
 #include "src/digest/sha256.h"
@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-namespace railhead::train {
+namespace railhead::checkpoint {
 
 Result<FileDigest> digestOf(const std::string& path) {
   const os::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
@@ -36,4 +36,4 @@ Result<FileDigest> digestOf(const std::string& path) {
   return out;
 }
 
-}  // namespace railhead::train
+}  // namespace railhead::checkpoint
