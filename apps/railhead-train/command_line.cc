@@ -42,8 +42,7 @@ int runCommandLine(const std::vector<std::string>& args,
     ended = taken.error();
   }
   if (ended.has_value()) return *ended;
-  std::cerr << "railhead-train: " << ended.error().message << '\n';
-  if (!ended.error().remedy.empty()) std::cerr << "  remedy: " << ended.error().remedy << '\n';
+  usage::printError(std::cerr, "railhead-train", ended.error());
   return static_cast<int>(exitCodeFor(ended.error().code));
 }
 

@@ -1,24 +1,14 @@
 #include "apps/railhead-train/rank_link.h"
+#include "apps/usage/command_line.h"
 #include "src/bench/collectives/host_rails.h"
 #include "src/collective/host/host_communicator.h"
 #include "src/collective/host/host_memory.h"
 #include "src/os/host_paths.h"
 
-#include <cstdlib>
 #include <iostream>
 #include <optional>
 
 namespace railhead::trainer_app {
-namespace {
-
-// What connects cannot be called off: the others hear why, and this process ends.
-[[noreturn]] void endLate(RankLink& link, const Error& error) {
-  link.fail(error);
-  std::cerr << "railhead-train: " << error.message << "\n  remedy: " << error.remedy << std::endl;
-  std::_Exit(static_cast<int>(exitCodeFor(error.code)));
-}
-
-}  // namespace
 
 Result<std::unique_ptr<collective::Communicator>> connectHost(const collective::World& world,
                                                               const LinkOptions& options,
@@ -39,7 +29,10 @@ Result<std::unique_ptr<collective::Communicator>> connectHost(const collective::
   std::optional<bench::ConnectWatch> watch;
   if (agreed->verbs) {
     watch.emplace(settings.rails.size() * static_cast<std::size_t>(world.ranks),
-                  [&link](const Error& error) { endLate(link, error); });
+                  [&link](const Error& error) {
+                    link.fail(error);
+                    usage::endWith("railhead-train", error);
+                  });
   }
   RAILHEAD_TRY_ASSIGN(auto joined, collective::HostCommunicator::connect(
                                        world.rank, world.ranks, settings, gather,

@@ -10,8 +10,7 @@
 namespace railhead::app {
 
 void fail(Context& context, const Error& error) {
-  context.err << "railhead: " << error.message << '\n';
-  if (!error.remedy.empty()) context.err << "  remedy: " << error.remedy << '\n';
+  usage::printError(context.err, "railhead", error);
   context.exitCode = exitCodeFor(error.code);
 }
 

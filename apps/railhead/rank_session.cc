@@ -1,5 +1,6 @@
 #include "apps/railhead/rank_session.h"
 
+#include "apps/usage/command_line.h"
 #include "src/bench/collectives/host_rails.h"
 #include "src/bench/rail_choice.h"
 #include "src/collective/host/host_communicator.h"
@@ -10,7 +11,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <iostream>
 #include <utility>
 
 #include <fcntl.h>
@@ -52,13 +52,6 @@ Result<void> endWithStdin() {
     return Error(ErrorCode::kUnavailable, "standard input has ended already");
   }
   return {};
-}
-
-// What connects cannot be called off: the others hear why, and this process ends.
-[[noreturn]] void endLate(collective::Group& group, const Error& error) {
-  group.fail(error);
-  std::cerr << "railhead: " << error.message << "\n  remedy: " << error.remedy << std::endl;
-  std::_Exit(static_cast<int>(exitCodeFor(error.code)));
 }
 
 }  // namespace
@@ -145,8 +138,10 @@ Result<void> RankSession::connectHost(const RankOptions& options, const collecti
   std::optional<bench::ConnectWatch> watch;
   if (agreed.verbs) {
     for (const auto& rail : settings.rails) opened_.push_back(rail.device);
-    watch.emplace(rails * static_cast<std::size_t>(world.ranks),
-                  [this](const Error& error) { endLate(*group_, error); });
+    watch.emplace(rails * static_cast<std::size_t>(world.ranks), [this](const Error& error) {
+      group_->fail(error);
+      usage::endWith("railhead", error);
+    });
   }
   RAILHEAD_TRY_ASSIGN(auto joined,
                       collective::HostCommunicator::connect(

@@ -3,7 +3,8 @@
 #include "apps/usage/command_tree.h"
 #include "src/base/text.h"
 
-#include <ostream>
+#include <cstdlib>
+#include <iostream>
 
 #include <CLI/CLI.hpp>
 
@@ -96,6 +97,17 @@ std::optional<ExitCode> parseCommandLine(CLI::App& app, const std::vector<std::s
   const bool aloneToo = !place.path.empty() && place.command->get_require_subcommand_max() == 0;
   if (commands.empty() || aloneToo) return std::nullopt;
   return refuse(app, "a command is needed; allowed: " + join(commands, ", "), err);
+}
+
+void printError(std::ostream& err, const std::string& name, const Error& error) {
+  err << name << ": " << error.message << '\n';
+  if (!error.remedy.empty()) err << "  remedy: " << error.remedy << '\n';
+  err << std::flush;
+}
+
+void endWith(const std::string& name, const Error& error) {
+  printError(std::cerr, name, error);
+  std::_Exit(static_cast<int>(exitCodeFor(error.code)));
 }
 
 }  // namespace railhead::usage

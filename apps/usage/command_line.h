@@ -24,4 +24,11 @@ namespace railhead::usage {
 std::optional<ExitCode> parseCommandLine(CLI::App& app, const std::vector<std::string>& args,
                                          std::ostream& out, std::ostream& err);
 
+// "NAME: what is wrong" and, where there is one, "  remedy: what to do" on a line of its own.
+void printError(std::ostream& err, const std::string& name, const Error& error);
+
+// The same on standard error; then the process ends with the error's exit code, whatever its
+// threads wait for: what connects in a library cannot be called off.
+[[noreturn]] void endWith(const std::string& name, const Error& error);
+
 }  // namespace railhead::usage

@@ -143,6 +143,17 @@ TEST_F(Usage, EveryShellsScriptHasEveryPath) {
   EXPECT_THAT(refusal({"completion", "tcsh"}), HasSubstr("tcsh"));
 }
 
+TEST(UsageAlone, AnErrorIsToldWithItsRemedy) {
+  std::ostringstream err;
+  printError(err, "tool-x", Error(ErrorCode::kIo, "the disk is full", "make room"));
+  EXPECT_EQ(err.str(), "tool-x: the disk is full\n  remedy: make room\n");
+  err.str("");
+  printError(err, "tool-x", Error(ErrorCode::kIo, "the disk is full"));
+  EXPECT_EQ(err.str(), "tool-x: the disk is full\n");
+  EXPECT_EXIT(endWith("tool-x", Error(ErrorCode::kCheckFailed, "wrong")),
+              testing::ExitedWithCode(static_cast<int>(ExitCode::kCheckFailed)), "tool-x: wrong");
+}
+
 TEST(UsageAlone, ACommandThatLetsItStandsAloneAndStillNamesUnknownWords) {
   CLI::App app{"A tool", "tool-x"};
   int alone = 0;
