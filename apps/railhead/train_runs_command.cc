@@ -136,6 +136,7 @@ Json comparisonJson(const train::RunFolder& first, const train::RunFolder& secon
               {"checkpoints", comparison.checkpoints},
               {"largest", number(comparison.largest)},
               {"difference", nullptr},
+              {"scaling", nullptr},
               {"fields", Json::array()},
               {"notes", comparison.notes}};
   if (const auto& found = comparison.first) {
@@ -143,6 +144,13 @@ Json comparisonJson(const train::RunFolder& first, const train::RunFolder& secon
                          {"what", found->what},
                          {"detail", found->detail},
                          {"relative", number(found->relative)}};
+  }
+  if (const auto& scaling = comparison.scaling) {
+    out["scaling"] = {{"fewer_ranks", scaling->fewerRanks},
+                      {"more_ranks", scaling->moreRanks},
+                      {"fewer_tokens_per_second", scaling->fewerTokensPerSecond},
+                      {"more_tokens_per_second", scaling->moreTokensPerSecond},
+                      {"efficiency", scaling->efficiency}};
   }
   for (const auto& field : comparison.fields) {
     out["fields"].push_back(
@@ -169,6 +177,15 @@ void printFields(std::ostream& out, const train::RunComparison& comparison) {
     out << "  and " << comparison.fields.size() - kFieldsShown << " more (--json)\n";
 }
 
+void printScaling(std::ostream& out, const train::Scaling& scaling) {
+  char text[160];
+  std::snprintf(text, sizeof text,
+                "%d ranks do %.3g times the tokens/s of %d: %.3g %% scaling efficiency\n",
+                scaling.moreRanks, scaling.moreTokensPerSecond / scaling.fewerTokensPerSecond,
+                scaling.fewerRanks, scaling.efficiency * 100);
+  out << text;
+}
+
 void printComparison(std::ostream& out, const train::RunComparison& comparison) {
   using train::Sameness;
   char largest[32];
@@ -193,6 +210,7 @@ void printComparison(std::ostream& out, const train::RunComparison& comparison) 
   if (const auto& found = comparison.first) {
     out << "first at step " << found->step << ", " << found->what << ": " << found->detail << '\n';
   }
+  if (comparison.scaling) printScaling(out, *comparison.scaling);
   printFields(out, comparison);
   for (const auto& note : comparison.notes) out << "note: " << note << '\n';
 }

@@ -42,6 +42,7 @@ class Comparing {
     RAILHEAD_TRY_ASSIGN(const Manifest a, first_.readManifest(files_));
     RAILHEAD_TRY_ASSIGN(const Manifest b, second_.readManifest(files_));
     out_.fields = differences(a, b);
+    out_.scaling = scalingOf(a, b);
     const int ranks = std::min(a.place.ranks, b.place.ranks);
     for (int rank = 0; rank < ranks; ++rank) RAILHEAD_TRY(compareLosses(rank));
     RAILHEAD_TRY(compareCheckpoints(a, b));
@@ -181,6 +182,23 @@ const char* samenessName(Sameness sameness) {
       return "nothing";
   }
   return "";
+}
+
+std::optional<Scaling> scalingOf(const Manifest& first, const Manifest& second) {
+  const bool grows = first.place.ranks < second.place.ranks;
+  const Manifest& fewer = grows ? first : second;
+  const Manifest& more = grows ? second : first;
+  const auto told = [](const Totals& totals) { return totals.tokens > 0 && totals.seconds > 0; };
+  const auto speed = [](const Totals& totals) {
+    return static_cast<double>(totals.tokens) / totals.seconds;
+  };
+  if (fewer.place.ranks < 1 || fewer.place.ranks == more.place.ranks || !told(fewer.metrics) ||
+      !told(more.metrics))
+    return std::nullopt;
+  Scaling out{fewer.place.ranks, more.place.ranks, speed(fewer.metrics), speed(more.metrics), 0};
+  out.efficiency = out.moreTokensPerSecond / out.fewerTokensPerSecond * out.fewerRanks /
+                   static_cast<double>(out.moreRanks);
+  return out;
 }
 
 Result<RunComparison> compareRuns(os::Filesystem& files, const RunFolder& first,

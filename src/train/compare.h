@@ -31,12 +31,24 @@ enum class Sameness {
 };
 const char* samenessName(Sameness sameness);  // "bitwise", "within", "different", "nothing"
 
+// What more ranks bring: 1 where twice the ranks do twice the tokens a second.
+struct Scaling {
+  int fewerRanks = 0;
+  int moreRanks = 0;
+  double fewerTokensPerSecond = 0;
+  double moreTokensPerSecond = 0;
+  double efficiency = 0;
+};
+// nullopt: they have as many ranks, or one told of no tokens or no time.
+std::optional<Scaling> scalingOf(const Manifest& first, const Manifest& second);
+
 struct RunComparison {
   Sameness sameness = Sameness::kNothing;
   std::uint64_t steps = 0;        // whose losses were compared
   std::uint64_t checkpoints = 0;  // that were compared
   std::optional<Difference> first;
   double largest = 0;                   // of all relative differences
+  std::optional<Scaling> scaling;       // where the numbers of ranks differ
   std::vector<FieldDifference> fields;  // of the manifests
   std::vector<std::string> notes;       // what could not be compared
 };

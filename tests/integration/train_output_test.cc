@@ -21,11 +21,20 @@ using namespace std::chrono_literals;
 
 constexpr char kDocument[] = RAILHEAD_SOURCE "/docs/reference/train.md";
 
-class TrainOutput : public TrainFixture {};
+class TrainOutput : public TrainFixture {
+ protected:
+  std::string oneRank(const std::vector<std::string>& trainer) const {
+    const std::string path = runFile("one", trainer);
+    std::string text = testing_support::readText(path);
+    text.replace(text.find("ranks: 2"), 8, "ranks: 1");
+    std::ofstream(path) << text;
+    return path;
+  }
+};
 
 TEST_F(TrainOutput, TheDocumentNamesEveryFieldAndNoOther) {
   ASSERT_EQ(run(runFile("pair", {"--steps", "6"}), "runs/a").exitCode, 0);
-  ASSERT_EQ(run(runFile("pair", {"--steps", "6", "--drift", "5"}), "runs/b").exitCode, 0);
+  ASSERT_EQ(run(oneRank({"--steps", "6"}), "runs/b").exitCode, 0);
   auto parted = json::parse(compare("runs/a", "runs/b", {"--json"}).output);
   parted["notes"] = json::array();
   const auto text = testing_support::readText(kDocument);
@@ -47,6 +56,22 @@ TEST_F(TrainOutput, TheDocumentNamesEveryFieldAndNoOther) {
   EXPECT_EQ(kept.place.nodes[0].node, "localhost");
   EXPECT_GT(kept.place.nodes[0].cpus, 0U);
   EXPECT_THAT(kept.place.order, ElementsAre("localhost", "localhost"));
+}
+
+// The stand-in's ranks do 100 tokens each, in a hundredth of a second.
+TEST_F(TrainOutput, RunsOfOtherNumbersOfRanksTellTheScaling) {
+  ASSERT_EQ(run(runFile("pair", {"--steps", "6"}), "pair").exitCode, 0);
+  ASSERT_EQ(run(oneRank({"--steps", "6"}), "one").exitCode, 0);
+  const auto words = compare("one", "pair");
+  EXPECT_EQ(words.exitCode, 3);  // other losses
+  EXPECT_THAT(words.output,
+              HasSubstr("2 ranks do 2 times the tokens/s of 1: 100 % scaling efficiency"));
+  const auto scaling = json::parse(compare("pair", "one", {"--json"}).output)["scaling"];
+  EXPECT_EQ(scaling["fewer_ranks"], 1);
+  EXPECT_EQ(scaling["more_ranks"], 2);
+  EXPECT_NEAR(scaling["fewer_tokens_per_second"].get<double>(), 1e4, 1e-6);
+  EXPECT_NEAR(scaling["efficiency"].get<double>(), 1, 1e-9);
+  EXPECT_EQ(json::parse(compare("one", "one", {"--json"}).output)["scaling"], json(nullptr));
 }
 
 std::string metricsAt(const os::Endpoint& endpoint, os::Deadline limit) {
