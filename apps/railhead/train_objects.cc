@@ -31,7 +31,7 @@ void addContract(const train::RunFile& run, const std::string& folder,
 
 }  // namespace
 
-Result<std::string> trainObjects(const train::RunFile& run, const std::string& id) {
+Result<launch::KubernetesJob> trainJob(const train::RunFile& run, const std::string& id) {
   if (run.image.empty()) {
     return Error(ErrorCode::kInvalidArgument, "--on kubernetes: the run file names no image",
                  "add image: with the name of a container image that holds the command");
@@ -67,6 +67,12 @@ Result<std::string> trainObjects(const train::RunFile& run, const std::string& i
   }
   job.environment = run.environment;
   addContract(run, folder, job.environment);
+  RAILHEAD_TRY(job.check());
+  return job;
+}
+
+Result<std::string> trainObjects(const train::RunFile& run, const std::string& id) {
+  RAILHEAD_TRY_ASSIGN(const auto job, trainJob(run, id));
   return launch::renderJob(job);
 }
 

@@ -1,9 +1,12 @@
 #include "apps/railhead/train_run.h"
 
+#include "apps/railhead/train_cluster.h"
+#include "apps/railhead/train_objects.h"
 #include "apps/railhead/train_output.h"
 #include "apps/railhead/train_place.h"
 #include "apps/usage/signal_fd.h"
 #include "src/base/text.h"
+#include "src/digest/sha256.h"
 #include "src/metrics/http_endpoint.h"
 #include "src/os/clock.h"
 #include "src/os/host_paths.h"
@@ -20,12 +23,6 @@ namespace {
 std::string absolutePath(const std::string& path) {
   std::error_code ignored;
   return std::filesystem::absolute(path, ignored).lexically_normal().string();
-}
-
-Error notBuiltYet() {
-  return Error(ErrorCode::kInvalidArgument,
-               "--on kubernetes: not built yet: nothing watches the pods",
-               "print the objects with --dry-run and apply them");
 }
 
 std::map<std::string, std::string> processVariables() {
@@ -79,26 +76,44 @@ Result<void> served(TrainView& view, const std::string& address) {
   return serving;
 }
 
-Result<void> watchRun(Session& session, const ReadRunFile& file, const train::RunFolder& folder,
-                      const TrainPlace& place, train::Manifest& manifest) {
+// What the ranks are told of the profile; its files are in the run's folder. In a cluster the agent
+// gives pods their profile.
+Result<std::map<std::string, std::string>> profileOf(const ReadRunFile& file,
+                                                     const train::RunFolder& folder,
+                                                     const TrainPlace& place, os::Filesystem& files,
+                                                     train::Manifest& manifest) {
   const std::string before = manifest.profile;
-  RAILHEAD_TRY_ASSIGN(const auto profile, applyRunProfile(file, folder, session.files, manifest));
+  RAILHEAD_TRY_ASSIGN(auto profile, applyRunProfile(file, folder, files, manifest));
   if (!before.empty() && before != manifest.profile) {
     return Error(ErrorCode::kCheckFailed,
                  "profile: " + file.run.profile + " has the hash " + manifest.profile +
                      " and had, when the run began, " + before,
                  "bring the profile back; with another one it is another run");
   }
+  if (place.placement.kind == launch::Placement::Kind::kKubernetes) profile.clear();
+  return profile;
+}
+
+// What is set for the ranks, as the manifest keeps it.
+std::map<std::string, std::string> environmentOf(
+    const ReadRunFile& file, const train::RunFolder& folder, const TrainPlace& place,
+    const std::map<std::string, std::string>& profile) {
+  std::map<std::string, std::string> out;
   // Only ranks of this machine inherit what is set here.
-  manifest.environment.clear();
-  if (place.placement.kind == launch::Placement::Kind::kLocal)
-    manifest.environment = telling(processVariables());
-  for (const auto& [name, value] : profile) manifest.environment[name] = value;
+  if (place.placement.kind == launch::Placement::Kind::kLocal) out = telling(processVariables());
+  for (const auto& [name, value] : profile) out[name] = value;
   // The folder's name in it is no setting.
-  for (auto& [name, value] : manifest.environment) {
+  for (auto& [name, value] : out) {
     if (value.starts_with(folder.path())) value = "RUN" + value.substr(folder.path().size());
   }
-  for (const auto& [name, value] : file.run.environment) manifest.environment[name] = value;
+  for (const auto& [name, value] : file.run.environment) out[name] = value;
+  return out;
+}
+
+Result<void> watchRun(Session& session, const ReadRunFile& file, const train::RunFolder& folder,
+                      const TrainPlace& place, train::Manifest& manifest) {
+  RAILHEAD_TRY_ASSIGN(const auto profile, profileOf(file, folder, place, session.files, manifest));
+  manifest.environment = environmentOf(file, folder, place, profile);
   TrainView view(session.context, session.options.json, file.run.steps, manifest.id);
   if (!session.options.metrics.empty()) RAILHEAD_TRY(served(view, session.options.metrics));
   train::GangRunSettings settings;
@@ -110,13 +125,22 @@ Result<void> watchRun(Session& session, const ReadRunFile& file, const train::Ru
       session.context.err << "rank " << rank << ": " << line << '\n';
     };
   }
-  os::SystemClock clock;
-  const auto starter = [&](const train::StartPlan& plan) {
+  train::RankStarter starter = [&](const train::StartPlan& plan) {
     auto environment = trainEnvironment(folder, file.run, plan);
     environment.insert(profile.begin(), profile.end());
     return trainRanks(place, file.run, plan, environment, file.folder, session.context);
   };
-  return train::GangRun(folder, file.run, manifest, session.files, clock, starter,
+  std::unique_ptr<TrainCluster> cluster;
+  if (place.placement.kind == launch::Placement::Kind::kKubernetes) {
+    // No other run begins in the same second in the same folder.
+    const std::string mark = digest::sha256Hex(folder.path() + manifest.started).substr(0, 16);
+    RAILHEAD_TRY_ASSIGN(cluster, TrainCluster::open(place.placement, file.run, folder.id(), mark));
+    settings.checkpointsElsewhere = true;
+    settings.onStartOver = [&] { return cluster->endStart(); };
+    starter = [&](const train::StartPlan& plan) { return cluster->start(plan); };
+  }
+  os::SystemClock clock;
+  return train::GangRun(folder, file.run, manifest, session.files, clock, std::move(starter),
                         std::move(settings))
       .run();
 }
@@ -200,12 +224,28 @@ Result<void> checkCode(const ReadRunFile& file, const TrainRunOptions& options,
   return {};
 }
 
+// Checkpoints of pods are in their claim, those of other ranks in the run's folder: who goes on in
+// the other place would begin anew and not say so.
+Result<void> checkSameReach(const launch::Placement& placement, const train::Manifest& manifest) {
+  using Kind = launch::Placement::Kind;
+  RAILHEAD_TRY_ASSIGN(const auto before, launch::Placement::parse(manifest.place.on));
+  if ((placement.kind == Kind::kKubernetes) == (before.kind == Kind::kKubernetes)) return {};
+  return Error(ErrorCode::kInvalidArgument,
+               "--on " + placement.toString() + ": the run was on " + manifest.place.on +
+                   ", and its checkpoints cannot be reached from there",
+               "go on with it there, or begin another run: railhead train run");
+}
+
 }  // namespace
 
 Result<train::RunFolder> startRun(const ReadRunFile& file, const TrainRunOptions& options,
                                   const std::string& replayOf, Context& context) {
   RAILHEAD_TRY_ASSIGN(const auto placement, trainPlacement(options.on, file.run, options.lab));
-  if (placement.kind == launch::Placement::Kind::kKubernetes) return notBuiltYet();
+  // Before the folder is made: what pods cannot be.
+  if (placement.kind == launch::Placement::Kind::kKubernetes) {
+    const train::RunFolder made(placeOfRun(file, options));
+    RAILHEAD_TRY(trainJob(file.run, made.id()));
+  }
   RAILHEAD_TRY(checkStart(file, options));
   RAILHEAD_TRY_ASSIGN(auto manifest, newManifest(file, placement));
   manifest.replayOf = replayOf;
@@ -241,6 +281,7 @@ Result<void> resumeRun(const train::RunFolder& folder, const TrainRunOptions& op
   RAILHEAD_TRY_ASSIGN(
       const auto placement,
       trainPlacement(options.on.empty() ? manifest.place.on : options.on, file.run, options.lab));
+  RAILHEAD_TRY(checkSameReach(placement, manifest));
   RAILHEAD_TRY(checkStart(file, options));
   RAILHEAD_TRY(checkCode(file, options, manifest));
   RAILHEAD_TRY(checkData(manifest, file.folder));

@@ -158,6 +158,7 @@ class RunningGang::Rank {
   }
   RankEnd takeEnd() { return std::move(end_); }
   int rank() const { return end_.rank; }
+  const std::string& node() const { return end_.node; }
 
  private:
   Rank(const RankCommand& command, os::BoundProcess process, os::UniqueFd input,
@@ -212,6 +213,11 @@ class RunningGang::Rank {
         if (line_.size() < kMaxLine) line_ += c;
         continue;
       }
+      if (line_.starts_with(kNodeMark)) {
+        end_.node = line_.substr(kNodeMark.size());
+        line_.clear();
+        continue;
+      }
       if (settings.onLine) settings.onLine(end_.rank, line_);
       end_.lastLines.push_back(std::move(line_));
       line_.clear();
@@ -256,6 +262,12 @@ class RunningGang::Ranks {
   bool hasEnded(int rank) {
     return std::none_of(ranks_.begin(), ranks_.end(),
                         [&](auto& one) { return one.rank() == rank && !one.over(); });
+  }
+
+  std::vector<std::string> nodes() const {
+    std::vector<std::string> out;
+    for (const auto& one : ranks_) out.push_back(one.node());
+    return out;
   }
 
   GangEnd end() {
@@ -347,6 +359,7 @@ Result<std::unique_ptr<RunningGang>> RunningGang::start(const std::vector<RankCo
 Result<void> RunningGang::tell(int rank, std::string_view text) { return ranks_->tell(rank, text); }
 bool RunningGang::step(std::chrono::milliseconds wait) { return ranks_->step(wait); }
 bool RunningGang::hasEnded(int rank) { return ranks_->hasEnded(rank); }
+std::vector<std::string> RunningGang::nodes() const { return ranks_->nodes(); }
 GangEnd RunningGang::end() { return ranks_->end(); }
 
 Result<GangEnd> runGang(const std::vector<RankCommand>& ranks, const GangSettings& settings,

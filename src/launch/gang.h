@@ -50,6 +50,10 @@ struct RankEnd {
   std::vector<std::string> lastLines;  // of its standard error
 };
 
+// What stands for a rank elsewhere says so, on its standard error, where the rank is: this and the
+// node's name. It takes the place of RankCommand::node and is no line of the rank's.
+inline constexpr std::string_view kNodeMark = "railhead-node ";
+
 struct GangEnd {
   std::vector<RankEnd> ranks;  // in the order given
   // The rank that ended the gang: the first that failed, but not one that only says that another
@@ -78,7 +82,8 @@ class RunningGang {
   // Takes what the ranks write (onLine), and waits for it that long at most. False: all have ended,
   // one has failed, or it was interrupted: end() says which.
   bool step(std::chrono::milliseconds wait = std::chrono::milliseconds{50});
-  bool hasEnded(int rank);  // also of one that the gang does not have
+  bool hasEnded(int rank);                 // also of one that the gang does not have
+  std::vector<std::string> nodes() const;  // of the ranks, in the order given
   // Stops what still runs. Once.
   GangEnd end();
 

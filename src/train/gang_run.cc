@@ -5,6 +5,7 @@
 #include "src/checkpoint/reading.h"
 #include "src/checkpoint/writing.h"
 #include "src/train/node_facts.h"
+#include "src/train/origin.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -30,6 +31,11 @@ constexpr std::chrono::milliseconds kOrphans{30000};
 
 std::chrono::milliseconds milliseconds(double seconds) {
   return std::chrono::milliseconds(static_cast<long long>(std::ceil(seconds * 1000)));
+}
+
+// What a rank printed for us and not for people.
+bool isOurs(const std::string& line) {
+  return parseFactsLine(line).has_value() || parseMetricsLine(line).has_value();
 }
 
 double secondsBetween(os::Clock::TimePoint from, os::Clock::TimePoint to) {
@@ -108,65 +114,51 @@ Result<void> GangRun::waitForRanks() {
 }
 
 // Where to go on from; what stands after it counts no more.
-Result<std::optional<checkpoint::Checkpoint>> GangRun::prepare(StartPlan& plan) {
+Result<void> GangRun::prepare(StartPlan& plan) {
   RAILHEAD_TRY(waitForRanks());
-  RAILHEAD_TRY(checkpoint::removeUnfinished(files_, folder_.checkpoints()));
-  RAILHEAD_TRY_ASSIGN(auto newest, checkpoint::newestCheckpoint(files_, folder_.checkpoints()));
-  if (!newest.checkpoint && !newest.notes.empty()) {
-    return Error(ErrorCode::kCorrupt, "nothing to go on from: " + newest.notes.back(),
-                 "bring the checkpoint back, or move " + folder_.checkpoints() +
-                     " away to begin anew; nothing was changed");
+  Origin origin;
+  if (settings_.checkpointsElsewhere) {
+    origin = originTold(ranks_.front().series());
+  } else {
+    RAILHEAD_TRY_ASSIGN(origin, originIn(files_, folder_.checkpoints()));
   }
-  const std::uint64_t step = newest.checkpoint ? newest.checkpoint->step : 0;
-  RAILHEAD_TRY_ASSIGN(const auto moved, checkpoint::setAside(files_, folder_.checkpoints(), step));
-  for (const auto& line : newest.notes) note(line);
-  for (const auto& line : moved) note(line);
+  const std::uint64_t step = origin.step.value_or(0);
+  for (const auto& line : origin.notes) note(line);
   plan.attempt = manifest_.attempts.empty() ? 1 : manifest_.attempts.back().number + 1;
   plan.first = !std::exchange(started_, true);
-  plan.resume = newest.path;
+  plan.resume = origin.path;
   for (auto& rank : ranks_) RAILHEAD_TRY(rank.beginAttempt(plan.attempt, step, clock_.now()));
   std::erase_if(manifest_.checkpoints,
                 [&](const checkpoint::Checkpoint& one) { return one.step > step; });
   Attempt attempt;
   attempt.number = plan.attempt;
-  if (newest.checkpoint) attempt.fromStep = step;
+  attempt.fromStep = origin.step;
   attempt.started = utcText(clock_.wallTime());
   attempt.end = "running";
   manifest_.attempts.push_back(attempt);
   RAILHEAD_TRY(keep());
   const std::string head =
       "railhead: start " + std::to_string(plan.attempt) +
-      (newest.checkpoint ? ", from the checkpoint of step " + std::to_string(step) : "") + "\n";
+      (origin.step ? ", from the checkpoint of step " + std::to_string(step) : "") + "\n";
   for (int rank = 0; rank < run_.ranks; ++rank) log(rank, head);
   tell({RunEvent::Kind::kStarted, plan.attempt, step, nullptr, "", 0});
-  return std::move(newest.checkpoint);
+  return {};
 }
 
 Result<GangRun::Ended> GangRun::attempt(const StartPlan& plan) {
   const auto since = clock_.now();
-  // What fails before there are ranks, or of our own, is this start's end too.
-  const auto failed = [&](const Error& error) {
-    manifest_.attempts.back().seconds = secondsBetween(since, clock_.now());
-    (void)finish("failed", error.message);
-    return error;
-  };
-  const auto commands = starter_(plan);
-  if (!commands.has_value()) return failed(commands.error());
-  manifest_.place.order.clear();
-  for (const auto& command : *commands) manifest_.place.order.push_back(command.node);
-  launch::GangSettings settings;
-  settings.grace = milliseconds(run_.deadlines.stop) + kGuardTime;
-  settings.interruptFd = settings_.interruptFd;
-  settings.onLine = [this](int rank, std::string_view line) { takeLine(rank, line); };
-  auto gang = launch::RunningGang::start(*commands, std::move(settings), settings_.nullDevice);
-  if (!gang.has_value()) return failed(gang.error());
-  auto ended = watch(**gang);
-  if (!ended.has_value()) {
-    (*gang)->end();
-    return failed(ended.error());
+  auto ended = runGang(plan);
+  if (settings_.onStartOver) {
+    auto over = settings_.onStartOver();
+    if (!over.has_value() && ended.has_value()) ended = std::move(over).error();
   }
   auto& kept = manifest_.attempts.back();
   kept.seconds = secondsBetween(since, clock_.now());
+  if (!ended.has_value()) {
+    // What fails before there are ranks, or of our own, is this start's end too.
+    (void)finish("failed", ended.error().message);
+    return ended;
+  }
   kept.end = ended->how;
   kept.reason = ended->reason;
   kept.rank = ended->rank;
@@ -176,9 +168,25 @@ Result<GangRun::Ended> GangRun::attempt(const StartPlan& plan) {
   return ended;
 }
 
+Result<GangRun::Ended> GangRun::runGang(const StartPlan& plan) {
+  RAILHEAD_TRY_ASSIGN(const auto commands, starter_(plan));
+  manifest_.place.order.clear();
+  for (const auto& command : commands) manifest_.place.order.push_back(command.node);
+  launch::GangSettings settings;
+  settings.grace = milliseconds(run_.deadlines.stop) + kGuardTime;
+  settings.interruptFd = settings_.interruptFd;
+  settings.onLine = [this](int rank, std::string_view line) { takeLine(rank, line); };
+  RAILHEAD_TRY_ASSIGN(const auto gang, launch::RunningGang::start(commands, std::move(settings),
+                                                                  settings_.nullDevice));
+  auto ended = watch(*gang);
+  if (!ended.has_value()) gang->end();
+  return ended;
+}
+
 Result<GangRun::Ended> GangRun::watch(launch::RunningGang& gang) {
   std::optional<Ended> decided;
   while (!decided && gang.step(kTick)) {
+    manifest_.place.order = gang.nodes();
     RAILHEAD_TRY(takeMetrics());
     RAILHEAD_TRY(lookForCheckpoints());
     if (failure_) return *failure_;
@@ -191,7 +199,9 @@ Result<GangRun::Ended> GangRun::watch(launch::RunningGang& gang) {
       decided = hung(gang);
     }
   }
-  return endOf(gang.end(), std::move(decided));
+  auto end = gang.end();
+  for (auto& rank : end.ranks) std::erase_if(rank.lastLines, isOurs);
+  return endOf(std::move(end), std::move(decided));
 }
 
 // Of those that are overdue the one that is furthest behind, and of these the first that fell
@@ -243,8 +253,6 @@ GangRun::Ended GangRun::endOf(launch::GangEnd end, std::optional<Ended> decided)
     auto& kept = manifest_.attempts.back();
     kept.node = rank.node;
     kept.lastLines = rank.lastLines;
-    std::erase_if(kept.lastLines,
-                  [](const std::string& line) { return parseFactsLine(line).has_value(); });
     if (out.how != "hung") break;
     const auto said = std::find_if(kept.lastLines.rbegin(), kept.lastLines.rend(),
                                    [](const std::string& line) { return !trim(line).empty(); });
@@ -284,14 +292,28 @@ Result<void> GangRun::takeMetrics() {
       if (line.kind == MetricsLine::Kind::kStep) {
         tell({RunEvent::Kind::kStep, 0, line.step.step, &line.step, "", 0});
       }
-      if (line.kind == MetricsLine::Kind::kCheckpoint) lastLook_ = {};
+      if (line.kind != MetricsLine::Kind::kCheckpoint) continue;
+      lastLook_ = {};
+      if (settings_.checkpointsElsewhere) RAILHEAD_TRY(takeTold(line.step.step));
     }
   }
   return {};
 }
 
+// Nothing but its step is known here.
+Result<void> GangRun::takeTold(std::uint64_t step) {
+  checkpoint::Checkpoint told;
+  told.step = step;
+  told.world = static_cast<std::uint64_t>(run_.ranks);
+  manifest_.checkpoints.push_back(std::move(told));
+  sinceCheckpoint_ = 0;
+  tell({RunEvent::Kind::kCheckpoint, 0, step, nullptr, "", 0});
+  return keep();
+}
+
 // New ones go into the manifest, as checkpoint.json tells of them.
 Result<void> GangRun::lookForCheckpoints() {
+  if (settings_.checkpointsElsewhere) return {};
   const auto now = clock_.now();
   if (now - lastLook_ < kLookAtCheckpoints && manifest_.attempts.back().end == "running") return {};
   lastLook_ = now;

@@ -43,6 +43,12 @@ struct GangRunSettings {
   int interruptFd = -1;  // once readable, everything is stopped
   std::function<void(const RunEvent&)> onEvent;
   std::function<void(int rank, std::string_view line)> onOutput;
+  // The ranks' folder of checkpoints is not ours to read: those that rank 0 tells of are gone on
+  // from, and kept or dropped by the trainer.
+  bool checkpointsElsewhere = false;
+  // After each start's processes have ended, however: takes away what else it made. An error ends
+  // the run, for no second gang may run beside a first.
+  std::function<Result<void>()> onStartOver;
 };
 
 class GangRun {
@@ -65,14 +71,16 @@ class GangRun {
   };
 
   Result<void> waitForRanks();
-  Result<std::optional<checkpoint::Checkpoint>> prepare(StartPlan& plan);
+  Result<void> prepare(StartPlan& plan);
   Result<Ended> attempt(const StartPlan& plan);
+  Result<Ended> runGang(const StartPlan& plan);
   Result<Ended> watch(launch::RunningGang& gang);
   std::optional<Ended> hung(launch::RunningGang& gang);
   Ended endOf(launch::GangEnd end, std::optional<Ended> decided);
   Result<void> takeMetrics();
   void takeLine(int rank, std::string_view line);
   Result<void> lookForCheckpoints();
+  Result<void> takeTold(std::uint64_t step);
   Result<void> dropOld();
   bool mayTryAgain(const Ended& ended);
   bool pause(double seconds);  // false: stopped or interrupted meanwhile

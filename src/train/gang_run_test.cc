@@ -44,6 +44,8 @@ class GangRunTest : public testing::Test {
     settings.onEvent = [this](const RunEvent& event) {
       if (event.kind == RunEvent::Kind::kNote) notes_.push_back(event.text);
     };
+    settings.checkpointsElsewhere = elsewhere_;
+    settings.onStartOver = onStartOver_;
     return GangRun(folder_, run_, manifest_, *files_, clock_, std::move(starter),
                    std::move(settings))
         .run();
@@ -66,6 +68,8 @@ class GangRunTest : public testing::Test {
   RunFile run_;
   Manifest manifest_;
   os::SystemClock clock_;
+  bool elsewhere_ = false;
+  std::function<Result<void>()> onStartOver_;
   std::vector<std::string> notes_;
 };
 
@@ -165,6 +169,52 @@ TEST_F(GangRunTest, OfCheckpointsThatAreGoneTheContentStays) {
   EXPECT_EQ(manifest.checkpoints[0].content.size(), 64U);
   EXPECT_EQ(manifest.checkpoints[1].files.size(), 1U);
   EXPECT_FALSE(std::filesystem::exists(folder_.checkpoints() + "/step-00000001"));
+}
+
+// As pods are: on a node that is known once they run, with checkpoints where we cannot read them.
+TEST_F(GangRunTest, WhatIsElsewhereIsGoneOnFromAsItWasTold) {
+  elsewhere_ = true;
+  int over = 0;
+  onStartOver_ = [&] {
+    ++over;
+    return Result<void>();
+  };
+  std::vector<std::string> resumed;
+  const auto told = [](int step) {
+    const std::string number = std::to_string(step);
+    return R"(echo '{"schema":"railhead.metrics/1","step":)" + number +
+           R"(,"loss":1}' >&2; echo '{"schema":"railhead.metrics/1","event":"checkpoint","step":)" +
+           number + R"(,"path":"/claim/step-)" + number + R"("}' >&2;)";
+  };
+  const auto done = run([&](const StartPlan& plan) -> Result<std::vector<launch::RankCommand>> {
+    resumed.push_back(plan.resume);
+    launch::RankCommand rank;
+    rank.node = "pod";
+    const std::string end = plan.attempt == 1 ? "sleep 0.3; echo last >&2; exit 9" : "exit 0";
+    rank.argv = {
+        "sh", "-c",
+        "echo 'railhead-node far-1' >&2;" + told(static_cast<int>(plan.attempt) * 5) + end};
+    return std::vector{rank};
+  });
+  ASSERT_TRUE(done.has_value()) << done.error().describe();
+  EXPECT_EQ(manifest_.state, "finished");
+  EXPECT_THAT(resumed, testing::ElementsAre("", "/claim/step-5"));
+  EXPECT_EQ(over, 2);
+  ASSERT_EQ(manifest_.attempts.size(), 2U);
+  EXPECT_EQ(manifest_.attempts[0].reason, "rank 0 (node far-1) ended with exit code 9: last");
+  EXPECT_THAT(manifest_.attempts[0].lastLines, testing::ElementsAre("last"));
+  EXPECT_EQ(manifest_.attempts[1].fromStep, 5U);
+  EXPECT_EQ(manifest_.checkpoints.size(), 2U);
+}
+
+// Two gangs must not write into one place.
+TEST_F(GangRunTest, WhatAStartLeftAndCannotBeTakenAwayEndsTheRun) {
+  onStartOver_ = [] { return Result<void>(Error(ErrorCode::kUnavailable, "pods are left")); };
+  const auto done = run("exit 9");
+  ASSERT_FALSE(done.has_value());
+  EXPECT_EQ(done.error().message, "pods are left");
+  EXPECT_EQ(manifest_.state, "failed");
+  EXPECT_EQ(manifest_.attempts.size(), 1U);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kMaxMetricsLine = 64 << 10;
 constexpr std::size_t kMaxFacts = 64;
+constexpr std::size_t kCheckpointsKept = 64;
 constexpr std::size_t kMaxFactText = 256;
 
 std::optional<double> realOf(const Json& object, const char* name) {
@@ -102,6 +103,7 @@ void StepSeries::dropAfter(std::uint64_t step) {
                                   [&](const StepLine& one) { return one.step > step; });
   lost_ += static_cast<std::uint64_t>(steps_.end() - first);
   steps_.erase(first, steps_.end());
+  std::erase_if(checkpoints_, [&](const ToldCheckpoint& one) { return one.step > step; });
 }
 
 void StepSeries::add(const MetricsLine& line) {
@@ -113,12 +115,34 @@ void StepSeries::add(const MetricsLine& line) {
       dropAfter(line.step.step);
       break;
     case MetricsLine::Kind::kCheckpoint:
+      std::erase_if(checkpoints_,
+                    [&](const ToldCheckpoint& one) { return one.step >= line.step.step; });
+      checkpoints_.push_back({line.step.step, line.path});
+      if (checkpoints_.size() > kCheckpointsKept) checkpoints_.erase(checkpoints_.begin());
       break;
     case MetricsLine::Kind::kStep:
       if (line.step.step <= lastStep()) dropAfter(line.step.step - 1);
       steps_.push_back(line.step);
       break;
   }
+}
+
+std::optional<ToldCheckpoint> StepSeries::newestCheckpoint() const {
+  if (checkpoints_.empty()) return std::nullopt;
+  return checkpoints_.back();
+}
+
+bool StepSeries::has(const MetricsLine& line) const {
+  if (line.kind == MetricsLine::Kind::kCheckpoint) {
+    return std::any_of(checkpoints_.begin(), checkpoints_.end(), [&](const ToldCheckpoint& one) {
+      return one.step == line.step.step && one.path == line.path;
+    });
+  }
+  if (line.kind != MetricsLine::Kind::kStep) return false;
+  const auto found =
+      std::lower_bound(steps_.begin(), steps_.end(), line.step.step,
+                       [](const StepLine& one, std::uint64_t step) { return one.step < step; });
+  return found != steps_.end() && *found == line.step;
 }
 
 std::uint64_t StepSeries::tokens() const {

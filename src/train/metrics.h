@@ -50,6 +50,11 @@ std::optional<MetricsLine> parseMetricsLine(std::string_view line);
 // With the newline. `resumed` begins with one, too: the rank before may have died within a line.
 std::string resumedLine(std::uint64_t attempt, std::uint64_t step);
 
+struct ToldCheckpoint {
+  std::uint64_t step = 0;
+  std::string path;  // where the rank sees it
+};
+
 // The steps of one rank that count, each once.
 class StepSeries {
  public:
@@ -63,11 +68,16 @@ class StepSeries {
   std::uint64_t tokens() const;
   double seconds() const;
   const std::map<std::string, std::string>& facts() const { return facts_; }
+  // The newest that was told and not given up since; nullopt: none.
+  std::optional<ToldCheckpoint> newestCheckpoint() const;
+  // Whether the line is one that was told already, word for word.
+  bool has(const MetricsLine& line) const;
 
  private:
   void dropAfter(std::uint64_t step);
 
   std::vector<StepLine> steps_;
+  std::vector<ToldCheckpoint> checkpoints_;  // the newest, ascending
   std::uint64_t lost_ = 0;
   std::map<std::string, std::string> facts_;
 };

@@ -89,5 +89,26 @@ TEST(StepSeries, FromTheBeginningNothingCounts) {
   EXPECT_EQ(series.lostSteps(), 2U);
 }
 
+TEST(StepSeries, KnowsTheNewestCheckpointThatWasToldAndNotGivenUp) {
+  const auto line = [](const std::string& rest) {
+    return R"({"schema":"railhead.metrics/1",)" + rest + "}\n";
+  };
+  const std::string text = line(R"("step":1,"loss":2.5)") +
+                           line(R"("event":"checkpoint","step":3,"path":"/c/step-00000003")") +
+                           line(R"("event":"checkpoint","step":6,"path":"/c/step-00000006")");
+  const auto series = seriesOf(text);
+  ASSERT_TRUE(series.newestCheckpoint().has_value());
+  EXPECT_EQ(series.newestCheckpoint()->step, 6U);
+  EXPECT_EQ(series.newestCheckpoint()->path, "/c/step-00000006");
+  EXPECT_TRUE(series.has(*parseMetricsLine(line(R"("step":1,"loss":2.5)"))));
+  EXPECT_FALSE(series.has(*parseMetricsLine(line(R"("step":1,"loss":2.25)"))));
+  EXPECT_FALSE(series.has(*parseMetricsLine(line(R"("step":2,"loss":2.5)"))));
+  EXPECT_TRUE(series.has(
+      *parseMetricsLine(line(R"("event":"checkpoint","step":3,"path":"/c/step-00000003")"))));
+  const auto left = seriesOf(text + line(R"("event":"resumed","attempt":2,"step":3)"));
+  EXPECT_EQ(left.newestCheckpoint()->step, 3U);
+  EXPECT_FALSE(seriesOf(line(R"("step":1,"loss":2.5)")).newestCheckpoint().has_value());
+}
+
 }  // namespace
 }  // namespace railhead::train

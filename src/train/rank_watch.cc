@@ -93,6 +93,7 @@ Result<bool> RankWatch::takeOutput(std::string_view line, os::Clock::TimePoint n
     return false;
   }
   if (ownLines_ || metrics->kind == MetricsLine::Kind::kResumed) return true;
+  if (series_.has(*metrics)) return true;
   RAILHEAD_TRY(appendText(path_, std::string(line) + "\n"));
   ++added_;
   return true;

@@ -25,7 +25,8 @@ class RankWatch {
   // New lines of the file; those that are not ours are passed over.
   std::vector<MetricsLine> takeNew(os::Clock::TimePoint now);
   // A line of the rank's output. Metrics printed there are added to the file, and so come back by
-  // takeNew(), unless the rank writes the file itself. True: it was such a line.
+  // takeNew(), unless the rank writes the file itself; once, for a log that was followed anew tells
+  // lines again. True: it was such a line.
   Result<bool> takeOutput(std::string_view line, os::Clock::TimePoint now);
 
   int rank() const { return rank_; }

@@ -1,8 +1,11 @@
-// `railhead train run --on kubernetes --dry-run`: the objects are golden files, kubectl takes them,
-// and all that the reference pod asks for is in them.
+// `railhead train run --on kubernetes`: with --dry-run the objects are golden files, kubectl takes
+// them, and all that the reference pod asks for is in them; without it the pods are watched.
+#include "src/base/text.h"
+#include "src/os/bound_process.h"
 #include "tests/integration/train_fixture.h"
 #include "tests/support/fake_api_server/fake_api_server.h"
 
+#include <csignal>
 #include <cstdlib>
 
 #include <yaml-cpp/yaml.h>
@@ -125,9 +128,174 @@ TEST_F(TrainObjects, WhatPodsCannotBeIsRefused) {
   const auto here = train({"run", file, "--on", "local", "--dry-run"});
   EXPECT_EQ(here.exitCode, 2);
   EXPECT_THAT(here.errorOutput, HasSubstr("only --on kubernetes"));
-  const auto watched = train({"run", file, "--on", "kubernetes"});
+  const auto watched = train({"run", file, "--on", "kubernetes", "--folder", at("a")});
   EXPECT_EQ(watched.exitCode, 2);
-  EXPECT_THAT(watched.errorOutput, HasSubstr("not built yet"));
+  EXPECT_THAT(watched.errorOutput, HasSubstr("ranksPerNode is 2"));
+  EXPECT_FALSE(std::filesystem::exists(at("a")));
+}
+
+// Pods that are watched by a kubectl whose cluster is this machine (fake_kubectl.sh).
+class WatchedPods : public TrainFixture {
+ protected:
+  void SetUp() override {
+    std::filesystem::create_directories(at("bin"));
+    std::filesystem::create_directories(at("cluster"));
+    std::filesystem::create_directories(at("claim"));
+    std::filesystem::create_symlink(RAILHEAD_SOURCE "/tests/integration/fake_kubectl.sh",
+                                    at("bin/kubectl"));
+    ASSERT_EQ(run(runFile("calm", {"--steps", "12"}), "calm").exitCode, 0);
+  }
+  // What a failed test leaves in its cluster.
+  void TearDown() override {
+    for (const auto& one : leftRunning()) {
+      if (const auto pid = parseUnsigned(split(one, ' ').front()))
+        ::kill(static_cast<pid_t>(*pid), SIGKILL);
+    }
+  }
+
+  os::BoundProcessSpec spec(std::vector<std::string> words) const {
+    os::BoundProcessSpec out;
+    out.argv = {RAILHEAD_PROGRAM, "train"};
+    out.argv.insert(out.argv.end(), words.begin(), words.end());
+    out.environment = environment();
+    return out;
+  }
+  std::map<std::string, std::string> environment() const {
+    return {{"PATH", at("bin") + ":" + std::getenv("PATH")},
+            {"FAKE_CLUSTER", at("cluster")},
+            {"FAKE_PORT", std::to_string(port_)}};
+  }
+  os::ProcessResult trainThere(std::vector<std::string> words) const {
+    os::ProcessSpec out;
+    out.argv = spec(std::move(words)).argv;
+    out.environment = environment();
+    out.deadline = std::chrono::seconds(90);
+    return os::SystemProcessRunner().run(out).value();
+  }
+  std::string podFile(const std::string& name, const std::vector<std::string>& trainer,
+                      const std::string& more = "") const {
+    return runFile(name, trainer,
+                   "image: registry.example/train:1\non: kubernetes\nkubernetes: {claim: runs, "
+                   "mountPath: " +
+                       at("claim") + "}\n" + more);
+  }
+  void expectAsTheCalmOne(const std::string& name) const {
+    const auto same = compare("calm", name);
+    EXPECT_EQ(same.exitCode, 0) << same.output;
+    EXPECT_THAT(same.output, HasSubstr("bitwise equal (12 losses, 0 checkpoints)"));
+    EXPECT_THAT(same.output,
+                HasSubstr("4 checkpoints were written where they cannot be read from here"));
+    EXPECT_FALSE(std::filesystem::exists(at("cluster/job")));
+    expectNothingRuns();
+  }
+  // Other tests of this machine may run at once.
+  const int port_ = 20'000 + static_cast<int>(::getpid() % 10'000);
+  static constexpr char kQuickly[] = "retry: {restarts: 3, backoffSeconds: 0}\n";
+};
+
+TEST_F(WatchedPods, ADeadRankIsNamedWithItsNodeAndAllStartAgainFromWhatWasTold) {
+  const auto done =
+      trainThere({"run", podFile("pods", {"--steps", "12", "--fault", "step:8:1:kill"}, kQuickly),
+                  "--folder", at("a"), "--json"});
+  ASSERT_EQ(done.exitCode, 0) << done.errorOutput << done.output;
+  const auto kept = manifest("a");
+  ASSERT_EQ(kept.attempts.size(), 2U);
+  EXPECT_EQ(kept.attempts[0].end, "failed");
+  EXPECT_THAT(kept.attempts[0].reason,
+              HasSubstr("rank 1 (node node-1) ended with signal 9: stand-in: kill in phase step"));
+  EXPECT_EQ(kept.attempts[0].node, "node-1");
+  EXPECT_THAT(kept.attempts[0].lastLines, testing::ElementsAre(HasSubstr("stand-in: kill")));
+  EXPECT_EQ(kept.attempts[1].fromStep, 6U);
+  EXPECT_THAT(kept.place.order, testing::ElementsAre("node-0", "node-1"));
+  EXPECT_THAT(done.output, HasSubstr(R"("event":"step")"));
+  EXPECT_THAT(done.output, HasSubstr(R"("event":"checkpoint")"));
+  expectAsTheCalmOne("a");
+}
+
+TEST_F(WatchedPods, AHangPastTheStepDeadlineStopsAllAndTheyStartAgain) {
+  const auto done =
+      trainThere({"run",
+                  podFile("pods", {"--steps", "12", "--fault", "step:5:1:hang"},
+                          std::string(kQuickly) +
+                              "deadlines: {startSeconds: 60, stepSeconds: 3, stopSeconds: 1}\n"),
+                  "--folder", at("a")});
+  ASSERT_EQ(done.exitCode, 0) << done.errorOutput;
+  const auto kept = manifest("a");
+  ASSERT_EQ(kept.attempts.size(), 2U);
+  EXPECT_EQ(kept.attempts[0].end, "hung");
+  // The one that hangs, or the one that waits for it.
+  EXPECT_THAT(kept.attempts[0].reason,
+              testing::ContainsRegex("rank ([01]) \\(node node-[01]\\) was silent for "));
+  EXPECT_THAT(kept.attempts[0].reason,
+              HasSubstr("past deadlines.stepSeconds; it stands at step 4"));
+  EXPECT_THAT(testing_support::readText(folderOf("a").logFile(1)),
+              HasSubstr("stand-in: hang in phase step at step 5"));
+  EXPECT_EQ(kept.attempts[1].fromStep, 3U);
+  expectAsTheCalmOne("a");
+}
+
+TEST_F(WatchedPods, AStreamThatIsCutLosesNothing) {
+  std::ofstream(at("cluster/cut")) << "";
+  const auto done =
+      trainThere({"run", podFile("pods", {"--steps", "12", "--step-ms", "100"}, kQuickly),
+                  "--folder", at("a")});
+  ASSERT_EQ(done.exitCode, 0) << done.errorOutput;
+  EXPECT_FALSE(std::filesystem::exists(at("cluster/cut")));
+  EXPECT_EQ(manifest("a").attempts.size(), 1U);
+  EXPECT_EQ(manifest("a").metrics.lostSteps, 0U);
+  EXPECT_EQ(steps("a", 1).size(), 12U);
+  expectAsTheCalmOne("a");
+}
+
+TEST_F(WatchedPods, APodThatNeverStartsSaysWhy) {
+  std::ofstream(at("cluster/pending")) << "pods-0-x: Pending 2 Insufficient nvidia.com/gpu.\n";
+  const auto done = trainThere(
+      {"run",
+       podFile("pods", {"--steps", "12"}, "retry: {restarts: 0}\ndeadlines: {startSeconds: 10}\n"),
+       "--folder", at("a")});
+  EXPECT_EQ(done.exitCode, 1);
+  EXPECT_THAT(done.errorOutput, HasSubstr("the pod did not start within 8 s"));
+  EXPECT_THAT(manifest("a").attempts[0].lastLines,
+              testing::Contains(HasSubstr("Insufficient nvidia.com/gpu")));
+  EXPECT_FALSE(std::filesystem::exists(at("cluster/job")));
+}
+
+TEST_F(WatchedPods, StopEndsThePodsAndWhatAKilledWatcherLeftIsGoneBeforeTheNextStart) {
+  const auto file = podFile("pods", {"--steps", "12", "--step-ms", "300"}, kQuickly);
+  auto first =
+      os::BoundProcess::start(spec({"run", file, "--folder", at("a")}), "/dev/null").value();
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (steps("a").size() < 4 && std::chrono::steady_clock::now() < limit) ::usleep(10000);
+  first.kill();
+  EXPECT_THAT(leftRunning(), testing::Not(testing::IsEmpty()));  // a cluster goes on by itself
+  auto second = os::BoundProcess::start(spec({"resume", at("a")}), "/dev/null").value();
+  while (manifest("a").attempts.size() < 2 && std::chrono::steady_clock::now() < limit)
+    ::usleep(10000);
+  EXPECT_EQ(manifest("a").attempts[1].fromStep, 3U);
+  while (steps("a").size() < 5 && std::chrono::steady_clock::now() < limit) ::usleep(10000);
+  EXPECT_EQ(trainThere({"stop", at("a")}).exitCode, 0);
+  EXPECT_EQ(manifest("a").state, "stopped");
+  EXPECT_FALSE(std::filesystem::exists(at("cluster/job")));
+  expectNothingRuns();
+  const auto done = trainThere({"resume", at("a")});
+  ASSERT_EQ(done.exitCode, 0) << done.errorOutput;
+  expectAsTheCalmOne("a");
+}
+
+TEST_F(WatchedPods, AnotherRunsJobIsNeitherTakenNorDeleted) {
+  std::filesystem::create_directories(at("cluster/job"));
+  std::ofstream(at("cluster/job/yaml")) << "    railhead.io/run: \"another\"\n";
+  const auto file = podFile("pods", {"--steps", "12"}, kQuickly);
+  const auto done = trainThere({"run", file, "--folder", at("a")});
+  EXPECT_EQ(done.exitCode, 1);
+  EXPECT_THAT(done.errorOutput, HasSubstr("already exists"));
+  EXPECT_THAT(done.errorOutput, HasSubstr("they are another run's"));
+  const auto again = trainThere({"resume", at("a")});
+  EXPECT_EQ(again.exitCode, 1);
+  EXPECT_TRUE(std::filesystem::exists(at("cluster/job/yaml")));
+  const auto local = trainThere({"resume", at("a"), "--on", "local"});
+  EXPECT_EQ(local.exitCode, 2);
+  EXPECT_THAT(local.errorOutput, HasSubstr("its checkpoints cannot be reached from there"));
 }
 
 }  // namespace

@@ -23,6 +23,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <iostream>
 #include <span>
 #include <string>
@@ -273,6 +274,8 @@ class Trainer {
       writeDurably(part + "/checkpoint.json", checkpoint::writeCheckpoint(checkpoint), step);
       keepFolder(part);
       meetFault("rename", step);
+      // One that was written and not told of, where nobody set it aside: it is done again.
+      std::filesystem::remove_all(parent + "/" + name);
       if (std::rename(part.c_str(), (parent + "/" + name).c_str()) != 0)
         leave(1, "cannot rename " + part + ": " + std::strerror(errno));
       keepFolder(parent);

@@ -6,12 +6,14 @@ namespace railhead::launch {
 namespace {
 
 constexpr std::chrono::seconds kKubectlTime{60};
+constexpr int kDeleteSeconds = 60;  // beyond the pods' own time to end
 
-// $1: selector, $2: seconds; then kubectl with its options. The pod may not be there yet, and its
-// container may be over before it is seen to run.
-constexpr const char* kFollow = R"(
-selector=$1 seconds=$2
-shift 2
+// $1: selector, $2: seconds, $3: what stands before the node's name, or empty for the log to
+// standard output; then kubectl with its options. The pod may not be there yet, and its container
+// may be over before it is seen to run.
+constexpr const char* kFollow = R"sh(
+selector=$1 seconds=$2 mark=$3
+shift 3
 container='.items[0].status.containerStatuses[0]'
 end=$(($(date +%s) + seconds))
 while :; do
@@ -25,15 +27,36 @@ while :; do
   fi
   sleep 1
 done
-"$@" logs -f -l "$selector" --tail=-1
-for i in 1 2 3 4 5 6 7 8 9 10; do
-  code=$("$@" get pod -l "$selector" -o jsonpath="{$container.state.terminated.exitCode}")
+say() { if [ -n "$mark" ]; then echo "$1"; else echo "$1" >&2; fi; }
+if [ -n "$mark" ]; then
+  # What a shell says of a command that was stopped is no word of the rank's.
+  exec >&2 2>/dev/null
+  echo "$mark$("$@" get pod -l "$selector" --request-timeout=20s -o jsonpath='{.items[0].spec.nodeName}')"
+  # What stops this stops the pod, whose last words are still heard.
+  trap '"$@" delete pod -l "$selector" --wait=false --request-timeout=20s >/dev/null' TERM
+fi
+tail=-1 unknown=0
+while [ $unknown -lt 60 ]; do
+  if [ -n "$mark" ]; then
+    "$@" logs -f -l "$selector" --tail=$tail 2>&1
+  else
+    "$@" logs -f -l "$selector" --tail=$tail
+  fi
+  tail=200
+  code=$("$@" get pod -l "$selector" --request-timeout=20s -o jsonpath="{$container.state.terminated.exitCode}")
   [ -n "$code" ] && exit "$code"
+  # The stream was cut, and the container runs: the API server went, a log was rotated.
+  if left=$("$@" get pod -l "$selector" --request-timeout=20s -o name); then
+    [ -n "$left" ] || break
+    unknown=0
+  else
+    unknown=$((unknown + 1))
+  fi
   sleep 1
 done
-echo "the pod's end is not known" >&2
+say "the pod's end is not known"
 exit 1
-)";
+)sh";
 
 Error failed(const std::string& what, const os::ProcessResult& result) {
   const std::string said = std::string(trim(result.errorOutput));
@@ -49,11 +72,12 @@ Error failed(const std::string& what, const os::ProcessResult& result) {
 }
 
 Result<os::ProcessResult> run(os::ProcessRunner& runner, const Kubectl& kubectl,
-                              std::vector<std::string> words, const std::string& input) {
+                              std::vector<std::string> words, const std::string& input,
+                              std::chrono::seconds deadline = kKubectlTime) {
   os::ProcessSpec spec;
   spec.argv = kubectl.command(std::move(words));
   spec.input = input;
-  spec.deadline = kKubectlTime;
+  spec.deadline = deadline;
   auto result = runner.run(spec);
   if (!result.has_value() && result.error().code == ErrorCode::kNotFound) {
     return Error(ErrorCode::kEnvironment, "there is no " + kubectl.program,
@@ -90,12 +114,34 @@ Result<void> deleteJob(os::ProcessRunner& runner, const Kubectl& kubectl, const 
   return {};
 }
 
+Result<void> deleteRun(os::ProcessRunner& runner, const Kubectl& kubectl,
+                       const KubernetesJob& job) {
+  std::string kinds = "jobs,services";
+  if (job.podGroup == PodGroup::kCoscheduling) kinds += ",podgroups.scheduling.x-k8s.io";
+  if (job.podGroup == PodGroup::kVolcano) kinds += ",podgroups.scheduling.volcano.sh";
+  const int seconds = job.graceSeconds + kDeleteSeconds;
+  RAILHEAD_TRY_ASSIGN(
+      const auto result,
+      run(runner, kubectl,
+          {"delete", kinds, "-l", std::string(kRunLabel) + "=" + job.run, "--ignore-not-found",
+           "--cascade=foreground", "--wait=true", "--timeout=" + std::to_string(seconds) + "s"},
+          "", std::chrono::seconds(seconds) + kKubectlTime));
+  if (result.exitCode != 0) return failed("delete the pods of Job " + job.name, result);
+  return {};
+}
+
 std::vector<RankCommand> followCommands(const Kubectl& kubectl, const KubernetesJob& job,
-                                        int waitSeconds) {
+                                        int waitSeconds, PodLog log) {
   std::vector<RankCommand> out;
   for (int rank = 0; rank < job.ranks; ++rank) {
     std::vector<std::string> argv = {
-        "sh", "-c", kFollow, "follow", rankSelector(job.name, rank), std::to_string(waitSeconds)};
+        "sh",
+        "-c",
+        kFollow,
+        "follow",
+        rankSelector(job.name, rank),
+        std::to_string(waitSeconds),
+        log == PodLog::kAsLines ? std::string(kNodeMark) : std::string()};
     const auto words = kubectl.command({});
     argv.insert(argv.end(), words.begin(), words.end());
     out.push_back({rank, "pod " + job.name + "-" + std::to_string(rank), std::move(argv), {}});

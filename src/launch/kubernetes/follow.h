@@ -26,9 +26,17 @@ Result<void> createJob(os::ProcessRunner& runner, const Kubectl& kubectl, const 
 // Job, pods and Service; succeeds when they are gone already.
 Result<void> deleteJob(os::ProcessRunner& runner, const Kubectl& kubectl, const std::string& name);
 
-// One shell for each rank: waits for its pod, follows its log to standard output, ends with the
-// container's exit code (4 when the pod never ran, with why on standard error).
+// The objects that have the job's label of a run, and their pods: succeeds once they are gone.
+Result<void> deleteRun(os::ProcessRunner& runner, const Kubectl& kubectl, const KubernetesJob& job);
+
+enum class PodLog {
+  kAsOutput,  // to standard output, as a result is awaited there
+  kAsLines,   // to standard error, where lines are taken one by one; the node before them
+};
+// One shell for each rank: waits for its pod, follows its log, also when the stream of it is cut
+// (the last lines may then come twice), ends with the container's exit code (4 when the pod never
+// ran, with why on standard error).
 std::vector<RankCommand> followCommands(const Kubectl& kubectl, const KubernetesJob& job,
-                                        int waitSeconds);
+                                        int waitSeconds, PodLog log = PodLog::kAsOutput);
 
 }  // namespace railhead::launch

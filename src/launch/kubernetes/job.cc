@@ -62,6 +62,7 @@ YAML::Node labels(const KubernetesJob& job) {
   out["app.kubernetes.io/name"] = "railhead";
   out["app.kubernetes.io/component"] = "ranks";
   out["app.kubernetes.io/instance"] = job.name;
+  if (!job.run.empty()) out[kRunLabel] = text(job.run);
   return out;
 }
 

@@ -44,6 +44,9 @@ struct KubernetesJob {
   std::string claim;
   std::string claimFolder;
   std::string mountPath;
+  // A label of all objects, "railhead.io/run": whose they are, where names may be used again.
+  // Empty: none.
+  std::string run;
 
   // kInvalidArgument names the field, its value and what is allowed.
   Result<void> check() const;
@@ -52,6 +55,8 @@ struct KubernetesJob {
 // kubectl reads it back as one Service and one Job, and a PodGroup before them where one is asked
 // for.
 Result<std::string> renderJob(const KubernetesJob& job);
+
+inline constexpr const char* kRunLabel = "railhead.io/run";
 
 // "job-name=NAME,batch.kubernetes.io/job-completion-index=3".
 std::string rankSelector(const std::string& job, int rank);

@@ -179,5 +179,22 @@ TEST_F(FollowTest, APodThatNeverStartsIsExitFourWithWhy) {
   EXPECT_THAT(end.ranks[0].lastLines.front(), HasSubstr("Insufficient nvidia.com/gpu"));
 }
 
+TEST_F(FollowTest, AStreamThatIsCutIsFollowedAgainAndTheNodeIsTold) {
+  answer(
+      "case \"$*\" in *started*) echo 'true ' ;; *nodeName*) echo spark-b ;; "
+      "*' logs '*) echo x >>" +
+      at("cuts") + "; echo \"line $(wc -l <" + at("cuts") + ")\" ;; *exitCode*) [ $(wc -l <" +
+      at("cuts") + ") -lt 2 ] || echo 3 ;; *'-o name'*) echo pod/x ;; esac");
+  KubernetesJob job = reference();
+  job.ranks = 1;
+  const auto end =
+      runGang(followCommands(kubectl_, job, 60, PodLog::kAsLines), {}, "/dev/null").value();
+  EXPECT_EQ(end.ranks[0].exitCode, 3);
+  EXPECT_EQ(end.ranks[0].node, "spark-b");
+  EXPECT_THAT(end.ranks[0].lastLines, testing::ElementsAre("line 1", "line 2"));
+  EXPECT_EQ(end.reason(), "rank 0 (node spark-b) ended with exit code 3: line 2");
+  EXPECT_THAT(asked(), HasSubstr("--tail=200"));
+}
+
 }  // namespace
 }  // namespace railhead::launch
