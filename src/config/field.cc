@@ -14,12 +14,19 @@ namespace railhead::config {
 
 enum class Kind { kNull, kScalar, kList, kMap };
 
+struct Member;
+
 struct Value {
   Kind kind = Kind::kNull;
   int line = 0;
   std::string scalar;
-  std::vector<std::pair<std::string, Value>> members;  // map entries, or list items with empty keys
-  std::string source;                                  // of the document; on its root only
+  std::vector<Member> members;  // map entries, or list items with empty keys
+  std::string source;           // of the document; on its root only
+};
+
+struct Member {
+  std::string key;
+  Value value;
 };
 
 namespace {
@@ -50,7 +57,7 @@ class Copier {
       value.kind = Kind::kList;
       for (const auto& item : node) {
         RAILHEAD_TRY_ASSIGN(Value copied, copy(item, depth + 1));
-        value.members.emplace_back("", std::move(copied));
+        value.members.push_back({"", std::move(copied)});
       }
     } else if (node.IsMap()) {
       value.kind = Kind::kMap;
@@ -59,7 +66,7 @@ class Copier {
           return at(source_, entry.first.Mark().line + 1, "a key must be a word");
         RAILHEAD_TRY_ASSIGN(Value copied, copy(entry.second, depth + 1));
         if (copied.kind == Kind::kNull) copied.line = entry.first.Mark().line + 1;
-        value.members.emplace_back(entry.first.Scalar(), std::move(copied));
+        value.members.push_back({entry.first.Scalar(), std::move(copied)});
       }
     }
     return value;
@@ -200,7 +207,7 @@ Field Field::nearest(std::string_view path) const {
 }
 
 Field Field::item(std::size_t index) const {
-  const Value& member = value_->members[index].second;
+  const Value& member = value_->members[index].value;
   return Field(document_, &member, path_ + "[" + std::to_string(index) + "]", member.line);
 }
 
