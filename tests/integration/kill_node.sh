@@ -35,6 +35,7 @@ wrong() {
 alive() { [ -e "/proc/$1/exe" ]; } # not of a zombie
 agent() { pidof railhead-agent; }
 start_agent() {
+  : >$log # before: the background process does so too late for the first look
   setsid railhead-agent run --config $config >$log 2>&1 </dev/null &
   started=$!
   until grep -q 'agent: ready' $log; do
