@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """beside_nccl_tests.py RAILHEAD NCCL_TESTS OUT.json --mpirun COMMAND [--ranks N] [--rounds N]
-                     [--min BYTES] [--max BYTES]
+                     [--min BYTES] [--max BYTES] [--operations LIST]
 
-On a machine with GPUs: railhead bench collectives and nccl-tests take turns, N processes each (2), every operation, the
-same libnccl. Writes both busbw per size, the ratio of their medians with a 95 % interval (rounds drawn anew, a thousand
+On a machine with GPUs: railhead bench collectives and nccl-tests take turns, N processes each (2), every operation
+(or those of LIST), the same libnccl. Writes both busbw per size, the ratio of their medians with a 95 % interval (rounds drawn anew, a thousand
 times) and the time each took; exit code 3 when a median at sizes of 1 MiB and more differs by more than 3 %. Where starts
 of the same program scatter by more than that, as over sockets, the interval says what the run can tell.
 
@@ -84,8 +84,9 @@ def main():
     rounds = int(options.get("--rounds", 3))
     ranks = int(options.get("--ranks", 2))
     sizes = int(options.get("--min", 1 << 10)), int(options.get("--max", 256 << 20))
+    operations = options.get("--operations", ",".join(PROGRAMS)).split(",")
     rows, seconds, backend, worst = [], {"railhead": 0.0, "nccl_tests": 0.0}, None, 0.0
-    for operation in PROGRAMS:
+    for operation in operations:
         seen = {}
         for number in range(rounds):
             turns = ["railhead", "nccl_tests"] if number % 2 == 0 else ["nccl_tests", "railhead"]
