@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <pthread.h>
+
 namespace railhead::agent {
 namespace {
 
@@ -133,8 +135,15 @@ void NodeKeeper::start() {
     provisioned_ = shown_ = false;
   }
   seams_.counts.turned(std::chrono::steady_clock::now());
-  provisioner_ = std::thread([this] { provisionWhenDue(); });
-  watcher_ = std::thread([this] { watch(); });
+  // Named for `ps -L`, debuggers and tracers.
+  provisioner_ = std::thread([this] {
+    ::pthread_setname_np(::pthread_self(), "provisioner");
+    provisionWhenDue();
+  });
+  watcher_ = std::thread([this] {
+    ::pthread_setname_np(::pthread_self(), "node-watcher");
+    watch();
+  });
 }
 
 void NodeKeeper::stop() {

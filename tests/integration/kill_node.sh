@@ -4,7 +4,8 @@
 # with what it has to be. Each command exits with 0 when the node is right, else says what is not.
 #
 #   install             records what the node has to be: the agent runs, no pod holds a rail
-#   provision AT        node without VFs; agent killed at AT, "write@12": its 12th write; started again
+#   provision AT        node without VFs; agent killed at AT, "write@12": its 12th write, of the thread that
+#                       provisions; started again
 #   pod AT AT           pod made through kubelet, the agent killed at AT, and deleted, killed at AT
 #   open, close         a pod whose sandbox has no rails, for the next two
 #   sandbox AT AT       as pod, but by CNI calls on one sandbox, which outlives the agent
@@ -34,9 +35,10 @@ wrong() {
 # --- the agent ---
 alive() { [ -e "/proc/$1/exe" ]; } # not of a zombie
 agent() { pidof railhead-agent; }
+# start_agent [CONFIG]
 start_agent() {
   : >$log # before: the background process does so too late for the first look
-  setsid railhead-agent run --config $config >$log 2>&1 </dev/null &
+  setsid railhead-agent run --config ${1:-$config} >$log 2>&1 </dev/null &
   started=$!
   until grep -q 'agent: ready' $log; do
     alive $started || wrong "the agent ended while it started"
@@ -97,18 +99,20 @@ check_namespaces() {
   cmp -s $work/namespaces $work/namespaces.now || wrong "$1: namespaces $(cat $work/namespaces.now)"
 }
 
-# --- strace on the threads that carry out requests; one takes the request, each counts by itself ---
-trace_workers() {
+# --- strace on the threads of a name; one takes the work, each counts by itself ---
+# trace_threads NAME PHASE AT INJECTION
+trace_threads() {
   victim=$(agent) || wrong "no agent"
   targets=''
   count=0
   for task in /proc/$victim/task/*; do
     read -r name <$task/comm
-    [ "$name" = cni-worker ] || continue
+    [ "$name" = $1 ] || continue
     targets="$targets -p ${task##*/}"
     count=$((count + 1))
   done
-  [ $count -gt 0 ] || wrong "the agent has no threads named cni-worker"
+  [ $count -gt 0 ] || wrong "the agent has no threads named $1"
+  shift
   trace=$work/trace.$1
   rm -f $trace
   setsid strace -y -s 40 -o $trace -e trace=$calls -e inject="${2%@*}:$3:when=${2#*@}" $targets 2>$work/said &
@@ -126,12 +130,6 @@ end_trace() {
 note() {
   echo "$1 $2"
   grep -v -e '+++' -e resumed $trace | cut -c 1-280 | sed "s/^[0-9 ]*/$1> /"
-}
-# The agent provisions in a thread of its own: the one that writes to SR-IOV's files.
-keep_provisioner() {
-  worker=$(grep -m 1 'write(.*/sriov_' $trace | cut -d ' ' -f 1)
-  grep "^${worker:-none} " $trace >$trace.worker
-  mv $trace.worker $trace
 }
 # After a request: was the agent killed? It is running again then. A DEL passes all the same, with a mark that the
 # agent finds (apps/railhead-cni/shim.h).
@@ -158,21 +156,24 @@ bare() {
   done
   rm -rf /run/railhead
 }
+# The thread that provisions is there from the start; it begins when the configuration names PFs.
 provision() {
   bare
-  : >$log
-  trace=$work/trace.start
-  setsid strace -f -qq -y -s 40 -o $trace -e trace=$calls -e inject=${1%@*}:signal=KILL:when=${1#*@} \
-    railhead-agent run --config $config >$log 2>&1 </dev/null &
-  tracer=$!
-  while alive $tracer && ! grep -q 'agent: ready' $log; do sleep 0.1; done
-  if alive $tracer; then
+  sed '/^provision:/,/^twins:/{/^twins:/!d}' $config >$work/agent.yaml
+  start_agent $work/agent.yaml
+  trace_threads provisioner start $1 signal=KILL
+  cp $config $work/next && mv $work/next $work/agent.yaml
+  for i in $(seq 300); do
+    alive $victim && ! grep -q 'PFs failed' $log || break
+    sleep 0.1
+  done
+  if alive $victim; then
+    grep -q 'PFs failed' $log || wrong "it has not provisioned"
+    end_trace
     kill_agent
-    await_end $tracer
-    keep_provisioner
     note start whole
   else
-    keep_provisioner
+    await_end $tracer
     note start killed
   fi
   start_agent
@@ -188,7 +189,7 @@ told_to_try_again() {
   grep -q 'code 11\|"code": *11' $work/error || wrong "$1 was not told to try again: $(cat $work/error)"
 }
 pod() {
-  trace_workers ADD $1 signal=KILL
+  trace_threads cni-worker ADD $1 signal=KILL
   run_pod
   if ! after_request ADD $?; then
     told_to_try_again ADD
@@ -196,7 +197,7 @@ pod() {
     railhead-lab-kubelet wait $resource --count 4 --timeout 30 || wrong "not allocatable"
     run_pod || wrong "ADD after the restart: $(cat $work/error)"
   fi
-  trace_workers DEL $2 signal=KILL
+  trace_threads cni-worker DEL $2 signal=KILL
   delete_pod
   passed=$?
   if ! after_request DEL $passed && [ $passed != 0 ]; then
@@ -235,7 +236,7 @@ check_clean() {
 }
 sandbox() {
   find_sandbox
-  trace_workers ADD $1 signal=KILL
+  trace_threads cni-worker ADD $1 signal=KILL
   cni ADD
   if ! after_request ADD $?; then
     told_to_try_again ADD
@@ -247,7 +248,7 @@ sandbox() {
     cni ADD || wrong "ADD after the restart: $(cat $work/error)"
   fi
   cni CHECK || wrong "CHECK: $(cat $work/error)"
-  trace_workers DEL $2 signal=KILL
+  trace_threads cni-worker DEL $2 signal=KILL
   cni DEL
   passed=$?
   if ! after_request DEL $passed && [ $passed != 0 ]; then
@@ -273,14 +274,14 @@ after_failure() {
 }
 fail() {
   find_sandbox
-  trace_workers ADD $2 error=$1
+  trace_threads cni-worker ADD $2 error=$1
   cni ADD
   if after_failure ADD $?; then
     check_clean "failed ADD"
     cni ADD || wrong "ADD after a failed one: $(cat $work/error)"
   fi
   cni CHECK || wrong "CHECK: $(cat $work/error)"
-  trace_workers DEL $3 error=$1
+  trace_threads cni-worker DEL $3 error=$1
   cni DEL
   if after_failure DEL $?; then
     cni DEL || wrong "DEL after a failed one: $(cat $work/error)"
