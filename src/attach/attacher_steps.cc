@@ -25,8 +25,11 @@ Result<void> nothingMore() { return {}; }
 Result<void> moveIn(const std::vector<RailRecord>& rails, const os::Netns& pod, RailMover& mover) {
   std::future<Result<void>> device;  // waits for its end when it goes
   for (const RailRecord& rail : rails) {
-    RAILHEAD_TRY(mover.moveIn(rail, pod).addContext(placeOf(rail)));
-    if (device.valid()) RAILHEAD_TRY(device.get());
+    auto moved = mover.moveIn(rail, pod).addContext(placeOf(rail));
+    Failures failures;
+    if (device.valid()) failures.add(device.get());
+    failures.add(std::move(moved));
+    RAILHEAD_TRY(failures.outcome());
     // Without a thread to be had it is done by whoever waits for it.
     device = std::async([&] { return mover.moveRdmaIn(rail, pod).addContext(placeOf(rail)); });
   }

@@ -19,6 +19,7 @@ constexpr std::string_view kSchema = "railhead.checkpoint/1";
 constexpr std::string_view kPrefix = "step-";
 constexpr std::string_view kPartEnd = ".part";
 constexpr std::string_view kGoneEnd = ".gone";
+constexpr std::string_view kOldEnd = ".old";  // as earlier versions named it
 
 Error misread(const std::string& where, const std::string& what) {
   return {ErrorCode::kCorrupt, where + ": " + what};
@@ -120,7 +121,7 @@ std::string goneName(std::uint64_t step) { return hidden(step, kGoneEnd); }
 
 bool isUnfinished(std::string_view name) {
   return name.starts_with('.') && name.substr(1).starts_with(kPrefix) &&
-         (name.ends_with(kPartEnd) || name.ends_with(kGoneEnd));
+         (name.ends_with(kPartEnd) || name.ends_with(kGoneEnd) || name.ends_with(kOldEnd));
 }
 
 std::string writeCheckpoint(const Checkpoint& checkpoint) {

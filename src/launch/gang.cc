@@ -214,7 +214,7 @@ class RunningGang::Rank {
         continue;
       }
       if (line_.starts_with(kNodeMark)) {
-        end_.node = line_.substr(kNodeMark.size());
+        if (line_.size() > kNodeMark.size()) end_.node = line_.substr(kNodeMark.size());
         line_.clear();
         continue;
       }

@@ -150,7 +150,12 @@ Result<GangRun::Ended> GangRun::attempt(const StartPlan& plan) {
   auto ended = runGang(plan);
   if (settings_.onStartOver) {
     auto over = settings_.onStartOver();
-    if (!over.has_value() && ended.has_value()) ended = std::move(over).error();
+    const bool another = ended.has_value() && (ended->how == "failed" || ended->how == "hung");
+    if (!over.has_value() && another) {
+      ended = std::move(over).error();  // what is left could meet the next start
+    } else if (!over.has_value()) {
+      note(over.error().message);
+    }
   }
   auto& kept = manifest_.attempts.back();
   kept.seconds = secondsBetween(since, clock_.now());

@@ -47,9 +47,11 @@ Result<std::vector<std::string>> runningPods(os::ProcessRunner& runner, os::Cloc
                                              const PodWait& wait) {
   const auto limit = clock.now() + wait.most;
   for (;;) {
-    RAILHEAD_TRY_ASSIGN(const auto said, podsSay(runner, kubectl, job.name, kPods));
-    if (said.exitCode == 0) {
-      auto names = namesIn(said.output, job.ranks);
+    const auto said = podsSay(runner, kubectl, job.name, kPods);
+    // An API server that is slow for once may answer the next time.
+    if (!said.has_value() && said.error().code != ErrorCode::kDeadlineExceeded) return said.error();
+    if (said.has_value() && said->exitCode == 0) {
+      auto names = namesIn(said->output, job.ranks);
       if (std::none_of(names.begin(), names.end(), [](const auto& one) { return one.empty(); }))
         return names;
     }

@@ -35,24 +35,23 @@ if [ -n "$mark" ]; then
   # What stops this stops the pod, whose last words are still heard.
   trap '"$@" delete pod -l "$selector" --wait=false --request-timeout=20s >/dev/null' TERM
 fi
-tail=-1 unknown=0
+since='' unknown=0
 while [ $unknown -lt 60 ]; do
-  if [ -n "$mark" ]; then
-    "$@" logs -f -l "$selector" --tail=$tail 2>&1
-  else
-    "$@" logs -f -l "$selector" --tail=$tail
-  fi
-  tail=200
+  # All that the container says comes by standard output; kubectl's own words are none of the rank's.
+  began=$(date +%s)
+  "$@" logs -f -l "$selector" --tail=-1 $since
+  cut=$(date +%s)
+  # A node that died keeps its pod for long: what ends at once, again and again, does not go on.
+  [ $((cut - began)) -lt 5 ] || unknown=0
   code=$("$@" get pod -l "$selector" --request-timeout=20s -o jsonpath="{$container.state.terminated.exitCode}")
   [ -n "$code" ] && exit "$code"
   # The stream was cut, and the container runs: the API server went, a log was rotated.
   if left=$("$@" get pod -l "$selector" --request-timeout=20s -o name); then
     [ -n "$left" ] || break
-    unknown=0
-  else
-    unknown=$((unknown + 1))
   fi
+  unknown=$((unknown + 1))
   sleep 1
+  since=--since=$(($(date +%s) - cut + 2))s # by the node's own clock
 done
 say "the pod's end is not known"
 exit 1

@@ -2,6 +2,7 @@
 #include "src/launch/kubernetes/job.h"
 
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -179,6 +180,37 @@ TEST_F(FollowTest, APodThatNeverStartsIsExitFourWithWhy) {
   EXPECT_THAT(end.ranks[0].lastLines.front(), HasSubstr("Insufficient nvidia.com/gpu"));
 }
 
+TEST_F(FollowTest, KubectlsOwnWordsAreNoneOfTheRanks) {
+  answer(
+      "case \"$*\" in *started*) echo 'true ' ;; *nodeName*) echo spark-b ;; "
+      "*' logs '*) echo 'Error from server' >&2; echo line ;; *exitCode*) echo 3 ;; esac");
+  KubernetesJob job = reference();
+  job.ranks = 1;
+  const auto end =
+      runGang(followCommands(kubectl_, job, 60, PodLog::kAsLines), {}, "/dev/null").value();
+  EXPECT_THAT(end.ranks[0].lastLines, testing::ElementsAre("line"));
+}
+
+// The pod's object outlives its node.
+TEST_F(FollowTest, APodWhoseEndIsNeverTold) {
+  answer(
+      "case \"$*\" in *started*) echo 'true ' ;; *nodeName*) ;; *' logs '*) exit 1 ;; "
+      "*exitCode*) ;; *'-o name'*) echo pod/x ;; esac");
+  // Sixty looks, a second apart.
+  std::ofstream(at("sleep")) << "#!/bin/sh\n";
+  std::filesystem::permissions(at("sleep"), std::filesystem::perms::owner_all);
+  const std::string path = std::getenv("PATH");
+  ::setenv("PATH", (folder_.string() + ":" + path).c_str(), 1);
+  KubernetesJob job = reference();
+  job.ranks = 1;
+  const auto end =
+      runGang(followCommands(kubectl_, job, 60, PodLog::kAsLines), {}, "/dev/null").value();
+  ::setenv("PATH", path.c_str(), 1);
+  EXPECT_EQ(end.ranks[0].exitCode, 1);
+  EXPECT_THAT(end.ranks[0].node, HasSubstr("pod "));
+  EXPECT_THAT(end.ranks[0].lastLines, testing::ElementsAre("the pod's end is not known"));
+}
+
 TEST_F(FollowTest, AStreamThatIsCutIsFollowedAgainAndTheNodeIsTold) {
   answer(
       "case \"$*\" in *started*) echo 'true ' ;; *nodeName*) echo spark-b ;; "
@@ -193,7 +225,7 @@ TEST_F(FollowTest, AStreamThatIsCutIsFollowedAgainAndTheNodeIsTold) {
   EXPECT_EQ(end.ranks[0].node, "spark-b");
   EXPECT_THAT(end.ranks[0].lastLines, testing::ElementsAre("line 1", "line 2"));
   EXPECT_EQ(end.reason(), "rank 0 (node spark-b) ended with exit code 3: line 2");
-  EXPECT_THAT(asked(), HasSubstr("--tail=200"));
+  EXPECT_THAT(asked(), HasSubstr("--since="));
 }
 
 }  // namespace
