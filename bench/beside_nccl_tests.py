@@ -2,10 +2,11 @@
 """beside_nccl_tests.py RAILHEAD NCCL_TESTS OUT.json --mpirun COMMAND [--ranks N] [--rounds N]
                      [--min BYTES] [--max BYTES] [--operations LIST]
 
-On a machine with GPUs: railhead bench collectives and nccl-tests take turns, N processes each (2), every operation
-(or those of LIST), the same libnccl. Writes both busbw per size, the ratio of their medians with a 95 % interval (rounds drawn anew, a thousand
-times) and the time each took; exit code 3 when a median at sizes of 1 MiB and more differs by more than 3 %. Where starts
-of the same program scatter by more than that, as over sockets, the interval says what the run can tell.
+On a machine with GPUs: railhead bench collectives and nccl-tests take turns, N processes each (2), every operation (or
+those of LIST), the same libnccl. Writes both busbw per size, the ratio of their medians with a 95 % interval (rounds
+drawn anew, a thousand times) and the time each took; exit code 3 when a median at sizes of 1 MiB and more differs by more
+than 3 %. Where starts of the same program scatter by more than that, as over sockets, the interval says what the run can
+tell.
 
 NCCL_TESTS is a build of github.com/NVIDIA/nccl-tests with MPI=1, COMMAND starts it N times ("mpirun -np 2"); nothing of
 it is in this tree. What NCCL's environment says holds for both. With SEPARATE=1 in the environment ours are hosts of their
