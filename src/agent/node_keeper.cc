@@ -7,6 +7,8 @@
 #include <utility>
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 namespace railhead::agent {
 namespace {
@@ -19,6 +21,7 @@ constexpr std::chrono::seconds kFirstRetry{5};
 constexpr std::chrono::seconds kLastRetry{300};
 // Drivers of a node that boots are up by then.
 constexpr std::chrono::seconds kSilentPatience{30};
+constexpr int kWatcherNice = 5;              // a third of a usual thread's share
 constexpr std::size_t kMaxMemory = 8 << 20;  // bytes
 
 // The most VFs that a PF is meant to have: so many rail sets a cage can give.
@@ -142,6 +145,8 @@ void NodeKeeper::start() {
   });
   watcher_ = std::thread([this] {
     ::pthread_setname_np(::pthread_self(), "node-watcher");
+    // A pod waits for its attach, which changes what this looks at: on a busy node it goes first.
+    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kWatcherNice);
     watch();
   });
 }

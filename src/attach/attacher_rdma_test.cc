@@ -58,6 +58,34 @@ TEST_F(SoftRdmaTest, AVfWithoutItsOwnRdmaDeviceIsNamed) {
   EXPECT_THAT(attacher_->attachments(), IsEmpty());
 }
 
+// As Linux 7.3 does: the device is made on the host, where the pod would not see it.
+TEST_F(SoftRdmaTest, ReachesThePodWhenExclusive) {
+  kernel_.setRdmaMode(netlink::RdmaNetnsMode::kExclusive);
+  start();
+  const std::string before = kernel_.snapshot();
+  ASSERT_TRUE(attacher_->add(request(CniCommand::kAdd)).has_value());
+  ASSERT_THAT(kernel_.rdmaDevices(), SizeIs(2));
+  for (const auto& device : kernel_.rdmaDevices()) EXPECT_NE(device.netns, 1) << device.name;
+  EXPECT_TRUE(attacher_->check(request(CniCommand::kCheck)).has_value());
+  ASSERT_TRUE(attacher_->del(request(CniCommand::kDel)).has_value());
+  EXPECT_EQ(kernel_.snapshot(), before);
+}
+
+TEST_F(SoftRdmaTest, ExclusiveAddFailingAtAnyStepLeavesNothingBehind) {
+  kernel_.setRdmaMode(netlink::RdmaNetnsMode::kExclusive);
+  start();
+  const std::string before = kernel_.snapshot();
+  int n = 1;
+  for (;; ++n) {
+    kernel_.revive();
+    kernel_.failAt(n, EIO);
+    if (attacher_->add(request(CniCommand::kAdd)).has_value()) break;
+    EXPECT_EQ(kernel_.snapshot(), before) << n;
+    ASSERT_LT(n, 100);
+  }
+  EXPECT_GT(n, 10);
+}
+
 class HardwareRdmaTest : public AttachFixture {
  protected:
   HardwareRdmaTest() { hardwareRdma_ = true; }

@@ -19,21 +19,28 @@ std::string placeOf(const RailRecord& rail) {
 
 Result<void> nothingMore() { return {}; }
 
-// While a rail's RDMA device moves, or is made, the next rail moves in: each is mostly a wait for
-// the kernel or the card. One device after the other all the same: a pod finds its devices in the
-// order in which they came. Returns when all that it began has ended, well or not.
+// A rail's RDMA device moves, or is made, while the next rail moves in and while all come up: each
+// is mostly a wait for the kernel or the card. One device after the other all the same: a pod finds
+// its devices in the order in which they came. Returns when all that it began has ended, well or
+// not.
 Result<void> moveIn(const std::vector<RailRecord>& rails, const os::Netns& pod, RailMover& mover) {
-  std::future<Result<void>> device;  // waits for its end when it goes
+  Failures failures;
+  std::future<Result<void>> devices;  // of the rails so far
   for (const RailRecord& rail : rails) {
-    auto moved = mover.moveIn(rail, pod).addContext(placeOf(rail));
-    Failures failures;
-    if (device.valid()) failures.add(device.get());
-    failures.add(std::move(moved));
-    RAILHEAD_TRY(failures.outcome());
+    failures.add(mover.moveIn(rail, pod).addContext(placeOf(rail)));
+    if (!failures.none()) break;
     // Without a thread to be had it is done by whoever waits for it.
-    device = std::async([&] { return mover.moveRdmaIn(rail, pod).addContext(placeOf(rail)); });
+    devices = std::async([&, before = std::move(devices)]() mutable -> Result<void> {
+      if (before.valid()) RAILHEAD_TRY(before.get());
+      return mover.moveRdmaIn(rail, pod).addContext(placeOf(rail));
+    });
   }
-  return device.valid() ? device.get() : Result<void>();
+  for (const RailRecord& rail : rails) {
+    if (!failures.none()) break;
+    failures.add(mover.bringUp(rail, pod).addContext(placeOf(rail)));
+  }
+  if (devices.valid()) failures.add(devices.get());
+  return failures.outcome();
 }
 
 }  // namespace

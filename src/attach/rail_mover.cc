@@ -180,14 +180,25 @@ Result<void> RailMover::moveIn(const RailRecord& rail, const os::Netns& pod) {
   }
   RAILHEAD_TRY(host_->move(found->index, pod, rail.podName));
   RAILHEAD_TRY_ASSIGN(netlink::LinkClient * inside, insideOf(pod));
-  // The index may be another one there.
-  RAILHEAD_TRY_ASSIGN(const auto arrived, findInPod(rail.vf, pod));
-  if (!arrived) return Error(ErrorCode::kUnavailable, "its netdev left the pod meanwhile");
+  RAILHEAD_TRY_ASSIGN(const Link link, arrived(rail, pod));
   for (const IpPrefix& address : rail.addresses)
-    RAILHEAD_TRY(inside->addAddress(arrived->index, address));
-  RAILHEAD_TRY(inside->change(arrived->index, {.up = true}));
-  RAILHEAD_TRY(addRoutes(rail, arrived->index));
-  return keepApart(*inside, {arrived->index, rail.addresses, rail.gateways});
+    RAILHEAD_TRY(inside->addAddress(link.index, address));
+  return {};
+}
+
+Result<void> RailMover::bringUp(const RailRecord& rail, const os::Netns& pod) {
+  RAILHEAD_TRY_ASSIGN(netlink::LinkClient * inside, insideOf(pod));
+  RAILHEAD_TRY_ASSIGN(const Link link, arrived(rail, pod));
+  RAILHEAD_TRY(inside->change(link.index, {.up = true}));
+  RAILHEAD_TRY(addRoutes(rail, link.index));
+  return keepApart(*inside, {link.index, rail.addresses, rail.gateways});
+}
+
+// Its index may be another one than on the host.
+Result<Link> RailMover::arrived(const RailRecord& rail, const os::Netns& pod) {
+  RAILHEAD_TRY_ASSIGN(auto link, findInPod(rail.vf, pod));
+  if (!link) return Error(ErrorCode::kUnavailable, "its netdev left the pod meanwhile");
+  return std::move(*link);
 }
 
 Result<void> RailMover::addRoutes(const RailRecord& rail, int linkIndex) {

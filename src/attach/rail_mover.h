@@ -46,14 +46,17 @@ class RailMover {
   // podMtu of 0 becomes the VF's own. kUnavailable when the VF has no netdev on the host.
   Result<void> survey(RailRecord& rail);
 
-  // The three parts of an attach, in this order for each rail; bringHome() undoes what was done.
-  // Steps: VF settings, down, alias, MAC, MTU, move, addresses, up, routes and rules. Stops at the
-  // first that fails. A route that is there already stays.
+  // The parts of an attach; bringHome() undoes what was done. Each stops at its first step that
+  // fails.
+  // VF settings, down, alias, MAC, MTU, move, addresses.
   Result<void> moveIn(const RailRecord& rail, const os::Netns& pod);
-  // Gives the pod the rail's RDMA device. Takes about as long as moveIn(): may run in a thread of
-  // its own while another rail moves in.
+  // After moveIn(): up, routes and rules. A route that is there already stays.
+  Result<void> bringUp(const RailRecord& rail, const os::Netns& pod);
+  // After moveIn(): gives the pod the rail's RDMA device. May run in a thread of its own beside
+  // moveIn() of other rails and bringUp() of all.
   Result<void> moveRdmaIn(const RailRecord& rail, const os::Netns& pod) const;
-  // Until the rail's addresses are RoCE v2 GIDs of its RDMA device; kDeadlineExceeded.
+  // After all of these: until the rail's addresses are RoCE v2 GIDs of its RDMA device;
+  // kDeadlineExceeded.
   Result<void> waitForGid(const RailRecord& rail, const os::Netns& pod,
                           std::chrono::milliseconds wait);
 
@@ -88,11 +91,14 @@ class RailMover {
   Result<netlink::LinkClient*> insideOf(const os::Netns& pod);
   Result<std::optional<netlink::Link>> findOnHost(const PciAddress& device);
   Result<std::optional<netlink::Link>> findInPod(const PciAddress& device, const os::Netns& pod);
+  Result<netlink::Link> arrived(const RailRecord& rail, const os::Netns& pod);
   Result<netlink::Link> pfLink(const PciAddress& pf);
   Result<void> setVf(const RailRecord& rail, const netlink::VfChange& wanted);
   Result<void> rememberVf(RailRecord& rail);
   Result<void> rememberRdma(RailRecord& rail, const netlink::Link& link);
   Result<void> removeSoftRoce(const RailRecord& rail, const os::Netns* pod);
+  // `space`: nullptr is the host's.
+  Result<void> removeSoftRoceIn(const RailRecord& rail, const os::Netns* space);
   Result<void> forgetRules(const RailRecord& rail, const os::Netns& pod);
   Result<void> leavePod(const RailRecord& rail, const netlink::Link& link, const os::Netns& pod);
   Result<void> settleAtHome(const RailRecord& rail, const netlink::Link& link);

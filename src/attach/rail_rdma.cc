@@ -84,15 +84,16 @@ Result<void> RailMover::rememberRdma(RailRecord& rail, const netlink::Link& link
 Result<void> RailMover::moveRdmaIn(const RailRecord& rail, const os::Netns& pod) const {
   if (rail.rdma == RdmaUse::kNone) return {};
   if (rail.rdma == RdmaUse::kSoft) {
-    // After the move: a soft-RoCE device keeps the namespace it was made in.
+    // After the netdev's move: that takes a soft-RoCE device away.
     RAILHEAD_TRY_ASSIGN(const auto inside, netlink_->openRdma(&pod));
-    return inside->addSoftRoce(rail.rdmaDevice, rail.podName)
-        .addContext("soft-RoCE")
-        .addContext(rail.podName);
+    RAILHEAD_TRY(inside->addSoftRoce(rail.rdmaDevice, rail.podName)
+                     .addContext("soft-RoCE")
+                     .addContext(rail.podName));
   }
   RAILHEAD_TRY_ASSIGN(const auto host, netlink_->openRdma(nullptr));
   RAILHEAD_TRY_ASSIGN(const auto mode, host->netnsMode());
   if (mode == netlink::RdmaNetnsMode::kShared) return {};  // the pod sees it where it is
+  // A soft-RoCE device begins on the host, too, whoever asked for it.
   RAILHEAD_TRY_ASSIGN(const auto devices, host->devices());
   const auto device = named(devices, rail.rdmaDevice);
   if (!device) return Error(ErrorCode::kNotFound, "RDMA device " + rail.rdmaDevice + " is gone");
@@ -111,7 +112,13 @@ Result<void> RailMover::moveRdmaHome(const RailRecord& rail, const os::Netns& po
 
 Result<void> RailMover::removeSoftRoce(const RailRecord& rail, const os::Netns* pod) {
   if (rail.rdma != RdmaUse::kSoft) return {};
-  auto rdma = netlink_->openRdma(pod);
+  // An exclusive one that did not reach the pod is on the host.
+  if (pod != nullptr) RAILHEAD_TRY(removeSoftRoceIn(rail, pod));
+  return removeSoftRoceIn(rail, nullptr);
+}
+
+Result<void> RailMover::removeSoftRoceIn(const RailRecord& rail, const os::Netns* space) {
+  auto rdma = netlink_->openRdma(space);
   if (!rdma.has_value()) {
     if (rdma.error().code == ErrorCode::kUnsupported) return {};  // the module is gone with it
     return std::move(rdma).error();

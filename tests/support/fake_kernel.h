@@ -10,7 +10,8 @@
 //  - a route needs its link up and its gateway on one of the link's subnets; it goes when the link
 //  goes down or away
 //  - a namespace that dies returns hardware links under the name they had there, or devN on a clash
-//  - exclusive RDMA devices of a dead namespace return to the host
+//  - exclusive RDMA devices of a dead namespace return to the host; a soft-RoCE device is made on
+//  the host then, whichever namespace its netdev is in
 // Faults: every operation that changes something counts. failAt(n) makes the n-th (from 1) fail
 // once with an errno; crashAt(n) makes it and all later ones fail, as if the process had been
 // killed just before it: drop the objects under test, call revive() and start new ones.

@@ -329,7 +329,9 @@ class FakeRdmaLinks final : public netlink::RdmaClient {
     for (const auto& [index, link] : kernel_.spaces_[space_].links) {
       if (link.name != netdev) continue;
       const std::uint32_t id = kernel_.nextRdma_++;
-      kernel_.rdma_[id] = {id, name, Guid::fromMac(link.mac), "", index, space_};
+      const bool shared = kernel_.mode_ == netlink::RdmaNetnsMode::kShared;
+      kernel_.rdma_[id] = {id, name,  Guid::fromMac(link.mac),
+                           "", index, shared ? space_ : FakeKernel::kHost};
       kernel_.render();
       return {};
     }
