@@ -19,6 +19,11 @@ Result<void> installFiles(const NodeShell& node, const Topology& topology, std::
   return {};
 }
 
+Result<void> makeRdmaExclusive(const NodeShell& node) {
+  RAILHEAD_TRY(node.run({"rdma", "system", "set", "netns", "exclusive"}));
+  return {};
+}
+
 Result<void> startKubelet(const NodeShell& node, Runtime runtime) {
   std::vector<std::string> serve{"railhead-lab-kubelet", "serve"};
   if (runtime == Runtime::kContainerd) serve.insert(serve.end(), {"--runtime", kContainerdSocket});

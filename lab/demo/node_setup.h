@@ -12,6 +12,9 @@ namespace railhead::lab {
 
 // The agent's configuration, the CNI configuration and the shim where the runtime looks for it.
 Result<void> installFiles(const NodeShell& node, const Topology& topology, std::size_t index);
+// Before the first pod: RDMA devices belong to one network namespace each from now on. A node boots
+// with what Linux has unless told otherwise, all devices shared by all.
+Result<void> makeRdmaExclusive(const NodeShell& node);
 // How pods are made: by the kubelet stand-in itself, or by containerd, which it then asks.
 enum class Runtime { kDirect, kContainerd };
 Result<void> startKubelet(const NodeShell& node, Runtime runtime = Runtime::kDirect);

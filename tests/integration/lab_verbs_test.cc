@@ -1,5 +1,7 @@
 // `railhead bench verbs` on emulated nodes, whose rails carry 20 Mb/s each: writes, reads and sends
-// over soft-RoCE between the two pods, every byte verified, each rail alone and both at once.
+// over soft-RoCE between the two pods, every byte verified, each rail alone and both at once. RDMA
+// namespaces are exclusive here; in the demo they are shared.
+#include "lab/demo/node_setup.h"
 #include "lab/demo/stage.h"
 #include "tests/integration/lab_fixture.h"
 
@@ -27,6 +29,10 @@ class LabVerbs : public testing::Test {
     auto lab = BoundLab::start(*topology_, labOptions("verbs"));
     ASSERT_TRUE(lab.has_value()) << lab.error().describe();
     lab_ = new BoundLab(std::move(*lab));
+    for (const NodeSpec& node : topology_->nodes) {
+      const auto exclusive = makeRdmaExclusive({lab_->client(), node.name});
+      ASSERT_TRUE(exclusive.has_value()) << exclusive.error().describe();
+    }
     auto nodes = Stage(lab_->client(), *topology_).prepare();
     ASSERT_TRUE(nodes.has_value()) << nodes.error().describe();
     nodes_ = new std::vector<StagedNode>(std::move(*nodes));
