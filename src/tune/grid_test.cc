@@ -93,7 +93,7 @@ TEST(MeasuredGrid, TheSearchReachesNearlyTheBestOfASimulatedOne) {
 }
 
 // bench/several_gpus.py, with these knobs.
-class GridOfTwoH200s : public testing::Test {
+class GridOfH200s : public testing::Test {
  protected:
   static std::string read(const std::string& name) {
     std::ifstream file("tests/fixtures/tune/" + name);
@@ -117,7 +117,7 @@ class GridOfTwoH200s : public testing::Test {
 
 // Repetitions scatter by 0.5 %. By bandwidth hardly anything beats the default there; a step that
 // gathers parameters has more to gain.
-TEST_F(GridOfTwoH200s, TheSearchReachesNearlyTheBestOverNvlink) {
+TEST_F(GridOfH200s, TheSearchReachesNearlyTheBestOverNvlink) {
   const std::string json = read("grid_nvlink_two_h200.json");
   const Space space = spaceOf({.nodes = 1});
   expectSearchReachesNearlyTheBestOf(json, space, bandwidthOf(json), std::log(1.02), 0.99);
@@ -127,14 +127,14 @@ TEST_F(GridOfTwoH200s, TheSearchReachesNearlyTheBestOverNvlink) {
   expectSearchReachesNearlyTheBestOf(json, space, *step, std::log(1.1), 0.98);
 }
 
-// As two hosts, over sockets of one loopback. Repetitions scatter by 4 %, but the ranks that are
-// started anew for each environment do so by 20 %, and they were started once for each: the best of
-// nine such draws is luck in part, and a search does not find luck.
-TEST_F(GridOfTwoH200s, TheSearchComesNearTheBestOverSockets) {
-  const std::string json = read("grid_two_hosts_two_h200.json");
+// Two ranks on one H200 as two hosts, over sockets of one loopback. Repetitions scatter by 4 %, and
+// the medians of ranks that are started anew by 6 %, in some settings by 25 %: this grid was
+// measured whole four times, and a search meets another start with each environment.
+TEST_F(GridOfH200s, TheSearchReachesNearlyTheBestOverSockets) {
+  const std::string json = read("grid_two_hosts_one_h200.json");
   expectSearchReachesNearlyTheBestOf(json, spaceOf({.overSockets = true}),
                                      *Objective::over(ObjectiveKind::kLatency, sizesOf(json)),
-                                     std::log(1.6), 0.88);
+                                     std::log(1.2), 0.95);
 }
 
 TEST(Grid, HasEverySettingOnceWithTheDefaultFirst) {

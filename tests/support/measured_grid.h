@@ -7,8 +7,11 @@
 //                 {"setting": "NCCL_NTHREADS=64", "outcome": "hung"}, ...]}
 //
 // `seconds` has a list for each size, of as many samples as one likes; `outcome` is one of
-// outcomeName() but "measured". Fields beside these (kernel, driver, topology, revision) are for
-// the reader. The default must be there and measured.
+// outcomeName() but "measured". "starts": N says that every list has N parts of equal length, each
+// from ranks that were started anew: a measurement draws from one of them, and from another one
+// when the environment (the knobs that begin with NCCL_) has changed since the last, as then ranks
+// are started. Fields beside these (kernel, driver, topology, revision) are for the reader. The
+// default must be there and measured.
 #pragma once
 
 #include "src/base/random.h"
@@ -17,6 +20,9 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -40,7 +46,14 @@ class MeasuredGrid final : public tune::Bench {
  private:
   MeasuredGrid() = default;
 
+  // The part of a list that this measurement draws from.
+  std::span<const double> drawnFrom(const std::vector<double>& samples) const;
+  void startRanks(const tune::Setting& setting);
+
   bool simulated_ = false;
+  std::size_t starts_ = 1;
+  std::size_t start_ = 0;               // the present one
+  std::optional<std::string> running_;  // its environment
   std::vector<tune::Size> sizes_;
   std::map<tune::Setting, tune::Measurement> settings_;
   SplitMix random_{0};
