@@ -180,8 +180,14 @@ TEST_F(TuneInACluster, RanksThatDoNotStartEndItWithTheirOwnWords) {
 
 TEST_F(TuneInACluster, APodThatHoldsEndsAtASignal) {
   os::ProcessSpec spec;
-  spec.argv = {"timeout", "--preserve-status", "-s",   "TERM",
-               "0.5",     RAILHEAD_PROGRAM,    "tune", "hold"};
+  // When it takes signals itself, it blocks SIGTERM.
+  spec.argv = {"sh", "-c",
+               "\"$1\" tune hold & p=$!\n"
+               "until [ $((0x$(sed -n 's/^SigBlk:.//p' /proc/$p/status) & 0x4000)) -ne 0 ]; do\n"
+               "  sleep 0.02\n"
+               "done\n"
+               "kill $p; wait $p",
+               "sh", RAILHEAD_PROGRAM};
   spec.deadline = 30s;
   const auto held = os::SystemProcessRunner().run(spec);
   ASSERT_TRUE(held.has_value()) << held.error().describe();
