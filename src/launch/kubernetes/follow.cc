@@ -14,6 +14,10 @@ constexpr int kDeleteSeconds = 60;  // beyond the pods' own time to end
 constexpr const char* kFollow = R"sh(
 selector=$1 seconds=$2 mark=$3
 shift 3
+# The kernel kills this shell with who watches; then its input ends, and what it runs goes too: a
+# kubectl would stay until its next line.
+exec 3<&0
+(trap '' TERM; cat <&3 >/dev/null; kill -KILL 0) 2>/dev/null &
 container='.items[0].status.containerStatuses[0]'
 end=$(($(date +%s) + seconds))
 while :; do

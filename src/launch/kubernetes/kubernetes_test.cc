@@ -2,6 +2,7 @@
 #include "src/launch/kubernetes/job.h"
 
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -9,6 +10,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace railhead::launch {
 namespace {
@@ -226,6 +229,38 @@ TEST_F(FollowTest, AStreamThatIsCutIsFollowedAgainAndTheNodeIsTold) {
   EXPECT_THAT(end.ranks[0].lastLines, testing::ElementsAre("line 1", "line 2"));
   EXPECT_EQ(end.reason(), "rank 0 (node spark-b) ended with exit code 3: line 2");
   EXPECT_THAT(asked(), HasSubstr("--since="));
+}
+
+// A log that says nothing for hours: kubectl would not notice that nobody reads it.
+TEST_F(FollowTest, AKilledWatcherLeavesNoKubectl) {
+  answer("case \"$*\" in *started*) echo 'true ' ;; *' logs '*) echo $$ >" + at("new") + "; mv " +
+         at("new") + " " + at("pid") + "; exec sleep 1000 ;; esac");
+  KubernetesJob job = reference();
+  job.ranks = 1;
+  const pid_t watcher = ::fork();
+  if (watcher == 0) {
+    (void)runGang(followCommands(kubectl_, job, 60, PodLog::kAsLines), {}, "/dev/null");
+    ::_exit(0);
+  }
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto waitFor = [&](const auto& condition) {
+    while (!condition() && std::chrono::steady_clock::now() < limit) ::usleep(10000);
+    return condition();
+  };
+  EXPECT_TRUE(waitFor([&] { return std::filesystem::exists(at("pid")); }));
+  ::kill(watcher, SIGKILL);
+  ::waitpid(watcher, nullptr, 0);
+  pid_t log = 0;
+  std::ifstream(at("pid")) >> log;
+  ASSERT_GT(log, 0);
+  // Nobody may be there to reap it.
+  const auto gone = [&] {
+    std::ifstream file("/proc/" + std::to_string(log) + "/stat");
+    std::string number, name, state;
+    return !(file >> number >> name >> state) || state == "Z";
+  };
+  EXPECT_TRUE(waitFor(gone));
+  ::kill(log, SIGKILL);
 }
 
 }  // namespace
