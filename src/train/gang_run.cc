@@ -183,6 +183,8 @@ Result<GangRun::Ended> GangRun::runGang(const StartPlan& plan) {
   settings.onLine = [this](int rank, std::string_view line) { takeLine(rank, line); };
   RAILHEAD_TRY_ASSIGN(const auto gang, launch::RunningGang::start(commands, std::move(settings),
                                                                   settings_.nullDevice));
+  // What stood before may have taken its time to go.
+  for (auto& rank : ranks_) rank.beginTime(clock_.now());
   auto ended = watch(*gang);
   if (!ended.has_value()) gang->end();
   return ended;

@@ -2,6 +2,7 @@
 #include "src/train/gang_run.h"
 
 #include "src/digest/sha256.h"
+#include "tests/support/manual_clock.h"
 #include "tests/support/temporary_folder.h"
 
 #include <csignal>
@@ -46,7 +47,7 @@ class GangRunTest : public testing::Test {
     };
     settings.checkpointsElsewhere = elsewhere_;
     settings.onStartOver = onStartOver_;
-    return GangRun(folder_, run_, manifest_, *files_, clock_, std::move(starter),
+    return GangRun(folder_, run_, manifest_, *files_, *clock_, std::move(starter),
                    std::move(settings))
         .run();
   }
@@ -67,7 +68,8 @@ class GangRunTest : public testing::Test {
   RunFolder folder_;
   RunFile run_;
   Manifest manifest_;
-  os::SystemClock clock_;
+  os::SystemClock systemClock_;
+  os::Clock* clock_ = &systemClock_;
   bool elsewhere_ = false;
   std::function<Result<void>()> onStartOver_;
   std::vector<std::string> notes_;
@@ -205,6 +207,22 @@ TEST_F(GangRunTest, WhatIsElsewhereIsGoneOnFromAsItWasTold) {
   EXPECT_THAT(manifest_.attempts[0].lastLines, testing::ElementsAre("last"));
   EXPECT_EQ(manifest_.attempts[1].fromStep, 5U);
   EXPECT_EQ(manifest_.checkpoints.size(), 2U);
+}
+
+// Before pods are made, those of an earlier start go: that takes what it takes.
+TEST_F(GangRunTest, TheTimeToStartBeginsWhenTheRanksAreMade) {
+  testing_support::ManualClock clock;
+  clock_ = &clock;
+  run_.deadlines.start = 60;
+  run_.retry.restarts = 0;
+  const auto done = run([&](const StartPlan&) -> Result<std::vector<launch::RankCommand>> {
+    clock.advance(std::chrono::minutes(2));
+    launch::RankCommand rank;
+    rank.argv = {"sleep", "0.3"};
+    return std::vector{rank};
+  });
+  ASSERT_TRUE(done.has_value()) << done.error().describe();
+  EXPECT_EQ(kept().state, "finished") << kept().reason;
 }
 
 // Two gangs must not write into one place.

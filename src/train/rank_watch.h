@@ -22,6 +22,8 @@ class RankWatch {
 
   // Before each start: what was done after `step` does not count. Writes it into the file, too.
   Result<void> beginAttempt(std::uint64_t attempt, std::uint64_t step, os::Clock::TimePoint now);
+  // The ranks are made: its time to start begins.
+  void beginTime(os::Clock::TimePoint now) { lastProgress_ = now; }
   // New lines of the file; those that are not ours are passed over.
   std::vector<MetricsLine> takeNew(os::Clock::TimePoint now);
   // A line of the rank's output. Metrics printed there are added to the file, and so come back by
