@@ -2,6 +2,7 @@
 
 #include "src/os/unique_fd.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -121,15 +122,18 @@ class Conversation {
     }
   }
 
-  Result<void> hold(ProcessResult& result, std::chrono::steady_clock::time_point deadline) {
+  Result<void> hold(ProcessResult& result, std::chrono::steady_clock::time_point& deadline) {
     std::string_view left = spec_.input;
+    int interrupt = spec_.interruptFd;
     while (output_ || errors_) {
       if (left.empty()) input_.reset();
       const auto wait =
           std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
       if (wait.count() <= 0) return Error(ErrorCode::kDeadlineExceeded, "ran past its deadline");
-      std::array<pollfd, 3> fds{
-          {{input_.get(), POLLOUT, 0}, {output_.get(), POLLIN, 0}, {errors_.get(), POLLIN, 0}}};
+      std::array<pollfd, 4> fds{{{input_.get(), POLLOUT, 0},
+                                 {output_.get(), POLLIN, 0},
+                                 {errors_.get(), POLLIN, 0},
+                                 {interrupt, POLLIN, 0}}};
       if (::poll(fds.data(), fds.size(),
                  static_cast<int>(std::min<long long>(wait.count(), 60000))) < 0) {
         if (errno == EINTR) continue;
@@ -138,6 +142,10 @@ class Conversation {
       if (fds[0].revents != 0) feed(left);
       if (fds[1].revents != 0) RAILHEAD_TRY(drain(output_, result.output));
       if (fds[2].revents != 0) RAILHEAD_TRY(drain(errors_, result.errorOutput));
+      if (fds[3].revents != 0) {
+        deadline = std::min(deadline, std::chrono::steady_clock::now() + spec_.afterInterrupt);
+        interrupt = -1;
+      }
     }
     return {};
   }
@@ -197,7 +205,7 @@ Result<ProcessResult> SystemProcessRunner::run(const ProcessSpec& spec) {
   RAILHEAD_TRY_ASSIGN(Pipe errors, makePipe());
   RAILHEAD_TRY_ASSIGN(Pipe failure, makePipe());
   ChildPlan plan = planChild(spec);
-  const auto deadline = std::chrono::steady_clock::now() + spec.deadline;
+  auto deadline = std::chrono::steady_clock::now() + spec.deadline;
   const pid_t child = ::fork();
   if (child < 0) return Error::fromErrno(errno, "fork");
   if (child == 0) {

@@ -17,7 +17,10 @@ struct ProcessSpec {
       environment;                            // whole environment; inherited when absent
   std::string input;                          // written to the child's standard input
   std::chrono::milliseconds deadline{30000};  // then SIGKILL to the child's process group
-  std::size_t maxOutput = 4 << 20;            // bytes kept of each stream; more is an error
+  // Once this descriptor is readable (a signalfd), what is left of the deadline is so much at most.
+  int interruptFd = -1;
+  std::chrono::milliseconds afterInterrupt{5000};
+  std::size_t maxOutput = 4 << 20;  // bytes kept of each stream; more is an error
   // Runtimes give a container /proc/sys read-only. The program has it writable all the same, in a
   // mount namespace of its own, as far as this process may do that and its capabilities reach;
   // otherwise as it is here.

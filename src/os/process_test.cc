@@ -1,5 +1,7 @@
 #include "src/os/process.h"
 
+#include <array>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -35,6 +37,26 @@ TEST(Process, EndsAtItsDeadlineWithItsChildren) {
       {.argv = {"sh", "-c", "sleep 60 & sleep 60"}, .deadline = std::chrono::milliseconds(50)});
   ASSERT_FALSE(result.has_value());
   EXPECT_EQ(result.error().code, ErrorCode::kDeadlineExceeded);
+}
+
+TEST(Process, AnInterruptShortensTheDeadline) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  SystemProcessRunner runner;
+  const ProcessSpec spec = {.argv = {"sleep", "60"},
+                            .deadline = std::chrono::minutes(1),
+                            .interruptFd = ends[0],
+                            .afterInterrupt = std::chrono::milliseconds(50)};
+  ASSERT_EQ(::write(ends[1], "x", 1), 1);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto result = runner.run(spec);
+  ASSERT_FALSE(result.has_value());
+  EXPECT_EQ(result.error().code, ErrorCode::kDeadlineExceeded);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
+  // What is quick is not met by it.
+  EXPECT_EQ(runner.run({.argv = {"true"}, .interruptFd = ends[0]})->exitCode, 0);
+  ::close(ends[0]);
+  ::close(ends[1]);
 }
 
 TEST(Process, NamesAProgramThatIsNotThere) {
