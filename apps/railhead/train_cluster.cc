@@ -4,6 +4,7 @@
 #include "src/launch/commands.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace railhead::app {
 namespace {
@@ -16,17 +17,15 @@ constexpr int kPodSeconds = 300;
 Result<std::unique_ptr<TrainCluster>> TrainCluster::open(const launch::Placement& placement,
                                                          const train::RunFile& run,
                                                          const std::string& id,
-                                                         const std::string& mark) {
+                                                         const std::string& mark, int interruptFd) {
   RAILHEAD_TRY_ASSIGN(auto job, trainJob(run, id));
   job.run = mark;
-  const launch::Kubectl kubectl{"kubectl", placement.context, job.namespaceName};
+  const launch::Kubectl kubectl{"kubectl", placement.context, job.namespaceName, interruptFd};
   // Before the deadline itself: a pod that does not start says why.
   const int start = std::max(1, static_cast<int>(run.deadlines.start * 0.8));
   return std::unique_ptr<TrainCluster>(
       new TrainCluster(kubectl, std::move(job), run.deadlines.start > 0 ? start : kPodSeconds));
 }
-
-TrainCluster::~TrainCluster() { (void)endStart(); }
 
 Result<std::vector<launch::RankCommand>> TrainCluster::start(const train::StartPlan& plan) {
   made_ = made_ || plan.attempt > 1;
@@ -49,16 +48,13 @@ Result<std::vector<launch::RankCommand>> TrainCluster::start(const train::StartP
 }
 
 Result<void> TrainCluster::endStart() {
-  if (!made_) return {};
+  if (!std::exchange(made_, false)) return {};
   auto gone = launch::deleteRun(runner_, kubectl_, job_);
-  if (!gone.has_value()) {
-    return std::move(gone.error())
-        .withRemedy(
-            "no other start is made beside pods that may still run; once they are gone go "
-            "on with: railhead train resume");
-  }
-  made_ = false;
-  return {};
+  if (gone.has_value()) return {};
+  return std::move(gone.error())
+      .withRemedy(
+          "once the cluster answers, railhead train resume takes them away and goes on; or " +
+          gone.error().remedy);
 }
 
 }  // namespace railhead::app

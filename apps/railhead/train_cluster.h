@@ -19,19 +19,18 @@ namespace railhead::app {
 class TrainCluster {
  public:
   // `id`: of the run, and the name of its objects. `mark`: a word that no other run has; the label
-  // by which its objects are known where another's have the same names. kInvalidArgument: the run
-  // file asks for what pods cannot be.
+  // by which its objects are known where another's have the same names. `interruptFd`: as
+  // launch::Kubectl's. kInvalidArgument: the run file asks for what pods cannot be.
   static Result<std::unique_ptr<TrainCluster>> open(const launch::Placement& placement,
                                                     const train::RunFile& run,
-                                                    const std::string& id, const std::string& mark);
-  ~TrainCluster();  // takes away what a start made
-  TrainCluster(const TrainCluster&) = delete;
-  TrainCluster& operator=(const TrainCluster&) = delete;
+                                                    const std::string& id, const std::string& mark,
+                                                    int interruptFd);
 
   // Pods of a watcher that was killed are taken away first. kAlreadyExists: another's objects have
   // the names; kEnvironment: no kubectl, or no cluster behind it.
   Result<std::vector<launch::RankCommand>> start(const train::StartPlan& plan);
-  // Its pods are gone when it succeeds.
+  // After each start, however it ended. Its pods are gone when it succeeds, or on their way when
+  // interrupted; otherwise the remedy says how they go, and it is not tried again.
   Result<void> endStart();
 
  private:
@@ -42,7 +41,7 @@ class TrainCluster {
   launch::Kubectl kubectl_;
   launch::KubernetesJob job_;
   int waitSeconds_;
-  bool made_ = false;
+  bool made_ = false;  // what endStart() takes away
 };
 
 }  // namespace railhead::app

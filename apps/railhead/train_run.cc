@@ -134,7 +134,8 @@ Result<void> watchRun(Session& session, const ReadRunFile& file, const train::Ru
   if (place.placement.kind == launch::Placement::Kind::kKubernetes) {
     // No other run begins in the same second in the same folder.
     const std::string mark = digest::sha256Hex(folder.path() + manifest.started).substr(0, 16);
-    RAILHEAD_TRY_ASSIGN(cluster, TrainCluster::open(place.placement, file.run, folder.id(), mark));
+    RAILHEAD_TRY_ASSIGN(cluster, TrainCluster::open(place.placement, file.run, folder.id(), mark,
+                                                    settings.interruptFd));
     settings.checkpointsElsewhere = true;
     settings.onStartOver = [&] { return cluster->endStart(); };
     starter = [&](const train::StartPlan& plan) { return cluster->start(plan); };

@@ -151,11 +151,16 @@ Result<GangRun::Ended> GangRun::attempt(const StartPlan& plan) {
   if (settings_.onStartOver) {
     auto over = settings_.onStartOver();
     const bool another = ended.has_value() && (ended->how == "failed" || ended->how == "hung");
-    if (!over.has_value() && another) {
+    if (!over.has_value() && another && !isInterrupted()) {
       ended = std::move(over).error();  // what is left could meet the next start
     } else if (!over.has_value()) {
-      note(over.error().message);
+      note(over.error().describe());
     }
+  }
+  if (!ended.has_value() && isInterrupted()) {
+    // Who makes the ranks did not wait for what was not there.
+    const std::string reason = ended.error().message;
+    ended = Ended{"interrupted", reason, std::nullopt, 0};
   }
   auto& kept = manifest_.attempts.back();
   kept.seconds = secondsBetween(since, clock_.now());

@@ -3,12 +3,14 @@
 # FAKE_CLUSTER; ranks meet at FAKE_PORT. Knows what src/launch/kubernetes/follow.cc asks, and nothing else.
 #   FAKE_CLUSTER/pending   pods stay pending while it is there, with what is in it as the reason
 #   FAKE_CLUSTER/cut       the next `logs -f` is cut after a moment
+#   FAKE_CLUSTER/away      its API does not answer while it is there
 set -uo pipefail
 job=$FAKE_CLUSTER/job
 while [ "${1:-}" = --context ] || [ "${1:-}" = --namespace ]; do shift 2; done
 verb=$1
 shift
 echo "$verb $*" >>"$FAKE_CLUSTER/asked"
+[ ! -e "$FAKE_CLUSTER/away" ] || exec sleep 300
 rank='' tail='' label='' query=''
 for word in "$@"; do
   case $word in

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdlib>
 
+#include <fcntl.h>
 #include <yaml-cpp/yaml.h>
 
 namespace railhead {
@@ -280,6 +281,36 @@ TEST_F(WatchedPods, StopEndsThePodsAndWhatAKilledWatcherLeftIsGoneBeforeTheNextS
   const auto done = trainThere({"resume", at("a")});
   ASSERT_EQ(done.exitCode, 0) << done.errorOutput;
   expectAsTheCalmOne("a");
+}
+
+TEST_F(WatchedPods, CtrlCWhileTheClusterDoesNotAnswerSaysWhatIsLeftAndEndsWithinSeconds) {
+  auto words = spec({"run", podFile("pods", {"--steps", "100000", "--step-ms", "100"}, kQuickly),
+                     "--folder", at("a")});
+  const os::UniqueFd said(::open(at("said").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  words.output = said.get();
+  auto watcher = os::BoundProcess::start(words, "/dev/null").value();
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(80);
+  while (steps("a").size() < 4 && std::chrono::steady_clock::now() < limit) ::usleep(10000);
+  std::ofstream(at("cluster/away")) << "";
+  const auto asked = std::chrono::steady_clock::now();
+  watcher.signal(SIGINT);
+  while (!watcher.ended() && std::chrono::steady_clock::now() < limit) ::usleep(10000);
+  EXPECT_LT(std::chrono::steady_clock::now() - asked, std::chrono::seconds(30));
+  EXPECT_EQ(watcher.exitCode(), 128 + SIGINT);
+  EXPECT_EQ(manifest("a").state, "interrupted");
+  EXPECT_THAT(leftRunning(), testing::Not(testing::IsEmpty()));
+  const std::string text = testing_support::readText(at("said"));
+  EXPECT_THAT(text, HasSubstr("note: Job a and its pods may be left in the cluster: "));
+  // The command that it names does it.
+  const auto begin = text.find("kubectl --namespace default delete jobs,services -l ");
+  ASSERT_NE(begin, std::string::npos) << text;
+  std::filesystem::remove(at("cluster/away"));
+  os::ProcessSpec byHand;
+  byHand.argv = {"sh", "-c", text.substr(begin, text.find(')', begin) - begin)};
+  byHand.environment = environment();
+  EXPECT_EQ(os::SystemProcessRunner().run(byHand)->exitCode, 0);
+  EXPECT_FALSE(std::filesystem::exists(at("cluster/job")));
+  expectNothingRuns();
 }
 
 TEST_F(WatchedPods, AnotherRunsJobIsNeitherTakenNorDeleted) {

@@ -2,10 +2,13 @@
 
 #include "src/base/text.h"
 
+#include <poll.h>
+
 namespace railhead::launch {
 namespace {
 
 constexpr std::chrono::seconds kKubectlTime{60};
+constexpr std::chrono::seconds kAfterInterrupt{5};
 constexpr int kDeleteSeconds = 60;  // beyond the pods' own time to end
 
 // $1: selector, $2: seconds, $3: what stands before the node's name, or empty for the log to
@@ -36,8 +39,8 @@ if [ -n "$mark" ]; then
   # What a shell says of a command that was stopped is no word of the rank's.
   exec >&2 2>/dev/null
   echo "$mark$("$@" get pod -l "$selector" --request-timeout=20s -o jsonpath='{.items[0].spec.nodeName}')"
-  # What stops this stops the pod, whose last words are still heard.
-  trap '"$@" delete pod -l "$selector" --wait=false --request-timeout=20s >/dev/null' TERM
+  # What stops this stops the pod, whose last words are still heard: unless the cluster does not answer.
+  trap 'timeout 5 "$@" delete pod -l "$selector" --wait=false >/dev/null || exit 1' TERM
 fi
 since='' unknown=0
 while [ $unknown -lt 60 ]; do
@@ -81,6 +84,8 @@ Result<os::ProcessResult> run(os::ProcessRunner& runner, const Kubectl& kubectl,
   spec.argv = kubectl.command(std::move(words));
   spec.input = input;
   spec.deadline = deadline;
+  spec.interruptFd = kubectl.interruptFd;
+  spec.afterInterrupt = kAfterInterrupt;
   auto result = runner.run(spec);
   if (!result.has_value() && result.error().code == ErrorCode::kNotFound) {
     return Error(ErrorCode::kEnvironment, "there is no " + kubectl.program,
@@ -90,6 +95,11 @@ Result<os::ProcessResult> run(os::ProcessRunner& runner, const Kubectl& kubectl,
 }
 
 }  // namespace
+
+bool Kubectl::isInterrupted() const {
+  pollfd waiting{interruptFd, POLLIN, 0};
+  return interruptFd >= 0 && ::poll(&waiting, 1, 0) > 0;
+}
 
 std::vector<std::string> Kubectl::command(std::vector<std::string> words) const {
   std::vector<std::string> out = {program};
@@ -102,8 +112,10 @@ std::vector<std::string> Kubectl::command(std::vector<std::string> words) const 
 Result<void> createJob(os::ProcessRunner& runner, const Kubectl& kubectl,
                        const KubernetesJob& job) {
   RAILHEAD_TRY_ASSIGN(const std::string yaml, renderJob(job));
-  RAILHEAD_TRY_ASSIGN(const auto result, run(runner, kubectl, {"create", "-f", "-"}, yaml));
-  if (result.exitCode != 0) return failed("create Job " + job.name, result);
+  const auto result = run(runner, kubectl, {"create", "-f", "-"}, yaml);
+  const std::string what = "create Job " + job.name;
+  if (!result.has_value()) return Error(result.error()).addContext(what);
+  if (result->exitCode != 0) return failed(what, *result);
   return {};
 }
 
@@ -122,15 +134,20 @@ Result<void> deleteRun(os::ProcessRunner& runner, const Kubectl& kubectl,
   std::string kinds = "jobs,services";
   if (job.podGroup == PodGroup::kCoscheduling) kinds += ",podgroups.scheduling.x-k8s.io";
   if (job.podGroup == PodGroup::kVolcano) kinds += ",podgroups.scheduling.volcano.sh";
+  const std::vector<std::string> objects = {"delete", kinds, "-l",
+                                            std::string(kRunLabel) + "=" + job.run};
   const int seconds = job.graceSeconds + kDeleteSeconds;
-  RAILHEAD_TRY_ASSIGN(
-      const auto result,
-      run(runner, kubectl,
-          {"delete", kinds, "-l", std::string(kRunLabel) + "=" + job.run, "--ignore-not-found",
-           "--cascade=foreground", "--wait=true", "--timeout=" + std::to_string(seconds) + "s"},
-          "", std::chrono::seconds(seconds) + kKubectlTime));
-  if (result.exitCode != 0) return failed("delete the pods of Job " + job.name, result);
-  return {};
+  auto words = objects;
+  words.insert(words.end(), {"--ignore-not-found", "--cascade=foreground",
+                             kubectl.isInterrupted() ? "--wait=false" : "--wait=true",
+                             "--timeout=" + std::to_string(seconds) + "s"});
+  auto result =
+      run(runner, kubectl, std::move(words), "", std::chrono::seconds(seconds) + kKubectlTime);
+  if (result.has_value() && result->exitCode == 0) return {};
+  const std::string what = "Job " + job.name + " and its pods may be left in the cluster";
+  Error error =
+      result.has_value() ? failed(what, *result) : std::move(result.error()).addContext(what);
+  return error.withRemedy("take them away with: " + join(kubectl.command(objects), " "));
 }
 
 std::vector<RankCommand> followCommands(const Kubectl& kubectl, const KubernetesJob& job,

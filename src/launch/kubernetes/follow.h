@@ -16,7 +16,11 @@ struct Kubectl {
   std::string program = "kubectl";
   std::string context;  // empty: its own
   std::string namespaceName = "default";
+  // Once readable (a signalfd) nobody waits for the cluster: a call has five seconds, as some that
+  // the ranks' shells make when they are stopped. -1: none.
+  int interruptFd = -1;
 
+  bool isInterrupted() const;
   std::vector<std::string> command(std::vector<std::string> words) const;
 };
 
@@ -26,7 +30,8 @@ Result<void> createJob(os::ProcessRunner& runner, const Kubectl& kubectl, const 
 // Job, pods and Service; succeeds when they are gone already.
 Result<void> deleteJob(os::ProcessRunner& runner, const Kubectl& kubectl, const std::string& name);
 
-// The objects that have the job's label of a run, and their pods: succeeds once they are gone.
+// The objects that have the job's label of a run, and their pods: succeeds once they are gone; when
+// interrupted, once the cluster has heard of it. The remedy names the command that does it by hand.
 Result<void> deleteRun(os::ProcessRunner& runner, const Kubectl& kubectl, const KubernetesJob& job);
 
 enum class PodLog {
