@@ -44,7 +44,7 @@ Result<launch::KubernetesJob> clusterJob(const RankOptions& options,
                  "give the image that ./dev image made, as your registry names it");
   }
   launch::KubernetesJob job;
-  job.name = "railhead-" + program.token.substr(0, 8);
+  job.name = "railhead-" + launch::newToken().substr(0, 8);
   job.namespaceName = options.namespaceName;
   job.image = options.image;
   job.ranks = options.ranks;

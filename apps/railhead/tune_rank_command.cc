@@ -9,6 +9,8 @@
 #include "src/tune_run/live_choice.h"
 #include "src/tune_run/rank_worker.h"
 
+#include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <limits>
 #include <memory>
@@ -18,6 +20,8 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
+#include <poll.h>
+#include <unistd.h>
 
 namespace railhead::app {
 namespace {
@@ -31,7 +35,10 @@ struct Settings {
   double callTimeout = 10;
   std::uint32_t dataSeed = 1;
   std::vector<std::string> seat;  // NAME=VALUE of the environment
+  bool tokenFromStdin = false;
 };
+
+constexpr std::size_t kMaxToken = 256;
 
 // Before anything reads it, and while one thread runs.
 Result<void> takeSeat(const std::vector<std::string>& seat) {
@@ -44,6 +51,30 @@ Result<void> takeSeat(const std::vector<std::string>& seat) {
     ::setenv(one.substr(0, equals).c_str(), one.c_str() + equals + 1, 1);
   }
   return {};
+}
+
+// The first line of the input, byte by byte: what follows it is the orders' reader's.
+Result<void> takeToken(double seconds) {
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+  std::string token;
+  while (token.size() <= kMaxToken) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(limit - std::chrono::steady_clock::now());
+    if (left.count() <= 0) break;
+    pollfd waiting{STDIN_FILENO, POLLIN, 0};
+    char c = 0;
+    if (::poll(&waiting, 1, static_cast<int>(left.count())) <= 0) continue;
+    const ssize_t got = ::read(STDIN_FILENO, &c, 1);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    if (c != '\n') {
+      token += c;
+      continue;
+    }
+    ::setenv("RAILHEAD_TOKEN", token.c_str(), 1);
+    return {};
+  }
+  return Error(ErrorCode::kUnavailable, "--token-from-stdin: no line came");
 }
 
 // What stands in this process' environment before NCCL is loaded. One thread runs.
@@ -67,6 +98,7 @@ Result<HostTuning> hostTuning(const tune::Setting& setting, RankOptions& options
 
 Result<void> serve(const Settings& settings, Context& context) {
   RAILHEAD_TRY(takeSeat(settings.seat));
+  if (settings.tokenFromStdin) RAILHEAD_TRY(takeToken(settings.ranks.timeout));
   RAILHEAD_TRY_ASSIGN(const auto world, collective::worldFrom(collective::processEnvironment()));
   RAILHEAD_TRY_ASSIGN(const tune::Setting setting, tune::Setting::parse(settings.setting));
   const auto reply = [&](const std::string& line) {
@@ -108,6 +140,7 @@ void addTuneRank(CLI::App* tune, Context& context) {
   command->add_option("--tuner-plugin", settings->plugin, "path");
   command->add_option("--call-timeout", settings->callTimeout, "seconds");
   command->add_option("--seat", settings->seat, "NAME=VALUE of the environment");
+  command->add_flag("--token-from-stdin", settings->tokenFromStdin, "RAILHEAD_TOKEN, a line");
   command->add_option("--data-seed", settings->dataSeed, "of the data that is checked");
   command->final_callback([settings, &context] {
     const auto served = serve(*settings, context);

@@ -98,6 +98,9 @@ class RunningGang::Rank {
     const os::UniqueFd inputRead(input[0]);
     os::UniqueFd inputWrite(input[1]);
     ::fcntl(inputWrite.get(), F_SETFL, O_NONBLOCK);
+    if (std::cmp_not_equal(::write(inputWrite.get(), command.input.data(), command.input.size()),
+                           command.input.size()))
+      return Error::fromErrno(errno, "write into a pipe");
     os::BoundProcessSpec spec;
     spec.argv = command.argv;
     spec.input = inputRead.get();

@@ -28,6 +28,9 @@ struct RankCommand {
   // stopped so, and where this process dies it is given the time to. Otherwise it is stopped by
   // SIGTERM, and the kernel kills it then.
   bool watchesInput = false;
+  // What its standard input begins with, a few hundred bytes at most: words that no user of this
+  // machine may read, as argv is.
+  std::string input = {};
 };
 
 struct GangSettings {

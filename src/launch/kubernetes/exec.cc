@@ -76,15 +76,16 @@ std::vector<RankCommand> execCommands(const Kubectl& kubectl, const std::vector<
     words.insert(words.end(), program.argv.begin(), program.argv.end());
     auto seat = program.environment;
     seat["MASTER_PORT"] = std::to_string(program.masterPort);
-    seat["RAILHEAD_TOKEN"] = program.token;
     for (const auto& [name, value] : seat)
       words.insert(words.end(), {"--seat", name + "=" + value});
+    words.emplace_back("--token-from-stdin");
     words.insert(words.end(), program.operands.begin(), program.operands.end());
     auto& command = out.emplace_back();
     command.rank = static_cast<int>(rank);
     command.node = "pod " + pods[rank];
     command.argv = kubectl.command(std::move(words));
     command.watchesInput = true;
+    command.input = program.token + "\n";
   }
   return out;
 }

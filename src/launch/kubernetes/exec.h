@@ -29,8 +29,9 @@ Result<std::vector<std::string>> runningPods(os::ProcessRunner& runner, os::Cloc
                                              const PodWait& wait);
 
 // The program in each pod, by rank. What the pods' own environment does not say differs from gang
-// to gang: it is told by --seat NAME=VALUE, as an image without a shell or env has no other way.
-// The program ends when its input does.
+// to gang: it is told by --seat NAME=VALUE, as an image without a shell or env has no other way,
+// and the token as the first line of its input (--token-from-stdin): words of a command can be read
+// by every user. The program ends when its input does.
 std::vector<RankCommand> execCommands(const Kubectl& kubectl, const std::vector<std::string>& pods,
                                       const RankProgram& program);
 

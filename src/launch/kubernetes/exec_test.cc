@@ -90,7 +90,8 @@ TEST(ExecCommands, StartTheProgramInEachPodWithWhatItsGangDiffersIn) {
   EXPECT_THAT(commands[1].argv,
               ElementsAre("kubectl", "--namespace", "tuning", "exec", "-i", "pool-1-b", "-c",
                           "rank", "--", "railhead", "tune", "rank", "--setting", "NCCL_NTHREADS=64",
-                          "--seat", "MASTER_PORT=29472", "--seat", "RAILHEAD_TOKEN=0123"));
+                          "--seat", "MASTER_PORT=29472", "--token-from-stdin"));
+  EXPECT_EQ(commands[1].input, "0123\n");
   EXPECT_EQ(commands[1].rank, 1);
   EXPECT_EQ(commands[1].node, "pod pool-1-b");
   EXPECT_TRUE(commands[1].watchesInput);
