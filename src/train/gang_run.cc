@@ -312,8 +312,15 @@ Result<void> GangRun::takeMetrics() {
   return {};
 }
 
+// Told of by this start or an earlier one, and not given up since.
+bool GangRun::isKnown(std::uint64_t checkpoint) const {
+  return std::any_of(manifest_.checkpoints.begin(), manifest_.checkpoints.end(),
+                     [&](const checkpoint::Checkpoint& one) { return one.step == checkpoint; });
+}
+
 // Nothing but its step is known here.
 Result<void> GangRun::takeTold(std::uint64_t step) {
+  if (isKnown(step)) return {};
   checkpoint::Checkpoint told;
   told.step = step;
   told.world = static_cast<std::uint64_t>(run_.ranks);
@@ -334,10 +341,7 @@ Result<void> GangRun::lookForCheckpoints() {
   if (!steps.has_value()) return {};
   bool changed = false;
   for (const std::uint64_t step : *steps) {
-    const auto known =
-        std::any_of(manifest_.checkpoints.begin(), manifest_.checkpoints.end(),
-                    [&](const checkpoint::Checkpoint& one) { return one.step == step; });
-    if (known) continue;
+    if (isKnown(step)) continue;
     auto read = checkpoint::readCheckpoint(
         files_, folder_.checkpoints() + "/" + checkpoint::checkpointName(step),
         checkpoint::Depth::kSizes);

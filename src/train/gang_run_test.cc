@@ -44,6 +44,7 @@ class GangRunTest : public testing::Test {
     settings.nullDevice = "/dev/null";
     settings.onEvent = [this](const RunEvent& event) {
       if (event.kind == RunEvent::Kind::kNote) notes_.push_back(event.text);
+      if (event.kind == RunEvent::Kind::kCheckpoint) checkpoints_.push_back(event.step);
     };
     settings.checkpointsElsewhere = elsewhere_;
     settings.onStartOver = onStartOver_;
@@ -73,6 +74,7 @@ class GangRunTest : public testing::Test {
   bool elsewhere_ = false;
   std::function<Result<void>()> onStartOver_;
   std::vector<std::string> notes_;
+  std::vector<std::uint64_t> checkpoints_;  // told as new
 };
 
 TEST_F(GangRunTest, OneThatEndsWellHasFinished) {
@@ -207,6 +209,26 @@ TEST_F(GangRunTest, WhatIsElsewhereIsGoneOnFromAsItWasTold) {
   EXPECT_THAT(manifest_.attempts[0].lastLines, testing::ElementsAre("last"));
   EXPECT_EQ(manifest_.attempts[1].fromStep, 5U);
   EXPECT_EQ(manifest_.checkpoints.size(), 2U);
+}
+
+// Who lists its folder when it starts tells of all that stands there.
+TEST_F(GangRunTest, ACheckpointIsNewOnce) {
+  elsewhere_ = true;
+  // A file that the ranks write themselves; what they print is held against what was told.
+  const auto done = run([&](const StartPlan& plan) -> Result<std::vector<launch::RankCommand>> {
+    launch::RankCommand rank;
+    std::string script = "exec 2>>" + folder_.metricsFile(0) + "\n";
+    for (std::uint64_t step = 5; step <= plan.attempt * 10; step += 5) {
+      script += R"(echo '{"schema":"railhead.metrics/1","event":"checkpoint","step":)" +
+                std::to_string(step) + R"(,"path":"/claim/step-)" + std::to_string(step) +
+                "\"}' >&2\n";
+    }
+    rank.argv = {"sh", "-c", script + (plan.attempt == 1 ? "sleep 0.2; exit 9" : "exit 0")};
+    return std::vector{rank};
+  });
+  ASSERT_TRUE(done.has_value()) << done.error().describe();
+  EXPECT_THAT(checkpoints_, testing::ElementsAre(5, 10, 15, 20));
+  EXPECT_EQ(manifest_.checkpoints.size(), 4U);
 }
 
 // Before pods are made, those of an earlier start go: that takes what it takes.

@@ -70,7 +70,8 @@ class StepSeries {
   const std::map<std::string, std::string>& facts() const { return facts_; }
   // The newest that was told and not given up since; nullopt: none.
   std::optional<ToldCheckpoint> newestCheckpoint() const;
-  // Whether the line is one that was told already, word for word.
+  // Whether the line was told already: a step word for word; a checkpoint when one of that step or
+  // a later one was, for who goes back says so first.
   bool has(const MetricsLine& line) const;
 
  private:

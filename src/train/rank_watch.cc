@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -45,7 +46,11 @@ void RankWatch::openFile() {
 }
 
 std::vector<MetricsLine> RankWatch::takeNew(os::Clock::TimePoint now) {
-  std::vector<MetricsLine> out;
+  readNew(now);
+  return std::exchange(new_, {});
+}
+
+void RankWatch::readNew(os::Clock::TimePoint now) {
   openFile();
   std::array<char, 16384> chunk{};
   while (file_) {
@@ -53,13 +58,11 @@ std::vector<MetricsLine> RankWatch::takeNew(os::Clock::TimePoint now) {
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) break;
     offset_ += got;
-    takeBytes({chunk.data(), static_cast<std::size_t>(got)}, now, out);
+    takeBytes({chunk.data(), static_cast<std::size_t>(got)}, now);
   }
-  return out;
 }
 
-void RankWatch::takeBytes(std::string_view bytes, os::Clock::TimePoint now,
-                          std::vector<MetricsLine>& out) {
+void RankWatch::takeBytes(std::string_view bytes, os::Clock::TimePoint now) {
   for (const char c : bytes) {
     if (c != '\n') {
       if (partial_.size() <= kMaxPartial) partial_ += c;
@@ -79,7 +82,7 @@ void RankWatch::takeBytes(std::string_view bytes, os::Clock::TimePoint now,
       begun_ = begun_ || line->kind == MetricsLine::Kind::kStep;
       lastProgress_ = now;
     }
-    out.push_back(*line);
+    new_.push_back(*line);
   }
 }
 
@@ -96,6 +99,7 @@ Result<bool> RankWatch::takeOutput(std::string_view line, os::Clock::TimePoint n
   if (series_.has(*metrics)) return true;
   RAILHEAD_TRY(appendText(path_, std::string(line) + "\n"));
   ++added_;
+  readNew(now);  // the next line is judged by what this one says
   return true;
 }
 

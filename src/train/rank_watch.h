@@ -41,7 +41,8 @@ class RankWatch {
 
  private:
   void openFile();
-  void takeBytes(std::string_view bytes, os::Clock::TimePoint now, std::vector<MetricsLine>& out);
+  void readNew(os::Clock::TimePoint now);
+  void takeBytes(std::string_view bytes, os::Clock::TimePoint now);
 
   int rank_ = 0;
   std::string path_;
@@ -49,8 +50,9 @@ class RankWatch {
   os::UniqueFd file_;
   off_t offset_ = 0;
   std::string partial_;
-  bool ownLines_ = false;    // the rank writes the file itself
-  std::uint64_t added_ = 0;  // lines of output that we wrote and have not read back
+  std::vector<MetricsLine> new_;  // that takeNew() has not told
+  bool ownLines_ = false;         // the rank writes the file itself
+  std::uint64_t added_ = 0;       // lines of output that we wrote and have not read back
   bool tellsSteps_ = false;
   bool begun_ = false;  // a step, or a line of output, since the start
   os::Clock::TimePoint lastProgress_;

@@ -91,5 +91,21 @@ TEST_F(Watching, StepsThatArePrintedAreKeptOnce) {
   EXPECT_TRUE(watch_.takeNew(clock_.now()).empty());
 }
 
+std::string checkpointLine(const std::string& step, const std::string& folder = "/claim") {
+  return R"({"schema":"railhead.metrics/1","event":"checkpoint","step":)" + step + R"(,"path":")" +
+         folder + "/step-" + step + "\"}";
+}
+TEST_F(Watching, AnOldCheckpointIsNotNewUnderAnotherPath) {
+  print(checkpointLine("3"));
+  print(checkpointLine("6"));
+  ASSERT_TRUE(watch_.beginAttempt(2, 6, clock_.now()).has_value());
+  print(checkpointLine("3", "/other"));
+  print(checkpointLine("6", "/other"));
+  print(checkpointLine("9", "/other"));
+  const auto told = watch_.takeNew(clock_.now());
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told[0].step.step, 9U);
+}
+
 }  // namespace
 }  // namespace railhead::train
