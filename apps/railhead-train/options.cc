@@ -176,6 +176,8 @@ Result<void> takeEnvironment(const CLI::App& app, const collective::EnvironmentL
   const bool given = app.count("--checkpoints") == 0 && !options.checkpoints.empty();
   if (given && app.count("--keep") == 0) options.keep = 0;
   take("--resume", "RAILHEAD_RESUME", options.resume);
+  options.resumeNamed =
+      app.count("--resume") == 0 && !options.resume.empty() && options.resume != "latest";
   take("--metrics", "RAILHEAD_METRICS_FILE", options.metrics);
   RAILHEAD_TRY(takeNumber(app, environment, "--steps", "RAILHEAD_STEPS", 1, options.steps));
   return takeNumber(app, environment, "--seed", "RAILHEAD_SEED", 0, options.seed);

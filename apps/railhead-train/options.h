@@ -45,6 +45,7 @@ struct Options {
   std::uint64_t checkpointEvery = 0;
   std::uint64_t keep = 2;
   std::string resume;
+  bool resumeNamed = false;  // by a launcher (RAILHEAD_RESUME), which may not know what is whole
   bool resumeAnyway = false;
   std::string metrics;
   std::uint64_t reportEvery = 1;

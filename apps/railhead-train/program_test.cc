@@ -305,5 +305,40 @@ TEST_F(TrainProgram, TakesTheContractsEnvironment) {
   EXPECT_THAT(other->errorOutput, HasSubstr("its seed is '9', here '10'"));
 }
 
+// As in a claim, which who names the checkpoint cannot read.
+TEST_F(TrainProgram, ANamedCheckpointThatIsNotWholeIsPassedOverForTheOneBeforeAndThatIsTold) {
+  const Words words = {"--steps", "6", "--checkpoints", at("c"), "--checkpoint-every", "2",
+                       "--keep",  "0"};
+  ASSERT_EQ(alone(words).exitCode, 0);
+  const auto spoil = [&](const std::string& step) {
+    for (const auto& entry : std::filesystem::directory_iterator(at("c/step-0000000" + step))) {
+      if (entry.path().extension() == ".safetensors") std::ofstream(entry.path()) << "other";
+    }
+  };
+  spoil("4");
+  os::ProcessSpec spec;
+  spec.argv = arguments(words);
+  spec.deadline = kLong;
+  spec.environment = {{"RAILHEAD_METRICS_FILE", at("metrics")},
+                      {"RAILHEAD_RESUME", at("c/step-00000004")}};
+  const auto back = os::SystemProcessRunner().run(spec);
+  ASSERT_EQ(back->exitCode, 0) << back->errorOutput;
+  EXPECT_THAT(back->errorOutput, HasSubstr("note: RAILHEAD_RESUME: "));
+  EXPECT_THAT(back->errorOutput, HasSubstr("step-00000004 was set aside as"));
+  EXPECT_THAT(back->output, HasSubstr(R"("event":"resumed","step":2})"));
+  EXPECT_EQ(losses(at("metrics")).size(), 4U);
+  // With none whole before it nothing begins anew, and nothing is moved.
+  spoil("2");
+  spoil("4");
+  const auto none = os::SystemProcessRunner().run(spec);
+  EXPECT_EQ(none->exitCode, 1);
+  EXPECT_THAT(none->errorOutput, HasSubstr("is no complete checkpoint"));
+  EXPECT_TRUE(std::filesystem::exists(at("c/step-00000004")));
+  // One that was asked for by hand is meant.
+  auto byHand = words;
+  byHand.insert(byHand.end(), {"--resume", at("c/step-00000004")});
+  EXPECT_EQ(alone(byHand).exitCode, 1);
+}
+
 }  // namespace
 }  // namespace railhead

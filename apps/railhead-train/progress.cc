@@ -63,6 +63,13 @@ Result<void> Progress::begin(const trainer::TrainingSettings& settings,
   return {};
 }
 
+Result<void> Progress::wentBack(std::uint64_t step) {
+  const std::string line = trainer::resumedLine(step);
+  if (file_) RAILHEAD_TRY(file_->write(line));
+  if (speaks_ && json_) std::cout << line << std::flush;
+  return {};
+}
+
 Result<void> Progress::step(const trainer::StepMetrics& metrics) {
   if (file_) RAILHEAD_TRY(file_->write(trainer::metricsLine(metrics)));
   if (!speaks_ || (metrics.step % every_ != 0 && metrics.step != steps_)) return {};

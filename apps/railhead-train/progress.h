@@ -17,6 +17,8 @@ class Progress {
   Result<void> begin(const trainer::TrainingSettings& settings, const trainer::Engine& engine,
                      const trainer::Exchange& exchange, const trainer::Corpus& corpus,
                      const std::optional<trainer::ResumePoint>& resume);
+  // Before begin(): not to the checkpoint that was asked for, but to the one of `step`.
+  Result<void> wentBack(std::uint64_t step);
   Result<void> step(const trainer::StepMetrics& metrics);
   Result<void> checkpoint(std::uint64_t step, const std::string& path);
   void end(const trainer::TrainingResult& result);

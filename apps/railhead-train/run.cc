@@ -5,6 +5,7 @@
 #include "apps/railhead-train/progress.h"
 #include "apps/railhead-train/rank_link.h"
 #include "src/checkpoint/reading.h"
+#include "src/checkpoint/writing.h"
 #include "src/os/clock.h"
 
 #include <csignal>
@@ -37,6 +38,38 @@ Result<trainer::Corpus> readCorpus(const Options& options, os::Filesystem& files
   return trainer::Corpus::read(files, paths, options.tokens, window);
 }
 
+// The checkpoint that a launcher named, or the newest whole one before it: where the launcher
+// cannot read them it names what it was told of. What is passed over is set aside then, as the
+// launcher does where it can.
+Result<checkpoint::NewestCheckpoint> namedOrEarlier(const std::string& path,
+                                                    os::Filesystem& files) {
+  checkpoint::NewestCheckpoint out;
+  auto named = checkpoint::readCheckpoint(files, path, checkpoint::Depth::kDigests);
+  if (named.has_value()) {
+    out.checkpoint = std::move(*named);
+    out.path = path;
+    return out;
+  }
+  const Error why = std::move(named.error()).addContext("RAILHEAD_RESUME");
+  const bool bad = why.code == ErrorCode::kCorrupt || why.code == ErrorCode::kNotFound;
+  const auto step = checkpoint::checkpointStep(path.substr(path.rfind('/') + 1));
+  if (!bad || !step || *step == 0) return why;
+  const std::string folder = path.substr(0, path.rfind('/'));
+  RAILHEAD_TRY_ASSIGN(out, checkpoint::newestCheckpoint(files, folder, *step - 1));
+  if (!out.checkpoint) return why;
+  out.notes.push_back(why.message);
+  RAILHEAD_TRY_ASSIGN(const auto moved, checkpoint::setAside(files, folder, out.checkpoint->step));
+  out.notes.insert(out.notes.end(), moved.begin(), moved.end());
+  return out;
+}
+
+// What rank 0 finds; an empty path: there is none.
+Result<checkpoint::NewestCheckpoint> lookFor(const Options& options, const std::string& checkpoints,
+                                             os::Filesystem& files) {
+  if (options.resumeNamed) return namedOrEarlier(absolutePath(options.resume), files);
+  return checkpoint::newestCheckpoint(files, checkpoints);
+}
+
 // The same on every rank: rank 0 looks, the others take what it found.
 Result<std::optional<trainer::ResumePoint>> resumeFrom(const Options& options,
                                                        const std::string& checkpoints,
@@ -45,14 +78,14 @@ Result<std::optional<trainer::ResumePoint>> resumeFrom(const Options& options,
   using Found = std::optional<trainer::ResumePoint>;
   if (options.resume.empty()) return Found();
   std::string path = options.resume;
-  if (path == "latest") {
-    if (checkpoints.empty()) {
-      return Error(ErrorCode::kInvalidArgument, "--resume latest without --checkpoints",
-                   "say in which folder the checkpoints are");
-    }
+  if (path == "latest" && checkpoints.empty()) {
+    return Error(ErrorCode::kInvalidArgument, "--resume latest without --checkpoints",
+                 "say in which folder the checkpoints are");
+  }
+  if (path == "latest" || options.resumeNamed) {
     checkpoint::NewestCheckpoint newest;
     if (rank == 0) {
-      RAILHEAD_TRY_ASSIGN(newest, checkpoint::newestCheckpoint(files, checkpoints));
+      RAILHEAD_TRY_ASSIGN(newest, lookFor(options, checkpoints, files));
     }
     for (const auto& note : newest.notes) std::cerr << "railhead-train: note: " << note << '\n';
     RAILHEAD_TRY_ASSIGN(const auto texts, link.gather()(newest.path));
@@ -76,6 +109,8 @@ Result<int> runLinked(const Options& options, const collective::World& world,
   RAILHEAD_TRY_ASSIGN(const auto resume,
                       resumeFrom(options, settings.checkpoints, files, link, world.rank));
   RAILHEAD_TRY_ASSIGN(auto progress, Progress::open(options, world.rank));
+  if (options.resumeNamed && resume && resume->path != absolutePath(options.resume))
+    RAILHEAD_TRY(progress.wentBack(resume->checkpoint.step));
   RAILHEAD_TRY(progress.begin(settings, *engine, link.exchange(), corpus, resume));
   os::SystemClock clock;
   int signal = 0;

@@ -88,11 +88,13 @@ Result<FoundCheckpoints> findCheckpoints(os::Filesystem& files, const std::strin
   return out;
 }
 
-Result<NewestCheckpoint> newestCheckpoint(os::Filesystem& files, const std::string& folder) {
+Result<NewestCheckpoint> newestCheckpoint(os::Filesystem& files, const std::string& folder,
+                                          std::uint64_t most) {
   RAILHEAD_TRY_ASSIGN(auto found, findCheckpoints(files, folder));
   NewestCheckpoint out;
   out.notes = std::move(found.notes);
   for (auto step = found.complete.rbegin(); step != found.complete.rend(); ++step) {
+    if (*step > most) continue;
     const std::string path = folder + "/" + checkpointName(*step);
     auto read = readCheckpoint(files, path, Depth::kDigests);
     if (!read.has_value()) {

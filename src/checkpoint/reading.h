@@ -9,6 +9,7 @@
 #include "src/os/filesystem.h"
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,7 +44,9 @@ struct NewestCheckpoint {
   std::vector<std::string> notes;  // what was passed over, and why
 };
 
-// The newest whose files all have their digests.
-Result<NewestCheckpoint> newestCheckpoint(os::Filesystem& files, const std::string& folder);
+// The newest whose files all have their digests, of those up to step `most`.
+Result<NewestCheckpoint> newestCheckpoint(
+    os::Filesystem& files, const std::string& folder,
+    std::uint64_t most = std::numeric_limits<std::uint64_t>::max());
 
 }  // namespace railhead::checkpoint

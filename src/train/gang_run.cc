@@ -304,6 +304,7 @@ Result<void> GangRun::takeMetrics() {
       if (line.kind == MetricsLine::Kind::kStep) {
         tell({RunEvent::Kind::kStep, 0, line.step.step, &line.step, "", 0});
       }
+      if (line.kind == MetricsLine::Kind::kResumed) RAILHEAD_TRY(takeBack(line.step.step));
       if (line.kind != MetricsLine::Kind::kCheckpoint) continue;
       lastLook_ = {};
       if (settings_.checkpointsElsewhere) RAILHEAD_TRY(takeTold(line.step.step));
@@ -316,6 +317,18 @@ Result<void> GangRun::takeMetrics() {
 bool GangRun::isKnown(std::uint64_t checkpoint) const {
   return std::any_of(manifest_.checkpoints.begin(), manifest_.checkpoints.end(),
                      [&](const checkpoint::Checkpoint& one) { return one.step == checkpoint; });
+}
+
+// The trainer reads the checkpoints where we cannot, and found the one it was told not whole.
+Result<void> GangRun::takeBack(std::uint64_t step) {
+  auto& from = manifest_.attempts.back().fromStep;
+  if (from.value_or(0) <= step) return {};
+  note("the checkpoint of step " + std::to_string(*from) +
+       " is not whole where the ranks are: they go on from that of step " + std::to_string(step));
+  from = step;
+  std::erase_if(manifest_.checkpoints,
+                [&](const checkpoint::Checkpoint& one) { return one.step > step; });
+  return keep();
 }
 
 // Nothing but its step is known here.

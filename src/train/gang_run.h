@@ -81,6 +81,7 @@ class GangRun {
   void takeLine(int rank, std::string_view line);
   Result<void> lookForCheckpoints();
   Result<void> takeTold(std::uint64_t step);
+  Result<void> takeBack(std::uint64_t step);
   bool isKnown(std::uint64_t checkpoint) const;
   Result<void> dropOld();
   bool mayTryAgain(const Ended& ended);

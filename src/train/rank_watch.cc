@@ -95,10 +95,11 @@ Result<bool> RankWatch::takeOutput(std::string_view line, os::Clock::TimePoint n
     }
     return false;
   }
-  if (ownLines_ || metrics->kind == MetricsLine::Kind::kResumed) return true;
-  if (series_.has(*metrics)) return true;
+  const bool resumed = metrics->kind == MetricsLine::Kind::kResumed;
+  // Once there are steps it is an old line, of a log that was followed anew.
+  if (ownLines_ || (resumed && tellsSteps_) || series_.has(*metrics)) return true;
   RAILHEAD_TRY(appendText(path_, std::string(line) + "\n"));
-  ++added_;
+  if (!resumed) ++added_;
   readNew(now);  // the next line is judged by what this one says
   return true;
 }

@@ -95,6 +95,24 @@ std::string checkpointLine(const std::string& step, const std::string& folder = 
   return R"({"schema":"railhead.metrics/1","event":"checkpoint","step":)" + step + R"(,"path":")" +
          folder + "/step-" + step + "\"}";
 }
+constexpr const char* kBack = R"({"schema":"railhead.metrics/1","event":"resumed","step":3})";
+
+// All within one turn of who reads them.
+TEST_F(Watching, ATrainerThatGoesBackTellsSoBeforeItsFirstStep) {
+  print(checkpointLine("3"));
+  print(checkpointLine("6"));
+  ASSERT_TRUE(watch_.beginAttempt(2, 6, clock_.now()).has_value());
+  print(kBack);
+  print(R"({"schema":"railhead.metrics/1","step":4,"loss":2})");
+  print(checkpointLine("6"));
+  print(kBack);  // by a log that is followed anew
+  const auto told = watch_.takeNew(clock_.now());
+  ASSERT_EQ(told.size(), 3U);
+  EXPECT_EQ(told[0].kind, MetricsLine::Kind::kResumed);
+  EXPECT_EQ(told[2].step.step, 6U);
+  EXPECT_EQ(watch_.series().newestCheckpoint()->step, 6U);
+}
+
 TEST_F(Watching, AnOldCheckpointIsNotNewUnderAnotherPath) {
   print(checkpointLine("3"));
   print(checkpointLine("6"));

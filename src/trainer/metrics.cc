@@ -39,6 +39,12 @@ std::string factsLine(const std::map<std::string, std::string>& facts) {
   return json::dump(line) + "\n";
 }
 
+std::string resumedLine(std::uint64_t step) {
+  const nlohmann::ordered_json line = {
+      {"schema", kMetricsSchema}, {"event", "resumed"}, {"step", step}};
+  return json::dump(line) + "\n";
+}
+
 std::string checkpointLine(std::uint64_t step, const std::string& path) {
   const nlohmann::ordered_json line = {
       {"schema", kMetricsSchema}, {"event", "checkpoint"}, {"step", step}, {"path", path}};

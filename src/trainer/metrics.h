@@ -27,6 +27,8 @@ struct StepMetrics {
 std::string metricsLine(const StepMetrics& step);
 // What the run stands on, for whoever keeps a manifest of it.
 std::string factsLine(const std::map<std::string, std::string>& facts);
+// Before the first step: it goes on from another checkpoint than it was told to.
+std::string resumedLine(std::uint64_t step);
 std::string checkpointLine(std::uint64_t step, const std::string& path);
 
 // Each line is one write(2), so that readers see whole ones.

@@ -213,6 +213,21 @@ TEST_F(WatchedPods, ADeadRankIsNamedWithItsNodeAndAllStartAgainFromWhatWasTold) 
   expectAsTheCalmOne("a");
 }
 
+// Only the ranks can read it.
+TEST_F(WatchedPods, ACheckpointThatIsNotWholeInTheClaimIsPassedOverForTheOneBefore) {
+  const auto file =
+      podFile("pods", {"--steps", "12", "--fault", "step:8:1:kill"}, "retry: {restarts: 0}\n");
+  EXPECT_EQ(trainThere({"run", file, "--folder", at("a")}).exitCode, 1);
+  std::ofstream(at("claim/a/checkpoints/step-00000006/rank-1.safetensors"), std::ios::app) << "!";
+  const auto done = trainThere({"resume", at("a")});
+  ASSERT_EQ(done.exitCode, 0) << done.errorOutput;
+  EXPECT_THAT(done.errorOutput,
+              HasSubstr("note: the checkpoint of step 6 is not whole where the ranks are: they go "
+                        "on from that of step 3"));
+  EXPECT_EQ(manifest("a").attempts[1].fromStep, 3U);
+  expectAsTheCalmOne("a");
+}
+
 TEST_F(WatchedPods, AHangPastTheStepDeadlineStopsAllAndTheyStartAgain) {
   const auto done =
       trainThere({"run",

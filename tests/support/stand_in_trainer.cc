@@ -120,10 +120,20 @@ class Trainer {
   }
 
   void load() {
-    const std::string folder = variable("RAILHEAD_RESUME");
+    std::string folder = variable("RAILHEAD_RESUME");
     if (folder.empty()) return;
-    const auto checkpoint =
-        orLeave(checkpoint::readCheckpoint(*files_, folder, checkpoint::Depth::kDigests));
+    auto read = checkpoint::readCheckpoint(*files_, folder, checkpoint::Depth::kDigests);
+    if (!read.has_value() && read.error().code == ErrorCode::kCorrupt) {
+      const std::uint64_t bad = numberFrom(folder.substr(folder.rfind('-') + 1), "a step");
+      auto earlier = orLeave(
+          checkpoint::newestCheckpoint(*files_, folder.substr(0, folder.rfind('/')), bad - 1));
+      if (!earlier.checkpoint) leave(1, "nothing to go on from");
+      folder = earlier.path;
+      read = std::move(*earlier.checkpoint);
+      write(R"({"schema":"railhead.metrics/1","event":"resumed","step":)" +
+            std::to_string(read->step) + "}\n");
+    }
+    const auto checkpoint = orLeave(std::move(read));
     const auto width = checkpoint.model.find("width");
     const std::string own = std::to_string(options_.width);
     if (width == checkpoint.model.end() || width->second != own) {
