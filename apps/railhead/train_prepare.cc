@@ -3,6 +3,7 @@
 #include "apps/railhead/bench_collectives_output.h"
 #include "src/base/text.h"
 #include "src/checkpoint/file_digest.h"
+#include "src/collective/world.h"
 #include "src/digest/sha256.h"
 #include "src/launch/gang.h"
 #include "src/os/host_paths.h"
@@ -21,6 +22,8 @@ constexpr std::size_t kMaxRunFile = 256 << 10;
 constexpr std::size_t kMaxProfile = 4 << 20;
 constexpr std::size_t kMaxScript = 64 << 20;
 constexpr std::chrono::seconds kGitTime{10};
+constexpr const char* kImage = "RAILHEAD_IMAGE";  // as --image of verify
+constexpr std::chrono::seconds kPodsGo{10};       // for one that is stopped to take its own away
 
 std::string below(const std::string& folder, const std::string& path) {
   return (std::filesystem::path(folder) / path).lexically_normal().string();
@@ -63,13 +66,33 @@ std::optional<double> lowestShare(const nlohmann::json& report) {
   return out;
 }
 
+// The pods of verify ask for what the run's do; their image is railhead's own.
+std::vector<std::string> podWords(const train::RunFile& run) {
+  const auto orNone = [](const std::string& text) { return text.empty() ? "none" : text; };
+  const auto& part = run.kubernetes;
+  std::vector<std::string> out = {
+      "--ranks",   std::to_string(run.ranks), "--namespace",     part.namespaceName,
+      "--network", orNone(part.network),      "--runtime-class", orNone(part.runtimeClass)};
+  for (const auto& [name, count] : run.resources)
+    out.insert(out.end(), {"--resource", name + "=" + count});
+  return out;
+}
+
+bool isInPods(const TrainPlace& place) {
+  return place.placement.kind == launch::Placement::Kind::kKubernetes;
+}
+
 std::vector<std::string> verifyWords(const train::VerifyFirst& verify, const TrainPlace& place,
-                                     const Context& context) {
+                                     const train::RunFile& run, const Context& context) {
   std::vector<std::string> out = {
       context.program, "verify",    "--on",         place.placement.toString(),
       "--json",        "--backend", verify.backend, "--transport",
       verify.transport};
   if (place.lab != nullptr) out.insert(out.end(), {"--lab", place.lab->name()});
+  if (isInPods(place)) {
+    const auto pods = podWords(run);
+    out.insert(out.end(), pods.begin(), pods.end());
+  }
   if (!verify.expect.empty()) out.insert(out.end(), {"--expect", verify.expect});
   if (verify.minShare) out.insert(out.end(), {"--min-share", std::to_string(*verify.minShare)});
   return out;
@@ -211,10 +234,17 @@ Result<std::map<std::string, std::string>> applyRunProfile(const ReadRunFile& fi
 
 Result<train::Verdict> verifyFirst(const train::RunFile& run, const TrainPlace& place,
                                    int interruptFd, const Context& context) {
+  if (isInPods(place) && collective::processEnvironment()(kImage).value_or("").empty()) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "verify: in a cluster it has pods of its own, and nothing says of which image",
+                 std::string("name one that holds railhead in ") + kImage +
+                     ", or take verify out of the run file");
+  }
   launch::RankCommand command;
   command.node = "this machine";
-  command.argv = verifyWords(*run.verify, place, context);
+  command.argv = verifyWords(*run.verify, place, run, context);
   launch::GangSettings settings;
+  if (isInPods(place)) settings.grace = kPodsGo;
   settings.interruptFd = interruptFd;
   RAILHEAD_TRY_ASSIGN(const auto end,
                       launch::runGang({command}, settings, os::HostPaths().dev + "/null"));

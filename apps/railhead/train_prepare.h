@@ -51,7 +51,8 @@ Result<std::map<std::string, std::string>> applyRunProfile(const ReadRunFile& fi
                                                            os::Filesystem& files,
                                                            train::Manifest& manifest);
 
-// `railhead verify` on the ranks' places. kCheckFailed: what the run file expects does not hold.
+// `railhead verify` on the ranks' places, in pods of the image that RAILHEAD_IMAGE names.
+// kInvalidArgument: it names none. kCheckFailed: what the run file expects does not hold.
 Result<train::Verdict> verifyFirst(const train::RunFile& run, const TrainPlace& place,
                                    int interruptFd, const Context& context);
 

@@ -73,7 +73,9 @@ case $verb in
       kill -TERM "$(cat "$job/pid-$rank")" 2>/dev/null
       exit 0
     fi
-    if [ -e "$job" ] && grep -q "railhead.io/run: \"$label\"" "$job/yaml"; then
+    whose="railhead.io/run: \"$label\""
+    case $1 in job/*) whose="name: ${1#job/}\$" ;; esac
+    if [ -e "$job" ] && grep -q "$whose" "$job/yaml"; then
       end_pods TERM
       end_pods KILL
       rm -rf "$job"

@@ -164,6 +164,7 @@ class WatchedPods : public TrainFixture {
   std::map<std::string, std::string> environment() const {
     return {{"PATH", at("bin") + ":" + std::getenv("PATH")},
             {"FAKE_CLUSTER", at("cluster")},
+            {"RAILHEAD_IMAGE", image_},
             {"FAKE_PORT", std::to_string(port_)}};
   }
   os::ProcessResult trainThere(std::vector<std::string> words) const {
@@ -190,6 +191,7 @@ class WatchedPods : public TrainFixture {
     expectNothingRuns();
   }
   // Other tests of this machine may run at once.
+  std::string image_;  // that verify's pods have
   const int port_ = 20'000 + static_cast<int>(::getpid() % 10'000);
   static constexpr char kQuickly[] = "retry: {restarts: 3, backoffSeconds: 0}\n";
 };
@@ -326,6 +328,29 @@ TEST_F(WatchedPods, CtrlCWhileTheClusterDoesNotAnswerSaysWhatIsLeftAndEndsWithin
   EXPECT_EQ(os::SystemProcessRunner().run(byHand)->exitCode, 0);
   EXPECT_FALSE(std::filesystem::exists(at("cluster/job")));
   expectNothingRuns();
+}
+
+TEST_F(WatchedPods, VerifyHasPodsOfRailheadsOwnImageAndSaysWhenNoneIsNamed) {
+  const std::string asks = "verify: {backend: host, transport: tcp";
+  const auto none =
+      trainThere({"run", podFile("pods", {"--steps", "12"}, asks + "}\n"), "--folder", at("a")});
+  EXPECT_EQ(none.exitCode, 2);
+  EXPECT_THAT(none.errorOutput, HasSubstr("name one that holds railhead in RAILHEAD_IMAGE"));
+  EXPECT_FALSE(std::filesystem::exists(at("a")));
+
+  std::filesystem::create_symlink(RAILHEAD_PROGRAM, at("bin/railhead"));
+  image_ = "registry.example/railhead:1";
+  const auto refused = trainThere(
+      {"run", podFile("pods", {"--steps", "12"}, asks + ", expect: rdma}\n"), "--folder", at("a")});
+  EXPECT_EQ(refused.exitCode, 3);
+  EXPECT_THAT(refused.errorOutput, HasSubstr("the verdict is sockets; expected: rdma"));
+  EXPECT_FALSE(std::filesystem::exists(at("a")));
+  EXPECT_FALSE(std::filesystem::exists(at("cluster/job")));
+  const auto done =
+      trainThere({"run", podFile("pods", {"--steps", "12"}, asks + "}\n"), "--folder", at("a")});
+  ASSERT_EQ(done.exitCode, 0) << done.errorOutput;
+  EXPECT_EQ(manifest("a").verdict->verdict, "sockets");
+  expectAsTheCalmOne("a");
 }
 
 TEST_F(WatchedPods, AnotherRunsJobIsNeitherTakenNorDeleted) {
