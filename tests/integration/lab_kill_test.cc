@@ -163,10 +163,11 @@ class LabKill : public testing::Test {
     if (index >= phase.wanted.size() || phase.reached.contains(phase.wanted[index])) return kNever;
     ++missing;
     TracedCall call = phase.calls[phase.wanted[index]];
+    // Of other calls, too, a round has now more and now fewer before: a new connection to kubelet,
+    // a GID that is awaited.
     static constexpr int kAround[kTries] = {0, 0, -1, 1, -2, 2, 0, -3};
-    if (call.name == "sendmsg") {
-      call.ordinal = std::max(1, call.ordinal + phase.shift + kAround[attempt]);
-    }
+    const int shift = call.name == "sendmsg" ? phase.shift : 0;
+    call.ordinal = std::max(1, call.ordinal + shift + kAround[attempt]);
     return call.at();
   }
 
