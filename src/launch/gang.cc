@@ -130,8 +130,7 @@ class RunningGang::Rank {
   }
   // The exit code, once it has ended.
   std::optional<int> poll() {
-    killWhatItLeft();
-    (void)process_.ended();  // reaps
+    (void)process_.ended();  // kills what it left and reaps
     return process_.exitCode();
   }
   // Its children may hold the pipes after it has gone: they are not waited for.
@@ -173,16 +172,6 @@ class RunningGang::Rank {
         errors_(std::move(errors)) {
     end_.rank = command.rank;
     end_.node = command.node;
-  }
-
-  // In its session, once it has ended and as long as it is not reaped: until then nobody else can
-  // have the session's number.
-  void killWhatItLeft() {
-    if (process_.exitCode()) return;
-    siginfo_t about{};
-    const int seen =
-        ::waitid(P_PID, static_cast<id_t>(process_.pid()), &about, WEXITED | WNOHANG | WNOWAIT);
-    if (seen == 0 && about.si_pid == process_.pid()) process_.signal(SIGKILL);
   }
 
   static std::map<std::string, std::string> withOwn(std::map<std::string, std::string> extra) {

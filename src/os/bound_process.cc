@@ -129,12 +129,17 @@ BoundProcess::~BoundProcess() { kill(); }
 
 std::optional<std::string> BoundProcess::ended() {
   if (ended_ || pid_ < 0) return ended_;
+  siginfo_t seen{};
+  const bool ours =
+      ::waitid(P_PID, static_cast<id_t>(pid_), &seen, WEXITED | WNOHANG | WNOWAIT) == 0;
+  if (ours && seen.si_pid == 0) return std::nullopt;
+  // Until it is reaped nobody else can have the session's number.
+  if (ours) signal(SIGKILL);
   int status = 0;
   pid_t done = 0;
   do {
-    done = ::waitpid(pid_, &status, WNOHANG);
+    done = ::waitpid(pid_, &status, 0);
   } while (done < 0 && errno == EINTR);
-  if (done == 0) return std::nullopt;
   if (done < 0) {
     ended_ = "an unknown end";
   } else if (WIFSIGNALED(status)) {

@@ -36,7 +36,8 @@ class BoundProcess {
 
   pid_t pid() const { return pid_; }
   int pidFd() const { return pidFd_.get(); }  // readable once it has ended
-  // How it ended ("exit code 1", "signal 9"), once it has.
+  // How it ended ("exit code 1", "signal 9"), once it has. What it left in a session of its own is
+  // killed first.
   std::optional<std::string> ended();
   // Its exit code, or 128 + signal, once it has ended.
   std::optional<int> exitCode() const { return exitCode_; }

@@ -58,6 +58,20 @@ TEST(BoundProcess, SaysHowItEnded) {
   EXPECT_EQ(process->ended(), "exit code 3");
 }
 
+TEST(BoundProcess, WhatItLeftInItsSessionIsKilled) {
+  auto [mine, theirs] = socketPair();
+  BoundProcessSpec spec{{"sh", "-c", "sleep 1000 & exit 3"}};
+  spec.output = theirs.get();
+  spec.ownSession = true;
+  auto process = BoundProcess::start(spec, kNull);
+  ASSERT_TRUE(process);
+  theirs.reset();
+  pollfd entry{process->pidFd(), POLLIN, 0};
+  ASSERT_EQ(::poll(&entry, 1, 10000), 1);
+  EXPECT_EQ(process->ended(), "exit code 3");
+  EXPECT_EQ(readToEnd(mine.get()), "");  // which the sleep held open
+}
+
 TEST(BoundProcess, MissingProgramIsAnError) {
   const auto process = BoundProcess::start({{"railhead-no-such-program"}}, kNull);
   ASSERT_FALSE(process);
