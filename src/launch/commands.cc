@@ -6,6 +6,11 @@ namespace railhead::launch {
 namespace {
 
 constexpr char kEndsWithUs[] = "--until-stdin-ends";
+constexpr char kToken[] = "RAILHEAD_TOKEN";
+// Words of a command can be read by every user of either machine: the token comes as the first line
+// of the input, of which a shell's read takes no byte more.
+constexpr char kTakesToken[] =
+    "sh -c 'IFS= read -r RAILHEAD_TOKEN; export RAILHEAD_TOKEN; exec \"$@\"' sh";
 
 struct Seat {
   int rank = 0;
@@ -24,7 +29,7 @@ std::map<std::string, std::string> environmentOf(const Seat& seat, const std::st
   out["LOCAL_WORLD_SIZE"] = std::to_string(seat.localRanks);
   out["MASTER_ADDR"] = program.masterAddress.empty() ? master : program.masterAddress;
   out["MASTER_PORT"] = std::to_string(program.masterPort);
-  out["RAILHEAD_TOKEN"] = program.token;
+  out[kToken] = program.token;
   out["RAILHEAD_NODE"] = node;
   return out;
 }
@@ -62,11 +67,14 @@ std::vector<RankCommand> sshCommands(const std::vector<std::string>& hosts,
   for (int rank = 0; rank < ranks; ++rank) {
     const std::string& host = hosts[static_cast<std::size_t>(rank / local)];
     const std::string node = nameOf(host);
+    auto environment =
+        environmentOf({rank, ranks, rank % local, local}, node, program, nameOf(hosts.front()));
+    environment.erase(kToken);
     std::string remote = "exec env";
-    for (const auto& [name, value] :
-         environmentOf({rank, ranks, rank % local, local}, node, program, nameOf(hosts.front()))) {
+    for (const auto& [name, value] : environment) {
       remote += " " + shellQuoted(name + "=" + value);
     }
+    remote += std::string(" ") + kTakesToken;
     for (const auto& word : program.argv) remote += " " + shellQuoted(word);
     remote += std::string(" ") + kEndsWithUs;
     for (const auto& word : program.operands) remote += " " + shellQuoted(word);
@@ -74,6 +82,7 @@ std::vector<RankCommand> sshCommands(const std::vector<std::string>& hosts,
     command.rank = rank;
     command.node = node;
     command.argv = {"ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", host, remote};
+    command.input = program.token + "\n";
     command.watchesInput = true;
   }
   return out;

@@ -25,7 +25,8 @@ struct RankProgram {
 std::vector<RankCommand> localCommands(int ranks, const RankProgram& program);
 
 // So many ranks on each host, in the order of the hosts, by `ssh -o BatchMode=yes`. The far program
-// is started with --until-stdin-ends, so that it ends when ssh, or this machine, is gone.
+// is started with --until-stdin-ends, so that it ends when ssh, or this machine, is gone. The token
+// is the first line of each one's input.
 std::vector<RankCommand> sshCommands(const std::vector<std::string>& hosts,
                                      const RankProgram& program);
 

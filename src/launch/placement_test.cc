@@ -1,6 +1,7 @@
 #include "src/launch/placement.h"
 
 #include "src/launch/commands.h"
+#include "src/os/process.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,6 +12,7 @@ namespace {
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 TEST(Placement, IsReadBack) {
   for (const char* text :
@@ -72,6 +74,20 @@ TEST(SshCommands, QuoteEveryWordAndEndWithTheirInput) {
   EXPECT_THAT(argv.back(), HasSubstr("'MASTER_ADDR=spark-a'"));
   EXPECT_THAT(argv.back(), HasSubstr("'RANK=1'"));
   EXPECT_THAT(argv.back(), HasSubstr("'railhead' 'it'\\''s' --until-stdin-ends"));
+}
+
+TEST(SshCommands, TellTheTokenByTheInputAlone) {
+  const auto ranks =
+      sshCommands({"a"}, {{"sh", "-c", "echo \"$RAILHEAD_TOKEN\"; cat"}, {}, "", 29500, "s3cret"});
+  ASSERT_EQ(ranks.size(), 1U);
+  for (const auto& word : ranks[0].argv) EXPECT_THAT(word, Not(HasSubstr("s3cret")));
+  // What sshd does with the last word.
+  os::ProcessSpec spec;
+  spec.argv = {"sh", "-c", ranks[0].argv.back()};
+  spec.input = ranks[0].input + "the rest";
+  const auto far = os::SystemProcessRunner().run(spec);
+  ASSERT_TRUE(far.has_value()) << far.error().describe();
+  EXPECT_EQ(far->output, "s3cret\nthe rest");
 }
 
 TEST(SshCommands, SeveralRanksOfAHostKeepTheOrderOfTheHosts) {
