@@ -42,14 +42,14 @@ if [ -n "$mark" ]; then
   # What stops this stops the pod, whose last words are still heard: unless the cluster does not answer.
   trap 'timeout 5 "$@" delete pod -l "$selector" --wait=false >/dev/null || exit 1' TERM
 fi
-since='' unknown=0
+since='' unknown=0 cut=0
 while [ $unknown -lt 60 ]; do
   # All that the container says comes by standard output; kubectl's own words are none of the rank's.
   began=$(date +%s)
-  "$@" logs -f -l "$selector" --tail=-1 $since
-  cut=$(date +%s)
+  # What fails at once said nothing, and its lines are still to come.
+  "$@" logs -f -l "$selector" --tail=-1 $since && cut=$(date +%s)
   # A node that died keeps its pod for long: what ends at once, again and again, does not go on.
-  [ $((cut - began)) -lt 5 ] || unknown=0
+  [ $(($(date +%s) - began)) -lt 5 ] || unknown=0 cut=$(date +%s)
   code=$("$@" get pod -l "$selector" --request-timeout=20s -o jsonpath="{$container.state.terminated.exitCode}")
   [ -n "$code" ] && exit "$code"
   # The stream was cut, and the container runs: the API server went, a log was rotated.
@@ -58,7 +58,7 @@ while [ $unknown -lt 60 ]; do
   fi
   unknown=$((unknown + 1))
   sleep 1
-  since=--since=$(($(date +%s) - cut + 2))s # by the node's own clock
+  [ $cut = 0 ] || since=--since=$(($(date +%s) - cut + 2))s # by the node's own clock
 done
 say "the pod's end is not known"
 exit 1

@@ -231,6 +231,38 @@ TEST_F(FollowTest, AStreamThatIsCutIsFollowedAgainAndTheNodeIsTold) {
   EXPECT_THAT(asked(), HasSubstr("--since="));
 }
 
+// What the container said while the API server was away: each look that fails reaches further back.
+TEST_F(FollowTest, NoLineIsLostWhileTheLogCannotBeHad) {
+  answer("case \"$*\" in *started*) echo 'true ' ;; *' logs '*) echo x >>" + at("looks") +
+         "; case $(wc -l <" + at("looks") + ") in 1 | 4) echo line ;; *) exit 1 ;; esac ;; " +
+         "*exitCode*) [ $(wc -l <" + at("looks") +
+         ") -lt 4 ] || echo 3 ;; *'-o name'*) echo pod/x ;; esac");
+  const std::string path = std::getenv("PATH");
+  // A clock that goes on by a second with each look at it.
+  std::ofstream(at("date")) << "#!/bin/sh\necho x >>" << at("clock") << "; wc -l <" << at("clock")
+                            << "\n";
+  std::ofstream(at("sleep")) << "#!/bin/sh\n";
+  for (const char* program : {"date", "sleep"})
+    std::filesystem::permissions(at(program), std::filesystem::perms::owner_all);
+  ::setenv("PATH", (folder_.string() + ":" + path).c_str(), 1);
+  KubernetesJob job = reference();
+  job.ranks = 1;
+  const auto end =
+      runGang(followCommands(kubectl_, job, 60, PodLog::kAsLines), {}, "/dev/null").value();
+  ::setenv("PATH", path.c_str(), 1);
+  EXPECT_EQ(end.ranks[0].exitCode, 3);
+  std::vector<int> back;
+  const std::string all = asked();
+  const std::string option = "--since=";
+  for (auto found = all.find(option); found != std::string::npos;
+       found = all.find(option, found + 1)) {
+    back.push_back(std::stoi(all.substr(found + option.size())));
+  }
+  ASSERT_EQ(back.size(), 3U) << all;
+  EXPECT_LT(back[0], back[1]);
+  EXPECT_LT(back[1], back[2]);
+}
+
 // A log that says nothing for hours: kubectl would not notice that nobody reads it.
 TEST_F(FollowTest, AKilledWatcherLeavesNoKubectl) {
   answer("case \"$*\" in *started*) echo 'true ' ;; *' logs '*) echo $$ >" + at("new") + "; mv " +
