@@ -1,6 +1,6 @@
 // Networks of other types, IPAM plugins and chained plugins, over fake plugins.
 #include "src/attach/attacher.h"
-#include "tests/support/attach_fixture.h"
+#include "tests/support/attach_faults.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -23,7 +23,7 @@ using testing_support::PluginRun;
 constexpr int kAddFaults = 34;
 constexpr int kDelFaults = 21;
 
-class AttacherPluginsTest : public AttachFixture {
+class AttacherPluginsTest : public AttachFaults {
  protected:
   void SetUp() override {
     AttachFixture::SetUp();
@@ -41,7 +41,15 @@ class AttacherPluginsTest : public AttachFixture {
          R"("ipam":{"type":"host-local"}},{"type":"tuning"},{"type":"sbr"}]})"}};
   }
 
-  std::string everything() { return kernel_.snapshot() + plugins_.snapshot(); }
+  std::string everything() override {
+    std::string all = kernel_.snapshot() + plugins_.snapshot();
+    for (const auto& file : deviceInfos()) all += file + "\n";
+    return all;
+  }
+  void recoverAll() override {
+    AttachFaults::recoverAll();
+    EXPECT_THAT(attacher_->sweepPlugins().failed, IsEmpty());
+  }
 
   // "type COMMAND ifname" of every call.
   std::vector<std::string> calls() {
@@ -223,86 +231,27 @@ TEST_F(AttacherPluginsTest, VfsComeHomeWhateverAPluginsDelDoes) {
   EXPECT_THAT(attacher_->attachments(), SizeIs(1));
 }
 
-// Every changing operation of ADD, the plugins' calls among them, fails in turn.
+// The plugins' calls are among the changes.
 TEST_F(AttacherPluginsTest, AddFailingAtAnyStepLeavesNothingBehind) {
   start();
-  const std::string before = everything();
-  int n = 1;
-  for (;; ++n) {
-    kernel_.revive();
-    kernel_.failAt(n, ENOMEM);
-    if (attacher_->add(ask("rail,mv@other")).has_value()) break;
-    EXPECT_EQ(everything(), before) << "after a fault at operation " << n;
-    EXPECT_THAT(journalFiles(), IsEmpty()) << n;
-    EXPECT_THAT(attacher_->attachments(), IsEmpty()) << n;
-    ASSERT_LT(n, 200);
-  }
-  EXPECT_EQ(n - 1, kAddFaults);
-  RecordProperty("faults", n - 1);
+  const int faults = failEveryStepOfAdd(ask("rail,mv@other"), ENOMEM);
+  EXPECT_EQ(faults, kAddFaults);
+  RecordProperty("faults", faults);
 }
 
 TEST_F(AttacherPluginsTest, DelFailingAtAnyStepIsFinishedByTheNext) {
   start();
-  const std::string before = everything();
-  int n = 1;
-  for (;; ++n) {
-    kernel_.revive();
-    ASSERT_TRUE(attacher_->add(ask("rail,mv@other")).has_value()) << n;
-    kernel_.revive();
-    kernel_.failAt(n, ENOMEM);
-    static_cast<void>(attacher_->del(request(CniCommand::kDel)));
-    const bool untouched = kernel_.operations() < n;
-    kernel_.revive();
-    ASSERT_TRUE(attacher_->del(request(CniCommand::kDel)).has_value()) << n;
-    EXPECT_EQ(everything(), before) << "after a fault at operation " << n;
-    EXPECT_THAT(journalFiles(), IsEmpty()) << n;
-    EXPECT_THAT(deviceInfos(), IsEmpty()) << n;
-    if (untouched) break;
-    ASSERT_LT(n, 200);
-  }
-  EXPECT_EQ(n - 1, kDelFaults);
+  EXPECT_EQ(failEveryStepOfDel(ask("rail,mv@other"), ENOMEM), kDelFaults);
 }
 
 TEST_F(AttacherPluginsTest, AddKilledAtAnyStepIsUndoneByRecover) {
   start();
-  const std::string before = everything();
-  for (int n = 1;; ++n) {
-    kernel_.revive();
-    kernel_.crashAt(n);
-    const bool complete = attacher_->add(ask("rail,mv@other")).has_value();
-    attacher_.reset();
-    kernel_.revive();
-    start();
-    EXPECT_THAT(attacher_->recover().failed, IsEmpty()) << n;
-    EXPECT_THAT(attacher_->sweepPlugins().failed, IsEmpty()) << n;
-    if (complete) {
-      EXPECT_TRUE(attacher_->check(request(CniCommand::kCheck)).has_value());
-      break;
-    }
-    EXPECT_EQ(everything(), before) << "killed before operation " << n;
-    EXPECT_THAT(journalFiles(), IsEmpty()) << n;
-    ASSERT_LT(n, 200);
-  }
+  EXPECT_EQ(killAtEveryStepOfAdd(ask("rail,mv@other")), kAddFaults);
 }
 
 TEST_F(AttacherPluginsTest, DelKilledAtAnyStepIsFinishedByRecover) {
   start();
-  const std::string before = everything();
-  for (int n = 2;; ++n) {  // 1: before the intent is written
-    ASSERT_TRUE(attacher_->add(ask("rail,mv@other")).has_value());
-    kernel_.revive();
-    kernel_.crashAt(n);
-    const bool complete = attacher_->del(request(CniCommand::kDel)).has_value();
-    attacher_.reset();
-    kernel_.revive();
-    start();
-    EXPECT_THAT(attacher_->recover().failed, IsEmpty()) << n;
-    EXPECT_THAT(attacher_->sweepPlugins().failed, IsEmpty()) << n;
-    EXPECT_EQ(everything(), before) << "killed before operation " << n;
-    EXPECT_THAT(journalFiles(), IsEmpty()) << n;
-    if (complete) break;
-    ASSERT_LT(n, 200);
-  }
+  EXPECT_EQ(killAtEveryStepOfDel(ask("rail,mv@other")), kDelFaults);
 }
 
 TEST_F(AttacherPluginsTest, ADeadNamespacesAddressesAreReleased) {

@@ -1,6 +1,6 @@
 // RDMA devices: soft, shared, exclusive, and the GID that must be there.
 #include "src/attach/attacher.h"
-#include "tests/support/attach_fixture.h"
+#include "tests/support/attach_faults.h"
 
 #include <cerrno>
 
@@ -71,21 +71,6 @@ TEST_F(SoftRdmaTest, ReachesThePodWhenExclusive) {
   EXPECT_EQ(kernel_.snapshot(), before);
 }
 
-TEST_F(SoftRdmaTest, ExclusiveAddFailingAtAnyStepLeavesNothingBehind) {
-  kernel_.setRdmaMode(netlink::RdmaNetnsMode::kExclusive);
-  start();
-  const std::string before = kernel_.snapshot();
-  int n = 1;
-  for (;; ++n) {
-    kernel_.revive();
-    kernel_.failAt(n, EIO);
-    if (attacher_->add(request(CniCommand::kAdd)).has_value()) break;
-    EXPECT_EQ(kernel_.snapshot(), before) << n;
-    ASSERT_LT(n, 100);
-  }
-  EXPECT_GT(n, 10);
-}
-
 class HardwareRdmaTest : public AttachFixture {
  protected:
   HardwareRdmaTest() { hardwareRdma_ = true; }
@@ -142,36 +127,25 @@ TEST_F(HardwareRdmaTest, WaitsForTheGidInThePodWhenExclusive) {
   EXPECT_TRUE(late);
 }
 
-TEST_F(HardwareRdmaTest, ExclusiveAddFailingAtAnyStepLeavesNothingBehind) {
-  kernel_.setRdmaMode(netlink::RdmaNetnsMode::kExclusive);
-  start();
-  const std::string before = kernel_.snapshot();
-  for (int n = 1;; ++n) {
-    kernel_.revive();
-    kernel_.failAt(n, EIO);
-    if (attacher_->add(request(CniCommand::kAdd)).has_value()) break;
-    EXPECT_EQ(kernel_.snapshot(), before) << n;
-    ASSERT_LT(n, 100);
-  }
-}
+// Soft and hardware devices take other ways into the pod.
+class ExclusiveRdmaTest : public AttachFaults, public testing::WithParamInterface<bool> {
+ protected:
+  ExclusiveRdmaTest() { hardwareRdma_ = GetParam(); }
+};
+INSTANTIATE_TEST_SUITE_P(, ExclusiveRdmaTest, testing::Bool(),
+                         [](const auto& hardware) { return hardware.param ? "Hardware" : "Soft"; });
 
-TEST_F(HardwareRdmaTest, ExclusiveDelKilledAtAnyStepIsFinishedByRecover) {
+TEST_P(ExclusiveRdmaTest, CallsFailingOrKilledAtAnyStepLeaveNothingBehind) {
   kernel_.setRdmaMode(netlink::RdmaNetnsMode::kExclusive);
   start();
-  const std::string before = kernel_.snapshot();
-  for (int n = 2;; ++n) {  // 1: before the intent is written
-    ASSERT_TRUE(attacher_->add(request(CniCommand::kAdd)).has_value());
-    kernel_.revive();
-    kernel_.crashAt(n);
-    const bool complete = attacher_->del(request(CniCommand::kDel)).has_value();
-    attacher_.reset();
-    kernel_.revive();
-    start();
-    EXPECT_THAT(attacher_->recover().failed, IsEmpty());
-    EXPECT_EQ(kernel_.snapshot(), before) << n;
-    if (complete) break;
-    ASSERT_LT(n, 100);
-  }
+  const auto add = request(CniCommand::kAdd);
+  const int changes = failEveryStepOfAdd(add, EIO);
+  EXPECT_GT(changes, 10);
+  ASSERT_TRUE(attacher_->del(request(CniCommand::kDel)).has_value());
+  EXPECT_GT(failEveryStepOfDel(add, EIO), 5);
+  EXPECT_EQ(killAtEveryStepOfAdd(add), changes);
+  ASSERT_TRUE(attacher_->del(request(CniCommand::kDel)).has_value());
+  EXPECT_GT(killAtEveryStepOfDel(add), 5);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // What ADD refuses, before it touches anything, and what it makes of unusual requests.
 #include "src/attach/attacher.h"
-#include "tests/support/attach_fixture.h"
+#include "tests/support/attach_faults.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-class AttacherRequestTest : public AttachFixture {
+class AttacherRequestTest : public AttachFaults {
  protected:
   // The error of an ADD that must be refused without any change to the node.
   Error refused(const CniRequest& request) {
@@ -174,14 +174,7 @@ TEST_F(AttacherRequestTest, ADefaultRouteTakesThePlaceOfThePrimarys) {
   const std::string before = kernel_.snapshot();
   const auto add = request(CniCommand::kAdd, "trainer-0",
                            R"([{"name":"dgx-qsfp","default-route":["10.100.1.1"]}])");
-  int n = 1;
-  for (;; ++n) {
-    kernel_.revive();
-    kernel_.failAt(n);
-    if (attacher_->add(add).has_value()) break;
-    EXPECT_EQ(kernel_.snapshot(), before) << "after a fault at operation " << n;
-    ASSERT_LT(n, 100);
-  }
+  EXPECT_GT(failEveryStepOfAdd(add, EIO), 14);
   kernel_.revive();
   auto routes = kernel_.routes("trainer-0");
   std::erase_if(routes, [](const auto& one) { return one.table != netlink::Route::kMainTable; });
