@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -71,6 +72,37 @@ class TrainFixture : public testing::Test {
     std::vector<std::string> words = {"compare", at(first), at(second)};
     words.insert(words.end(), more.begin(), more.end());
     return train(std::move(words));
+  }
+
+  // What sh makes of the script, whose $1 is a file system of `size`, $2 the program and $3 on the
+  // words. Nothing where none can be mounted.
+  std::optional<os::ProcessResult> onSmallDisk(const std::string& size, const std::string& script,
+                                               const std::vector<std::string>& words) const {
+    const std::string small = at("small");
+    std::filesystem::create_directories(small);
+    os::ProcessSpec spec;
+    spec.argv = {"unshare",
+                 "-rm",
+                 "sh",
+                 "-c",
+                 "mount -t tmpfs -o size=" + size + " none \"$1\" || exit 77\n" + script,
+                 "sh",
+                 small,
+                 RAILHEAD_PROGRAM};
+    spec.argv.insert(spec.argv.end(), words.begin(), words.end());
+    spec.deadline = std::chrono::seconds(90);
+    const auto result = os::SystemProcessRunner().run(spec);
+    if (!result.has_value() || result->exitCode == 77 ||
+        result->errorOutput.find("unshare") != std::string::npos)
+      return std::nullopt;
+    return *result;
+  }
+  // A disk with room for the checkpoints of steps 3 and 6, whose names were listed.
+  static void expectFullAfterTwo(const os::ProcessResult& result) {
+    EXPECT_EQ(result.exitCode, 1) << result.errorOutput;
+    EXPECT_THAT(result.errorOutput, testing::HasSubstr("No space left on device"));
+    EXPECT_THAT(result.output, testing::HasSubstr("step-00000003\nstep-00000006\n"));
+    EXPECT_THAT(result.output, testing::Not(testing::HasSubstr("step-00000009\n")));
   }
 
   train::RunFolder folderOf(const std::string& run) const { return train::RunFolder(at(run)); }

@@ -169,28 +169,13 @@ TEST_F(TrainOutput, WrongWordsAreExitTwoWithTheLine) {
 TEST_F(TrainOutput, AFullDiskIsNamedAndWhatWasWholeStays) {
   const auto file = runFile("full", {"--steps", "12", "--width", "8192"},
                             "checkpoints: {keep: 0}\nretry: {restarts: 1, backoffSeconds: 0}\n");
-  std::filesystem::create_directories(at("small"));
-  os::ProcessSpec spec;
-  spec.argv = {"unshare",
-               "-rm",
-               "sh",
-               "-c",
-               "mount -t tmpfs -o size=400k none \"$1\" || exit 77\n"
-               "\"$2\" train run \"$3\" --folder \"$1/a\"; code=$?\n"
-               "\"$2\" train list --runs \"$1\" --json; ls \"$1/a/checkpoints\"; exit $code",
-               "sh",
-               at("small"),
-               RAILHEAD_PROGRAM,
-               file};
-  spec.deadline = 90s;
-  const auto result = os::SystemProcessRunner().run(spec);
-  if (!result.has_value() || result->exitCode == 77 ||
-      result->errorOutput.find("unshare") != std::string::npos)
-    GTEST_SKIP() << "no namespace of its own to mount a small file system in";
-  EXPECT_EQ(result->exitCode, 1) << result->errorOutput;
-  EXPECT_THAT(result->errorOutput, HasSubstr("No space left on device"));
-  EXPECT_THAT(result->output, HasSubstr("step-00000003\nstep-00000006\n"));
-  EXPECT_THAT(result->output, testing::Not(HasSubstr("step-00000009\n")));
+  const auto result =
+      onSmallDisk("400k",
+                  "\"$2\" train run \"$3\" --folder \"$1/a\"; code=$?\n"
+                  "\"$2\" train list --runs \"$1\" --json; ls \"$1/a/checkpoints\"; exit $code",
+                  {file});
+  if (!result.has_value()) GTEST_SKIP() << "no small file system can be mounted here";
+  expectFullAfterTwo(*result);
   EXPECT_THAT(result->output, HasSubstr(R"("run":"a")"));  // its manifest can be read
 }
 
