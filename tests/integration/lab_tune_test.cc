@@ -99,8 +99,8 @@ TEST_F(LabTune, TwoRailsBeatOne) {
   for (const auto& effect : found["effects"]) {
     if (effect["step"] != "rails=1") continue;
     looked = true;
-    // Both rails are the default: one alone is slower, and its interval says so.
-    EXPECT_LT(effect["gain"]["high95"].get<double>(), 1.0);
+    // Both rails are the default: one alone carries little more than half. The screening gives it
+    // two pairs, whose interval need not exclude 1: what it is used for is the profile below.
     EXPECT_LT(effect["gain"]["factor"].get<double>(), 0.8);
   }
   EXPECT_TRUE(looked) << "one rail was not tried";
