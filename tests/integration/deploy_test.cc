@@ -223,6 +223,12 @@ TEST_P(Deploy, ProbesAskThisVeryAgent) {
   EXPECT_NE(volume, "");
 }
 
+// It tolerates every taint, also the one that keeps pods of Linux off Windows nodes.
+TEST_P(Deploy, RunsOnEveryLinuxNodeAndOnNoOther) {
+  EXPECT_EQ(pod()["tolerations"][0]["operator"].as<std::string>(), "Exists");
+  EXPECT_EQ(pod()["nodeSelector"]["kubernetes.io/os"].as<std::string>(), "linux");
+}
+
 TEST_P(Deploy, EnforcesTheOnlyPodSecurityLevelThatAllowsIt) {
   const YAML::Node labels = object("Namespace", "railhead-system")["metadata"]["labels"];
   EXPECT_EQ(labels["pod-security.kubernetes.io/enforce"].as<std::string>(), "privileged");
