@@ -266,6 +266,7 @@ class Planner {
       ChainRecord chain = chainFor(choice, names[i]);
       RAILHEAD_TRY_ASSIGN(chain.plugins,
                           pluginInputs({{rails.ipamType, rails.ipamConfig}}, arguments));
+      chain.argumentsForAdd = argumentsForAdd(chain.plugins, arguments);
       attachment_.ipam.push_back(std::move(chain));
     }
     return {};
@@ -278,6 +279,7 @@ class Planner {
     chain.device = choice.heldDevice;
     tellDeviceInfo(choice, chain, arguments);
     RAILHEAD_TRY_ASSIGN(chain.plugins, pluginInputs(choice.network.plugins, arguments));
+    chain.argumentsForAdd = argumentsForAdd(chain.plugins, arguments);
     attachment_.delegates.push_back(std::move(chain));
     return {};
   }

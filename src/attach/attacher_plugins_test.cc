@@ -84,7 +84,8 @@ TEST_F(AttacherPluginsTest, AnotherTypeIsExecutedAsARuntimeDoes) {
   EXPECT_EQ(add.environment.at("CNI_COMMAND"), "ADD");
   EXPECT_EQ(add.environment.at("CNI_CONTAINERID"), "sandbox-trainer-0");
   EXPECT_EQ(add.environment.at("CNI_NETNS"), kernel_.netnsPath("trainer-0"));
-  EXPECT_EQ(add.environment.at("CNI_ARGS"), "IgnoreUnknown=1;K8S_POD_NAME=trainer-0");
+  EXPECT_EQ(add.environment.at("CNI_ARGS"),
+            "IgnoreUnknown=1;K8S_POD_NAME=trainer-0;IP=10.200.0.9/24");
   EXPECT_EQ(add.environment.at("CNI_PATH"), "/usr/lib/cni:/opt/cni/bin");
   EXPECT_EQ(add.input,
             R"({"cniVersion":"1.0.0","type":"macvlan","name":"mv","capabilities":{"ips":true},)"
@@ -107,6 +108,30 @@ TEST_F(AttacherPluginsTest, AResultOfAnOldVersionIsToldInTheRequests) {
   ASSERT_TRUE(attacher_->del(request(CniCommand::kDel)).has_value());
   EXPECT_THAT(calls(), ElementsAre("macvlan ADD net1", "macvlan DEL net1"));  // it has no CHECK
   EXPECT_THAT(plugins_.runs()[1].input, Not(HasSubstr("prevResult")));
+}
+
+// As Multus does it, which leaves DEL without.
+TEST_F(AttacherPluginsTest, TheArgumentsOfAddSayWhatAPodAsksFor) {
+  start();
+  ASSERT_TRUE(
+      attacher_->add(ask(R"([{"name":"old","ips":["10.1.0.9/24"],"mac":"02:00:00:00:00:07"}])"))
+          .has_value());
+  ASSERT_TRUE(attacher_->del(request(CniCommand::kDel)).has_value());
+  const auto runs = plugins_.runs();
+  ASSERT_THAT(runs, SizeIs(2));
+  EXPECT_EQ(runs[0].environment.at("CNI_ARGS"),
+            "IgnoreUnknown=1;K8S_POD_NAME=trainer-0;IP=10.1.0.9/24;MAC=02:00:00:00:00:07");
+  EXPECT_EQ(runs[1].environment.at("CNI_ARGS"), "IgnoreUnknown=1;K8S_POD_NAME=trainer-0");
+}
+
+TEST_F(AttacherPluginsTest, EachRailsIpamPluginIsToldItsAddress) {
+  start();
+  ASSERT_TRUE(
+      attacher_->add(ask(R"([{"name":"rail","ips":["10.1.0.9","10.1.0.10"]}])")).has_value());
+  const auto runs = plugins_.runs();
+  EXPECT_THAT(runs.at(0).environment.at("CNI_ARGS"), testing::EndsWith(";IP=10.1.0.9"));
+  EXPECT_THAT(runs.at(1).environment.at("CNI_ARGS"), testing::EndsWith(";IP=10.1.0.10"));
+  EXPECT_THAT(runs.at(2).environment.at("CNI_ARGS"), Not(HasSubstr("IP=")));  // the rails have them
 }
 
 TEST_F(AttacherPluginsTest, RailsTakeAddressesFromAPluginAndPluginsBehindThem) {

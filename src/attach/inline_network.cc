@@ -15,6 +15,7 @@ constexpr std::size_t kMaxRails = 8;
 constexpr long long kMaxRate = 400'000;  // Mb/s
 constexpr std::size_t kMaxDeviceId = 512;
 constexpr std::size_t kMaxIps = 16;
+constexpr std::size_t kMaxIp = 64;  // bytes of one
 
 Error invalid(std::string_view key, const json::Value& value, std::string_view allowed) {
   return Error(ErrorCode::kInvalidArgument,
@@ -109,14 +110,18 @@ Result<void> readVfSettings(const json::Value& config, netlink::VfChange& vf) {
                                vf.linkState);
 }
 
-Result<void> readMac(const json::Value& object, std::string_view key, std::optional<Mac>& mac) {
-  RAILHEAD_TRY_ASSIGN(const std::string text, json::textMember(object, key, 64));
+Result<void> takeMac(const std::string& text, std::string_view key, std::optional<Mac>& mac) {
   if (text.empty()) return {};
   RAILHEAD_TRY_ASSIGN(const Mac parsed, Mac::parse(text).addContext(key));
   if (parsed.isZero() || parsed.isMulticast())
     return invalid(key, text, "an address of one interface is needed");
   mac = parsed;
   return {};
+}
+
+Result<void> readMac(const json::Value& object, std::string_view key, std::optional<Mac>& mac) {
+  RAILHEAD_TRY_ASSIGN(const std::string text, json::textMember(object, key, 64));
+  return takeMac(text, key, mac);
 }
 
 Result<void> readIpam(const json::Value& config, InlineNetwork& network) {
@@ -139,6 +144,17 @@ Result<void> readIpam(const json::Value& config, InlineNetwork& network) {
   return {};
 }
 
+// Without declared capabilities, this is how Multus passes on what a pod asks for.
+Result<void> readArguments(const ArgumentsOfInterface& arguments, InlineNetwork& network) {
+  RAILHEAD_TRY(takeMac(arguments.mac, "CNI_ARGS MAC", network.vf.mac));
+  if (arguments.ips.empty()) return {};
+  const auto ips = split(arguments.ips, ',');
+  if (ips.size() > kMaxIps || arguments.ips.size() > kMaxIps * kMaxIp)
+    return invalid("CNI_ARGS IP", arguments.ips, "at most 16 addresses are allowed");
+  for (const std::string_view ip : ips) network.ips.emplace_back(trim(ip));
+  return {};
+}
+
 // What the runtime adds for declared capabilities, when it is Multus that calls us.
 Result<void> readRuntime(const json::Value& config, InlineNetwork& network) {
   const json::Value* runtime = json::member(config, "runtimeConfig");
@@ -150,8 +166,9 @@ Result<void> readRuntime(const json::Value& config, InlineNetwork& network) {
   if (ips == nullptr) return {};
   if (!ips->is_array() || ips->size() > kMaxIps)
     return invalid("runtimeConfig.ips", *ips, "a list of at most 16 strings is allowed");
+  network.ips.clear();
   for (const json::Value& ip : *ips) {
-    if (!ip.is_string() || ip.get_ref<const std::string&>().size() > 64)
+    if (!ip.is_string() || ip.get_ref<const std::string&>().size() > kMaxIp)
       return invalid("runtimeConfig.ips", ip, "expected text like 10.100.0.9/24");
     network.ips.push_back(ip.get<std::string>());
   }
@@ -191,7 +208,8 @@ NetworkDefinition InlineNetwork::over(NetworkDefinition base) const {
   return base;
 }
 
-Result<InlineNetwork> parseInlineNetwork(std::string_view text) {
+Result<InlineNetwork> parseInlineNetwork(std::string_view text,
+                                         const ArgumentsOfInterface& arguments) {
   RAILHEAD_TRY_ASSIGN(const json::Value config, json::parseObject(text, "stdin"));
   InlineNetwork network;
   RAILHEAD_TRY(readSubnets(config, network));
@@ -201,6 +219,7 @@ Result<InlineNetwork> parseInlineNetwork(std::string_view text) {
   RAILHEAD_TRY(readMac(config, "mac", network.vf.mac));
   RAILHEAD_TRY_ASSIGN(network.deviceId, json::textMember(config, "deviceID", kMaxDeviceId));
   RAILHEAD_TRY(readIpam(config, network));
+  RAILHEAD_TRY(readArguments(arguments, network));
   RAILHEAD_TRY(readRuntime(config, network));
   return network;
 }

@@ -27,9 +27,17 @@ struct InlineNetwork {
   NetworkDefinition over(NetworkDefinition base) const;
 };
 
-// From a configuration, a JSON object. kInvalidArgument names the key, its value and what is
+// What a runtime says in CNI_ARGS of one interface; empty: nothing.
+struct ArgumentsOfInterface {
+  std::string mac;  // MAC=
+  std::string ips;  // IP=, joined by ','
+};
+
+// From a configuration, a JSON object. `arguments` come before what it says itself, and what it has
+// in runtimeConfig before both. kInvalidArgument names the key, its value and what is
 // allowed; kUnsupported for an InfiniBand GUID, which a rail on Ethernet derives from its MAC.
-Result<InlineNetwork> parseInlineNetwork(std::string_view config);
+Result<InlineNetwork> parseInlineNetwork(std::string_view config,
+                                         const ArgumentsOfInterface& arguments = {});
 
 // The refusal of a GUID, which only InfiniBand has.
 Error guidRefused(const std::string& guid);

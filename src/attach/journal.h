@@ -64,6 +64,8 @@ struct ChainRecord {
   // Whose file it begins as, before ADD; empty: nobody's.
   std::string resource;
   std::string device;
+  // Behind CNI_ARGS of ADD alone. Not on disk: an ADD that was cut off is undone, not gone on with.
+  std::string argumentsForAdd;
 };
 
 // A gateway that the pod's default route goes through.

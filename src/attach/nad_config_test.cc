@@ -253,12 +253,31 @@ TEST(PluginInputs, SayWherePluginsKeepTheirFilesUnlessTheNetworkDoes) {
 
 TEST(PluginInputs, RefuseWhatNobodyWouldHear) {
   PluginArguments arguments;
-  arguments.mac = "02:00:00:00:00:01";
+  arguments.bandwidth = R"({"ingressRate":5})";
   const auto inputs = pluginInputs({{"a", R"({"type":"a"})"}}, arguments);
   ASSERT_FALSE(inputs.has_value());
   EXPECT_EQ(inputs.error().code, ErrorCode::kUnsupported);
-  EXPECT_THAT(inputs.error().message, HasSubstr("mac is '\"02:00:00:00:00:01\"': no plugin"));
-  EXPECT_THAT(inputs.error().remedy, HasSubstr(R"("capabilities": {"mac": true})"));
+  EXPECT_THAT(inputs.error().message, HasSubstr(R"(bandwidth is '{"ingressRate":5}': no plugin)"));
+  EXPECT_THAT(inputs.error().remedy, HasSubstr(R"("capabilities": {"bandwidth": true})"));
+}
+
+TEST(PluginInputs, TellAddressesInTheArgumentsOfAddToo) {
+  PluginArguments arguments;
+  arguments.mac = "02:00:00:00:00:07";
+  EXPECT_EQ(argumentsForAdd({}, arguments), "MAC=02:00:00:00:00:07");
+  arguments.ips = {"10.1.0.9/24", "fd00::9/64"};
+  const std::vector<PluginConfig> plain{
+      {"macvlan", R"({"type":"macvlan","ipam":{"type":"host-local"}})"}};
+  const auto deaf = pluginInputs(plain, arguments);
+  ASSERT_TRUE(deaf.has_value()) << deaf.error().describe();
+  EXPECT_EQ(deaf->front().config.find("runtimeConfig"), std::string::npos);
+  EXPECT_EQ(argumentsForAdd(*deaf, arguments), "IP=10.1.0.9/24,fd00::9/64;MAC=02:00:00:00:00:07");
+  // host-local has both already, and would take the pair for one bad address.
+  const auto heard = pluginInputs({{"macvlan", R"({"type":"macvlan","capabilities":{"ips":true},)"
+                                               R"("ipam":{"type":"host-local"}})"}},
+                                  arguments);
+  ASSERT_TRUE(heard.has_value()) << heard.error().describe();
+  EXPECT_EQ(argumentsForAdd(*heard, arguments), "MAC=02:00:00:00:00:07");
 }
 
 }  // namespace

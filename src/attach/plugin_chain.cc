@@ -16,6 +16,7 @@ namespace {
 
 // For plugins that call other programs; the agent's own environment is none of their business.
 constexpr const char* kProgramPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr const char* kAdd = "ADD";
 constexpr std::size_t kMaxShown = 400;  // bytes of a plugin's own words in an error
 
 ErrorCode classOf(long long code) {
@@ -119,9 +120,12 @@ Result<std::string> PluginChains::execute(const char* command, const ChainRecord
   const std::string where = "CNI plugin " + plugin.type + ", " + command + " " + chain.ifname;
   auto input = withPrevious(plugin.config, std::string(previous));
   if (!input.has_value()) return std::move(input).addContext(where);
+  std::string arguments = arguments_;
+  if (std::string_view(command) == kAdd && !chain.argumentsForAdd.empty())
+    arguments += (arguments.empty() ? "" : ";") + chain.argumentsForAdd;
   const Environment environment{{"CNI_COMMAND", command}, {"CNI_CONTAINERID", containerId_},
                                 {"CNI_NETNS", netns_},    {"CNI_IFNAME", chain.ifname},
-                                {"CNI_ARGS", arguments_}, {"CNI_PATH", path_}};
+                                {"CNI_ARGS", arguments},  {"CNI_PATH", path_}};
   return run(host_, plugin.type, environment, std::move(*input)).addContext(where);
 }
 
@@ -153,7 +157,7 @@ Result<void> PluginChains::add(ChainRecord& chain, std::string_view previous,
     chain.begun = i + 1;
     RAILHEAD_TRY(beforeEach());
     RAILHEAD_TRY(makeDataFolder(chain.plugins[i]));
-    RAILHEAD_TRY_ASSIGN(result, execute("ADD", chain, chain.plugins[i], result));
+    RAILHEAD_TRY_ASSIGN(result, execute(kAdd, chain, chain.plugins[i], result));
     RAILHEAD_TRY_ASSIGN(result, resultIn(chain.cniVersion, result,
                                          "the result of CNI plugin " + chain.plugins[i].type));
     chain.result = result;

@@ -24,8 +24,9 @@ struct Asked {
 
 Result<std::vector<Asked>> askedFor(const PluginArguments& arguments) {
   std::vector<Asked> asked;
-  if (!arguments.ips.empty()) asked.push_back({"ips", arguments.ips});
-  if (!arguments.mac.empty()) asked.push_back({"mac", arguments.mac});
+  // These two are told in CNI_ARGS as well, where many plugins look for them.
+  if (!arguments.ips.empty()) asked.push_back({"ips", arguments.ips, false});
+  if (!arguments.mac.empty()) asked.push_back({"mac", arguments.mac, false});
   if (!arguments.infinibandGuid.empty())
     asked.push_back({"infinibandGUID", arguments.infinibandGuid});
   const auto parsed = [&](const char* capability, const std::string& text,
@@ -48,6 +49,17 @@ Result<std::vector<Asked>> askedFor(const PluginArguments& arguments) {
 bool declares(const json::Value& capabilities, std::string_view capability) {
   const json::Value* declared = json::member(capabilities, capability);
   return declared != nullptr && *declared == true;
+}
+
+// host-local takes several addresses as runtimeConfig only: in CNI_ARGS they are an error to it.
+bool takesOneArgument(const PluginConfig& input) {
+  const auto config = json::parseObject(input.config, input.type);
+  if (!config.has_value()) return false;
+  const json::Value* ipam = json::member(*config, "ipam");
+  const json::Value* type = ipam != nullptr ? json::member(*ipam, "type") : nullptr;
+  const json::Value* runtime = json::member(*config, "runtimeConfig");
+  return type != nullptr && *type == "host-local" && runtime != nullptr &&
+         json::member(*runtime, "ips") != nullptr;
 }
 
 void hear(json::Value& config, std::vector<Asked>& asked) {
@@ -146,6 +158,16 @@ Result<std::vector<PluginConfig>> pluginInputs(const std::vector<PluginConfig>& 
                      "\": true} to the network, or remove it from the annotation");
   }
   return inputs;
+}
+
+std::string argumentsForAdd(const std::vector<PluginConfig>& inputs,
+                            const PluginArguments& arguments) {
+  std::vector<std::string> pairs;
+  const bool tell =
+      arguments.ips.size() < 2 || std::none_of(inputs.begin(), inputs.end(), takesOneArgument);
+  if (!arguments.ips.empty() && tell) pairs.push_back("IP=" + join(arguments.ips, ","));
+  if (!arguments.mac.empty()) pairs.push_back("MAC=" + arguments.mac);
+  return join(pairs, ";");
 }
 
 bool wantDeviceInfo(const std::vector<PluginConfig>& plugins) {

@@ -23,8 +23,8 @@ inline constexpr std::string_view kOwnType = "railhead";
 Result<void> checkPluginType(std::string_view type, std::string_view field);
 
 // What a pod's request and the node add; each part only reaches plugins that declare its
-// capability, but for cniArguments (args.cni), the device of a network's first plugin and the
-// folder of files.
+// capability, but for ips and mac (CNI_ARGS, too), cniArguments (args.cni), the device of a
+// network's first plugin and the folder of files.
 struct PluginArguments {
   std::vector<std::string> ips;
   std::string mac;
@@ -46,6 +46,11 @@ PluginArguments argumentsOf(const NetworkSelection& selection);
 // the pod asks for and no plugin has the capability for.
 Result<std::vector<PluginConfig>> pluginInputs(const std::vector<PluginConfig>& plugins,
                                                const PluginArguments& arguments);
+
+// "IP=10.1.0.9/24,fd00::9/64;MAC=02:00:00:00:00:07": what Multus adds to CNI_ARGS of ADD, whatever
+// the plugins declare. Empty when the pod asks for neither. `inputs`: as pluginInputs() gave them.
+std::string argumentsForAdd(const std::vector<PluginConfig>& inputs,
+                            const PluginArguments& arguments);
 
 // Whether one of them has the capability CNIDeviceInfoFile.
 bool wantDeviceInfo(const std::vector<PluginConfig>& plugins);

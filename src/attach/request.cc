@@ -58,6 +58,18 @@ Result<void> parseArguments(const std::string& text, PodId& pod) {
   return {};
 }
 
+ArgumentsOfInterface interfaceArguments(const std::string& text) {
+  ArgumentsOfInterface arguments;
+  for (const auto pair : split(text, ';')) {
+    const auto equals = pair.find('=');
+    if (equals == std::string_view::npos) continue;
+    const std::string_view value = pair.substr(equals + 1);
+    if (pair.substr(0, equals) == "MAC") arguments.mac = value;
+    if (pair.substr(0, equals) == "IP") arguments.ips = value;
+  }
+  return arguments;
+}
+
 // Folders of plugins, joined by ':'. A relative one would mean something else for the agent.
 Result<void> checkSearchPath(const std::string& path) {
   if (path.empty()) return {};
@@ -130,7 +142,8 @@ Result<void> readConfig(const json::Value& config, std::string_view text, CniReq
   if (!request.deviceId.empty()) {
     // DEL must work with whatever the configuration says by now.
     if (request.command == CniCommand::kDel) return {};
-    RAILHEAD_TRY_ASSIGN(request.inlineNetwork, parseInlineNetwork(text));
+    RAILHEAD_TRY_ASSIGN(request.inlineNetwork,
+                        parseInlineNetwork(text, interfaceArguments(request.cniArgs)));
   } else if (request.command == CniCommand::kGc || request.command == CniCommand::kStatus) {
     // No device is told with these; the IPAM plugin of a delegate's network is.
     RAILHEAD_TRY_ASSIGN(request.inlineNetwork, parseInlineNetwork(text));

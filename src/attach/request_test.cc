@@ -172,6 +172,27 @@ TEST(Request, ReadsWhatMultusAddsForADelegate) {
   EXPECT_EQ(network.ipamConfig.find("prevResult"), std::string::npos);
 }
 
+// How Multus passes on what a NAD declares no capability for.
+TEST(Request, ReadsADelegatesArguments) {
+  auto call =
+      addCall(configWith(R"("type":"sriov","deviceID":"0000:01:10.0","mac":"02:00:00:00:00:01")"));
+  call.environment["CNI_ARGS"] = "IgnoreUnknown=1;MAC=02:00:00:00:00:02;IP=10.0.0.9/24,fd00::9";
+  const auto request = parseRequest(call);
+  ASSERT_TRUE(request.has_value()) << request.error().error.message;
+  EXPECT_EQ(request->inlineNetwork.vf.mac->toString(), "02:00:00:00:00:02");
+  EXPECT_EQ(request->inlineNetwork.ips, (std::vector<std::string>{"10.0.0.9/24", "fd00::9"}));
+  call.input = configWith(R"("type":"sriov","deviceID":"0000:01:10.0","runtimeConfig":)"
+                          R"({"mac":"02:00:00:00:00:03","ips":["10.0.0.8/24"]})");
+  const auto declared = parseRequest(call);
+  ASSERT_TRUE(declared.has_value()) << declared.error().error.message;
+  EXPECT_EQ(declared->inlineNetwork.vf.mac->toString(), "02:00:00:00:00:03");
+  EXPECT_EQ(declared->inlineNetwork.ips, std::vector<std::string>{"10.0.0.8/24"});
+  call.environment["CNI_ARGS"] = "MAC=zz";
+  const auto refused = parseRequest(call);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_THAT(refused.error().error.message, HasSubstr("CNI_ARGS MAC: "));
+}
+
 TEST(Request, ReadsGcUnderBothNames) {
   for (const std::string key : {"cni.dev/valid-attachments", "cni.dev/attachments"}) {
     const auto request = parseRequest(
