@@ -4,6 +4,7 @@
 #include "src/base/text.h"
 #include "src/kube/resource_name.h"
 
+#include <algorithm>
 #include <array>
 
 namespace railhead::agent {
@@ -14,17 +15,50 @@ using advertise::Selector;
 using advertise::VfRange;
 using config::Field;
 
-// One value or a list of them.
-Result<std::vector<Field>> values(const Field& field) {
-  if (!field.isList()) return std::vector<Field>{field};
-  return field.list(1, kMaxSelectorValues);
+// How a format names its fields, and the shortest list of values: no value is no condition.
+struct Format {
+  Field (*child)(const Field& field, std::string_view name);
+  std::size_t leastValues;
+};
+
+constexpr Format kOurs{[](const Field& field, std::string_view name) { return field.child(name); },
+                       1};
+
+bool sameButCase(std::string_view a, std::string_view b) { return toLower(a) == toLower(b); }
+
+// Go takes a key whatever its case: sriov-network-operator writes some with a capital.
+Field childInGo(const Field& field, std::string_view name) {
+  for (const auto& key : field.keys()) {
+    if (sameButCase(key, name)) return field.child(key);
+  }
+  return field.child(name);
 }
 
-// Reads each value of `field`, when it is there, with `read`.
+constexpr Format kPlugins{childInGo, 0};
+
+Result<void> checkKeysInGo(const Field& field, const std::vector<std::string>& allowed) {
+  if (!field.isMap()) return field.complainAllowed("a map of " + join(allowed, ", "));
+  std::vector<std::string> seen;
+  for (const auto& key : field.keys()) {
+    const auto same = [&key](const std::string& other) { return sameButCase(key, other); };
+    if (std::none_of(allowed.begin(), allowed.end(), same))
+      return field.child(key).complain("is unknown; allowed: " + join(allowed, ", "));
+    if (std::any_of(seen.begin(), seen.end(), same))
+      return field.child(key).complain("is given twice");
+    seen.push_back(key);
+  }
+  return {};
+}
+
+// Reads each value of `field`, one or a list of them, when it is there, with `read`.
 template <typename T, typename Read>
-Result<void> readEach(const Field& field, std::vector<T>& into, const Read& read) {
+Result<void> readEach(const Field& field, std::size_t least, std::vector<T>& into,
+                      const Read& read) {
   if (!field.present()) return {};
-  RAILHEAD_TRY_ASSIGN(const auto entries, values(field));
+  std::vector<Field> entries{field};
+  if (field.isList()) {
+    RAILHEAD_TRY_ASSIGN(entries, field.list(least, kMaxSelectorValues));
+  }
   for (const auto& entry : entries) {
     RAILHEAD_TRY_ASSIGN(T value, read(entry));
     into.push_back(std::move(value));
@@ -32,14 +66,24 @@ Result<void> readEach(const Field& field, std::vector<T>& into, const Read& read
   return {};
 }
 
-Result<void> readTexts(const Field& field, const char* allowed, std::vector<std::string>& into) {
-  return readEach(field, into, [&](const Field& entry) { return entry.text(allowed, 64); });
+Result<void> readTexts(const Field& field, std::size_t least, const char* allowed,
+                       std::vector<std::string>& into) {
+  return readEach(field, least, into, [&](const Field& entry) { return entry.text(allowed, 64); });
 }
 
 Result<VfRange> readRange(const Field& field, const char* allowed) {
   RAILHEAD_TRY_ASSIGN(const std::string text, field.text(allowed, 128));
   auto range = VfRange::parse(text);
   if (!range.has_value()) return field.complainAllowed(allowed);
+  return range;
+}
+
+Result<VfRange> readRootDevice(const Field& field) {
+  constexpr const char* kAllowed = "a PF's PCI address, alone or with VFs: 0000:01:00.0#0-3";
+  RAILHEAD_TRY_ASSIGN(VfRange range, readRange(field, kAllowed));
+  const auto address = PciAddress::parse(range.pf);
+  if (!address.has_value()) return field.complainAllowed(kAllowed);
+  range.pf = address->toString();
   return range;
 }
 
@@ -61,27 +105,21 @@ Result<discover::LinkType> readLinkType(const Field& field) {
 }
 
 // The names that both formats share.
-Result<Selector> readShared(const Field& field) {
+Result<Selector> readShared(const Field& field, const Format& format) {
+  const auto child = [&](std::string_view name) { return format.child(field, name); };
+  const std::size_t least = format.leastValues;
   Selector selector;
-  RAILHEAD_TRY(readEach(field.child("vendors"), selector.vendors, readPciId));
-  RAILHEAD_TRY(readEach(field.child("devices"), selector.devices, readPciId));
-  RAILHEAD_TRY(readTexts(field.child("drivers"), "a kernel driver's name, like mlx5_core",
+  RAILHEAD_TRY(readEach(child("vendors"), least, selector.vendors, readPciId));
+  RAILHEAD_TRY(readEach(child("devices"), least, selector.devices, readPciId));
+  RAILHEAD_TRY(readTexts(child("drivers"), least, "a kernel driver's name, like mlx5_core",
                          selector.drivers));
-  RAILHEAD_TRY(readEach(field.child("pfNames"), selector.pfNames, [](const Field& entry) {
+  RAILHEAD_TRY(readEach(child("pfNames"), least, selector.pfNames, [](const Field& entry) {
     return readRange(entry, "a PF's interface name, alone or with VFs: enp1s0f0np0#0-3,6");
   }));
-  RAILHEAD_TRY(readEach(
-      field.child("rootDevices"), selector.rootDevices, [](const Field& entry) -> Result<VfRange> {
-        constexpr const char* kAllowed = "a PF's PCI address, alone or with VFs: 0000:01:00.0#0-3";
-        RAILHEAD_TRY_ASSIGN(VfRange range, readRange(entry, kAllowed));
-        const auto address = PciAddress::parse(range.pf);
-        if (!address.has_value()) return entry.complainAllowed(kAllowed);
-        range.pf = address->toString();
-        return range;
-      }));
-  RAILHEAD_TRY(readEach(field.child("pciAddresses"), selector.pciAddresses, readPciAddress));
-  RAILHEAD_TRY(readEach(field.child("linkTypes"), selector.linkTypes, readLinkType));
-  if (const Field rdma = field.child("isRdma"); rdma.present()) {
+  RAILHEAD_TRY(readEach(child("rootDevices"), least, selector.rootDevices, readRootDevice));
+  RAILHEAD_TRY(readEach(child("pciAddresses"), least, selector.pciAddresses, readPciAddress));
+  RAILHEAD_TRY(readEach(child("linkTypes"), least, selector.linkTypes, readLinkType));
+  if (const Field rdma = child("isRdma"); rdma.present()) {
     // false asks for nothing, as in the plugin it comes from.
     RAILHEAD_TRY_ASSIGN(selector.isRdma, rdma.flag());
   }
@@ -91,8 +129,9 @@ Result<Selector> readShared(const Field& field) {
 Result<Selector> readSelector(const Field& field) {
   RAILHEAD_TRY(field.checkKeys({"vendors", "devices", "drivers", "pfNames", "rootDevices",
                                 "pciAddresses", "linkTypes", "isRdma", "ports", "twin"}));
-  RAILHEAD_TRY_ASSIGN(Selector selector, readShared(field));
-  RAILHEAD_TRY(readTexts(field.child("ports"), "a phys_port_name, like p0", selector.ports));
+  RAILHEAD_TRY_ASSIGN(Selector selector, readShared(field, kOurs));
+  RAILHEAD_TRY(readTexts(field.child("ports"), kOurs.leastValues, "a phys_port_name, like p0",
+                         selector.ports));
   if (const Field twin = field.child("twin"); twin.present()) {
     RAILHEAD_TRY_ASSIGN(const auto number, twin.number(0, 7));
     selector.twin = static_cast<int>(number);
@@ -103,7 +142,7 @@ Result<Selector> readSelector(const Field& field) {
 Result<std::vector<Selector>> readSelectors(const Field& field,
                                             Result<Selector> (*read)(const Field&)) {
   std::vector<Selector> selectors;
-  RAILHEAD_TRY(readEach(field, selectors, read));
+  RAILHEAD_TRY(readEach(field, 1, selectors, read));
   return selectors;
 }
 
@@ -161,31 +200,38 @@ Result<advertise::RailResourceConfig> readResource(const Field& field) {
 }
 
 // What sriov-network-device-plugin can select by and we cannot serve.
-constexpr std::array<const char*, 5> kForeignSelectors{"ddpProfiles", "auxTypes", "pKeys",
-                                                       "acpiIndexes", "needVhostNet"};
+constexpr std::array<const char*, 6> kForeignSelectors{"ddpProfiles", "auxTypes",     "pKeys",
+                                                       "acpiIndexes", "needVhostNet", "vdpaType"};
+
+// Written, and yet asking for nothing: [], {}, "", false.
+bool asksForNothing(const Field& field) {
+  if (!field.present()) return true;
+  if (field.isList()) return field.list(0, 0).has_value();
+  if (field.isMap()) return field.keys().empty();
+  const auto wanted = field.flag();
+  return wanted.has_value() ? !*wanted : !field.text("").has_value();
+}
 
 Result<Selector> readPluginSelector(const Field& field) {
+  std::vector<std::string> known{"vendors",     "devices",      "drivers",   "pfNames",
+                                 "rootDevices", "pciAddresses", "linkTypes", "isRdma"};
   for (const char* name : kForeignSelectors) {
-    const Field foreign = field.child(name);
-    if (!foreign.present()) continue;
-    if (foreign.isScalar()) {
-      const auto wanted = foreign.flag();
-      if (wanted.has_value() && !*wanted) continue;  // needVhostNet: false
-    }
+    known.emplace_back(name);
+    const Field foreign = childInGo(field, name);
+    if (asksForNothing(foreign)) continue;
     return foreign.complain("is something that railhead-agent cannot select by or provide")
         .withRemedy("leave this resource to sriov-network-device-plugin, or take the line out");
   }
-  RAILHEAD_TRY(field.checkKeys({"vendors", "devices", "drivers", "pfNames", "rootDevices",
-                                "pciAddresses", "linkTypes", "isRdma", "ddpProfiles", "auxTypes",
-                                "pKeys", "acpiIndexes", "needVhostNet"}));
-  return readShared(field);
+  RAILHEAD_TRY(checkKeysInGo(field, known));
+  return readShared(field, kPlugins);
 }
 
 Result<std::string> readListName(const Field& field) {
-  RAILHEAD_TRY_ASSIGN(const Field name, field.required("resourceName", "a resource's name"));
+  const Field name = childInGo(field, "resourceName");
+  if (!name.present()) return name.complain("is missing; allowed: a resource's name");
   RAILHEAD_TRY_ASSIGN(std::string text, name.text("a resource's name", 63));
   std::string prefix = "intel.com";  // that plugin's default
-  if (const Field given = field.child("resourcePrefix"); given.present()) {
+  if (const Field given = childInGo(field, "resourcePrefix"); given.present()) {
     constexpr const char* kDomain = "a domain outside kubernetes.io, like nvidia.com";
     RAILHEAD_TRY_ASSIGN(prefix, given.text(kDomain, 253));
     if (!kube::checkResourceName(prefix + "/x").has_value()) return given.complainAllowed(kDomain);
@@ -202,25 +248,27 @@ Result<std::string> readListName(const Field& field) {
 }
 
 Result<advertise::RailResourceConfig> readListEntry(const Field& field) {
-  RAILHEAD_TRY(field.checkKeys({"resourceName", "resourcePrefix", "deviceType", "excludeTopology",
-                                "selectors", "additionalInfo"}));
+  // SelectorObj: sriov-network-operator's own copy of the selectors, which the plugin reads over.
+  RAILHEAD_TRY(
+      checkKeysInGo(field, {"resourceName", "resourcePrefix", "deviceType", "excludeTopology",
+                            "selectors", "additionalInfo", "SelectorObj", "SelectorObjs"}));
   advertise::RailResourceConfig resource;
   resource.kind = ResourceKind::kRail;
   RAILHEAD_TRY_ASSIGN(resource.name, readListName(field));
-  if (const Field type = field.child("deviceType"); type.present()) {
+  if (const Field type = childInGo(field, "deviceType"); type.present()) {
     RAILHEAD_TRY_ASSIGN(const std::string text, type.text("netDevice"));
     if (text != "netDevice") return type.complainAllowed("netDevice");
   }
-  if (const Field info = field.child("additionalInfo"); info.present()) {
+  if (const Field info = childInGo(field, "additionalInfo"); !asksForNothing(info)) {
     return info.complain("is something that railhead-agent does not pass on")
         .withRemedy("take the line out");
   }
-  if (const Field exclude = field.child("excludeTopology"); exclude.present()) {
+  if (const Field exclude = childInGo(field, "excludeTopology"); exclude.present()) {
     RAILHEAD_TRY_ASSIGN(const bool excluded, exclude.flag());
     resource.topology = !excluded;
   }
   RAILHEAD_TRY_ASSIGN(resource.selectors,
-                      readSelectors(field.child("selectors"), readPluginSelector));
+                      readSelectors(childInGo(field, "selectors"), readPluginSelector));
   return resource;
 }
 
@@ -258,7 +306,7 @@ Result<std::vector<advertise::RailResourceConfig>> readResourceList(const Field&
   RAILHEAD_TRY_ASSIGN(const auto entries, field.list(1, kMaxResources));
   for (const auto& entry : entries) {
     RAILHEAD_TRY_ASSIGN(auto resource, readListEntry(entry));
-    RAILHEAD_TRY(checkNew(entry.child("resourceName"), resource.name, resources));
+    RAILHEAD_TRY(checkNew(childInGo(entry, "resourceName"), resource.name, resources));
     resources.push_back(std::move(resource));
   }
   return resources;

@@ -122,6 +122,20 @@ TEST(ConfigResources, TakesTheConfigurationOfTheSriovDevicePlugin) {
   EXPECT_EQ(config->resources[1].selectors.size(), 2U);
 }
 
+// As sriov-network-operator and templates write it: Go's names, copies, lists without a value.
+TEST(ConfigResources, TakesWhatGoWrites) {
+  const auto config = parseConfig(
+      R"({"resourceList": [{"resourceName": "x", "SelectorObj": null, "additionalInfo": {},)"
+      R"( "selectors": {"vendors": ["15b3"], "devices": [], "drivers": [], "ddpProfiles": [],)"
+      R"( "vdpaType": "", "IsRdma": true, "NeedVhostNet": false}}]})",
+      "config.json");
+  ASSERT_TRUE(config.has_value()) << config.error().message;
+  const auto& selector = config->resources.at(0).selectors.at(0);
+  EXPECT_EQ(selector.vendors, std::vector<std::uint16_t>{0x15b3});
+  EXPECT_TRUE(selector.devices.empty());
+  EXPECT_TRUE(selector.isRdma);
+}
+
 TEST(ConfigResources, WhatCannotBeServedIsRefusedByName) {
   const auto list = [](const std::string& fields) {
     return refusalOf(R"({"resourceList": [{"resourceName": "x", )" + fields + "}]}");
@@ -130,6 +144,9 @@ TEST(ConfigResources, WhatCannotBeServedIsRefusedByName) {
   EXPECT_THAT(list(R"("selectors": {"needVhostNet": true})"), HasSubstr("needVhostNet"));
   EXPECT_THAT(list(R"("selectors": {"ddpProfiles": ["GTPv1"]})"), HasSubstr("ddpProfiles"));
   EXPECT_THAT(list(R"("selectors": {"vendor": ["8086"]})"), HasSubstr("vendor is unknown"));
+  EXPECT_THAT(list(R"("selectors": {"NeedVhostNet": true})"), HasSubstr("NeedVhostNet"));
+  EXPECT_THAT(list(R"("selectors": {"isRdma": true, "IsRdma": false})"), HasSubstr("given twice"));
+  EXPECT_THAT(list(R"("selectors": [])"), HasSubstr("selectors has 0 entries"));
   EXPECT_THAT(list(R"("additionalInfo": {"*": {"t": "v"}})"), HasSubstr("additionalInfo"));
   EXPECT_THAT(refusalOf(R"({"resourceList": []})"), HasSubstr("resourceList"));
   // What kubelet would refuse at the registration is refused here, by line and field.
