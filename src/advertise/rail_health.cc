@@ -23,6 +23,10 @@ std::string railTrouble(const discover::Node& node, const discover::Node& known,
   const discover::Vf* vf = discover::findVf(*pf, rail.vfIndex);
   if (vf == nullptr) return "VF " + std::to_string(rail.vfIndex) + " of " + name + " is gone";
   if (vf->driver.empty()) return "VF " + vf->pci.toString() + " has no driver";
+  for (const char* userspace : {"vfio", "uio"}) {
+    if (vf->driver.find(userspace) != std::string::npos)
+      return "VF " + vf->pci.toString() + " is bound to " + vf->driver + ", which makes no netdev";
+  }
   if (!pf->up) return name + " is down";
   if (!pf->carrier) return name + " has no carrier: cable or switch port";
   for (const auto& device : pf->rdma) {

@@ -167,6 +167,8 @@ TEST(RailResource, SaysWhyASetIsUnhealthy) {
   node.pfs[0].vfs[1].driver.clear();
   EXPECT_EQ(reason(0), "");
   EXPECT_THAT(reason(1), HasSubstr("has no driver"));
+  node.pfs[0].vfs[1].driver = "vfio-pci";
+  EXPECT_THAT(reason(1), HasSubstr("is bound to vfio-pci, which makes no netdev"));
   node.pfs[0].vfs.pop_back();
   EXPECT_THAT(reason(1), HasSubstr("VF 1 of PF enp1s0f0np0"));
   node.pfs[0].netdev.clear();
