@@ -14,6 +14,7 @@ using json::member;
 using Json = json::Value;
 
 constexpr const char* kNetworkStatus = "k8s.v1.cni.cncf.io/network-status";
+constexpr const char* kMirror = "kubernetes.io/config.mirror";
 constexpr std::size_t kMaxStatus = 200U << 10;  // of the 256 KiB that annotations may have
 
 std::string interfaceOf(const Json& entry) {
@@ -89,20 +90,23 @@ Result<void> PodStatusWriter::write(const Work& work) {
   RAILHEAD_TRY_ASSIGN(const std::string uid, json::textMember(*metadata, "uid", 128));
   RAILHEAD_TRY_ASSIGN(const std::string version,
                       json::textMember(*metadata, "resourceVersion", 128));
-  if (!work.uid.empty() && uid != work.uid)
-    return Error(ErrorCode::kNotFound, "another pod of that name is there");
   std::string present;
+  std::string mirrored;  // of a static pod: the UID that its node, and so the runtime, knows
   if (const Json* annotations = member(*metadata, "annotations")) {
     // One that is too long or no text is written over.
     present = json::textMember(*annotations, kNetworkStatus, kMaxStatus).value_or("");
+    mirrored = json::textMember(*annotations, kMirror, 128).value_or("");
   }
+  if (!work.uid.empty() && uid != work.uid && mirrored != work.uid)
+    return Error(ErrorCode::kNotFound, "another pod of that name is there");
   RAILHEAD_TRY_ASSIGN(const std::string merged, mergedNetworkStatus(present, work.status));
   if (merged == present) return {};
   // With the version that was read: what another CNI plugin writes meanwhile is not lost.
   const Json patch{
       {"metadata",
        {{"uid", uid}, {"resourceVersion", version}, {"annotations", {{kNetworkStatus, merged}}}}}};
-  RAILHEAD_TRY(api_.mergePatch(name, json::dump(patch), cancel_));
+  // By the status, whose right cannot touch what the pod runs; annotations are taken there too.
+  RAILHEAD_TRY(api_.mergePatch(name, json::dump(patch), cancel_, "status"));
   return {};
 }
 

@@ -39,6 +39,15 @@ TEST_F(PodStatusTest, WritesTheAnnotation) {
   writer->attached("train", "web-0", "u1", kOurs);
   ASSERT_TRUE(waitForAnnotation());
   EXPECT_THAT(*server->object(kPod), HasSubstr("k8s.v1.cni.cncf.io/network-status"));
+  EXPECT_EQ(server->requests("PATCH", "/web-0/status"), 1);
+}
+
+// kubelet's static pod has another UID than what stands for it in the cluster.
+TEST_F(PodStatusTest, AStaticPodIsKnownByItsMirror) {
+  server->put(kPod,
+              R"({"metadata":{"uid":"u1","annotations":{"kubernetes.io/config.mirror":"s1"}}})");
+  writer->attached("train", "web-0", "s1", kOurs);
+  EXPECT_TRUE(waitForAnnotation());
 }
 
 TEST_F(PodStatusTest, TriesAgainAfterAFailureAndAConflict) {
