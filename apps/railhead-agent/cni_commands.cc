@@ -77,6 +77,11 @@ Result<void> uninstall(const CniOptions& options) {
   return {};
 }
 
+std::string absolute(std::string_view path) {
+  std::error_code ignored;
+  return std::filesystem::absolute(path, ignored).string();
+}
+
 }  // namespace
 
 void addCniCommands(CLI::App& app, ExitCode& code) {
@@ -87,7 +92,9 @@ void addCniCommands(CLI::App& app, ExitCode& code) {
     command->footer(std::string("Example:\n  ") + example);
     command->add_option("--cni-conf", options->paths.cniConfig, "The runtime's CNI configurations")
         ->capture_default_str();
-    command->add_option("--cni-bin", options->paths.cniBin, "The runtime's CNI programs")
+    command
+        ->add_option("--cni-bin", options->paths.cniBin,
+                     "The runtime's CNI programs; check-cni takes several folders, as A:B")
         ->capture_default_str();
     command->add_option("--file", options->file, "Name of our conflist")->capture_default_str();
     command->add_option("--state", options->paths.state, "The agent's state folder")
@@ -95,10 +102,10 @@ void addCniCommands(CLI::App& app, ExitCode& code) {
     command->add_option("--root", options->root, "Look below this folder")->capture_default_str();
     command->final_callback([options, body, &code] {
       auto& paths = options->paths;
-      for (std::string* path : {&paths.cniConfig, &paths.cniBin, &paths.state}) {
-        std::error_code ignored;
-        *path = std::filesystem::absolute(*path, ignored).string();
-      }
+      for (std::string* path : {&paths.cniConfig, &paths.state}) *path = absolute(*path);
+      std::vector<std::string> folders;
+      for (const auto folder : split(paths.cniBin, ':')) folders.push_back(absolute(folder));
+      paths.cniBin = join(folders, ":");
       const auto done = body(*options);
       if (done.has_value()) return;
       std::cerr << "railhead-agent: " << done.error().message << '\n';

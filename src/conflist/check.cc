@@ -54,15 +54,20 @@ void findRenamed(os::Filesystem& files, CheckReport& report) {
 void findPrograms(os::Filesystem& files, CheckReport& report) {
   const FolderFile* first = report.picture.first();
   if (first == nullptr || !first->configuration) return;
+  const auto folders = split(report.places.binFolder, ':');
   for (const std::string& type : first->configuration->plugins) {
-    const std::string path = report.places.binFolder + "/" + type;
-    const auto status = files.status(path);
-    const bool present = status.has_value() && status->kind == os::FileKind::kFile;
+    const bool present = std::any_of(folders.begin(), folders.end(), [&](std::string_view folder) {
+      const auto status = files.status(std::string(folder) + "/" + type);
+      return status.has_value() && status->kind == os::FileKind::kFile;
+    });
     report.programs.push_back({type, present});
     if (present) continue;
-    report.findings.push_back({true, path + " is missing, and " + first->name + " names it",
-                               type == kOurType ? "start railhead-agent with cni.conflist: true"
-                                                : "install the primary network's programs"});
+    report.findings.push_back(
+        {true,
+         type + " is missing in " + report.places.binFolder + ", and " + first->name + " names it",
+         type == kOurType ? "start railhead-agent with cni.conflist: true"
+                          : "install the primary network's programs; if the runtime has several "
+                            "folders of them, name all: --cni-bin A:B"});
   }
 }
 

@@ -13,7 +13,7 @@ namespace railhead::conflist {
 
 struct CheckPlaces {
   std::string folder;     // /etc/cni/net.d
-  std::string binFolder;  // /opt/cni/bin
+  std::string binFolder;  // /opt/cni/bin, or several with ":" between them
   std::string file;       // the name of our conflist
   std::string socket;     // where the agent answers the shim
 };

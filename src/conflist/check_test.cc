@@ -25,8 +25,8 @@ class CheckCni : public testing::Test {
     files_.put("/bin/railhead", "x");
     files_.put("/run/cni.sock", "");
   }
-  CheckReport check() {
-    return checkCni(files_, {"/net.d", "/bin", "00-railhead.conflist", "/run/cni.sock"});
+  CheckReport check(const std::string& programs = "/bin") {
+    return checkCni(files_, {"/net.d", programs, "00-railhead.conflist", "/run/cni.sock"});
   }
   // The one thing that keeps pods from their networks.
   std::string problem() {
@@ -64,8 +64,11 @@ TEST_F(CheckCni, EachFaultIsNamedWithItsRemedy) {
   files_.put("/run/cni.sock", "");
   files_.erase("/bin/a-cni");
   EXPECT_EQ(problem(),
-            "/bin/a-cni is missing, and 00-railhead.conflist names it | install the primary "
-            "network's programs\n");
+            "a-cni is missing in /bin, and 00-railhead.conflist names it | install the primary "
+            "network's programs; if the runtime has several folders of them, name all: --cni-bin "
+            "A:B\n");
+  files_.put("/other/a-cni", "x");
+  EXPECT_TRUE(check("/bin:/other").callsUs());
   files_.put("/bin/a-cni", "x");
   files_.put("/net.d/00-a.conf", "{");
   EXPECT_THAT(problem(), HasSubstr("00-a.conf: it is not valid JSON"));
