@@ -117,7 +117,8 @@ TEST_P(Deploy, MountsNothingElseWritable) {
   EXPECT_THAT(writable, UnorderedElementsAre("/sys", "/run/railhead", "/run/cdi",
                                              "/run/k8s.cni.cncf.io", "/etc/cni/net.d",
                                              "/opt/cni/bin", "/var/lib/kubelet/device-plugins"));
-  EXPECT_THAT(readable, UnorderedElementsAre("/run/netns", "/var/lib/kubelet/pod-resources"));
+  EXPECT_THAT(readable, UnorderedElementsAre("/run/netns", "/var/lib/kubelet/pod-resources",
+                                             "/etc/cni/multus/net.d"));
 }
 
 // A cluster that has not been tuned has no such ConfigMap, and its agents start all the same.
