@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kMaxRails = 8;
 constexpr long long kMaxRate = 400'000;  // Mb/s
 constexpr std::size_t kMaxDeviceId = 512;
+constexpr const char* kDhcpType = "dhcp";
 constexpr std::size_t kMaxIps = 16;
 constexpr std::size_t kMaxIp = 64;  // bytes of one
 
@@ -124,6 +125,15 @@ Result<void> readMac(const json::Value& object, std::string_view key, std::optio
   return takeMac(text, key, mac);
 }
 
+// Its client asks from the pod's own interface, and no VF goes into a pod whose address is unknown.
+Error dhcpRefused() {
+  return Error(ErrorCode::kUnsupported,
+               "ipam.type is 'dhcp': a rail's addresses are asked for before its VF is in the pod, "
+               "and dhcp asks from within the pod",
+               "use subnets (addresses that belong to VFs), or ipam of type static, host-local or "
+               "whereabouts");
+}
+
 Result<void> readIpam(const json::Value& config, InlineNetwork& network) {
   const json::Value* ipam = json::member(config, "ipam");
   if (ipam == nullptr || ipam->empty()) return {};
@@ -131,6 +141,7 @@ Result<void> readIpam(const json::Value& config, InlineNetwork& network) {
   RAILHEAD_TRY_ASSIGN(std::string type, json::textMember(*ipam, "type", kMaxDeviceId));
   if (type == kOwnType) return {};
   RAILHEAD_TRY(checkPluginType(type, "ipam.type"));
+  if (type == kDhcpType) return dhcpRefused();
   if (!network.railSubnets.empty()) {
     return Error(ErrorCode::kInvalidArgument,
                  "subnets and ipam of type " + inQuotes(type) +

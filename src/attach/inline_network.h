@@ -35,7 +35,8 @@ struct ArgumentsOfInterface {
 
 // From a configuration, a JSON object. `arguments` come before what it says itself, and what it has
 // in runtimeConfig before both. kInvalidArgument names the key, its value and what is
-// allowed; kUnsupported for an InfiniBand GUID, which a rail on Ethernet derives from its MAC.
+// allowed; kUnsupported for an InfiniBand GUID, which a rail on Ethernet derives from its MAC, and
+// for IPAM of type dhcp, which needs the VF in the pod before it has an address.
 Result<InlineNetwork> parseInlineNetwork(std::string_view config,
                                          const ArgumentsOfInterface& arguments = {});
 

@@ -108,6 +108,15 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"{\"type\":\"a\",\"x\":\"" + std::string(kMaxNadConfig, 'x') + "\"}",
             "at most 65536 are allowed"}));
 
+TEST(NadConfig, RefusesDhcpForRails) {
+  const auto network = networkFrom(nad(), R"({"type":"sriov","ipam":{"type":"dhcp"}})");
+  ASSERT_FALSE(network.has_value());
+  EXPECT_EQ(network.error().code, ErrorCode::kUnsupported);
+  EXPECT_THAT(network.error().message, HasSubstr("ipam.type is 'dhcp': a rail's addresses are"));
+  EXPECT_THAT(network.error().remedy, HasSubstr("static, host-local or whereabouts"));
+  EXPECT_TRUE(networkFrom(nad(), R"({"type":"macvlan","ipam":{"type":"dhcp"}})").has_value());
+}
+
 // Multus' own examples and many clusters' NADs say 0.3.0; older ones are asked in 0.3.1.
 TEST(NadVersions, OldOnesAreSpoken) {
   const std::vector<std::pair<std::string, std::string>> versions{
