@@ -172,11 +172,11 @@ TEST_P(Deploy, HasNoRightThatItDoesNotNeed) {
       }
     }
   }
-  EXPECT_THAT(rights,
-              UnorderedElementsAre(
-                  "ClusterRole k8s.cni.cncf.io/network-attachment-definitions: list watch",
-                  "ClusterRole /pods: get patch", "ClusterRole events.k8s.io/events: create patch",
-                  "Role coordination.k8s.io/leases: list create"));
+  EXPECT_THAT(rights, UnorderedElementsAre(
+                          "ClusterRole k8s.cni.cncf.io/network-attachment-definitions: list watch",
+                          "ClusterRole /pods: get", "ClusterRole /pods/status: patch",
+                          "ClusterRole events.k8s.io/events: create patch",
+                          "Role coordination.k8s.io/leases: list create"));
 }
 
 TEST_P(Deploy, TheAgentTakesItsConfiguration) {
