@@ -5,6 +5,7 @@
 #include "src/json/json.h"
 
 #include <algorithm>
+#include <array>
 
 #include <nlohmann/json.hpp>
 
@@ -14,6 +15,10 @@ namespace {
 constexpr std::size_t kMaxRails = 8;
 constexpr long long kMaxRate = 400'000;  // Mb/s
 constexpr std::size_t kMaxDeviceId = 512;
+constexpr std::string_view kSriov = "sriov";
+constexpr std::array<std::string_view, 14> kKeysOfSriov{
+    "subnets",     "mtu",      "rdma",  "vlan",       "vlanQoS", "vlanProto", "min_tx_rate",
+    "max_tx_rate", "spoofchk", "trust", "link_state", "mac",     "deviceID",  "ipam"};
 constexpr const char* kDhcpType = "dhcp";
 constexpr std::size_t kMaxIps = 16;
 constexpr std::size_t kMaxIp = 64;  // bytes of one
@@ -21,6 +26,21 @@ constexpr std::size_t kMaxIp = 64;  // bytes of one
 Error invalid(std::string_view key, const json::Value& value, std::string_view allowed) {
   return Error(ErrorCode::kInvalidArgument,
                std::string(key) + " is " + json::shown(value) + ": " + std::string(allowed));
+}
+
+// sriov-cni is written in Go, whose JSON takes a key in any case and the last of several: "Vlan"
+// has always been a VLAN in these configurations.
+json::Value withKnownKeys(json::Value config) {
+  const json::Value* type = json::member(config, "type");
+  if (type == nullptr || *type != kSriov) return config;
+  json::Value known = config;
+  for (const auto& [key, value] : config.items()) {
+    const std::string lower = toLower(key);
+    const auto same = std::find_if(kKeysOfSriov.begin(), kKeysOfSriov.end(),
+                                   [&](std::string_view one) { return toLower(one) == lower; });
+    if (same != kKeysOfSriov.end()) known[std::string(*same)] = value;
+  }
+  return known;
 }
 
 template <typename Field>
@@ -221,7 +241,8 @@ NetworkDefinition InlineNetwork::over(NetworkDefinition base) const {
 
 Result<InlineNetwork> parseInlineNetwork(std::string_view text,
                                          const ArgumentsOfInterface& arguments) {
-  RAILHEAD_TRY_ASSIGN(const json::Value config, json::parseObject(text, "stdin"));
+  RAILHEAD_TRY_ASSIGN(json::Value given, json::parseObject(text, "stdin"));
+  const json::Value config = withKnownKeys(std::move(given));
   InlineNetwork network;
   RAILHEAD_TRY(readSubnets(config, network));
   RAILHEAD_TRY(readNumber(config, "mtu", 0, 65520, network.mtu));

@@ -108,6 +108,22 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"{\"type\":\"a\",\"x\":\"" + std::string(kMaxNadConfig, 'x') + "\"}",
             "at most 65536 are allowed"}));
 
+// As sriov-cni takes them; railhead's own type is as strict as it always was.
+TEST(NadConfig, TakesKeysOfSriovInAnyCase) {
+  const auto network = networkFrom(
+      nad(), R"({"type":"sriov","Vlan":7,"spoofChk":"off","Trust":"on","vlan":8,"VLAN":9,)"
+             R"("IPAM":{"type":"host-local"}})");
+  ASSERT_TRUE(network.has_value()) << network.error().describe();
+  EXPECT_EQ(network->rails->vf.vlan, 9);
+  EXPECT_EQ(network->rails->vf.spoofCheck, false);
+  EXPECT_EQ(network->rails->vf.trust, true);
+  EXPECT_EQ(network->rails->ipamType, "host-local");
+  EXPECT_EQ(networkFrom(nad(), R"({"type":"sriov","Vlan":7})")->rails->vf.vlan, 7);
+  EXPECT_THAT(networkFrom(nad(), R"({"type":"sriov","Vlan":4095})").error().message,
+              HasSubstr("vlan is '4095': 0 to 4094 are allowed"));
+  EXPECT_FALSE(networkFrom(nad(), R"({"type":"railhead","Vlan":7})")->rails->vf.vlan.has_value());
+}
+
 TEST(NadConfig, RefusesDhcpForRails) {
   const auto network = networkFrom(nad(), R"({"type":"sriov","ipam":{"type":"dhcp"}})");
   ASSERT_FALSE(network.has_value());
