@@ -26,17 +26,14 @@ Result<void> readFunctions(const Field& field, Functions& functions) {
   return read("cni", functions.cni);
 }
 
-// Each resource has a socket named after what follows the slash.
 Result<void> checkGpuName(const Field& root, const AgentConfig& config) {
   if (!config.functions.gpus) return {};
-  const auto tail = [](const std::string& name) { return name.substr(name.find('/')); };
   const std::string& gpus = config.gpus.resource.name;
   for (std::size_t i = 0; i < config.resources.size(); ++i) {
     const std::string& name = config.resources[i].name;
-    if (tail(name) != tail(gpus)) continue;
+    if (name != gpus) continue;
     return root.nearest("resources[" + std::to_string(i) + "].name")
-        .complain("is " + inQuotes(name) + ", and GPUs are " + inQuotes(gpus) +
-                  "; allowed: another name after '/'")
+        .complain("is " + inQuotes(name) + ", which is the GPUs'")
         .withRemedy("set functions.gpus to false when other software offers the GPUs");
   }
   return {};

@@ -161,11 +161,6 @@ Result<void> checkNew(const Field& field, const std::string& name,
     if (other.name == name) {
       return field.complain("is " + inQuotes(name) + ", which is given twice");
     }
-    // Each resource has a socket named after what follows the slash.
-    if (other.name.substr(other.name.find('/')) == name.substr(name.find('/'))) {
-      return field.complain("is " + inQuotes(name) + ", and there is " + inQuotes(other.name) +
-                            "; allowed: another name after '/'");
-    }
   }
   return {};
 }

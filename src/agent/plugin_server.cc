@@ -1,8 +1,24 @@
 #include "src/agent/plugin_server.h"
 
+#include <algorithm>
+#include <functional>
 #include <utility>
 
+#include <sys/un.h>
+
 namespace railhead::agent {
+namespace {
+
+// A domain has no '_': the first one stands for the slash.
+std::string socketName(const std::string& folder, std::string resource) {
+  const std::string number = std::to_string(std::hash<std::string>()(resource));
+  std::replace(resource.begin(), resource.end(), '/', '_');
+  const std::string whole = "railhead-" + resource + ".sock";
+  const bool fits = folder.size() + 1 + whole.size() < sizeof(sockaddr_un::sun_path);
+  return fits ? whole : "railhead-" + number + ".sock";
+}
+
+}  // namespace
 
 Result<std::unique_ptr<kube::DevicePluginServer>> makePluginServer(const os::HostPaths& paths,
                                                                    os::Log& log,
@@ -11,7 +27,7 @@ Result<std::unique_ptr<kube::DevicePluginServer>> makePluginServer(const os::Hos
                                                                    WatchedThreads* threads) {
   kube::DevicePluginOptions options;
   options.folder = paths.kubeletPlugins;
-  options.socket = "railhead-" + resource.substr(resource.find('/') + 1) + ".sock";
+  options.socket = socketName(options.folder, resource);
   options.resource = resource;
   if (threads != nullptr) options.mark = threads->named("serving kubelet " + resource);
   // Each try to reach a kubelet that is away goes through the same states: told once.

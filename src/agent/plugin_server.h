@@ -12,9 +12,9 @@
 
 namespace railhead::agent {
 
-// Its socket is "railhead-<name after the slash>.sock", short since kubelet's folder is long
-// already; the configuration keeps these names apart. Changes of its state are logged. All outlive
-// it; `threads` may be null.
+// Its socket is "railhead-nvidia.com_cx7_qsfp.sock", or has a number for a name where that would be
+// longer than a socket's path may be. Changes of its state are logged. All outlive it; `threads`
+// may be null.
 Result<std::unique_ptr<kube::DevicePluginServer>> makePluginServer(const os::HostPaths& paths,
                                                                    os::Log& log,
                                                                    const std::string& resource,

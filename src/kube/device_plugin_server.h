@@ -52,7 +52,7 @@ inline bool isWatched(const PluginState& state) {
 
 struct DevicePluginOptions {
   std::string folder;    // kubelet's device-plugins folder
-  std::string socket;    // file name within it: "railhead-cx7_qsfp.sock"
+  std::string socket;    // file name within it: "railhead-nvidia.com_cx7_qsfp.sock"
   std::string resource;  // "nvidia.com/cx7_qsfp"
   // Told after every change of the state but `allocations`, from the server's threads, with no lock
   // held. Must not call stop().

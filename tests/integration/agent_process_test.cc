@@ -150,7 +150,7 @@ TEST_F(AgentProcessTest, SocketsAreForTheirOwnerAlone) {
   }
   EXPECT_TRUE(sockets.contains("cni.sock"));
   EXPECT_TRUE(sockets.contains("status.sock"));
-  EXPECT_TRUE(sockets.contains("railhead-cx7_qsfp.sock"));
+  EXPECT_TRUE(sockets.contains("railhead-nvidia.com_cx7_qsfp.sock"));
 }
 
 }  // namespace
