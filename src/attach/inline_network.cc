@@ -58,13 +58,13 @@ Result<void> readNumber(const json::Value& config, std::string_view key, long lo
   return {};
 }
 
-// One of a few words, each with the value it stands for.
+// One of a few words, each with the value it stands for; empty text is as good as no key.
 template <typename Value>
 Result<void> readWord(const json::Value& config, std::string_view key,
                       const std::vector<std::pair<std::string, Value>>& words,
                       std::optional<Value>& field) {
   const json::Value* value = json::member(config, key);
-  if (value == nullptr) return {};
+  if (value == nullptr || *value == "") return {};
   std::vector<std::string> allowed;
   const std::string given = value->is_string() ? toLower(value->get<std::string>()) : "";
   for (const auto& [word, meaning] : words) {

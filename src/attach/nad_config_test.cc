@@ -124,6 +124,14 @@ TEST(NadConfig, TakesKeysOfSriovInAnyCase) {
   EXPECT_FALSE(networkFrom(nad(), R"({"type":"railhead","Vlan":7})")->rails->vf.vlan.has_value());
 }
 
+TEST(NadConfig, TakesEmptyWordsAsUnset) {
+  const auto network =
+      networkFrom(nad(), R"({"type":"sriov","spoofchk":"","trust":"","link_state":""})");
+  ASSERT_TRUE(network.has_value()) << network.error().describe();
+  const netlink::VfChange& vf = network->rails->vf;
+  EXPECT_FALSE(vf.spoofCheck || vf.trust || vf.linkState);
+}
+
 TEST(NadConfig, RefusesDhcpForRails) {
   const auto network = networkFrom(nad(), R"({"type":"sriov","ipam":{"type":"dhcp"}})");
   ASSERT_FALSE(network.has_value());
