@@ -22,6 +22,7 @@ namespace {
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
 std::string kindOf(const YAML::Node& object) { return object["kind"].as<std::string>(); }
@@ -56,6 +57,30 @@ std::vector<std::string> kinds(const std::vector<YAML::Node>& objects) {
   std::vector<std::string> all;
   for (const YAML::Node& one : objects) all.push_back(kindOf(one));
   return all;
+}
+
+// The node's folders that a pod has.
+struct Mounts {
+  std::set<std::string> writable;
+  std::set<std::string> readable;
+};
+
+Mounts mountsOf(const YAML::Node& pod) {
+  std::map<std::string, std::string> hostPaths;
+  for (const auto& volume : pod["volumes"]) {
+    if (volume["hostPath"])
+      hostPaths[volume["name"].as<std::string>()] = volume["hostPath"]["path"].as<std::string>();
+  }
+  Mounts found;
+  for (const auto& mount : pod["containers"][0]["volumeMounts"]) {
+    const auto path = hostPaths.find(mount["name"].as<std::string>());
+    if (path == hostPaths.end()) continue;
+    // The agent speaks of the host's paths: they must be the same inside.
+    EXPECT_EQ(mount["mountPath"].as<std::string>(), path->second);
+    const bool readOnly = mount["readOnly"] && mount["readOnly"].as<bool>();
+    (readOnly ? found.readable : found.writable).insert(path->second);
+  }
+  return found;
 }
 
 class Deploy : public testing::TestWithParam<const char*> {
@@ -99,21 +124,7 @@ TEST_P(Deploy, OwnsNothingThatOthersUse) {
 }
 
 TEST_P(Deploy, MountsNothingElseWritable) {
-  std::map<std::string, std::string> hostPaths;
-  for (const auto& volume : pod()["volumes"]) {
-    if (volume["hostPath"])
-      hostPaths[volume["name"].as<std::string>()] = volume["hostPath"]["path"].as<std::string>();
-  }
-  std::set<std::string> writable;
-  std::set<std::string> readable;
-  for (const auto& mount : container()["volumeMounts"]) {
-    const auto path = hostPaths.find(mount["name"].as<std::string>());
-    if (path == hostPaths.end()) continue;
-    // The agent speaks of the host's paths: they must be the same inside.
-    EXPECT_EQ(mount["mountPath"].as<std::string>(), path->second);
-    const bool readOnly = mount["readOnly"] && mount["readOnly"].as<bool>();
-    (readOnly ? readable : writable).insert(path->second);
-  }
+  const auto [writable, readable] = mountsOf(pod());
   EXPECT_THAT(writable, UnorderedElementsAre("/sys", "/run/railhead", "/run/cdi",
                                              "/run/k8s.cni.cncf.io", "/etc/cni/net.d",
                                              "/opt/cni/bin", "/var/lib/kubelet/device-plugins"));
@@ -254,32 +265,55 @@ TEST(DeployShared, IsWhatAClusterMayHaveAlready) {
   EXPECT_EQ(resource.as<std::string>(), "nvidia.com/cx7_qsfp");
 }
 
+// The agent's pod of base with these components, in this order.
+YAML::Node agentWith(const std::vector<std::string>& components) {
+  std::string folder = testing::TempDir() + "rh-deploy-XXXXXX";
+  EXPECT_NE(mkdtemp(folder.data()), nullptr);
+  // kustomize takes no absolute paths.
+  const std::string here = std::filesystem::relative("deploy", folder).string() + "/";
+  YAML::Node rules;
+  rules["resources"].push_back(here + "base");
+  for (const auto& component : components)
+    rules["components"].push_back(here + "components/" + component);
+  std::ofstream(folder + "/kustomization.yaml") << rules;
+  YAML::Node found;
+  for (const YAML::Node& one : rendered(folder)) {
+    if (kindOf(one) == "DaemonSet") found.reset(one["spec"]["template"]["spec"]);
+  }
+  std::filesystem::remove_all(folder);
+  return found;
+}
+
 // The components that no overlay here uses: they must fit on base.
 TEST(DeployComponents, PatchBase) {
   if (!kubectlRenders()) GTEST_SKIP() << kNoKubectl;
-  const auto agentOf = [](const std::string& component) {
-    std::string folder = testing::TempDir() + "rh-deploy-XXXXXX";
-    EXPECT_NE(mkdtemp(folder.data()), nullptr);
-    // kustomize takes no absolute paths.
-    const std::string here = std::filesystem::relative("deploy", folder).string() + "/";
-    YAML::Node rules;
-    rules["resources"].push_back(here + "base");
-    rules["components"].push_back(here + "components/" + component);
-    std::ofstream(folder + "/kustomization.yaml") << rules;
-    YAML::Node found;
-    for (const YAML::Node& one : rendered(folder)) {
-      if (kindOf(one) == "DaemonSet") found.reset(one["spec"]["template"]["spec"]);
-    }
-    std::filesystem::remove_all(folder);
-    return found;
-  };
-  EXPECT_EQ(agentOf("gpus")["runtimeClassName"].as<std::string>(), "nvidia");
-  const YAML::Node security = agentOf("selinux")["containers"][0]["securityContext"];
+  EXPECT_EQ(agentWith({"gpus"})["runtimeClassName"].as<std::string>(), "nvidia");
+  const YAML::Node security = agentWith({"selinux"})["containers"][0]["securityContext"];
   EXPECT_EQ(security["seLinuxOptions"]["type"].as<std::string>(), "spc_t");
   EXPECT_FALSE(security["privileged"]);
-  const YAML::Node away = agentOf("uninstall")["containers"][0];
+  const YAML::Node away = agentWith({"uninstall"})["containers"][0];
   EXPECT_THAT(away["args"].as<std::vector<std::string>>(), ElementsAre("uninstall-cni", "--stay"));
   EXPECT_FALSE(away["readinessProbe"]);
+}
+
+// What a component adds to the mounts of base; it takes none away.
+Mounts addedBy(const std::string& component) {
+  const Mounts base = mountsOf(agentWith({}));
+  Mounts all = mountsOf(agentWith({component}));
+  for (const auto& path : base.writable) EXPECT_EQ(all.writable.erase(path), 1U) << path;
+  for (const auto& path : base.readable) EXPECT_EQ(all.readable.erase(path), 1U) << path;
+  return all;
+}
+
+// Plugins that the agent executes connect to them; nobody writes there.
+TEST(DeployComponents, ReachTheDaemonsOfIpamPlugins) {
+  if (!kubectlRenders()) GTEST_SKIP() << kNoKubectl;
+  const Mounts nvidia = addedBy("nv-ipam");
+  EXPECT_THAT(nvidia.readable, ElementsAre("/var/lib/cni/nv-ipam"));
+  EXPECT_THAT(nvidia.writable, IsEmpty());
+  const Mounts spiderpool = addedBy("spiderpool");
+  EXPECT_THAT(spiderpool.readable, ElementsAre("/var/run/spidernet"));
+  EXPECT_THAT(spiderpool.writable, ElementsAre("/var/log/spidernet"));
 }
 
 // Patches of a machine's configuration: nothing of ours reads them, so what they must say is said
