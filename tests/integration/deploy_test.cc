@@ -2,6 +2,7 @@
 // are, what belongs to others and so is in none of it, and that the files inside are ones the agent
 // takes. kubectl renders it, so that it is held as users get it; without one these are skipped.
 #include "src/agent/config.h"
+#include "src/os/host_paths.h"
 #include "src/os/process.h"
 #include "tests/support/fake_api_server/fake_api_server.h"
 
@@ -314,6 +315,14 @@ TEST(DeployComponents, ReachTheDaemonsOfIpamPlugins) {
   const Mounts spiderpool = addedBy("spiderpool");
   EXPECT_THAT(spiderpool.readable, ElementsAre("/var/run/spidernet"));
   EXPECT_THAT(spiderpool.writable, ElementsAre("/var/log/spidernet"));
+}
+
+// What the toolkit specifies there the agent leaves out of its own file.
+TEST(DeployComponents, SeeTheCdiFilesOfOthers) {
+  if (!kubectlRenders()) GTEST_SKIP() << kNoKubectl;
+  const Mounts mounts = addedBy("etc-cdi");
+  EXPECT_THAT(mounts.readable, ElementsAre(os::HostPaths().cdiStatic));
+  EXPECT_THAT(mounts.writable, IsEmpty());
 }
 
 // Patches of a machine's configuration: nothing of ours reads them, so what they must say is said
