@@ -236,10 +236,12 @@ TEST(LayeredCatalog, ReadsAFileForAnEmptyConfig) {
   LayeredCatalog catalog(configured, &nads, files, "/etc/cni/net.d");
   EXPECT_THAT(catalog.find("ml", "fast").error().message,
               HasSubstr("NetworkAttachmentDefinition ml/fast: spec.config is empty, and no file in "
-                        "/etc/cni/net.d has the name 'fast'"));
+                        "/etc/cni/multus/net.d or /etc/cni/net.d has the name 'fast'"));
   files.put("/etc/cni/net.d/30-fast.conflist",
             R"({"name":"fast","cniVersion":"1.0.0","plugins":[{"type":"bridge"}]})");
   EXPECT_THAT(typesOf(*catalog.find("ml", "fast")), ElementsAre("bridge"));
+  files.put("/etc/cni/multus/net.d/90-fast.conf", R"({"name":"fast","type":"ipvlan"})");
+  EXPECT_THAT(typesOf(*catalog.find("ml", "fast")), ElementsAre("ipvlan"));
 }
 
 TEST(PluginInputs, GiveEachPluginWhatItDeclares) {

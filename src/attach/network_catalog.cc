@@ -8,7 +8,7 @@
 namespace railhead::attach {
 namespace {
 
-constexpr std::size_t kMaxFiles = 256;  // looked at in the CNI folder
+constexpr std::size_t kMaxFiles = 256;  // looked at in one folder
 constexpr std::size_t kMaxNamesShown = 32;
 
 bool isConfiguration(const std::string& file) {
@@ -53,17 +53,28 @@ bool LayeredCatalog::useSoftRoce(const std::string& resource) {
 }
 
 Result<std::string> LayeredCatalog::fileFor(const std::string& name) {
-  RAILHEAD_TRY_ASSIGN(const auto names, files_.listDirectory(folder_));
+  for (const std::string& folder : folders_) {
+    RAILHEAD_TRY_ASSIGN(std::string text, fileIn(folder, name));
+    if (!text.empty()) return text;
+  }
+  return Error(ErrorCode::kNotFound,
+               "spec.config is empty, and no file in " + join(folders_, " or ") + " has the name " +
+                   inQuotes(name),
+               "write spec.config, or put the configuration there");
+}
+
+// Empty when the folder has none, or is not there.
+Result<std::string> LayeredCatalog::fileIn(const std::string& folder, const std::string& name) {
+  const auto names = files_.listDirectory(folder);
+  if (!names.has_value() && names.error().code == ErrorCode::kNotFound) return std::string();
+  if (!names.has_value()) return names.error();
   std::size_t looked = 0;
-  for (const std::string& file : names) {
+  for (const std::string& file : *names) {
     if (!isConfiguration(file) || ++looked > kMaxFiles) continue;
-    auto text = files_.readFile(folder_ + "/" + file, kMaxNadConfig);
+    auto text = files_.readFile(folder + "/" + file, kMaxNadConfig);
     if (text.has_value() && configurationName(*text) == name) return text;
   }
-  return Error(
-      ErrorCode::kNotFound,
-      "spec.config is empty, and no file in " + folder_ + " has the name " + inQuotes(name),
-      "write spec.config, or put the configuration there");
+  return std::string();
 }
 
 Error LayeredCatalog::unknown(const std::string& networkNamespace, const std::string& name) {

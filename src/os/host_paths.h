@@ -21,6 +21,7 @@ struct HostPaths {
   std::string podResources = "/var/lib/kubelet/pod-resources";
   std::string cniBin = "/opt/cni/bin";
   std::string cniConfig = "/etc/cni/net.d";
+  std::string multusConfig = "/etc/cni/multus/net.d";  // files of networks, as Multus keeps them
   // Our shim as it is shipped; a copy of it in cniBin is what the runtime starts.
   std::string cniShim = "/usr/lib/railhead/railhead-cni";
   // The NCCL tuner plugin as it is shipped; copies of it go into pods.
