@@ -29,6 +29,13 @@ Result<os::Netns> openPod(os::NetnsOpener& opener, const std::string& path) {
                                                 "be a pod's");
 }
 
+// A rail's device is the one that kubelet gave to the pod, whatever it asks for.
+std::vector<std::string> keysWithoutEffect(const NetworkChoice& choice) {
+  std::vector<std::string> keys = choice.selection.ignored;
+  if (choice.network.rails && !choice.selection.deviceId.empty()) keys.emplace_back("'deviceID'");
+  return keys;
+}
+
 Result<std::vector<std::string>> takenNames(const CniRequest& request, const os::Netns& pod,
                                             RailMover& mover) {
   RAILHEAD_TRY_ASSIGN(auto taken, interfaceNames(request.prevResult));
@@ -154,9 +161,10 @@ Result<Attachment> Attacher::plan(const CniRequest& request, RailMover& mover) {
   RAILHEAD_TRY_ASSIGN(const auto choices,
                       chooseNetworks(request, seams_.networks, seams_.devices, seams_.rails));
   for (const NetworkChoice& choice : choices) {
-    if (choice.selection.ignored.empty()) continue;
+    const auto ignored = keysWithoutEffect(choice);
+    if (ignored.empty()) continue;
     note("pod " + request.pod.toString() + ": its annotation has keys without effect for network " +
-         choice.selection.qualifiedName() + ": " + join(choice.selection.ignored, ", "));
+         choice.selection.qualifiedName() + ": " + join(ignored, ", "));
   }
   RAILHEAD_TRY_ASSIGN(const os::Netns pod, openPod(seams_.netns, request.netnsPath));
   RAILHEAD_TRY_ASSIGN(auto taken, takenNames(request, pod, mover));

@@ -193,6 +193,26 @@ TEST_F(AttacherPluginsTest, AForeignPluginGetsTheFirstVfOfARailSet) {
               HasSubstr(R"("deviceID":"0000:01:10.0","pciBusID":"0000:01:10.0")"));
 }
 
+// Multus lets a pod name a device of a plugin that takes one, when none was allocated to it.
+TEST_F(AttacherPluginsTest, ADeviceOfTheAnnotationIsForPluginsThatDeclareIt) {
+  nads_.nads.push_back({"default", "deaf", "", R"({"type":"macvlan"})"});
+  nads_.nads.push_back(
+      {"default", "host", "", R"({"type":"macvlan","capabilities":{"deviceID":true}})"});
+  nads_.nads.push_back({"default", "held", "nvidia.com/cx7_qsfp",
+                        R"({"type":"macvlan","capabilities":{"deviceID":true}})"});
+  start();
+  const std::string device = R"(","deviceID":"0000:c1:00.1"})";
+  const auto added = attacher_->add(ask(R"([{"name":"deaf)" + device + R"(,{"name":"host)" +
+                                        device + R"(,{"name":"held)" + device + "]"));
+  ASSERT_TRUE(added.has_value()) << added.error().describe();
+  const auto runs = plugins_.runs();
+  ASSERT_THAT(runs, SizeIs(3));
+  EXPECT_THAT(runs[0].input, Not(HasSubstr("c1:00.1")));
+  EXPECT_THAT(runs[1].input, HasSubstr(R"("runtimeConfig":{"deviceID":"0000:c1:00.1"})"));
+  EXPECT_THAT(runs[1].input, Not(HasSubstr("pciBusID")));
+  EXPECT_THAT(runs[2].input, HasSubstr(R"("runtimeConfig":{"deviceID":"0000:01:10.0"})"));
+}
+
 TEST_F(AttacherPluginsTest, APluginThatIsNotThereIsNamedBeforeAnythingIsTouched) {
   nads_.nads.push_back({"default", "br", "", R"({"type":"bridge"})"});
   start();

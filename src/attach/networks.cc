@@ -14,13 +14,15 @@
 namespace railhead::attach {
 namespace {
 
-constexpr std::array<std::string_view, 12> kElementKeys{
+constexpr std::array<std::string_view, 13> kElementKeys{
     "name",     "namespace",     "interface",    "interfaceRequest",
     "ips",      "mac",           "bandwidth",    "infiniband-guid",
-    "cni-args", "default-route", "portMappings", "ipam-claim-reference"};
+    "cni-args", "default-route", "portMappings", "ipam-claim-reference",
+    "deviceID"};
 constexpr std::size_t kMaxIgnored = 8;     // named
 constexpr std::size_t kMaxAddresses = 16;  // of one element
 constexpr std::size_t kMaxPortMappings = 64;
+constexpr std::size_t kMaxAskedDevice = 512;  // bytes
 
 Error invalid(const std::string& field, const std::string& value, const std::string& allowed) {
   return Error(ErrorCode::kInvalidArgument, field + " is " + value + ": " + allowed);
@@ -199,6 +201,7 @@ Result<NetworkSelection> parseElement(const json::Value& element, const std::str
   RAILHEAD_TRY(checkNames(selection));
   RAILHEAD_TRY_ASSIGN(selection.mac, json::textMember(element, "mac", 64));
   RAILHEAD_TRY_ASSIGN(selection.infinibandGuid, json::textMember(element, "infiniband-guid", 64));
+  RAILHEAD_TRY_ASSIGN(selection.deviceId, json::textMember(element, "deviceID", kMaxAskedDevice));
   RAILHEAD_TRY_ASSIGN(selection.ips, textList(element, "ips"));
   RAILHEAD_TRY(readGateways(element, selection));
   RAILHEAD_TRY(readForPlugins(element, selection));

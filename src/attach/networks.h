@@ -24,6 +24,7 @@ struct NetworkSelection {
   std::vector<std::string> ips;  // addresses, with or without a prefix length
   std::string mac;
   std::string infinibandGuid;
+  std::string deviceId;                 // for plugins, should the pod hold none
   std::vector<IpAddress> defaultRoute;  // gateways; at most one of each family
   // JSON text for plugins, as the annotation has it.
   std::string bandwidth;

@@ -123,6 +123,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{R"([{"name":"a","cni-args":[1]}])", "cni-args is '[1]': an object is needed"},
         BadText{R"([{"name":"a","ipam-claim-reference":7}])",
                 "ipam-claim-reference is '7': expected a string"},
+        BadText{R"([{"name":"a","deviceID":7}])", "deviceID is '7': expected a string"},
         BadText{R"([{"name":"a","namespace":"N"}])", "namespace is 'N'"},
         BadText{R"([{"name":"a","interface":"x/y"}])", "interface is 'x/y'"},
         BadText{std::string(70, '[') + std::string(70, ']'), "nested deeper than the 64 levels"}));
@@ -135,7 +136,8 @@ TEST(Annotation, TakesWhatMultusTakes) {
       "ml");
   ASSERT_TRUE(parsed.has_value()) << parsed.error().describe();
   EXPECT_EQ((*parsed)[0].interface, "roce");
-  EXPECT_EQ((*parsed)[0].ignored, (std::vector<std::string>{"'deviceID'", "'acme.com/x'"}));
+  EXPECT_EQ((*parsed)[0].ignored, (std::vector<std::string>{"'acme.com/x'"}));
+  EXPECT_EQ((*parsed)[0].deviceId, "0000:01:10.0");
   EXPECT_EQ((*parsed)[1].interface, "net7");
   EXPECT_TRUE((*parsed)[1].ignored.empty());
 }

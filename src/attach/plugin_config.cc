@@ -40,7 +40,9 @@ Result<std::vector<Asked>> askedFor(const PluginArguments& arguments) {
   RAILHEAD_TRY(parsed("portMappings", arguments.portMappings, true));
   RAILHEAD_TRY(
       parsed(std::string(cni::kPodAnnotationsCapability).c_str(), arguments.podAnnotations, false));
-  if (!arguments.deviceId.empty()) asked.push_back({"deviceID", arguments.deviceId, false});
+  const std::string& device =
+      arguments.deviceId.empty() ? arguments.askedDeviceId : arguments.deviceId;
+  if (!device.empty()) asked.push_back({"deviceID", device, false});
   if (!arguments.deviceInfoFile.empty())
     asked.push_back({kDeviceInfoCapability, arguments.deviceInfoFile, false});
   return asked;
@@ -124,6 +126,7 @@ PluginArguments argumentsOf(const NetworkSelection& selection) {
   arguments.ips = selection.ips;
   arguments.mac = selection.mac;
   arguments.infinibandGuid = selection.infinibandGuid;
+  arguments.askedDeviceId = selection.deviceId;
   arguments.bandwidth = selection.bandwidth;
   arguments.portMappings = selection.portMappings;
   arguments.cniArguments = selection.cniArguments;

@@ -35,6 +35,7 @@ struct PluginArguments {
   std::string podAnnotations;  // an object: all annotations of the pod
   std::string cniArguments;
   std::string deviceId;        // set as deviceID and pciBusID in the first plugin's configuration
+  std::string askedDeviceId;   // the annotation's: deviceID only by capability, without another one
   std::string deviceInfoFile;  // CNIDeviceInfoFile
   // Where plugins that keep files (host-local, tuning) are told to keep them, unless the network
   // says where: their own default is not writable for an agent in a container. Empty: not told.
