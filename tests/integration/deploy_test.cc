@@ -325,6 +325,43 @@ TEST(DeployComponents, SeeTheCdiFilesOfOthers) {
   EXPECT_THAT(mounts.writable, IsEmpty());
 }
 
+// Where conflist and shim are put and what the runtime reads must be one and the same.
+void expectCniFolders(const std::string& component, const std::string& conf, const std::string& bin,
+                      const std::set<std::string>& readable) {
+  const Mounts base = mountsOf(agentWith({}));
+  const YAML::Node pod = agentWith({component});
+  const Mounts mounts = mountsOf(pod);
+  auto expected = base.writable;
+  EXPECT_EQ(expected.erase("/etc/cni/net.d"), 1U);
+  EXPECT_EQ(expected.erase("/opt/cni/bin"), 1U);
+  expected.insert({conf, bin});
+  EXPECT_EQ(mounts.writable, expected);
+  expected = base.readable;
+  expected.insert(readable.begin(), readable.end());
+  EXPECT_EQ(mounts.readable, expected);
+  const std::vector<std::string> folders{"--cni-conf=" + conf, "--cni-bin=" + bin};
+  const auto args = pod["containers"][0]["args"].as<std::vector<std::string>>();
+  EXPECT_EQ(args.front(), "run");
+  EXPECT_THAT(args, testing::IsSupersetOf(folders));
+  // What goes away goes from there.
+  const YAML::Node away = agentWith({"uninstall", component})["containers"][0];
+  EXPECT_THAT(away["args"].as<std::vector<std::string>>(),
+              ElementsAre("uninstall-cni", "--stay", folders[0], folders[1]));
+}
+
+TEST(DeployComponents, UseTheCniFoldersOfK3s) {
+  if (!kubectlRenders()) GTEST_SKIP() << kNoKubectl;
+  // The programs there are links into folders of `data`.
+  expectCniFolders("k3s", "/var/lib/rancher/k3s/agent/etc/cni/net.d",
+                   "/var/lib/rancher/k3s/data/cni", {"/var/lib/rancher/k3s/data"});
+}
+
+TEST(DeployComponents, UseTheCniFoldersOfMicrok8s) {
+  if (!kubectlRenders()) GTEST_SKIP() << kNoKubectl;
+  expectCniFolders("microk8s", "/var/snap/microk8s/current/args/cni-network",
+                   "/var/snap/microk8s/current/opt/cni/bin", {});
+}
+
 // Patches of a machine's configuration: nothing of ours reads them, so what they must say is said
 // here.
 TEST(DeployTalos, MachinePatchesLoadWhatPodsCannot) {
