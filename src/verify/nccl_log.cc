@@ -4,10 +4,6 @@
 #include "src/base/text.h"
 
 #include <algorithm>
-#include <cstring>
-#include <initializer_list>
-#include <iterator>
-#include <span>
 #include <tuple>
 
 namespace railhead::verify {
@@ -21,8 +17,6 @@ constexpr std::size_t kMaxTunings = 512;
 constexpr std::size_t kMaxSettings = 64;
 constexpr std::size_t kMaxDevices = 128;
 constexpr std::size_t kMaxNetworks = 8;
-constexpr std::size_t kMaxMemberships = 64;
-constexpr std::size_t kMaxThreads = 64;
 constexpr std::size_t kMaxText = 256;  // of anything told by a log and kept
 
 std::string kept(std::string_view text) { return std::string(text.substr(0, kMaxText)); }
@@ -32,12 +26,6 @@ std::string versionIn(std::string_view text) {
   const auto version = wordAfter(text, "NCCL version ");
   const bool plausible = !version.empty() && version.front() >= '0' && version.front() <= '9';
   return plausible ? kept(version) : std::string();
-}
-
-std::uint64_t folded(std::initializer_list<std::uint64_t> parts) {
-  std::vector<std::uint8_t> bytes(parts.size() * sizeof(std::uint64_t));
-  std::memcpy(bytes.data(), std::data(parts), bytes.size());
-  return stableHash(bytes);
 }
 
 void addOnce(std::vector<std::string>& texts, std::string_view text, std::size_t most) {
@@ -186,91 +174,6 @@ std::optional<std::uint32_t> NcclLog::processOf(const LogMessage& message) {
   return index;
 }
 
-std::int32_t NcclLog::newCommunicator(std::uint64_t identity, int rankCount, bool named) {
-  if (communicators_.size() >= bounds_.communicators) return -1;
-  auto& made = communicators_.emplace_back();
-  made.identity = identity;
-  made.told.rankCount = rankCount;
-  made.told.named = named;
-  return static_cast<std::int32_t>(communicators_.size() - 1);
-}
-
-std::int32_t NcclLog::resolved(std::int32_t communicator) const {
-  const std::int32_t same = communicators_[static_cast<std::size_t>(communicator)].same;
-  return same < 0 ? communicator : same;
-}
-
-void NcclLog::init(const LogMessage& message, const InitLine& line) {
-  const auto process = processOf(message);
-  if (!process) return;
-  auto& state = states_[*process];
-  std::uint64_t identity = 0;
-  if (line.commId) {
-    identity = folded({*line.commId, 1});
-  } else {
-    // The parent's pointer means something in this process alone, what it stands for in all.
-    std::uint64_t parent = 0;
-    for (const auto& each : state.memberships) {
-      if (each.pointer == line.parent) {
-        parent = communicators_[static_cast<std::size_t>(each.communicator)].identity;
-      }
-    }
-    identity = folded({parent, static_cast<std::uint64_t>(line.splitCount),
-                       static_cast<std::uint64_t>(line.color), 2});
-  }
-  auto found = communicatorIndex_.find({identity, line.rankCount});
-  if (found == communicatorIndex_.end()) {
-    const auto made = newCommunicator(identity, line.rankCount, true);
-    if (made < 0) return;
-    found = communicatorIndex_.emplace(std::pair(identity, line.rankCount), made).first;
-  }
-  const std::int32_t communicator = found->second;
-  communicators_[static_cast<std::size_t>(communicator)].told.processes[line.rank] = *process;
-  auto known = std::find_if(state.memberships.begin(), state.memberships.end(), [&](auto& each) {
-    return each.communicator == communicator && each.rank == line.rank;
-  });
-  if (known == state.memberships.end()) {
-    if (state.memberships.size() == kMaxMemberships) return;
-    state.memberships.push_back({communicator, line.rank, line.rankCount, line.comm});
-    known = std::prev(state.memberships.end());
-    // 2.18.1 tells of a communicator when it is complete, after its channels.
-    if (line.complete && state.memberships.size() == 1 && state.unnamed >= 0) {
-      communicators_[static_cast<std::size_t>(state.unnamed)].same = communicator;
-      state.unnamed = -1;
-    }
-  }
-  if (line.complete) {
-    state.opening.erase(message.tid);
-  } else if (state.opening.size() < kMaxThreads) {
-    state.opening[message.tid] =
-        static_cast<std::size_t>(std::distance(state.memberships.begin(), known));
-  }
-}
-
-// A channel line does not name its communicator. The thread that makes one is known; otherwise
-// the only one of the process in which it has this rank.
-std::int32_t NcclLog::communicatorOf(std::uint32_t process, std::uint64_t tid,
-                                     const ChannelLine& line) {
-  auto& state = states_[process];
-  const int own = line.side == Side::kSend ? line.from : line.to;
-  const auto fits = [&](const Membership& each) {
-    return each.rank == own && std::max(line.from, line.to) < each.rankCount;
-  };
-  const auto opening = state.opening.find(tid);
-  if (opening != state.opening.end() && fits(state.memberships[opening->second])) {
-    return state.memberships[opening->second].communicator;
-  }
-  const auto candidates = std::count_if(state.memberships.begin(), state.memberships.end(), fits);
-  if (candidates == 1) {
-    return std::find_if(state.memberships.begin(), state.memberships.end(), fits)->communicator;
-  }
-  if (state.unnamed < 0) state.unnamed = newCommunicator(0, 0, false);
-  if (state.unnamed >= 0 && candidates > 1) {
-    communicators_[static_cast<std::size_t>(state.unnamed)].told.ambiguous = true;
-  }
-  return state.unnamed;
-}
-
 std::optional<std::uint16_t> NcclLog::carrierIndex(std::string_view name) {
   const auto found = std::find(carriers_.begin(), carriers_.end(), name);
   if (found != carriers_.end()) return static_cast<std::uint16_t>(found - carriers_.begin());
@@ -341,42 +244,6 @@ std::vector<LoggedTuning> NcclLog::tunings() const {
     return std::tie(a.function, a.smallest, a.largest) <
            std::tie(b.function, b.smallest, b.largest);
   });
-  return all;
-}
-
-std::vector<std::uint32_t> NcclLog::places() const {
-  std::vector<std::uint32_t> places(communicators_.size(), 0);
-  std::uint32_t next = 0;
-  std::optional<std::uint32_t> unnamed;  // all of them are told as one
-  for (std::size_t i = 0; i < communicators_.size(); ++i) {
-    const auto& each = communicators_[i];
-    if (each.same >= 0) continue;
-    if (each.told.named) {
-      places[i] = next++;
-    } else {
-      if (!unnamed) unnamed = next++;
-      places[i] = *unnamed;
-    }
-  }
-  for (std::size_t i = 0; i < communicators_.size(); ++i) {
-    const auto index = resolved(static_cast<std::int32_t>(i));
-    places[i] = places[static_cast<std::size_t>(index)];
-  }
-  return places;
-}
-
-std::vector<LoggedCommunicator> NcclLog::communicators() const {
-  const auto place = places();
-  std::vector<LoggedCommunicator> all;
-  for (std::size_t i = 0; i < communicators_.size(); ++i) {
-    const auto& each = communicators_[i];
-    if (each.same >= 0) continue;
-    if (place[i] == all.size()) {
-      all.push_back(each.told);
-    } else {
-      all[place[i]].ambiguous = all[place[i]].ambiguous || each.told.ambiguous;
-    }
-  }
   return all;
 }
 
