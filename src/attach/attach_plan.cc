@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 
 namespace railhead::attach {
 namespace {
@@ -205,6 +206,25 @@ Result<void> placeDefaultRoutes(Attachment& attachment) {
   return {};
 }
 
+// `static` answers for each rail what it answers for the first.
+Result<void> checkDistinct(const std::vector<RailRecord>& rails) {
+  std::map<IpAddress, const RailRecord*> owners;
+  for (const RailRecord& rail : rails) {
+    for (const IpPrefix& given : rail.addresses) {
+      const auto [owner, fresh] = owners.emplace(given.address, &rail);
+      if (fresh || owner->second == &rail) continue;
+      return Error(ErrorCode::kInvalidArgument,
+                   "network " + rail.network + ": its IPAM plugin gives " + rail.podName +
+                       " the address " + given.address.toString() + ", which " +
+                       owner->second->podName + " has already",
+                   "use subnets (addresses that belong to VFs) or an IPAM plugin that counts, like "
+                   "host-local; or ask for one address of each rail in ips, and for none in the "
+                   "network");
+    }
+  }
+  return {};
+}
+
 class Planner {
  public:
   Planner(const CniRequest& request, const AttachConfig& config, NameGiver giver,
@@ -386,6 +406,7 @@ Result<void> takeIpamResults(Attachment& attachment) {
       rail.dns = std::move(result.dns);
     }
   }
+  RAILHEAD_TRY(checkDistinct(attachment.rails));
   return placeDefaultRoutes(attachment);
 }
 

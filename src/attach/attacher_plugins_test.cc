@@ -254,6 +254,20 @@ TEST_F(AttacherPluginsTest, AResultThatIsNoneUndoesTheAdd) {
   EXPECT_EQ(everything(), before);
 }
 
+TEST_F(AttacherPluginsTest, OneAddressForTwoRailsUndoesTheAdd) {
+  start();
+  const std::string before = everything();
+  plugins_.answer("host-local", R"({"cniVersion":"1.0.0","ips":[{"address":"10.200.0.9/24"}]})");
+  const auto result = attacher_->add(ask("rail"));
+  ASSERT_FALSE(result.has_value());
+  EXPECT_EQ(result.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(result.error().message,
+            "network default/rail: its IPAM plugin gives net2 the address 10.200.0.9, which net1 "
+            "has already");
+  EXPECT_THAT(result.error().remedy, HasSubstr("use subnets"));
+  EXPECT_EQ(everything(), before);
+}
+
 TEST_F(AttacherPluginsTest, VfsComeHomeWhateverAPluginsDelDoes) {
   start();
   addPod("trainer-1", 0);
