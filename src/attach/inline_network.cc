@@ -1,5 +1,6 @@
 #include "src/attach/inline_network.h"
 
+#include "src/attach/networks.h"
 #include "src/attach/plugin_config.h"
 #include "src/base/text.h"
 #include "src/json/json.h"
@@ -133,10 +134,7 @@ Result<void> readVfSettings(const json::Value& config, netlink::VfChange& vf) {
 
 Result<void> takeMac(const std::string& text, std::string_view key, std::optional<Mac>& mac) {
   if (text.empty()) return {};
-  RAILHEAD_TRY_ASSIGN(const Mac parsed, Mac::parse(text).addContext(key));
-  if (parsed.isZero() || parsed.isMulticast())
-    return invalid(key, text, "an address of one interface is needed");
-  mac = parsed;
+  RAILHEAD_TRY_ASSIGN(mac, parseInterfaceMac(text, key));
   return {};
 }
 

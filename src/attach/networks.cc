@@ -52,20 +52,19 @@ Result<void> checkNames(const NetworkSelection& selection) {
   return {};
 }
 
-// "ns/name@ifname", both optional parts.
+// "ns/name@ifname", both optional parts, with blanks around each as Multus takes them; nothing
+// behind '@' is no name.
 Result<NetworkSelection> parseShort(std::string_view item, const std::string& podNamespace) {
   NetworkSelection selection{.networkNamespace = podNamespace};
   if (const auto at = item.find('@'); at != std::string_view::npos) {
-    selection.interface = item.substr(at + 1);
-    if (selection.interface.empty())
-      return invalid("interface", "''", "a name is needed after '@'");
+    selection.interface = trim(item.substr(at + 1));
     if (selection.interface.find('@') != std::string::npos)
       return invalid("interface", inQuotes(selection.interface), "only one '@' is allowed");
-    item = item.substr(0, at);
+    item = trim(item.substr(0, at));
   }
   if (const auto slash = item.find('/'); slash != std::string_view::npos) {
-    selection.networkNamespace = item.substr(0, slash);
-    item = item.substr(slash + 1);
+    selection.networkNamespace = trim(item.substr(0, slash));
+    item = trim(item.substr(slash + 1));
   }
   selection.name = item;
   RAILHEAD_TRY(checkNames(selection));
@@ -88,7 +87,7 @@ Result<std::vector<std::string>> textList(const json::Value& element, std::strin
   return list;
 }
 
-Result<void> checkDetails(const NetworkSelection& selection) {
+Result<void> checkDetails(NetworkSelection& selection) {
   for (const std::string& ip : selection.ips) {
     const bool prefix = ip.find('/') != std::string::npos;
     if (prefix) {
@@ -98,9 +97,8 @@ Result<void> checkDetails(const NetworkSelection& selection) {
     }
   }
   if (!selection.mac.empty()) {
-    RAILHEAD_TRY_ASSIGN(const Mac mac, Mac::parse(selection.mac).addContext("mac"));
-    if (mac.isZero() || mac.isMulticast())
-      return invalid("mac", inQuotes(selection.mac), "an address of one interface is needed");
+    RAILHEAD_TRY_ASSIGN(const Mac mac, parseInterfaceMac(selection.mac, "mac"));
+    selection.mac = mac.toString();
   }
   if (!selection.infinibandGuid.empty())
     RAILHEAD_TRY(Guid::parse(selection.infinibandGuid).addContext("infiniband-guid"));
@@ -249,6 +247,16 @@ Result<std::vector<NetworkSelection>> parseShortList(std::string_view text,
 }
 
 }  // namespace
+
+Result<Mac> parseInterfaceMac(std::string_view text, std::string_view field) {
+  std::string colons(text);
+  if (text.find(':') == std::string_view::npos)
+    std::replace(colons.begin(), colons.end(), '-', ':');
+  const auto mac = Mac::parse(colons);
+  if (!mac.has_value()) return Mac::parse(text).addContext(field);  // in the words that were given
+  if (!mac->isZero() && !mac->isMulticast()) return mac;
+  return invalid(std::string(field), inQuotes(text), "an address of one interface is needed");
+}
 
 Result<std::vector<NetworkSelection>> parseNetworks(std::string_view annotation,
                                                     const std::string& podNamespace) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "src/attach/config.h"
+#include "src/base/mac.h"
 
 #include <memory>
 #include <mutex>
@@ -39,6 +40,10 @@ struct NetworkSelection {
 // empty list. kInvalidArgument names the element, the field, its value and what is allowed. Pure.
 Result<std::vector<NetworkSelection>> parseNetworks(std::string_view annotation,
                                                     const std::string& podNamespace);
+
+// A MAC that one interface can have, its bytes joined by ':' or, as Go's net.ParseMAC takes it,
+// too, by '-'. kInvalidArgument names `field`, the text and what is allowed.
+Result<Mac> parseInterfaceMac(std::string_view text, std::string_view field);
 
 // One CNI plugin as a network's author configured it.
 struct PluginConfig {

@@ -37,8 +37,9 @@ INSTANTIATE_TEST_SUITE_P(
         Good{" dgx-qsfp ", {"ml/dgx-qsfp"}}, Good{"a,b", {"ml/a", "ml/b"}},
         Good{"a, b ,\nc", {"ml/a", "ml/b", "ml/c"}}, Good{"net/a", {"net/a"}},
         Good{"a@roce0", {"ml/a@roce0"}}, Good{"net/a@roce0", {"net/a@roce0"}},
-        Good{"a,a", {"ml/a", "ml/a"}}, Good{"a.b-c.9", {"ml/a.b-c.9"}},
-        Good{R"([{"name":"a"}])", {"ml/a"}},
+        Good{"a@,b@ ", {"ml/a", "ml/b"}},
+        Good{" net / a @ roce0 ,b @r1", {"net/a@roce0", "ml/b@r1"}}, Good{"a,a", {"ml/a", "ml/a"}},
+        Good{"a.b-c.9", {"ml/a.b-c.9"}}, Good{R"([{"name":"a"}])", {"ml/a"}},
         Good{R"([{"name":"a","namespace":"net","interface":"r0"}])", {"net/a@r0"}},
         Good{R"( [ {"name":"a"} , {"name":"b"} ] )", {"ml/a", "ml/b"}},
         Good{R"([{"name":"a","ips":["10.0.0.1/24","fd00::1"],"mac":"02:00:00:00:00:01"}])",
@@ -77,8 +78,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"a_b", "name is 'a_b'"}, BadText{"x/y/z", "network 1 'x/y/z': name is 'y/z'"},
         BadText{"/a", "namespace is '': 1 to 63 lower-case letters"},
         BadText{"N/a", "namespace is 'N'"}, BadText{"n.s/a", "namespace is 'n.s'"},
-        BadText{"a@", "interface is '': a name is needed after '@'"}, BadText{"a@b@c", ""},
-        BadText{"a@x/y", ""},
+        BadText{"a@b@c", ""}, BadText{"a@@", ""}, BadText{"@x", "name is ''"},
+        BadText{"a b", "name is 'a b'"}, BadText{"a@x/y", ""},
         BadText{"a@0123456789abcdef", "interface is '0123456789abcdef': 1 to 15 printable"},
         BadText{"a@..", "interface is '..'"}, BadText{"a@x:1", "interface is 'x:1'"},
         BadText{"a@x y", "interface is 'x y'"}, BadText{std::string("a\0b", 3), "name is "},
@@ -140,6 +141,15 @@ TEST(Annotation, TakesWhatMultusTakes) {
   EXPECT_EQ((*parsed)[0].deviceId, "0000:01:10.0");
   EXPECT_EQ((*parsed)[1].interface, "net7");
   EXPECT_TRUE((*parsed)[1].ignored.empty());
+}
+
+TEST(Annotation, TakesAMacWithDashes) {
+  const auto parsed = parseNetworks(R"([{"name":"a","mac":"02-00-5E-10-00-01"}])", "ml");
+  ASSERT_TRUE(parsed.has_value()) << parsed.error().describe();
+  EXPECT_EQ(parsed->front().mac, "02:00:5e:10:00:01");
+  const auto mixed = parseNetworks(R"([{"name":"a","mac":"02-00:5e:10:00:01"}])", "ml");
+  ASSERT_FALSE(mixed.has_value());
+  EXPECT_THAT(mixed.error().message, HasSubstr("mac: MAC address '02-00:5e:10:00:01'"));
 }
 
 TEST(Annotation, KeepsWhatPluginsAreToldOf) {
