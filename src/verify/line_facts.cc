@@ -12,8 +12,7 @@ Way wayOf(const ChannelPath& path) {
   if (path.medium == Medium::kP2p || path.medium == Medium::kShm) return Way::kLocal;
   if (path.carrier == "Socket") return Way::kSockets;
   if (path.gdr) return Way::kGdr;
-  // Core's own and the NGC plugin's verbs transport. Others may go over anything.
-  return path.carrier == "IB" || path.carrier.starts_with("IBext") ? Way::kHost : Way::kOther;
+  return isVerbs(path.carrier) ? Way::kHost : Way::kOther;
 }
 
 Way wayOf(const EndPaths& end) {

@@ -49,7 +49,8 @@ std::optional<std::string> deviceName(std::string_view text) {
       slash < colon) {
     return std::nullopt;
   }
-  const std::string_view link = text.substr(slash + 1);
+  std::string_view link = text.substr(slash + 1);
+  if (link.ends_with("/SHARP")) link.remove_suffix(6);  // the NGC plugin, where NICs can aggregate
   if (link != "RoCE" && link != "IB") return std::nullopt;
   return std::string(text.substr(0, colon));
 }

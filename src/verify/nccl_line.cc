@@ -43,11 +43,22 @@ std::optional<std::pair<LogLevel, std::size_t>> levelAt(std::string_view line, s
   return std::nullopt;
 }
 
-// "/GDRDMA", "(PCI)", "/Shared" and nothing else up to the end.
+// "/flush=None": how a receiver makes sure that what the NIC wrote can be seen, told since 2.31.
+bool readFlush(Cursor& cursor) {
+  if (!cursor.literal("/flush=")) return true;
+  const std::string_view rest = cursor.rest();
+  const auto length = std::find_if_not(rest.begin(), rest.end(), isLetter) - rest.begin();
+  return !cursor.take(static_cast<std::size_t>(length)).empty();
+}
+
+// "/GDRDMA", "(PCI)", "/flush=None", "/Shared" and nothing else up to the end. The logs that have
+// a flush have no "/Shared": it may stand on either side.
 bool readNetFlags(Cursor& cursor, ChannelLine& line) {
   line.gdr = cursor.literal("/GDRDMA");
   line.gdrOverPci = line.gdr && cursor.literal("(PCI)");
+  if (line.gdr && !readFlush(cursor)) return false;
   line.shared = cursor.literal("/Shared");
+  if (line.gdr && line.shared && !readFlush(cursor)) return false;
   return cursor.atEnd();
 }
 
@@ -147,11 +158,30 @@ bool isRingListing(std::string_view rest) {
                      [](char c) { return isDigit(c) || c == ' ' || c == '/' || c == ':'; });
 }
 
+// AMD's RCCL ends a channel line with " comm 0x2083dd50 nRanks 02", which NCCL's ends without.
+std::string_view withoutCommunicator(std::string_view text) {
+  const auto at = text.rfind(" comm 0x");
+  if (at == std::string_view::npos) return text;
+  const auto rest = text.substr(at + 8);
+  const auto count = rest.find(" nRanks ");
+  const bool known = count != std::string_view::npos && parseHex(rest.substr(0, count)) &&
+                     parseUnsigned(rest.substr(count + 8));
+  return known ? text.substr(0, at) : text;
+}
+
 }  // namespace
+
+bool isVerbs(std::string_view carrier) {
+  return carrier == "IB" || carrier.starts_with("IBext") || carrier.starts_with("NCCL RDMA Plugin");
+}
 
 void stripDecoration(std::string& line) {
   std::size_t kept = 0;
   for (std::size_t i = 0; i < line.size(); ++i) {
+    if (line[i] == '\x1b' && i + 2 < line.size() && line[i + 1] == '(') {  // a character set
+      i += 2;
+      continue;
+    }
     if (line[i] == '\x1b' && i + 1 < line.size() && line[i + 1] == '[') {
       i += 2;
       while (i < line.size() && (line[i] < '@' || line[i] > '~')) ++i;
@@ -159,8 +189,8 @@ void stripDecoration(std::string& line) {
     }
     line[kept++] = line[i];
   }
-  while (kept > 0 && (line[kept - 1] == '\r' || line[kept - 1] == ' ')) --kept;
   line.resize(kept);
+  line.resize(line.find_last_not_of(" \t\r") + 1);  // npos + 1 is 0
 }
 
 void forEachMessage(std::string_view line, bool terminated,
@@ -179,9 +209,11 @@ void forEachMessage(std::string_view line, bool terminated,
     // "NCCL INFO NCCL version 2.28.9" is one message.
     if (!level || (open && textBegin == at)) continue;
     close(at, false);
+    // Not from the line's beginning: a line full of markers would cost their square.
+    const std::string_view head = line.substr(textBegin, at - textBegin);
     open.emplace();
     open->level = level->first;
-    readOrigin(line.substr(0, at), *open);
+    readOrigin(head, *open);
     textBegin = at + level->second;
   }
   close(line.size(), terminated);
@@ -189,7 +221,7 @@ void forEachMessage(std::string_view line, bool terminated,
 
 ChannelForm parseChannel(const LogMessage& message, ChannelLine& line) {
   line = {};
-  Cursor cursor(message.text);
+  Cursor cursor(withoutCommunicator(message.text));
   bool read = false;
   if (cursor.literal("Channel ")) {
     if (isRingListing(cursor.rest())) return ChannelForm::kNone;

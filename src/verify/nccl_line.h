@@ -1,6 +1,7 @@
 // The grammar of NCCL's log, one line at a time: what stands in front of a message, and the forms
 // of those messages that tell something about the data path. Read in NCCL's sources from 2.18 to
-// 2.30; a message of another form is not guessed at. Pure functions over views into the line.
+// 2.30, and in logs of 2.31 and of AMD's RCCL; a message of another form is not guessed at. Pure
+// functions over views into the line.
 //
 // A line is   [what mpirun, kubectl, torchrun or a clock put there] host:pid:tid [cudaDev] NCCL
 // INFO text   The number in brackets is the process's CUDA device, not the rank.
@@ -39,7 +40,7 @@ void forEachMessage(std::string_view line, bool terminated,
 enum class Side { kSend, kReceive };
 enum class Medium { kNet, kP2p, kShm, kCollNet };
 
-// "Channel 00/0 : 0[0] -> 1[0] [send] via NET/IB/0(2)/GDRDMA(PCI)/Shared"
+// "Channel 00/0 : 0[0] -> 1[0] [receive] via NET/IB/0(2)/GDRDMA(PCI)/flush=None/Shared"
 struct ChannelLine {
   int channel = 0;
   int from = 0;             // ranks of the communicator, which the line does not name
@@ -53,6 +54,10 @@ struct ChannelLine {
   bool gdrOverPci = false;  // not over the CPU's own link to the GPU
   bool shared = false;
 };
+
+// Core's own verbs transport and the NGC plugin's, which calls itself "IBext_v8" or "NCCL RDMA
+// Plugin v10". Others may go over anything.
+bool isVerbs(std::string_view carrier);
 
 enum class ChannelForm { kNone, kWhole, kDamaged };  // kNone: not about a channel's path
 

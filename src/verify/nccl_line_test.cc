@@ -81,6 +81,15 @@ TEST(NcclLine, StripsWhatTerminalsAdd) {
   EXPECT_EQ(open, "x");
 }
 
+TEST(NcclLine, StripsCharacterSetsAndTabs) {
+  std::string line = "\x1b(B\x1b[mh:1:2 [0] NCCL INFO Using network IB\x1b(B \t";
+  stripDecoration(line);
+  EXPECT_EQ(line, "h:1:2 [0] NCCL INFO Using network IB");
+  line = " \t\r";
+  stripDecoration(line);
+  EXPECT_EQ(line, "");
+}
+
 TEST(NcclLine, ReadsNetChannels) {
   auto parsed = channelOf("Channel 07/0 : 12[3] -> 4[0] [send] via NET/IB/2(9)/GDRDMA(PCI)/Shared");
   ASSERT_EQ(parsed.form, ChannelForm::kWhole);
@@ -109,6 +118,43 @@ TEST(NcclLine, ReadsNetChannels) {
   EXPECT_EQ(parsed.line.medium, Medium::kCollNet);
   EXPECT_EQ(parsed.line.to, -1);
   EXPECT_TRUE(parsed.line.gdr);
+}
+
+TEST(NcclLine, AReceiverWithGdrMaySayHowItFlushes) {
+  const std::string begin = "Channel 00/0 : 0[0] -> 1[0] [receive] via NET/IB/0";
+  for (const char* flags : {"/GDRDMA/flush=None", "/GDRDMA(PCI)/flush=Always",
+                            "/GDRDMA/flush=None/Shared", "/GDRDMA/Shared/flush=None"}) {
+    const auto parsed = channelOf(begin + flags);
+    EXPECT_EQ(parsed.form, ChannelForm::kWhole) << flags;
+    EXPECT_TRUE(parsed.line.gdr) << flags;
+  }
+  for (const char* flags :
+       {"/flush=None", "/GDRDMA/flush=", "/GDRDMA/flush", "/GDRDMA/flush=None/flush=None"}) {
+    EXPECT_EQ(channelOf(begin + flags).form, ChannelForm::kDamaged) << flags;
+  }
+}
+
+TEST(NcclLine, ReadsChannelsOfRccl) {
+  const std::string begin = "Channel 00/0 : 0[0] -> 1[1]";
+  for (const char* way : {" [send] via NET/Socket/0", " [send] via NET/IB/0/GDRDMA", " via P2P/IPC",
+                          " via SHM/direct/direct"}) {
+    const auto parsed = channelOf(begin + way + " comm 0x20c3a0 nRanks 02");
+    EXPECT_EQ(parsed.form, ChannelForm::kWhole) << way;
+    EXPECT_FALSE(parsed.line.carrier.ends_with("02")) << way;
+    for (const char* torn : {" comm 0x20c3a0", " comm 0x20c3a0 nRanks ", " comm 0xhost nRanks 02",
+                             " comm 0x20c3a0 nRanks 02 more"}) {
+      EXPECT_EQ(channelOf(begin + way + torn).form, ChannelForm::kDamaged) << way << torn;
+    }
+  }
+}
+
+TEST(NcclLine, KnowsTheVerbsTransports) {
+  for (const char* name : {"IB", "IBext", "IBext_v8", "NCCL RDMA Plugin v10"}) {
+    EXPECT_TRUE(isVerbs(name)) << name;
+  }
+  for (const char* name : {"Socket", "AWS Libfabric", "gIB", "IBhost", ""}) {
+    EXPECT_FALSE(isVerbs(name)) << name;
+  }
 }
 
 TEST(NcclLine, ReadsChannelsWithinANode) {
@@ -181,6 +227,10 @@ TEST(NcclLine, NamesTheDevicesBehindNumbers) {
   ASSERT_THAT(devices, SizeIs(2));
   EXPECT_THAT(devices[0].names, ElementsAre("mlx5_0", "mlx5_1"));
   EXPECT_EQ(devices[1].index, 1);
+  devices = parseNetDevices("NET/IB : Using [0]mlx5_0:1/IB/SHARP [1]mlx5_3:1/RoCE/SHARP [RO]; OOB");
+  ASSERT_THAT(devices, SizeIs(2));
+  EXPECT_THAT(devices[0].names, ElementsAre("mlx5_0"));
+  EXPECT_THAT(parseNetDevices("NET/IB : Using [0]mlx5_0:1/IB/SHA"), IsEmpty());
   // Cut at 1023 bytes: the last one may be called anything.
   EXPECT_THAT(parseNetDevices("NET/IB : Using [0]mlx5_0:1/RoCE [1]mlx5_1:1/Ro"), SizeIs(1));
   EXPECT_THAT(parseNetDevices("NET/IB : No device found."), IsEmpty());
