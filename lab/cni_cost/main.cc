@@ -1,7 +1,9 @@
 // railhead-lab-cni-cost: what CNI calls take on an emulated node, Debian's plugins and ours side by
 // side. Each round makes every call once, each time another one first, so that whatever else the
 // machine does at a time meets all alike. A call is timed from its fork to its end, as the runtime
-// waits for it; what undoes it is not.
+// waits for it; what undoes it is not. "driver_up" is no call but what the kernel and the NIC's
+// driver take of ours, whoever asks.
+#include "lab/cni_cost/driver_up.h"
 #include "src/base/statistics.h"
 #include "src/base/text.h"
 #include "src/os/process.h"
@@ -9,6 +11,7 @@
 #include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <iterator>
 #include <thread>
@@ -54,27 +57,27 @@ Result<PodPlace> readPod(const std::string& file) {
   return place;
 }
 
-// One of the calls that are compared.
+// One of what is compared.
 struct Timed {
   std::string name;  // in the JSON
-  os::ProcessSpec call;
-  std::optional<os::ProcessSpec> undo;
-  std::vector<double> samples;  // ms
+  std::function<Result<void>()> call;
+  std::function<Result<void>()> undo;  // may be empty
+  std::vector<double> samples = {};    // ms
 };
 
 class Bench {
  public:
-  Bench(const Arguments& arguments, PodPlace pod) : arguments_(arguments), pod_(std::move(pod)) {
+  Bench(const Arguments& arguments, PodPlace pod, DriverUp& driver)
+      : arguments_(arguments), pod_(std::move(pod)) {
     const std::string hostLocal = arguments_.plugins + "/host-local";
-    timed_.push_back({"host_local_start",
-                      spec(hostLocal, "VERSION", "", R"({"cniVersion":"1.0.0"})"),
-                      std::nullopt,
-                      {}});
+    timed_.push_back(
+        {"host_local_start", callOf(hostLocal, "VERSION", "", R"({"cniVersion":"1.0.0"})"), {}});
     add("host_local_add", hostLocal, "cost1", hostLocalConfig());
     add("bridge_add", arguments_.plugins + "/bridge", "cost0", bridgeConfig());
-    timed_.push_back(
-        {"shim_pass", spec(arguments_.shim, "ADD", "eth0", shimConfig(false)), std::nullopt, {}});
+    timed_.push_back({"shim_pass", callOf(arguments_.shim, "ADD", "eth0", shimConfig(false)), {}});
     add("rails_add", arguments_.shim, "eth0", shimConfig(true));
+    timed_.push_back({"driver_up", [&driver] { return driver.moveInAndUp(); },
+                      [&driver] { return driver.back(); }});
   }
 
   Result<void> measure() {
@@ -82,9 +85,12 @@ class Bench {
       for (std::size_t k = 0; k < timed_.size(); ++k) {
         const auto shift = static_cast<std::size_t>(round + arguments_.warmUp);
         Timed& one = timed_[(k + shift) % timed_.size()];
-        RAILHEAD_TRY_ASSIGN(const double took, time(one.name, one.call));
-        if (round >= 0) one.samples.push_back(took);
-        if (one.undo) RAILHEAD_TRY(time(one.name + ", undone", *one.undo));
+        const auto begun = std::chrono::steady_clock::now();
+        RAILHEAD_TRY(one.call().addContext(one.name));
+        const std::chrono::duration<double, std::milli> took =
+            std::chrono::steady_clock::now() - begun;
+        if (round >= 0) one.samples.push_back(took.count());
+        if (one.undo) RAILHEAD_TRY(one.undo().addContext(one.name + ", undone"));
       }
     }
     return {};
@@ -104,7 +110,9 @@ class Bench {
     const auto median = [&](const char* name) { return json["ms"][name]["median"].get<double>(); };
     json["ratios"] = {
         {"shim_pass_to_host_local_start", median("shim_pass") / median("host_local_start")},
-        {"rails_add_to_bridge_add", median("rails_add") / median("bridge_add")}};
+        {"rails_add_to_bridge_add", median("rails_add") / median("bridge_add")},
+        {"rails_add_less_driver_to_bridge_add",
+         (median("rails_add") - median("driver_up")) / median("bridge_add")}};
     return json;
   }
 
@@ -112,11 +120,11 @@ class Bench {
   void add(const std::string& name, const std::string& program, const std::string& ifname,
            const std::string& config) {
     timed_.push_back(
-        {name, spec(program, "ADD", ifname, config), spec(program, "DEL", ifname, config), {}});
+        {name, callOf(program, "ADD", ifname, config), callOf(program, "DEL", ifname, config)});
   }
 
-  os::ProcessSpec spec(const std::string& program, const std::string& command,
-                       const std::string& ifname, const std::string& config) const {
+  std::function<Result<void>()> callOf(const std::string& program, const std::string& command,
+                                       const std::string& ifname, const std::string& config) {
     os::ProcessSpec spec;
     spec.argv = {program};
     spec.environment = std::map<std::string, std::string>{
@@ -129,7 +137,12 @@ class Bench {
         {"CNI_ARGS", "IgnoreUnknown=1;K8S_POD_NAMESPACE=" + pod_.podNamespace +
                          ";K8S_POD_NAME=" + pod_.name + ";K8S_POD_UID=" + pod_.uid}};
     spec.input = config;
-    return spec;
+    return [this, spec = std::move(spec)]() -> Result<void> {
+      RAILHEAD_TRY_ASSIGN(const auto result, processes_.run(spec));
+      if (result.exitCode == 0) return {};
+      return Error(ErrorCode::kInternal, "it ended with " + std::to_string(result.exitCode) + ": " +
+                                             inQuotes(result.output + result.errorOutput, 800));
+    };
   }
 
   std::string ipam(const std::string& subnet) const {
@@ -157,16 +170,6 @@ class Bench {
            R"("gateway":"10.245.0.1"}],"dns":{}}})";
   }
 
-  Result<double> time(const std::string& what, const os::ProcessSpec& call) {
-    const auto begun = std::chrono::steady_clock::now();
-    RAILHEAD_TRY_ASSIGN(const auto result, processes_.run(call));
-    const auto took = std::chrono::steady_clock::now() - begun;
-    if (result.exitCode == 0) return std::chrono::duration<double, std::milli>(took).count();
-    return Error(ErrorCode::kInternal, what + ": it ended with " + std::to_string(result.exitCode) +
-                                           ": " +
-                                           inQuotes(result.output + result.errorOutput, 800));
-  }
-
   const Arguments& arguments_;
   const PodPlace pod_;
   os::SystemProcessRunner processes_;
@@ -188,7 +191,8 @@ Json environment(const Arguments& arguments) {
 
 Result<Json> run(const Arguments& arguments) {
   RAILHEAD_TRY_ASSIGN(PodPlace pod, readPod(arguments.pod));
-  Bench bench(arguments, std::move(pod));
+  RAILHEAD_TRY_ASSIGN(DriverUp driver, DriverUp::open(pod.netns));
+  Bench bench(arguments, std::move(pod), driver);
   RAILHEAD_TRY(bench.measure());
   Json json;
   json["schema"] = "railhead.attach-lab-cost/1";

@@ -75,7 +75,10 @@ TEST_P(LabCost, OurPartCostsLittleBesideTheUsualPlugins) {
   std::ofstream(RAILHEAD_BUILD_DIR "/lab/attach-lab-cost-" + GetParam() + ".json")
       << json.dump(2) << '\n';
   EXPECT_LE(json["ratios"]["shim_pass_to_host_local_start"].get<double>(), 1.0 / 3);
-  EXPECT_LE(json["ratios"]["rails_add_to_bridge_add"].get<double>(), 1.0);
+  // Of two rails against one bridge interface the NIC's driver decides with the machine's speed:
+  // igbvf sleeps twice for 10 ms and more in each `up`, on a fast machine most of a bridge's ADD.
+  // The JSON has that ratio; what is held here is our own part of it.
+  EXPECT_LE(json["ratios"]["rails_add_less_driver_to_bridge_add"].get<double>(), 1.0);
 }
 
 INSTANTIATE_TEST_SUITE_P(RdmaNamespaces, LabCost, testing::Values("exclusive", "shared"),

@@ -1,0 +1,69 @@
+#include "lab/cni_cost/driver_up.h"
+
+#include <filesystem>
+#include <map>
+
+namespace railhead::lab {
+namespace {
+
+namespace fs = std::filesystem;
+
+// By PF, the netdev of its last VF.
+std::map<std::string, std::string> lastVfs() {
+  std::map<std::string, fs::path> last;
+  for (const auto& device : fs::directory_iterator("/sys/bus/pci/devices")) {
+    std::error_code none;
+    const auto pf = fs::read_symlink(device.path() / "physfn", none);
+    if (none || !fs::exists(device.path() / "net")) continue;
+    fs::path& kept = last[pf.filename()];
+    if (kept.filename() < device.path().filename()) kept = device.path();
+  }
+  std::map<std::string, std::string> names;
+  for (const auto& [pf, vf] : last) {
+    for (const auto& netdev : fs::directory_iterator(vf / "net"))
+      names[pf] = netdev.path().filename();
+  }
+  return names;
+}
+
+}  // namespace
+
+Result<DriverUp> DriverUp::open(const std::string& netnsPath) {
+  DriverUp out;
+  os::SystemNetnsOpener namespaces;
+  RAILHEAD_TRY_ASSIGN(out.host_, namespaces.current());
+  RAILHEAD_TRY_ASSIGN(out.pod_, namespaces.open(netnsPath));
+  const auto kernel = netlink::openKernel();
+  RAILHEAD_TRY_ASSIGN(out.onHost_, kernel->openLinks(nullptr));
+  RAILHEAD_TRY_ASSIGN(out.inPod_, kernel->openLinks(&out.pod_));
+  for (const auto& [pf, name] : lastVfs()) {
+    RAILHEAD_TRY_ASSIGN(const auto link, out.onHost_->link(name));
+    out.vfs_.push_back({link.index, name});
+  }
+  if (out.vfs_.size() != 2)
+    return Error(ErrorCode::kEnvironment,
+                 "the node has " + std::to_string(out.vfs_.size()) + " PFs with VFs; it wants two");
+  return out;
+}
+
+Result<void> DriverUp::moveInAndUp() {
+  for (Vf& vf : vfs_) {
+    RAILHEAD_TRY(onHost_->move(vf.index, pod_, vf.name));
+    RAILHEAD_TRY_ASSIGN(const auto there, inPod_->link(vf.name));
+    vf.index = there.index;
+    RAILHEAD_TRY(inPod_->change(vf.index, {.up = true}));
+  }
+  return {};
+}
+
+Result<void> DriverUp::back() {
+  for (Vf& vf : vfs_) {
+    RAILHEAD_TRY(inPod_->change(vf.index, {.up = false}));
+    RAILHEAD_TRY(inPod_->move(vf.index, host_, vf.name));
+    RAILHEAD_TRY_ASSIGN(const auto here, onHost_->link(vf.name));
+    vf.index = here.index;
+  }
+  return {};
+}
+
+}  // namespace railhead::lab
