@@ -157,15 +157,25 @@ Result<void> Attacher::checkSubnets(const std::vector<NetworkChoice>& choices,
   return checkUnused(subnets, addresses, *inside, own, "the pod");
 }
 
-Result<Attachment> Attacher::plan(const CniRequest& request, RailMover& mover) {
-  RAILHEAD_TRY_ASSIGN(const auto choices,
-                      chooseNetworks(request, seams_.networks, seams_.devices, seams_.rails));
+void Attacher::noteWithoutEffect(const CniRequest& request,
+                                 const std::vector<NetworkChoice>& choices) {
   for (const NetworkChoice& choice : choices) {
     const auto ignored = keysWithoutEffect(choice);
     if (ignored.empty()) continue;
     note("pod " + request.pod.toString() + ": its annotation has keys without effect for network " +
          choice.selection.qualifiedName() + ": " + join(ignored, ", "));
   }
+  if (!request.defaultNetwork.empty()) {
+    note("pod " + request.pod.toString() + ": its annotation for a default network, " +
+         inQuotes(request.defaultNetwork) +
+         ", has no effect: its primary network is there before railhead is called");
+  }
+}
+
+Result<Attachment> Attacher::plan(const CniRequest& request, RailMover& mover) {
+  RAILHEAD_TRY_ASSIGN(const auto choices,
+                      chooseNetworks(request, seams_.networks, seams_.devices, seams_.rails));
+  noteWithoutEffect(request, choices);
   RAILHEAD_TRY_ASSIGN(const os::Netns pod, openPod(seams_.netns, request.netnsPath));
   RAILHEAD_TRY_ASSIGN(auto taken, takenNames(request, pod, mover));
   Attachment attachment;

@@ -116,6 +116,7 @@ class Attacher final {
   Result<AddressPlanConfig> addressesFor(const std::vector<NetworkChoice>& choices);
   Result<void> checkSubnets(const std::vector<NetworkChoice>& choices,
                             const AddressPlanConfig& addresses, const os::Netns& pod);
+  void noteWithoutEffect(const CniRequest& request, const std::vector<NetworkChoice>& choices);
   // The attachment of a request, nothing of it done.
   Result<Attachment> plan(const CniRequest& request, RailMover& mover);
   // Enters it into the table; gives VFs back first that a dead or unfinished attachment holds.

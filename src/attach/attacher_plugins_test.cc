@@ -268,6 +268,19 @@ TEST_F(AttacherPluginsTest, OneAddressForTwoRailsUndoesTheAdd) {
   EXPECT_EQ(everything(), before);
 }
 
+TEST_F(AttacherPluginsTest, WhatHasNoEffectIsTold) {
+  start();
+  CniRequest add = ask(R"([{"name":"mv","gateway":"x"},{"name":"rail","deviceID":"y"}])");
+  add.defaultNetwork = "net/other";
+  ASSERT_TRUE(attacher_->add(add).has_value());
+  EXPECT_THAT(attacher_->sweep().done,
+              ElementsAre(HasSubstr("without effect for network default/mv: 'gateway'"),
+                          HasSubstr("without effect for network default/rail: 'deviceID'"),
+                          "pod default/trainer-0: its annotation for a default network, "
+                          "'net/other', has no effect: its primary network is there before "
+                          "railhead is called"));
+}
+
 TEST_F(AttacherPluginsTest, VfsComeHomeWhateverAPluginsDelDoes) {
   start();
   addPod("trainer-1", 0);

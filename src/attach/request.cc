@@ -13,6 +13,7 @@
 namespace railhead::attach {
 namespace {
 
+constexpr const char* kDefaultNetwork = "v1.multus-cni.io/default-network";
 constexpr std::size_t kMaxPath = 4096;
 constexpr std::size_t kMaxFolders = 16;
 constexpr std::size_t kMaxValidAttachments = 16384;
@@ -110,7 +111,11 @@ Result<void> readAnnotation(const json::Value& config, CniRequest& request) {
   RAILHEAD_TRY_ASSIGN(request.networksAnnotation,
                       json::textMember(*annotations, cni::kNetworksAnnotation, kMaxAnnotation));
   if (trim(request.networksAnnotation).empty()) request.networksAnnotation.clear();
-  if (!request.networksAnnotation.empty()) request.podAnnotations = json::dump(*annotations);
+  if (request.networksAnnotation.empty()) return {};
+  request.podAnnotations = json::dump(*annotations);
+  if (const json::Value* primary = json::member(*annotations, kDefaultNetwork);
+      primary != nullptr && primary->is_string())
+    request.defaultNetwork = trim(primary->get<std::string>());
   return {};
 }
 

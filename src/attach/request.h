@@ -47,6 +47,8 @@ struct CniRequest {
   std::string podAnnotations;
   // Chained: what the annotation asks for, not yet parsed. Empty when nothing is asked for.
   std::string networksAnnotation;
+  // What the pod asks Multus for as its primary network; here it comes too late.
+  std::string defaultNetwork;
   // Delegate (called by Multus): the device chosen for us. Empty when chained.
   std::string deviceId;
   InlineNetwork inlineNetwork;                 // delegate: what the configuration itself says

@@ -44,6 +44,15 @@ TEST_P(EveryVersion, ParsesAChainedAdd) {
 
 INSTANTIATE_TEST_SUITE_P(Cni, EveryVersion, testing::ValuesIn(cni::kVersions));
 
+TEST(Request, ReadsWhichPrimaryNetworkThePodWants) {
+  std::string input = chained("1.1.0");
+  const std::string networks = R"("k8s.v1.cni.cncf.io/networks":"dgx-qsfp")";
+  input.replace(input.find(networks), networks.size(),
+                networks + R"(,"v1.multus-cni.io/default-network":"net/other")");
+  EXPECT_EQ(parseRequest(addCall(input))->defaultNetwork, "net/other");
+  EXPECT_EQ(parseRequest(addCall(chained("1.1.0")))->defaultNetwork, "");
+}
+
 struct BadCall {
   const char* variable;  // replaced; nullptr: none
   std::string value;
