@@ -34,6 +34,18 @@ void readOrigin(std::string_view head, LogMessage& message) {
   message.host = rest.substr(static_cast<std::size_t>(rest.rend() - begin));
 }
 
+// A raw terminal turns the end of a line into a run of spaces. NCCL writes no such run into a
+// channel line, and who cuts another's line off begins with a name. Where the text before it ends,
+// when the next message's origin follows right behind such a run.
+std::optional<std::size_t> paddedEnd(std::string_view head, const LogMessage& next) {
+  constexpr std::size_t kRun = 4;
+  if (next.host.empty()) return std::nullopt;
+  const auto before = head.substr(0, static_cast<std::size_t>(next.host.data() - head.data()));
+  const std::size_t end = before.find_last_not_of(' ') + 1;  // npos + 1 is 0
+  if (end == 0 || before.size() - end < kRun) return std::nullopt;
+  return end;
+}
+
 // The level of the marker at `at`; the length of the whole marker comes along.
 std::optional<std::pair<LogLevel, std::size_t>> levelAt(std::string_view line, std::size_t at) {
   const std::string_view rest = line.substr(at + kMarker.size());
@@ -208,12 +220,14 @@ void forEachMessage(std::string_view line, bool terminated,
     const auto level = levelAt(line, at);
     // "NCCL INFO NCCL version 2.28.9" is one message.
     if (!level || (open && textBegin == at)) continue;
-    close(at, false);
     // Not from the line's beginning: a line full of markers would cost their square.
     const std::string_view head = line.substr(textBegin, at - textBegin);
-    open.emplace();
-    open->level = level->first;
-    readOrigin(head, *open);
+    LogMessage next;
+    next.level = level->first;
+    readOrigin(head, next);
+    const auto padded = paddedEnd(head, next);
+    close(padded ? textBegin + *padded : at, padded.has_value());
+    open = next;
     textBegin = at + level->second;
   }
   close(line.size(), terminated);

@@ -33,7 +33,8 @@ struct LogMessage {
 void stripDecoration(std::string& line);
 
 // Calls `take` for each message in a line. `terminated`: the line ended with a newline and is
-// complete. Lines of other programs have none.
+// complete. Lines of other programs have none. A run of spaces before the next message's origin
+// ends a line, too.
 void forEachMessage(std::string_view line, bool terminated,
                     const std::function<void(const LogMessage&)>& take);
 

@@ -72,6 +72,23 @@ TEST(NcclLine, AMessageThatAnotherCutsOffIsNotWhole) {
   EXPECT_FALSE(messagesOf("a:1:1 [0] NCCL INFO Using network I", false).at(0).whole);
 }
 
+TEST(NcclLine, PaddingBeforeAnOriginIsTheEndOfALine) {
+  const std::string first = "a:1:1 [0] NCCL INFO Channel 00/0 : 0[0] -> 1[0] [send] via NET/IB/0";
+  const std::string second = "b:2:2 [0] NCCL INFO Using network IB";
+  const auto padded = messagesOf(first + "         " + second);
+  ASSERT_THAT(padded, SizeIs(2));
+  EXPECT_TRUE(padded[0].whole);
+  EXPECT_TRUE(padded[0].text.ends_with("via NET/IB/0"));
+  EXPECT_EQ(padded[1].host, "b");
+  EXPECT_EQ(padded[1].text, "Using network IB");
+  // A space alone, a prefix of another program or a message without origin may cut a line off.
+  for (const char* between : {" ", "   ", "        0: ", "/GDR      | "}) {
+    EXPECT_FALSE(messagesOf(first + between + second).at(0).whole) << between;
+  }
+  EXPECT_FALSE(messagesOf(first + "         [0] NCCL INFO x").at(0).whole);
+  EXPECT_FALSE(messagesOf(first + "         NCCL version 2.28.9").at(0).whole);
+}
+
 TEST(NcclLine, StripsWhatTerminalsAdd) {
   std::string line = "\x1b[1;32mh:1:2 [0] NCCL INFO\x1b[0m Using network IB\x1b[0m \r";
   stripDecoration(line);
