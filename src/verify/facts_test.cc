@@ -38,6 +38,17 @@ LineFacts firstLines(const NcclLog& log) {
   return linesOf(log, pair, log.communicators().at(pair.communicator));
 }
 
+std::string info(int rank, const std::string& text) {
+  return "host-" + std::to_string(rank) + ":" + std::to_string(100 + rank) + ":7 [0] NCCL INFO " +
+         text + "\n";
+}
+
+// Both ends of one channel from rank 0 to rank 1.
+std::string bothEnds(const std::string& way) {
+  return info(0, "Channel 00/0 : 0[0] -> 1[0] [send] via NET/" + way) +
+         info(1, "Channel 00/0 : 0[0] -> 1[0] [receive] via NET/" + way);
+}
+
 MovedBytes byRdma(std::uint64_t bytes) {
   MovedBytes moved;
   moved.rdma = bytes;
@@ -99,6 +110,17 @@ TEST(Facts, JudgeEveryVersionsLog) {
           << row.log << ": " << judged.rule << " " << judged.reason;
     }
   }
+}
+
+TEST(Facts, ATornOffFlagMayBelongToAnyLineWithoutOne) {
+  const std::string torn = "(worker pid=1) /GDRDMA\n";
+  EXPECT_EQ(firstLines(logOf(bothEnds("IB/0"))).both, Way::kHost);
+  const auto staged = firstLines(logOf(bothEnds("IB/0") + torn));
+  EXPECT_EQ(staged.both, Way::kPartial);
+  EXPECT_THAT(staged.partialReason, HasSubstr("torn-off /GDRDMA"));
+  EXPECT_EQ(firstLines(logOf(bothEnds("AWS Libfabric/0") + torn)).both, Way::kPartial);
+  EXPECT_EQ(firstLines(logOf(bothEnds("IB/0/GDRDMA") + torn)).both, Way::kGdr);
+  EXPECT_EQ(firstLines(logOf(bothEnds("Socket/0") + torn)).both, Way::kSockets);
 }
 
 TEST(Facts, ASparkThatClaimsDmaBufIsHostStagedByItsHardware) {

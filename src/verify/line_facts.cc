@@ -110,6 +110,13 @@ void addRails(const NcclLog& log, const EndPaths& end, LineFacts& facts) {
   }
 }
 
+// Paths that a "/GDRDMA" would make direct ones.
+bool anyWithoutGdr(const EndPaths& end) {
+  return std::any_of(end.paths.begin(), end.paths.end(), [](const ChannelPath& path) {
+    return wayOf(path) == Way::kHost || wayOf(path) == Way::kOther;
+  });
+}
+
 Way bothEnds(const NcclLog& log, const LoggedPair& pair, const LoggedCommunicator& communicator,
              LineFacts& facts) {
   const auto partial = [&](const std::string& reason) {
@@ -124,6 +131,9 @@ Way bothEnds(const NcclLog& log, const LoggedPair& pair, const LoggedCommunicato
   if (facts.send == Way::kLocal && facts.receive == Way::kUntold) return Way::kLocal;
   if (facts.receive == Way::kUntold) return partial("the receiving end says nothing");
   if (facts.send == Way::kUntold) return partial("the sending end says nothing");
+  if (log.statistics().tornFlags > 0 && (anyWithoutGdr(pair.send) || anyWithoutGdr(pair.receive))) {
+    return partial("the log has a torn-off /GDRDMA, which any line without one may have lost");
+  }
   if (channelsOf(pair.send) != channelsOf(pair.receive)) {
     return partial("the ends tell of different channels (" +
                    std::to_string(log.statistics().damaged) + " lines of the log are damaged)");

@@ -58,15 +58,19 @@ void NcclLog::line(std::string_view text, bool terminated) {
   const std::uint64_t damagedBefore = statistics_.damaged;
   std::size_t told = 0;
   forEachMessage(text, terminated, [&](const LogMessage& each) {
-    if (message(each)) told = 1;
+    if (message(each)) ++told;
   });
-  // The end of a channel line that another process's output cut off: somewhere a path lacks it.
+  // The end of a channel line that another process's output cut off: somewhere a path lacks it, and
+  // what is left of that line may look whole.
   std::size_t flags = 0;
   for (auto at = text.find(kGdrFlag); at != std::string_view::npos;
        at = text.find(kGdrFlag, at + kGdrFlag.size())) {
     ++flags;
   }
-  if (flags > told && statistics_.damaged == damagedBefore) damagedLine(text);
+  if (flags > told && statistics_.damaged == damagedBefore) {
+    damagedLine(text);
+    ++statistics_.tornFlags;
+  }
 }
 
 void NcclLog::damagedLine(std::string_view text) {

@@ -94,6 +94,7 @@ struct LogStatistics {
   std::uint64_t messages = 0;      // of NCCL
   std::uint64_t channelLines = 0;  // whole ones
   std::uint64_t damaged = 0;       // began like a channel line and were none; torn-off flags
+  std::uint64_t tornFlags = 0;     // of these: a "/GDRDMA" that no channel line in sight has lost
   std::uint64_t longLines = 0;     // longer than LogBounds::line
   std::uint64_t leftOut = 0;       // channel lines of pairs beyond the bounds
   std::string firstDamaged;        // for the report, cut
@@ -160,7 +161,7 @@ class NcclLog {
   };
 
   void line(std::string_view text, bool terminated);
-  bool message(const LogMessage& message);  // true: a whole channel line with GDRDMA
+  bool message(const LogMessage& message);  // true: a "/GDRDMA" in it has its place there
   void otherMessage(const LogMessage& message);
   void damagedLine(std::string_view text);
   void channel(const LogMessage& message, const ChannelLine& line);

@@ -190,9 +190,11 @@ Result<RankAccount> parseAccount(std::string_view text) {
 }
 
 std::string evidenceLines(std::string_view log, std::size_t most) {
-  static constexpr std::array<std::string_view, 10> kWanted = {
-      "Channel ",      "NET/IB",          "NET/Socket",   "Using network", "Assigned NET",
-      "Connected all", "GPU Direct RDMA", "NCCL version", "NCCL_",         "Init"};
+  // "/GDRDMA": torn off its channel line, too.
+  static constexpr std::array<std::string_view, 11> kWanted = {
+      "Channel ",     "NET/IB",        "NET/Socket",      "Using network",
+      "Assigned NET", "Connected all", "GPU Direct RDMA", "NCCL version",
+      "NCCL_",        "Init",          "/GDRDMA"};
   std::string out;
   for (const auto line : split(log, '\n')) {
     bool wanted = false;
