@@ -123,6 +123,14 @@ TEST(Facts, ATornOffFlagMayBelongToAnyLineWithoutOne) {
   EXPECT_EQ(firstLines(logOf(bothEnds("Socket/0") + torn)).both, Way::kSockets);
 }
 
+TEST(Facts, SaysThatRayLeftLinesOut) {
+  const std::string send = "Channel 00/0 : 0[0] -> 1[0] [send] via NET/IB/0/GDRDMA";
+  EXPECT_EQ(firstLines(logOf(info(0, send))).partialReason, "the receiving end says nothing");
+  const auto lines = firstLines(logOf(info(0, send + " [repeated 14x across cluster]")));
+  EXPECT_EQ(lines.both, Way::kPartial);
+  EXPECT_THAT(lines.partialReason, HasSubstr("RAY_DEDUP_LOGS=0"));
+}
+
 TEST(Facts, ASparkThatClaimsDmaBufIsHostStagedByItsHardware) {
   const auto log = logOf(fixture("2.28.9-spark-ibext"));
   const auto judged = judge(directionFacts(firstLines(log), input(kGb10, byRdma(kBytes))));

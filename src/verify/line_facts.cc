@@ -121,6 +121,9 @@ Way bothEnds(const NcclLog& log, const LoggedPair& pair, const LoggedCommunicato
              LineFacts& facts) {
   const auto partial = [&](const std::string& reason) {
     facts.partialReason = reason;
+    if (log.statistics().repeated > 0) {
+      facts.partialReason += "; Ray left lines out as repetitions: set RAY_DEDUP_LOGS=0";
+    }
     return Way::kPartial;
   };
   if (facts.send == Way::kUntold && facts.receive == Way::kUntold) return Way::kUntold;

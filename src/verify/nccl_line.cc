@@ -205,6 +205,15 @@ void stripDecoration(std::string& line) {
   line.resize(line.find_last_not_of(" \t\r") + 1);  // npos + 1 is 0
 }
 
+bool stripRepeats(std::string& line) {
+  const auto begin = line.rfind(" [repeated ");
+  if (begin == std::string::npos) return false;
+  Cursor cursor(std::string_view(line).substr(begin + 11));
+  if (!cursor.number() || !cursor.literal("x across cluster]")) return false;
+  line.resize(begin);
+  return true;
+}
+
 void forEachMessage(std::string_view line, bool terminated,
                     const std::function<void(const LogMessage&)>& take) {
   std::optional<LogMessage> open;

@@ -32,6 +32,10 @@ struct LogMessage {
 // Takes terminal colours and a carriage return at the end out of `line`.
 void stripDecoration(std::string& line);
 
+// Takes Ray's " [repeated 14x across cluster]" and what follows it off `line`. True: it was there,
+// and as many lines that differ in numbers alone were left out.
+bool stripRepeats(std::string& line);
+
 // Calls `take` for each message in a line. `terminated`: the line ended with a newline and is
 // complete. Lines of other programs have none. A run of spaces before the next message's origin
 // ends a line, too.

@@ -98,6 +98,17 @@ TEST(NcclLine, StripsWhatTerminalsAdd) {
   EXPECT_EQ(open, "x");
 }
 
+TEST(NcclLine, StripsWhatRayAdds) {
+  std::string line = "h:1:2 [0] NCCL INFO Using network IB [repeated 7x across cluster] (Ray says)";
+  EXPECT_TRUE(stripRepeats(line));
+  EXPECT_EQ(line, "h:1:2 [0] NCCL INFO Using network IB");
+  for (std::string other : {"x [repeated x across cluster]", "x [repeated 7x", "x", ""}) {
+    const std::string before = other;
+    EXPECT_FALSE(stripRepeats(other)) << before;
+    EXPECT_EQ(other, before);
+  }
+}
+
 TEST(NcclLine, StripsCharacterSetsAndTabs) {
   std::string line = "\x1b(B\x1b[mh:1:2 [0] NCCL INFO Using network IB\x1b(B \t";
   stripDecoration(line);

@@ -325,6 +325,7 @@ void NcclLogStream::end() {
 void NcclLogStream::finishLine(bool terminated) {
   if (tooLong_) ++log_.statistics_.longLines;
   stripDecoration(line_);
+  if (stripRepeats(line_)) ++log_.statistics_.repeated;
   log_.line(line_, terminated && !tooLong_);
   line_.clear();
   tooLong_ = false;

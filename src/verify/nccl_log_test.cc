@@ -306,6 +306,19 @@ TEST(NcclLog, AChannelOverANetThatNobodyUsesIsDamage) {
   EXPECT_EQ(logOf(foreign).statistics().damaged, 0U) << "nobody named one";
 }
 
+TEST(NcclLog, ReadsWhatRayRepeats) {
+  const std::string repeated = " [repeated 3x across cluster]";
+  const auto log =
+      logOf(info(0, "Using network IB" + repeated + " (Ray deduplicates logs by default)") +
+            info(0, "NCCL_NET_GDR_LEVEL set by environment to SYS\x1b[32m" + repeated + "\x1b[0m") +
+            info(0, "Channel 00/0 : 0[0] -> 1[0] [send] via NET/IB/0/GDRDMA" + repeated));
+  EXPECT_EQ(log.statistics().damaged, 0U) << log.statistics().firstDamaged;
+  EXPECT_EQ(log.statistics().repeated, 3U);
+  EXPECT_THAT(log.processes().at(0).networks, ElementsAre("IB"));
+  EXPECT_EQ(log.processes().at(0).settings.at("NCCL_NET_GDR_LEVEL"), "SYS");
+  EXPECT_THAT(log.pairs(), SizeIs(1));
+}
+
 TEST(NcclLog, ReadsWindowsLineEnds) {
   const auto log =
       logOf("host-0:1:1 [0] NCCL INFO Channel 00/0 : 0[0] -> 1[0] [send] via NET/IB/0\r\n");
