@@ -72,13 +72,15 @@ void addAsides(const NcclLog& log, const EndPaths& end, LineFacts& facts) {
   if (process.ringGdr) {
     add(EvidenceSource::kRingSummary, "rings of all ranks", *process.ringGdr ? "GDR 1" : "GDR 0");
   }
-  if (process.nicClaims > 0) {
-    add(EvidenceSource::kNicClaim, "speaks of the NIC alone, proves nothing", process.nicClaim);
-  }
-  if (process.gpuClaims > 0) {
-    add(EvidenceSource::kGpuClaim, "reworded from version to version, decides nothing",
-        process.gpuClaim);
-  }
+  const auto addClaims = [&](EvidenceSource source, const char* what, const LoggedClaims& claims) {
+    for (const auto* claim : {&claims.enabled, &claims.disabled}) {
+      if (!claim->empty()) add(source, what, *claim);
+    }
+  };
+  addClaims(EvidenceSource::kNicClaim, "speaks of the NIC alone, proves nothing",
+            process.nicClaims);
+  addClaims(EvidenceSource::kGpuClaim, "reworded from version to version, decides nothing",
+            process.gpuClaims);
 }
 
 // Settings by which an operator keeps NCCL from GDR.

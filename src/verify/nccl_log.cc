@@ -133,9 +133,10 @@ void NcclLog::processMessage(std::string_view text, LoggedProcess& process) {
   } else if (auto made = parseVirtualDevice(text)) {
     addDevice(process.devices, std::move(*made));
   } else if (const auto claim = parseGdrClaim(text)) {
-    auto& count = claim->aboutGpu ? process.gpuClaims : process.nicClaims;
-    auto& first = claim->aboutGpu ? process.gpuClaim : process.nicClaim;
-    if (count++ == 0) first = kept(claim->text);
+    auto& claims = claim->aboutGpu ? process.gpuClaims : process.nicClaims;
+    auto& first = claim->enabled ? claims.enabled : claims.disabled;
+    ++claims.count;
+    if (first.empty()) first = kept(claim->text);
   } else if (const auto setting = parseSetting(text)) {
     if (process.settings.size() < kMaxSettings) {
       process.settings.insert_or_assign(kept(setting->name), kept(setting->value));
@@ -297,10 +298,15 @@ std::vector<LoggedPair> NcclLog::pairs() const {
 }
 
 std::vector<std::string> NcclLog::devicesOf(std::uint32_t process, const ChannelPath& path) const {
-  if (process >= processes_.size() || path.medium != Medium::kNet) return {};
-  for (const auto& device : processes_[process].devices) {
+  const bool overDevice = path.medium == Medium::kNet && isVerbs(path.carrier);
+  if (process >= processes_.size() || !overDevice) return {};
+  const auto& devices = processes_[process].devices;
+  for (const auto& device : devices) {
     if (device.index == path.device) return device.names;
   }
+  // From 2.24 on NCCL numbers what it makes of devices after those it lists, and says so with
+  // NCCL_DEBUG_SUBSYS=NET alone. Of a single one it can only have made that one again.
+  if (devices.size() == 1 && path.device > devices[0].index) return devices[0].names;
   return {};
 }
 

@@ -56,6 +56,13 @@ struct LoggedCommunicator {
   std::map<int, std::uint32_t> processes;  // by rank
 };
 
+// What a process says of GPUDirect RDMA beside its channels. NICs and GPUs may differ: the first of
+// each kind is kept for the report.
+struct LoggedClaims {
+  std::size_t count = 0;
+  std::string enabled, disabled;  // empty: none said so
+};
+
 struct LoggedProcess {
   std::string host;
   std::uint64_t pid = 0;
@@ -67,9 +74,8 @@ struct LoggedProcess {
   std::optional<bool> ringGdr;     // AND over the ranks, as of 2.24
   bool ringsConnected = false;
   std::map<std::string, std::string> settings;  // environment that NCCL says it obeyed
-  std::size_t nicClaims = 0;                    // "GPU Direct RDMA enabled for HCA": no evidence
-  std::size_t gpuClaims = 0;                    // the same for a GPU: unreliable
-  std::string nicClaim, gpuClaim;               // the first of each, for the report
+  LoggedClaims nicClaims;                       // "GPU Direct RDMA enabled for HCA": no evidence
+  LoggedClaims gpuClaims;                       // the same for a GPU: unreliable
 };
 
 struct LoggedTuning {

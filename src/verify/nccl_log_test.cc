@@ -96,13 +96,24 @@ TEST(NcclLog, ReadsEveryVersionAndBothPlugins) {
 TEST(NcclLog, ANicThatClaimsGdrIsNoPath) {
   const auto log = logOf(fixture("2.28.9-spark-ibext"));
   ASSERT_THAT(log.processes(), SizeIs(2));
-  EXPECT_EQ(log.processes()[0].nicClaims, 2U);
-  EXPECT_THAT(log.processes()[0].nicClaim, HasSubstr("(DMABUF) enabled for HCA"));
+  EXPECT_EQ(log.processes()[0].nicClaims.count, 2U);
+  EXPECT_THAT(log.processes()[0].nicClaims.enabled, HasSubstr("(DMABUF) enabled for HCA"));
   EXPECT_EQ(log.processes()[0].ringGdr, false);
   for (const auto& pair : log.pairs()) {
     for (const auto& path : pair.send.paths) EXPECT_FALSE(path.gdr);
     for (const auto& path : pair.receive.paths) EXPECT_FALSE(path.gdr);
   }
+}
+
+TEST(NcclLog, KeepsOneClaimOfEachKind) {
+  const auto log = logOf(info(0, "NET/IB : GPU Direct RDMA Enabled for HCA 0 'mlx5_0'") +
+                         info(0, "NET/IB : GPU Direct RDMA Enabled for HCA 1 'mlx5_1'") +
+                         info(0, "NET/IB : GPU Direct RDMA Disabled for HCA 2 'mlx5_2'"));
+  const auto& claims = log.processes().at(0).nicClaims;
+  EXPECT_EQ(claims.count, 3U);
+  EXPECT_THAT(claims.enabled, HasSubstr("mlx5_0"));
+  EXPECT_THAT(claims.disabled, HasSubstr("mlx5_2"));
+  EXPECT_EQ(log.processes()[0].gpuClaims.count, 0U);
 }
 
 TEST(NcclLog, NamesTheDevicesOfAPath) {
@@ -117,6 +128,19 @@ TEST(NcclLog, NamesTheDevicesOfAPath) {
   const auto sockets = logOf(fixture("2.23.4-sockets"));
   const auto slow = sockets.pairs().at(0);
   EXPECT_THAT(sockets.devicesOf(*slow.send.process, slow.send.paths[0]), IsEmpty());
+}
+
+TEST(NcclLog, NamesWhatNcclCanOnlyHaveMadeOfOneDevice) {
+  const auto devices = [](const std::string& listed, const std::string& way) {
+    const auto log = logOf(info(0, "NET/IB : Using " + listed + " [RO]; OOB e:1<0>") +
+                           info(0, "Channel 00/0 : 0[0] -> 1[0] [send] via NET/" + way));
+    return log.devicesOf(0, log.pairs().at(0).send.paths.at(0));
+  };
+  EXPECT_THAT(devices("[0]mlx5_5:1/RoCE", "IB/1"), ElementsAre("mlx5_5"));
+  EXPECT_THAT(devices("[0]mlx5_5:1/RoCE [1]mlx5_6:1/RoCE", "IB/2"), IsEmpty());
+  // The numbers of another transport are not those of the verbs devices.
+  EXPECT_THAT(devices("[0]mlx5_5:1/RoCE", "Socket/0"), IsEmpty());
+  EXPECT_THAT(devices("[0]mlx5_5:1/RoCE", "AWS Libfabric/0"), IsEmpty());
 }
 
 TEST(NcclLog, TellsSettingsAndAlgorithms) {
