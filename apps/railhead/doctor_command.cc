@@ -2,6 +2,7 @@
 
 #include "apps/railhead/bench_collectives_output.h"
 #include "apps/railhead/doctor_output.h"
+#include "apps/railhead/nccl_logs.h"
 #include "apps/railhead/node_answers.h"
 #include "src/base/text.h"
 #include "src/gpu/cuda/cuda.h"
@@ -10,7 +11,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <ostream>
 
@@ -68,21 +68,6 @@ Result<void> checkNames(const std::vector<std::string>& names) {
   return {};
 }
 
-Result<void> readLogs(const std::vector<std::string>& paths, os::Filesystem& files,
-                      verify::NcclLog& log) {
-  constexpr std::size_t kMaxLog = 256 << 20;
-  for (const auto& path : paths) {
-    std::error_code failed;
-    const std::string whole = std::filesystem::absolute(path, failed).string();
-    if (failed) return Error(ErrorCode::kIo, "--log " + path + ": " + failed.message());
-    RAILHEAD_TRY_ASSIGN(const auto text, files.readFile(whole, kMaxLog));
-    verify::NcclLogStream stream(log);
-    stream.feed(text);
-    stream.end();
-  }
-  return {};
-}
-
 // "mlx5_0=97Gbit"
 Result<void> addRates(const std::vector<std::string>& texts, doctor::Patient& patient) {
   for (const auto& text : texts) {
@@ -117,7 +102,7 @@ Result<std::string> examineHere(const Settings& settings) {
   }
   RAILHEAD_TRY_ASSIGN(auto patient, doctor::examine(*files, os::HostPaths(), place, twins));
   verify::NcclLog log;
-  RAILHEAD_TRY(readLogs(settings.logs, *files, log));
+  RAILHEAD_TRY(readNcclLogs(settings.logs, log));
   if (!settings.logs.empty()) patient.log = &log;
   RAILHEAD_TRY(addRates(settings.rates, patient));
   if (settings.planned > 0) patient.plannedBytes = settings.planned;

@@ -1,9 +1,11 @@
 #include "apps/railhead/verify_command.h"
 
 #include "apps/railhead/bench_collectives_output.h"
+#include "apps/railhead/nccl_logs.h"
 #include "apps/railhead/rank_launch.h"
 #include "apps/railhead/rank_options.h"
 #include "apps/railhead/rank_session.h"
+#include "apps/railhead/verify_log.h"
 #include "apps/railhead/verify_output.h"
 #include "src/base/text.h"
 #include "src/bench/environment.h"
@@ -31,6 +33,7 @@ constexpr std::size_t kMaxNcclLog = 64 << 20;
 constexpr const char* kExamples =
     "Examples:\n"
     "  two nodes:        railhead verify --on ssh:spark-a,spark-b --expect rdma\n"
+    "  another's run:    railhead verify --log rank0.log --log rank1.log\n"
     "  in a cluster:     railhead verify --on kubernetes --image IMAGE --expect gdr\n"
     "  emulated nodes:   railhead verify --on lab --transport verbs --line-rate 20Mbit\n"
     "  as a gate:        railhead verify --on ssh:a,b --expect rdma --min-share 0.9 --json\n"
@@ -48,6 +51,7 @@ struct Settings {
   std::string expect;
   std::optional<double> minShare;
   std::vector<std::string> lineRates;
+  std::vector<std::string> logs;
   bool json = false;
   std::string out;
 };
@@ -247,7 +251,25 @@ void show(const Settings& settings, const Found& found, Context& context) {
   if (found.failure) fail(context, *found.failure);
 }
 
+void runOnLogs(const Settings& settings, Context& context) {
+  verify::NcclLog log;
+  if (const auto read = readNcclLogs(settings.logs, log); !read.has_value())
+    return fail(context, read.error());
+  const std::string json = verifyLogJson(log, settings.logs);
+  if (!settings.out.empty()) {
+    const auto written = writeResult(settings.out, json);
+    if (!written.has_value()) return fail(context, written.error());
+  }
+  if (settings.json) {
+    context.out << json << '\n';
+  } else if (const auto printed = printVerifyLog(context.out, json); !printed.has_value()) {
+    return fail(context, printed.error());
+  }
+  if (const auto told = checkTold(log); !told.has_value()) fail(context, told.error());
+}
+
 void run(const Settings& settings, Context& context) {
+  if (!settings.logs.empty()) return runOnLogs(settings, context);
   if (const auto expectation = expectationOf(settings); !expectation.has_value()) {
     return fail(context, expectation.error());
   }
@@ -256,10 +278,12 @@ void run(const Settings& settings, Context& context) {
   }
   const bool launches = !settings.ranks.on.empty();
   if (!launches && !collective::isRank(collective::processEnvironment())) {
-    return fail(context,
-                Error(ErrorCode::kInvalidArgument,
-                      "verify: neither --on nor RANK and WORLD_SIZE say where the ranks are",
-                      "give --on local:2 or ssh:HOST,HOST, or start it by torchrun, srun or an Indexed Job"));
+    return fail(
+        context,
+        Error(
+            ErrorCode::kInvalidArgument,
+            "verify: neither --on nor RANK and WORLD_SIZE say where the ranks are",
+            "give --on local:2 or ssh:HOST,HOST, or start it by torchrun, srun or an Indexed Job"));
   }
   const auto found = launches ? runOnRanks(settings, context) : runAsRank(settings);
   if (!found.has_value()) {
@@ -304,6 +328,10 @@ void addVerifyCommand(CLI::App& app, Context& context) {
       ->capture_default_str();
   command->add_option("--seed", settings->plan.seed, "of the data that is checked")
       ->capture_default_str();
+  auto* logs = command->add_option("--log", settings->logs,
+                                   "no ranks: what NCCL's log of another run says; repeatable");
+  for (const char* other : {"--on", "--expect", "--min-share"})
+    logs->excludes(command->get_option(other));
   command->add_option("--out", settings->out, "also write the JSON to this file");
   command->add_flag("--json", settings->json, "print the result as JSON");
   command->final_callback([settings, &context] { run(*settings, context); });
