@@ -31,9 +31,41 @@ std::int32_t NcclLog::newCommunicator(std::uint64_t identity, int rankCount, boo
   return static_cast<std::int32_t>(communicators_.size() - 1);
 }
 
-std::int32_t NcclLog::resolved(std::int32_t communicator) const {
-  const std::int32_t same = communicators_[static_cast<std::size_t>(communicator)].same;
-  return same < 0 ? communicator : same;
+// The same processes in the same order, all of them told: to which of these a channel belongs makes
+// no difference.
+bool NcclLog::alike(const std::vector<std::int32_t>& communicators) const {
+  const auto toldOf = [&](std::int32_t each) -> const LoggedCommunicator& {
+    return communicators_[static_cast<std::size_t>(each)].told;
+  };
+  const auto& first = toldOf(communicators.front());
+  if (first.processes.size() != static_cast<std::size_t>(first.rankCount)) return false;
+  return std::all_of(communicators.begin(), communicators.end(), [&](std::int32_t each) {
+    return toldOf(each).rankCount == first.rankCount && toldOf(each).processes == first.processes;
+  });
+}
+
+std::vector<std::int32_t> NcclLog::resolved() const {
+  std::vector<std::int32_t> named, all(communicators_.size());
+  for (std::size_t i = 0; i < communicators_.size(); ++i) {
+    if (communicators_[i].told.named) named.push_back(static_cast<std::int32_t>(i));
+  }
+  std::map<std::vector<std::int32_t>, bool> known;  // many processes ask the same
+  for (std::size_t i = 0; i < communicators_.size(); ++i) {
+    const auto& each = communicators_[i];
+    all[i] = each.same >= 0 ? each.same : static_cast<std::int32_t>(i);
+    if (each.same >= 0 || each.told.named) continue;
+    // A process that told of none, as when Ray leaves its lines out, is in the only one there is.
+    const bool unheard = states_[each.process].memberships.empty();
+    if (unheard && named.size() == 1 &&
+        each.highestRank < communicators_[static_cast<std::size_t>(named[0])].told.rankCount) {
+      all[i] = named[0];
+    } else if (each.maybe.size() > 1) {
+      const auto [found, isNew] = known.try_emplace(each.maybe, false);
+      if (isNew) found->second = alike(each.maybe);
+      if (found->second) all[i] = each.maybe.front();
+    }
+  }
+  return all;
 }
 
 void NcclLog::init(const LogMessage& message, const InitLine& line) {
@@ -70,9 +102,11 @@ void NcclLog::init(const LogMessage& message, const InitLine& line) {
     state.memberships.push_back({communicator, line.rank, line.rankCount, line.comm});
     known = std::prev(state.memberships.end());
     // 2.18.1 tells of a communicator when it is complete, after its channels.
-    if (line.complete && state.memberships.size() == 1 && state.unnamed >= 0) {
-      communicators_[static_cast<std::size_t>(state.unnamed)].same = communicator;
-      state.unnamed = -1;
+    if (line.complete && state.memberships.size() == 1) {
+      for (const auto& [maybe, unnamed] : state.unnamed) {
+        communicators_[static_cast<std::size_t>(unnamed)].same = communicator;
+      }
+      state.unnamed.clear();
     }
   }
   if (line.complete) {
@@ -96,25 +130,34 @@ std::int32_t NcclLog::communicatorOf(std::uint32_t process, std::uint64_t tid,
   if (opening != state.opening.end() && fits(state.memberships[opening->second])) {
     return state.memberships[opening->second].communicator;
   }
-  const auto candidates = std::count_if(state.memberships.begin(), state.memberships.end(), fits);
-  if (candidates == 1) {
-    return std::find_if(state.memberships.begin(), state.memberships.end(), fits)->communicator;
+  std::vector<std::int32_t> maybe;
+  for (const auto& each : state.memberships) {
+    if (fits(each)) maybe.push_back(each.communicator);
   }
-  if (state.unnamed < 0) state.unnamed = newCommunicator(0, 0, false);
-  if (state.unnamed >= 0 && candidates > 1) {
-    communicators_[static_cast<std::size_t>(state.unnamed)].told.ambiguous = true;
+  if (maybe.size() == 1) return maybe.front();
+  std::sort(maybe.begin(), maybe.end());  // each process has its own order
+  auto found = state.unnamed.find(maybe);
+  if (found == state.unnamed.end()) {
+    const std::int32_t made = newCommunicator(0, 0, false);
+    if (made < 0) return made;
+    auto& unnamed = communicators_[static_cast<std::size_t>(made)];
+    unnamed.process = process;
+    unnamed.maybe = maybe;
+    unnamed.told.ambiguous = maybe.size() > 1;
+    found = state.unnamed.emplace(std::move(maybe), made).first;
   }
-  return state.unnamed;
+  auto& highest = communicators_[static_cast<std::size_t>(found->second)].highestRank;
+  highest = std::max({highest, line.from, line.to});
+  return found->second;
 }
 
-std::vector<std::uint32_t> NcclLog::places() const {
+std::vector<std::uint32_t> NcclLog::places(const std::vector<std::int32_t>& resolved) const {
   std::vector<std::uint32_t> places(communicators_.size(), 0);
   std::uint32_t next = 0;
   std::optional<std::uint32_t> unnamed;  // all of them are told as one
   for (std::size_t i = 0; i < communicators_.size(); ++i) {
-    const auto& each = communicators_[i];
-    if (each.same >= 0) continue;
-    if (each.told.named) {
+    if (resolved[i] != static_cast<std::int32_t>(i)) continue;
+    if (communicators_[i].told.named) {
       places[i] = next++;
     } else {
       if (!unnamed) unnamed = next++;
@@ -122,18 +165,18 @@ std::vector<std::uint32_t> NcclLog::places() const {
     }
   }
   for (std::size_t i = 0; i < communicators_.size(); ++i) {
-    const auto index = resolved(static_cast<std::int32_t>(i));
-    places[i] = places[static_cast<std::size_t>(index)];
+    places[i] = places[static_cast<std::size_t>(resolved[i])];
   }
   return places;
 }
 
 std::vector<LoggedCommunicator> NcclLog::communicators() const {
-  const auto place = places();
+  const auto same = resolved();
+  const auto place = places(same);
   std::vector<LoggedCommunicator> all;
   for (std::size_t i = 0; i < communicators_.size(); ++i) {
     const auto& each = communicators_[i];
-    if (each.same >= 0) continue;
+    if (same[i] != static_cast<std::int32_t>(i)) continue;
     if (place[i] == all.size()) {
       all.push_back(each.told);
     } else {

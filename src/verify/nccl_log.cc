@@ -264,7 +264,7 @@ EndPaths NcclLog::unpacked(const PackedEnd& end) const {
 }
 
 std::vector<LoggedPair> NcclLog::pairs() const {
-  const auto place = places();
+  const auto place = places(resolved());
   const auto joined = [](EndPaths& into, EndPaths more) {
     if (!into.process) into.process = more.process;
     into.cut = into.cut || more.cut;

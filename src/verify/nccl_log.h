@@ -159,12 +159,17 @@ class NcclLog {
   struct ProcessState {
     std::vector<Membership> memberships;
     std::map<std::uint64_t, std::size_t> opening;  // by thread: the communicator it is making
-    std::int32_t unnamed = -1;  // where channels of no known communicator are kept
+    // Where channels of no known communicator are kept, by those of the process that it may be.
+    std::map<std::vector<std::int32_t>, std::int32_t> unnamed;
   };
   struct CommunicatorState {
     LoggedCommunicator told;
     std::uint64_t identity = 0;
     std::int32_t same = -1;  // it turned out to be this one
+    // Of one that is not named:
+    std::vector<std::int32_t> maybe;  // the communicators it may be
+    std::uint32_t process = 0;        // whose channels it has
+    int highestRank = 0;              // in these
   };
 
   void line(std::string_view text, bool terminated);
@@ -180,9 +185,11 @@ class NcclLog {
   std::optional<std::uint32_t> processOf(const LogMessage& message);
   std::int32_t communicatorOf(std::uint32_t process, std::uint64_t tid, const ChannelLine& line);
   std::int32_t newCommunicator(std::uint64_t identity, int rankCount, bool named);
-  std::int32_t resolved(std::int32_t communicator) const;
-  // For each communicator the place where its channels are told.
-  std::vector<std::uint32_t> places() const;
+  // For each communicator the one that it turned out to be: mostly itself.
+  std::vector<std::int32_t> resolved() const;
+  bool alike(const std::vector<std::int32_t>& communicators) const;
+  // For each communicator the place where its channels are told, from that answer.
+  std::vector<std::uint32_t> places(const std::vector<std::int32_t>& resolved) const;
   std::optional<std::uint16_t> carrierIndex(std::string_view name);
   EndPaths unpacked(const PackedEnd& end) const;
 

@@ -247,6 +247,55 @@ TEST(NcclLog, SaysWhenCommunicatorsCannotBeToldApart) {
   EXPECT_TRUE(communicator.ambiguous);
 }
 
+std::string member(int process, const char* id, int rank, const char* state = "COMPLETE") {
+  return info(process,
+              std::string("ncclCommInitRank comm 0x") + id + " rank " + std::to_string(rank) +
+                  " nranks 2 cudaDev 0 nvmlDev 0 busId 1 commId 0x" + id + " - Init " + state);
+}
+
+// Each communicator with a path of its own, as the lines tell it.
+std::vector<bool> ambiguity(const NcclLog& log) {
+  std::vector<bool> all;
+  for (const auto& pair : log.pairs()) {
+    all.push_back(log.communicators().at(pair.communicator).ambiguous);
+  }
+  return all;
+}
+
+TEST(NcclLog, CommunicatorsOfTheSameProcessesNeedNotBeToldApart) {
+  const std::string ends = info(0, "Channel 00/0 : 0[0] -> 1[0] [send] via NET/IB/0") +
+                           info(1, "Channel 00/0 : 0[0] -> 1[0] [receive] via NET/IB/0");
+  const std::string first = member(0, "8", 0) + member(1, "8", 1);
+  const auto same = logOf(first + member(1, "9", 1) + member(0, "9", 0) + ends);
+  EXPECT_THAT(same.communicators(), SizeIs(2));
+  EXPECT_THAT(ambiguity(same), ElementsAre(false));
+  EXPECT_THAT(same.pairs()[0].receive.paths, SizeIs(1));
+  // The other end is another process in the second one, or nobody knows which.
+  EXPECT_THAT(ambiguity(logOf(first + member(0, "9", 0) + member(2, "9", 1) + ends)),
+              testing::Contains(true));
+  EXPECT_THAT(ambiguity(logOf(first + member(0, "9", 0) + ends)), testing::Contains(true));
+}
+
+TEST(NcclLog, AProcessThatNamesNoneIsInTheOnlyCommunicator) {
+  const std::string start = member(0, "8", 0, "START");
+  const std::string send = info(0, "Channel 00/0 : 0[0] -> 1[0] [send] via NET/IB/0");
+  const std::string receive = info(1, "Channel 00/0 : 0[0] -> 1[0] [receive] via NET/IB/0");
+  for (const auto& text : {receive + start + send, start + send + receive}) {
+    const auto log = logOf(text);
+    ASSERT_THAT(log.pairs(), SizeIs(1));
+    EXPECT_THAT(log.pairs()[0].receive.paths, SizeIs(1));
+    ASSERT_THAT(log.communicators(), SizeIs(1));
+    EXPECT_TRUE(log.communicators()[0].named);
+  }
+  // There are two, or it has a rank that the only one lacks, or it is in one of its own.
+  EXPECT_THAT(logOf(start + send + receive + member(2, "9", 0)).pairs(), SizeIs(2));
+  EXPECT_THAT(
+      logOf(start + send + receive + info(1, "Channel 00/0 : 1[0] -> 2[0] [send] via NET/IB/0"))
+          .communicators(),
+      SizeIs(2));
+  EXPECT_THAT(logOf(receive + member(1, "8", 1, "START") + send).pairs(), SizeIs(2));
+}
+
 TEST(NcclLog, JoinsEndsThatNameNoCommunicator) {
   const auto log = logOf(info(0, "Channel 00/0 : 0[0] -> 1[0] [send] via NET/IB/0") +
                          info(1, "Channel 00/0 : 0[0] -> 1[0] [receive] via NET/IB/0") +
