@@ -101,7 +101,7 @@ std::span<const Rule> rules() {
        "take the last changed NCCL setting back; chunk and buffer sizes are known to corrupt"},
       {"V02", {}, {kUntold}, {}, {}, V::kUnproven, "nothing says which way the bytes went"},
       {"V03", {}, {kPartial}, {}, {}, V::kUnproven, "the lines that say which way are incomplete"},
-      {"V04", {}, {kLocal}, {}, {}, V::kLocal, "the bytes did not leave the node"},
+      {"V04", {}, {kLocal}, {}, {}, V::kLocal, "NVLink, P2P or shared memory carried the bytes"},
       {"V05",
        {Data::kUnchecked},
        {},
