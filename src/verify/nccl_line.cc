@@ -252,7 +252,9 @@ ChannelForm parseChannel(const LogMessage& message, ChannelLine& line) {
   } else if (cursor.literal("CollNet ")) {
     read = readCollNet(cursor, line);
   } else {
-    return ChannelForm::kNone;
+    const bool old =
+        cursor.literal("Ring ") && cursor.rest().find(" via ") != std::string_view::npos;
+    return old ? ChannelForm::kOld : ChannelForm::kNone;
   }
   return read && message.whole ? ChannelForm::kWhole : ChannelForm::kDamaged;
 }

@@ -64,7 +64,9 @@ struct ChannelLine {
 // Plugin v10". Others may go over anything.
 bool isVerbs(std::string_view carrier);
 
-enum class ChannelForm { kNone, kWhole, kDamaged };  // kNone: not about a channel's path
+// kNone: not about a channel's path. kOld: as before 2.7, "Ring 00 : 35 -> 34 [send] via NET/IB/0",
+// which is not read further.
+enum class ChannelForm { kNone, kWhole, kDamaged, kOld };
 
 // kDamaged: it begins like one and is none of the known forms: torn, cut or newer than we know.
 ChannelForm parseChannel(const LogMessage& message, ChannelLine& line);

@@ -213,6 +213,9 @@ TEST(NcclLine, WhatIsTornCutOrNewIsDamaged) {
   }
   EXPECT_EQ(channelOf("Channel 00/04 :    0   1   2").form, ChannelForm::kNone);
   EXPECT_EQ(channelOf("Using network IB").form, ChannelForm::kNone);
+  EXPECT_EQ(channelOf("Ring 00 : 0 -> 1 [send] via NET/IB/0/GDRDMA").form, ChannelForm::kOld);
+  EXPECT_EQ(channelOf("Ring 00 : 0[3] -> 1[4] via P2P/IPC").form, ChannelForm::kOld);
+  EXPECT_EQ(channelOf("Ring 00 :    0   1   2").form, ChannelForm::kNone);
   LogMessage cut;
   cut.text = "Channel 00/0 : 0[0] -> 1[0] [send] via NET/IB/0";
   cut.whole = false;  // "/GDRDMA" may be missing

@@ -87,6 +87,9 @@ bool NcclLog::message(const LogMessage& message) {
     case ChannelForm::kDamaged:
       damagedLine(message.text);
       return false;
+    case ChannelForm::kOld:
+      ++statistics_.oldLines;
+      return message.text.find(kGdrFlag) != std::string_view::npos;
     case ChannelForm::kNone:
       break;
   }

@@ -102,6 +102,7 @@ struct LogStatistics {
   std::uint64_t damaged = 0;       // began like a channel line and were none; torn-off flags
   std::uint64_t tornFlags = 0;     // of these: a "/GDRDMA" that no channel line in sight has lost
   std::uint64_t repeated = 0;      // each stands for others that Ray left out
+  std::uint64_t oldLines = 0;      // channels as NCCL told them before 2.7, which are not read
   std::uint64_t longLines = 0;     // longer than LogBounds::line
   std::uint64_t leftOut = 0;       // channel lines of pairs beyond the bounds
   std::string firstDamaged;        // for the report, cut

@@ -392,6 +392,14 @@ TEST(NcclLog, ReadsWhatRayRepeats) {
   EXPECT_THAT(log.pairs(), SizeIs(1));
 }
 
+TEST(NcclLog, CountsTheLinesOfOldVersions) {
+  const auto log = logOf(info(0, "Ring 00 : 0 -> 1 [send] via NET/IB/0/GDRDMA") +
+                         info(1, "Ring 00 : 0 -> 1 [receive] via NET/IB/0"));
+  EXPECT_EQ(log.statistics().oldLines, 2U);
+  EXPECT_EQ(log.statistics().damaged, 0U);
+  EXPECT_THAT(log.pairs(), IsEmpty());
+}
+
 TEST(NcclLog, ReadsWindowsLineEnds) {
   const auto log =
       logOf("host-0:1:1 [0] NCCL INFO Channel 00/0 : 0[0] -> 1[0] [send] via NET/IB/0\r\n");

@@ -89,6 +89,13 @@ class Bed {
     return {};
   }
 
+  std::string cannotRun(std::string_view id) const {
+    for (const auto& result : runChecks(patient_)) {
+      if (result.id == id) return std::string(result.cannotRun);
+    }
+    return "there is no such check";
+  }
+
  private:
   void put(const std::string& name) {
     const auto tree = testing_support::readTree(name);
@@ -216,6 +223,19 @@ TEST(Doctor, ACheckThatCannotLookSaysWhy) {
   EXPECT_THAT(why["unified-memory"], HasSubstr("planned"));
   EXPECT_THAT(why["host-local"], HasSubstr("pod"));
   EXPECT_FALSE(why.contains("no-ipv4-gid"));
+}
+
+TEST(Doctor, ALogWithoutReadableChannelsSaysWhatItHas) {
+  const std::string begin = "spark-a:1:2 [0] NCCL INFO ";
+  for (const auto& [line, reason] : std::map<std::string, std::string>{
+           {"Using network IB", "no channel lines"},
+           {"Channel 00/0 : 0[0] -> 1[0] [send] via NET/IB/0/NewFlag", "NewFlag"},
+           {"Ring 00 : 0 -> 1 [send] via NET/IB/0", "before 2.7"}}) {
+    Bed bed(Place::kPod);
+    bed.useLog(begin + line + "\n");
+    EXPECT_THAT(bed.cannotRun("socket-fallback"), HasSubstr(reason));
+    EXPECT_THAT(bed.findings("socket-fallback"), IsEmpty());
+  }
 }
 
 TEST(Doctor, AnOrdinaryNodeIsHealthy) {

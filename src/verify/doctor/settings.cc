@@ -76,10 +76,20 @@ std::string needsLog(const Patient& patient) {
 
 std::string needsChannels(const Patient& patient) {
   if (auto lacks = needsLog(patient); !lacks.empty()) return lacks;
-  return patient.log->statistics().channelLines == 0
-             ? "the log has no channel lines: NCCL_DEBUG=INFO gives them, unless NCCL_DEBUG_SUBSYS "
-               "leaves INIT out"
-             : "";
+  const auto& told = patient.log->statistics();
+  if (told.channelLines > 0) return "";
+  if (told.oldLines > 0) {
+    return "the log is of an NCCL before 2.7, whose lines 'Ring 00 : 0 -> 1 via' are not read: use "
+           "2.18 or later";
+  }
+  if (told.damaged > 0) {
+    return "none of the log's " + std::to_string(told.damaged) +
+           " channel lines is whole and of a known form; the first: " +
+           inQuotes(told.firstDamaged, 160);
+  }
+  return "the log has no channel lines: NCCL_DEBUG=INFO gives them, unless NCCL_DEBUG_SUBSYS "
+         "leaves "
+         "INIT out";
 }
 
 std::string needsChannelsAndRails(const Patient& patient) {
