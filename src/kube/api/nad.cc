@@ -15,6 +15,7 @@ using Json = json::Value;
 
 constexpr const char* kResourceName = "k8s.v1.cni.cncf.io/resourceName";
 constexpr const char* kKind = "NetworkAttachmentDefinition";
+constexpr const char* kList = "List";
 constexpr std::size_t kMaxResourceName = 253 + 1 + 63;
 constexpr std::size_t kMaxDocuments = 64;
 
@@ -70,6 +71,26 @@ Result<Nad> fromField(const Field& document) {
   return metadata.complain("cannot be used: " + done.error().message);
 }
 
+// One definition, or the list of them that kubectl get -o yaml prints; other kinds are passed over.
+Result<void> addFrom(const Field& object, std::vector<Nad>& nads) {
+  RAILHEAD_TRY_ASSIGN(const Field kind, object.required("kind", kKind));
+  RAILHEAD_TRY_ASSIGN(const std::string name, kind.text(kKind));
+  if (name == kKind) {
+    RAILHEAD_TRY_ASSIGN(Nad nad, fromField(object));
+    nads.push_back(std::move(nad));
+  } else if (name == kList || name == std::string(kKind) + kList) {
+    const Field items = object.child("items");
+    if (!items.present()) return {};
+    RAILHEAD_TRY_ASSIGN(const auto all, items.list(0, kMaxNads));
+    for (const Field& item : all) {
+      const auto inner = item.child("kind").text(kKind);
+      if (!inner.has_value() || *inner != kKind) continue;
+      RAILHEAD_TRY(addFrom(item, nads));
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Nad> parseNad(std::string_view text) {
@@ -99,12 +120,7 @@ Result<std::vector<Nad>> parseNadManifest(std::string_view text, const std::stri
           source + " has more than the " + std::to_string(kMaxDocuments) + " documents allowed");
     RAILHEAD_TRY_ASSIGN(const Field root, Field::parse(document, source));
     if (!root.isMap()) return {};  // comments alone
-    RAILHEAD_TRY_ASSIGN(const Field kind, root.required("kind", kKind));
-    RAILHEAD_TRY_ASSIGN(const std::string name, kind.text(kKind));
-    if (name != kKind) return {};
-    RAILHEAD_TRY_ASSIGN(Nad nad, fromField(root));
-    nads.push_back(std::move(nad));
-    return {};
+    return addFrom(root, nads);
   };
   for (const std::string_view line : split(text, '\n')) {
     ++lines;

@@ -26,7 +26,8 @@ inline constexpr std::size_t kMaxNadConfig = 64U << 10;  // bytes of one spec.co
 // length is checked: who uses it checks the rest.
 Result<Nad> parseNad(std::string_view object);
 // The same from a manifest: one or several documents, YAML ("---" between them) or JSON; other
-// kinds are passed over. Without metadata.namespace: "default". `source` is the file's name.
+// kinds are passed over, lists looked into. Without metadata.namespace: "default". `source` is the
+// file's name.
 Result<std::vector<Nad>> parseNadManifest(std::string_view text, const std::string& source);
 
 // All of them as one JSON text, and back; kCorrupt.

@@ -65,6 +65,24 @@ spec:
   EXPECT_THAT(parseNadManifest("---\n# nothing\n---\n", "a.yaml").value(), IsEmpty());
 }
 
+TEST(Nad, ComesFromAListToo) {
+  const auto nads = parseNadManifest(R"(kind: List
+items:
+- {kind: NetworkAttachmentDefinition, metadata: {name: a, namespace: n}}
+- {kind: Pod, metadata: {name: b}}
+---
+kind: NetworkAttachmentDefinitionList
+items: [{kind: NetworkAttachmentDefinition, metadata: {name: c}}]
+---
+kind: List
+)",
+                                     "a.yaml");
+  ASSERT_TRUE(nads.has_value()) << nads.error().message;
+  ASSERT_EQ(nads->size(), 2U);
+  EXPECT_EQ(nads->at(0).qualifiedName(), "n/a");
+  EXPECT_EQ(nads->at(1).qualifiedName(), "default/c");
+}
+
 TEST(Nad, ManifestIsRefusedWithFileAndLine) {
   const auto wrong = [](const char* text) {
     const auto nads = parseNadManifest(text, "a.yaml");
