@@ -447,7 +447,8 @@ class NodeAgent final : public Agent {
       paths_, {seams_.files, seams_.clock, seams_.log, [this] { return railsHeld(); }}};
   Offers offers_;
   Cluster cluster_;
-  attach::LayeredCatalog catalog_{networks_, cluster_.nads(), seams_.files, paths_.cniConfig};
+  attach::LayeredCatalog catalog_{networks_, cluster_.nads(), seams_.files, paths_.cniConfig,
+                                  paths_.multusConfig};
   os::SystemProcessRunner plugins_;  // CNI plugins of other authors
   std::unique_ptr<GpuOffers> gpus_;
   std::unique_ptr<attach::CniServer> cni_;
