@@ -225,6 +225,28 @@ TEST(Doctor, ACheckThatCannotLookSaysWhy) {
   EXPECT_FALSE(why.contains("no-ipv4-gid"));
 }
 
+TEST(Doctor, CountsTheRailsOfANodeAndNotOfAProcess) {
+  const std::string devices = "NET/IB : Using [0]rocep1s0f0:1/RoCE [1]roceP2p1s0f0:1/RoCE [RO]\n";
+  const std::string first = "spark-a:1:2 [0] NCCL INFO ", second = "spark-a:3:4 [1] NCCL INFO ";
+  const std::string one = first + devices + first +
+                          "Channel 00/0 : 0[0] -> 2[0] [send] via NET/IB/0\n" + second + devices;
+  Bed bed(Place::kNode);
+  for (auto& pf : bed.patient().node.pfs) pf.numVfs = 0;  // then the PFs are the rails
+  bed.useLog(one + second + "Channel 00/0 : 3[1] -> 1[1] [receive] via NET/IB/1\n");
+  EXPECT_THAT(bed.findings("one-rail-in-use"), IsEmpty());
+  bed.useLog(one + second + "Channel 00/0 : 3[1] -> 1[1] [receive] via NET/IB/0\n");
+  ASSERT_EQ(bed.findings("one-rail-in-use").size(), 1U);
+  EXPECT_EQ(bed.findings("one-rail-in-use")[0].subject, "spark-a");
+  bed.patient().node.gpus.resize(8);  // the log has two ranks
+  EXPECT_THAT(bed.findings("one-rail-in-use"), IsEmpty());
+}
+
+TEST(Doctor, SocketsShowAtEitherEnd) {
+  Bed bed(Place::kPod);
+  bed.useLog("spark-a:1:2 [0] NCCL INFO Channel 00/0 : 1[0] -> 0[0] [receive] via NET/Socket/0\n");
+  EXPECT_EQ(bed.findings("socket-fallback").size(), 1U);
+}
+
 TEST(Doctor, ALogWithoutReadableChannelsSaysWhatItHas) {
   const std::string begin = "spark-a:1:2 [0] NCCL INFO ";
   for (const auto& [line, reason] : std::map<std::string, std::string>{

@@ -29,6 +29,29 @@ bool sameSlot(const PciAddress& a, const PciAddress& b) {
   return a.domain == b.domain && a.bus == b.bus && a.device == b.device;
 }
 
+struct RailUse {
+  std::set<std::string> devices;  // of those here
+  std::set<int> ranks;
+};
+
+// By host and not by process: where each GPU has a rail of its own, each process uses one.
+std::map<std::string, RailUse> usedByHost(const Patient& patient) {
+  std::map<std::string, RailUse> hosts;
+  for (const auto& pair : patient.log->pairs()) {
+    for (const auto* end : {&pair.send, &pair.receive}) {
+      if (!end->process) continue;
+      auto& use = hosts[patient.log->processes()[*end->process].host];
+      use.ranks.insert(end == &pair.send ? pair.from : pair.to);
+      for (const auto& path : end->paths) {
+        for (const auto& device : patient.log->devicesOf(*end->process, path)) {
+          if (portOf(patient, device) != nullptr) use.devices.insert(device);
+        }
+      }
+    }
+  }
+  return hosts;
+}
+
 }  // namespace
 
 std::string needsRates(const Patient& patient) {
@@ -45,9 +68,11 @@ std::vector<Finding> socketFallback(const Patient& patient) {
   if (rails.empty()) return {};
   std::set<std::string> ranks;
   for (const auto& pair : patient.log->pairs()) {
-    for (const auto& path : pair.send.paths) {
-      if (path.medium != Medium::kNet || path.carrier != "Socket" || ranks.size() == 8) continue;
-      ranks.insert(std::to_string(pair.from) + " -> " + std::to_string(pair.to));
+    for (const auto* end : {&pair.send, &pair.receive}) {
+      for (const auto& path : end->paths) {
+        if (path.medium != Medium::kNet || path.carrier != "Socket" || ranks.size() == 8) continue;
+        ranks.insert(std::to_string(pair.from) + " -> " + std::to_string(pair.to));
+      }
     }
   }
   if (ranks.empty()) return {};
@@ -63,26 +88,18 @@ std::vector<Finding> socketFallback(const Patient& patient) {
 
 std::vector<Finding> oneRailInUse(const Patient& patient) {
   const auto rails = railsInUse(patient);
-  std::map<std::uint32_t, std::set<std::string>> used;  // by process
-  for (const auto& pair : patient.log->pairs()) {
-    for (const auto* end : {&pair.send, &pair.receive}) {
-      if (!end->process) continue;
-      for (const auto& path : end->paths) {
-        for (const auto& device : patient.log->devicesOf(*end->process, path)) {
-          if (portOf(patient, device) != nullptr) used[*end->process].insert(device);
-        }
-      }
-    }
-  }
+  if (rails.size() < 2) return {};
+  std::vector<std::string> names;
+  for (const auto* port : rails) names.push_back(port->device);
   std::vector<Finding> findings;
-  for (const auto& [process, devices] : used) {
-    if (devices.size() != 1 || rails.size() < 2 || findings.size() == 8) continue;
-    const auto& told = patient.log->processes()[process];
-    std::vector<std::string> names;
-    for (const auto* port : rails) names.push_back(port->device);
-    findings.push_back({Severity::kDegraded, told.host + ":" + std::to_string(told.pid),
-                        "all its channels use " + *devices.begin() + ", and " + join(names, ", ") +
-                            " are up and active",
+  for (const auto& [host, use] : usedByHost(patient)) {
+    // A node of eight GPUs of which the log has one says nothing of the other rails.
+    const bool allTold =
+        patient.place == Place::kPod || use.ranks.size() >= patient.node.gpus.size();
+    if (use.devices.size() != 1 || !allTold || findings.size() == 8) continue;
+    findings.push_back({Severity::kDegraded, host.empty() ? "a node of the log" : host,
+                        "all its channels use " + *use.devices.begin() + ", and " +
+                            join(names, ", ") + " are up and active",
                         "one twin only: expect 11-12 of 24.5 GB/s on a Spark",
                         "set NCCL_IB_HCA=" + join(names, ",")});
   }
