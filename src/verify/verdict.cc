@@ -57,7 +57,9 @@ std::vector<std::string> missing(const DirectionFacts& facts) {
 
 void addFindings(const DirectionFacts& facts, Judgement& judgement) {
   if (judgement.verdict == Verdict::kLocal) return;
-  if (facts.railsUsed.size() == 1 && facts.railsAvailable.size() > 1) {
+  // Where each GPU has a rail of its own, every rank uses one and the node all of them.
+  const bool oneRail = facts.railsUsed.size() == 1 && facts.railsOfNode.size() <= 1;
+  if (oneRail && facts.railsAvailable.size() > 1) {
     judgement.findings.push_back(
         {FindingKind::kOneRailOnly,
          "one rail only: " + facts.railsUsed.front() + " of " + join(facts.railsAvailable, ", ")});

@@ -78,6 +78,7 @@ struct DirectionFacts {
   // Hints at what keeps a capable GPU from being reached, most likely first.
   std::vector<std::string> causes;
   std::vector<std::string> railsUsed;       // RDMA devices that carried a fair part
+  std::vector<std::string> railsOfNode;     // the same of all ranks on its node; empty: unknown
   std::vector<std::string> railsAvailable;  // those the sender could use; empty: unknown
   std::optional<BitRate> rate;              // measured, payload
   std::optional<bench::Ceiling> ceiling;    // of the whole path: every available rail

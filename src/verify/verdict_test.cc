@@ -155,6 +155,10 @@ TEST(Verdict, FindsOneRailAndTheShare) {
   EXPECT_THAT(texts, ElementsAre("one rail only: rocep1s0f0 of rocep1s0f0, roceP2p1s0f0",
                                  "92 Gb/s, 47 % of the ceiling of 196 Gb/s",
                                  HasSubstr("inside the NIC"), "7 packets sent again"));
+  one.railsOfNode = one.railsUsed;
+  EXPECT_EQ(judge(one).findings.size(), 4U);
+  one.railsOfNode = one.railsAvailable;
+  EXPECT_EQ(judge(one).findings.size(), 3U) << "another rank of the node uses the other rail";
   one.railsUsed = one.railsAvailable;
   one.retransmits = 0;
   one.insideNic = false;

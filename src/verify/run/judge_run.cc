@@ -3,6 +3,8 @@
 #include "src/bench/json_fields.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
@@ -31,16 +33,50 @@ EndInput endOf(const RankAccount& account, const Dumps& dumps, const MovedBytes&
   return end;
 }
 
-LineFacts linesFor(const std::vector<RankAccount>& accounts, const NcclLog& log, int from, int to) {
-  const RankAccount& sender = accounts[static_cast<std::size_t>(from)];
+// What the logs of all ranks say together, sorted out once.
+struct RunLog {
+  NcclLog log;
+  std::vector<LoggedCommunicator> communicators;
+  std::vector<LoggedPair> pairs;
+};
+
+RunLog logOf(const std::vector<RankAccount>& accounts) {
+  RunLog run;
+  for (const auto& account : accounts) {
+    NcclLogStream stream(run.log);
+    stream.feed(account.log);
+    stream.end();
+  }
+  run.communicators = run.log.communicators();
+  run.pairs = run.log.pairs();
+  return run;
+}
+
+LineFacts linesFor(const RankAccount& sender, const RunLog& run, int from, int to) {
   if (sender.hostBuffers) return linesOfBackend(sender.backend, sender.railsOpened);
-  const auto communicators = log.communicators();
-  for (const auto& pair : log.pairs()) {
+  for (const auto& pair : run.pairs) {
     if (pair.from == from && pair.to == to) {
-      return linesOf(log, pair, communicators[pair.communicator]);
+      return linesOf(run.log, pair, run.communicators[pair.communicator]);
     }
   }
   return {};
+}
+
+// Adds to each sender's facts what all senders of its node used. A rank without a node's name
+// stands alone.
+void addRailsOfNodes(const std::vector<RankAccount>& accounts, std::vector<DirectionFacts>& facts) {
+  std::map<std::string, std::set<std::string>> used;
+  const auto nodeOf = [&](const DirectionFacts& each) {
+    return accounts[static_cast<std::size_t>(each.from)].node;
+  };
+  for (const auto& each : facts) {
+    if (each.way == Way::kLocal) continue;  // what its counters show is of others
+    used[nodeOf(each)].insert(each.railsUsed.begin(), each.railsUsed.end());
+  }
+  for (auto& each : facts) {
+    const auto& rails = used[nodeOf(each)];
+    if (!nodeOf(each).empty()) each.railsOfNode.assign(rails.begin(), rails.end());
+  }
 }
 
 // A dump that cannot be read is none: it only ever adds to what the driver says.
@@ -121,25 +157,22 @@ Json rankJson(const RankAccount& account) {
 }  // namespace
 
 std::vector<Judgement> judgeRun(const std::vector<RankAccount>& accounts) {
-  NcclLog log;
-  for (const auto& account : accounts) {
-    NcclLogStream stream(log);
-    stream.feed(account.log);
-    stream.end();
-  }
+  const RunLog run = logOf(accounts);
   Dumps dumps;
   for (const auto& account : accounts) dumps.push_back(dumpOf(account));
-  std::vector<Judgement> out;
+  std::vector<DirectionFacts> all;
   const int ranks = static_cast<int>(accounts.size());
   for (int from = 0; ranks > 1 && from < ranks; ++from) {
     const int to = (from + 1) % ranks;
-    const auto input = inputFor(accounts[static_cast<std::size_t>(from)],
-                                accounts[static_cast<std::size_t>(to)], dumps);
-    DirectionFacts facts = directionFacts(linesFor(accounts, log, from, to), input);
-    facts.from = from;
-    facts.to = to;
-    out.push_back(judge(facts));
+    const RankAccount& sender = accounts[static_cast<std::size_t>(from)];
+    const auto input = inputFor(sender, accounts[static_cast<std::size_t>(to)], dumps);
+    all.push_back(directionFacts(linesFor(sender, run, from, to), input));
+    all.back().from = from;
+    all.back().to = to;
   }
+  addRailsOfNodes(accounts, all);
+  std::vector<Judgement> out;
+  for (const auto& facts : all) out.push_back(judge(facts));
   return out;
 }
 

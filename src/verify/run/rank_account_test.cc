@@ -133,6 +133,30 @@ TEST(JudgeRun, AWrongByteIsNeverAPath) {
   EXPECT_EQ(judgements[1].verdict, Verdict::kHostStagedHardware);
 }
 
+// Two ranks on each of two nodes, with one rail of their node each.
+TEST(JudgeRun, ARankWithARailOfItsOwnIsNoFinding) {
+  const auto oneRails = [](const std::vector<std::string>& carried) {
+    std::vector<RankAccount> accounts;
+    for (int rank = 0; rank < 4; ++rank) {
+      accounts.push_back(sparks()[0]);
+      accounts.back().rank = rank;
+      accounts.back().node = rank < 2 ? "spark-a" : "spark-b";
+      accounts.back().sent.rails = {{carried[static_cast<std::size_t>(rank)], 1 << 30}};
+    }
+    std::vector<int> found;
+    for (const auto& judgement : judgeRun(accounts)) {
+      for (const auto& finding : judgement.findings) {
+        if (finding.kind == FindingKind::kOneRailOnly) found.push_back(judgement.from);
+      }
+    }
+    return found;
+  };
+  EXPECT_THAT(oneRails({"rocep1s0f0", "roceP2p1s0f0", "rocep1s0f0", "roceP2p1s0f0"}),
+              testing::IsEmpty());
+  EXPECT_THAT(oneRails({"rocep1s0f0", "rocep1s0f0", "rocep1s0f0", "roceP2p1s0f0"}),
+              testing::ElementsAre(0, 1));
+}
+
 TEST(JudgeRun, OneRankHasNoDirection) {
   auto accounts = sparks();
   accounts.pop_back();
