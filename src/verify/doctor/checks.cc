@@ -8,7 +8,7 @@ namespace {
 constexpr std::array<Check, 26> kChecks{{
     {"one-twin-down", "a PF without a link while its twin has one", needsTwins, oneTwinDown},
     {"vfs-on-one-twin", "twins with different numbers of VFs", needsTwins, vfsOnOneTwin},
-    {"one-rail-in-use", "a node whose channels use one of several rails", needsChannels,
+    {"one-rail-in-use", "a node whose channels use one of several rails", needsChannelsAndRails,
      oneRailInUse},
     {"socket-fallback", "NET/Socket in the channel lines though a rail is up",
      needsChannelsAndRails, socketFallback},

@@ -241,6 +241,12 @@ TEST(Doctor, CountsTheRailsOfANodeAndNotOfAProcess) {
   EXPECT_THAT(bed.findings("one-rail-in-use"), IsEmpty());
 }
 
+TEST(Doctor, ALogSaysNothingOfRailsThatAreNotHere) {
+  Bed bed(Place::kPod);
+  bed.patient().ports.clear();
+  EXPECT_THAT(bed.cannotRun("one-rail-in-use"), HasSubstr("RDMA device"));
+}
+
 TEST(Doctor, SocketsShowAtEitherEnd) {
   Bed bed(Place::kPod);
   bed.useLog("spark-a:1:2 [0] NCCL INFO Channel 00/0 : 1[0] -> 0[0] [receive] via NET/Socket/0\n");

@@ -66,14 +66,6 @@ bool withinKnown(std::string_view numbers) {
   return *minor < 30 || (*minor == 30 && *patch <= 7);
 }
 
-}  // namespace
-
-std::string needsLog(const Patient& patient) {
-  if (patient.log == nullptr) return "no NCCL log: run with NCCL_DEBUG=INFO and give it";
-  return patient.log->statistics().messages == 0 ? "what was given as a log has no line of NCCL's"
-                                                 : "";
-}
-
 std::string needsChannels(const Patient& patient) {
   if (auto lacks = needsLog(patient); !lacks.empty()) return lacks;
   const auto& told = patient.log->statistics();
@@ -90,6 +82,14 @@ std::string needsChannels(const Patient& patient) {
   return "the log has no channel lines: NCCL_DEBUG=INFO gives them, unless NCCL_DEBUG_SUBSYS "
          "leaves "
          "INIT out";
+}
+
+}  // namespace
+
+std::string needsLog(const Patient& patient) {
+  if (patient.log == nullptr) return "no NCCL log: run with NCCL_DEBUG=INFO and give it";
+  return patient.log->statistics().messages == 0 ? "what was given as a log has no line of NCCL's"
+                                                 : "";
 }
 
 std::string needsChannelsAndRails(const Patient& patient) {
