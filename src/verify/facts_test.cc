@@ -123,6 +123,12 @@ TEST(Facts, ATornOffFlagMayBelongToAnyLineWithoutOne) {
   EXPECT_EQ(firstLines(logOf(bothEnds("Socket/0") + torn)).both, Way::kSockets);
 }
 
+TEST(Facts, ASettingThatKeptNobodyFromGdrIsNoCause) {
+  const std::string level = info(0, "NCCL_NET_GDR_LEVEL set by environment to PIX");
+  EXPECT_THAT(firstLines(logOf(level + bothEnds("IB/0"))).causes, ElementsAre(HasSubstr("PIX")));
+  EXPECT_THAT(firstLines(logOf(level + bothEnds("IB/0/GDRDMA"))).causes, IsEmpty());
+}
+
 TEST(Facts, SaysThatRayLeftLinesOut) {
   const std::string send = "Channel 00/0 : 0[0] -> 1[0] [send] via NET/IB/0/GDRDMA";
   EXPECT_EQ(firstLines(logOf(info(0, send))).partialReason, "the receiving end says nothing");

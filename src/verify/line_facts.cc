@@ -173,7 +173,7 @@ LineFacts linesOf(const NcclLog& log, const LoggedPair& pair,
   addPaths(log, pair, pair.receive, "receiving", facts);
   for (const auto* end : {&pair.send, &pair.receive}) {
     addAsides(log, *end, facts);
-    addCauses(log, *end, facts);
+    if (anyWithoutGdr(*end)) addCauses(log, *end, facts);
   }
   addRails(log, pair.send, facts);
   return facts;

@@ -36,13 +36,16 @@ void readOrigin(std::string_view head, LogMessage& message) {
 
 // A raw terminal turns the end of a line into a run of spaces. NCCL writes no such run into a
 // channel line, and who cuts another's line off begins with a name. Where the text before it ends,
-// when the next message's origin follows right behind such a run.
+// when the next message's origin, or Ray's "(Worker pid=12) " before it, follows right behind.
 std::optional<std::size_t> paddedEnd(std::string_view head, const LogMessage& next) {
-  constexpr std::size_t kRun = 4;
+  constexpr std::string_view kRun = "    ";
   if (next.host.empty()) return std::nullopt;
   const auto before = head.substr(0, static_cast<std::size_t>(next.host.data() - head.data()));
-  const std::size_t end = before.find_last_not_of(' ') + 1;  // npos + 1 is 0
-  if (end == 0 || before.size() - end < kRun) return std::nullopt;
+  const auto run = before.rfind(kRun);
+  if (run == std::string_view::npos) return std::nullopt;
+  const auto prefix = before.substr(run + kRun.size());
+  const std::size_t end = before.find_last_not_of(' ', run) + 1;  // npos + 1 is 0
+  if (end == 0 || !(prefix.empty() || prefix.starts_with('('))) return std::nullopt;
   return end;
 }
 

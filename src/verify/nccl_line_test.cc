@@ -81,8 +81,12 @@ TEST(NcclLine, PaddingBeforeAnOriginIsTheEndOfALine) {
   EXPECT_TRUE(padded[0].text.ends_with("via NET/IB/0"));
   EXPECT_EQ(padded[1].host, "b");
   EXPECT_EQ(padded[1].text, "Using network IB");
+  const auto ray = messagesOf(first + "         (W pid=2, ip=10.0.0.2) " + second);
+  ASSERT_THAT(ray, SizeIs(2));
+  EXPECT_TRUE(ray[0].whole);
+  EXPECT_TRUE(ray[0].text.ends_with("via NET/IB/0"));
   // A space alone, a prefix of another program or a message without origin may cut a line off.
-  for (const char* between : {" ", "   ", "        0: ", "/GDR      | "}) {
+  for (const char* between : {" ", "   ", " (W pid=2) ", "        0: ", "/GDR      | "}) {
     EXPECT_FALSE(messagesOf(first + between + second).at(0).whole) << between;
   }
   EXPECT_FALSE(messagesOf(first + "         [0] NCCL INFO x").at(0).whole);
