@@ -1,8 +1,8 @@
 #include "src/verify/run/rank_account.h"
 
-#include "src/base/text.h"
 #include "src/bench/json_fields.h"
 
+#include <algorithm>
 #include <array>
 
 #include <nlohmann/json.hpp>
@@ -196,13 +196,17 @@ std::string evidenceLines(std::string_view log, std::size_t most) {
       "Assigned NET", "Connected all", "GPU Direct RDMA", "NCCL version",
       "NCCL_",        "Init",          "/GDRDMA"};
   std::string out;
-  for (const auto line : split(log, '\n')) {
-    bool wanted = false;
-    for (const auto word : kWanted) wanted = wanted || line.find(word) != std::string_view::npos;
+  while (!log.empty()) {
+    // A last line without an end was cut, and stays so: it is no evidence.
+    const auto newline = log.find('\n');
+    const auto line = log.substr(0, newline == std::string_view::npos ? newline : newline + 1);
+    log.remove_prefix(line.size());
+    const bool wanted = std::any_of(kWanted.begin(), kWanted.end(), [&](std::string_view word) {
+      return line.find(word) != std::string_view::npos;
+    });
     if (!wanted) continue;
-    if (out.size() + line.size() + 1 > most) break;
+    if (out.size() + line.size() > most) break;
     out += line;
-    out += '\n';
   }
   return out;
 }

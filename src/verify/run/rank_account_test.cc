@@ -72,6 +72,7 @@ TEST(RankAccount, OnlyWhatCountsOfALogTravels) {
   EXPECT_THAT(kept, Not(HasSubstr("training step")));
   EXPECT_THAT(kept, Not(HasSubstr("loss 2.1")));
   EXPECT_LE(evidenceLines(log, 500).size(), 500U);
+  EXPECT_EQ(evidenceLines("x\nUsing network I", 500), "Using network I") << "cut, and stays so";
   EXPECT_EQ(evidenceLines("(worker) /GDRDMA\n", 500), "(worker) /GDRDMA\n") << "torn off a line";
 }
 
