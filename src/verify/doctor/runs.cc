@@ -80,7 +80,8 @@ std::vector<Finding> socketFallback(const Patient& patient) {
   for (const auto* port : rails) names.push_back(label(*port));
   return {{Severity::kBroken, "NCCL's transport",
            "channels of ranks " + join({ranks.begin(), ranks.end()}, ", ") +
-               " go via NET/Socket while " + join(names, ", ") + " is up and active",
+               " go via NET/Socket while " + join(names, ", ") +
+               (names.size() == 1 ? " is" : " are") + " up and active",
            "2-3 GB/s instead of 23 on two Sparks, while the GPU still shows 100 %",
            "look at the other findings: locked memory, GIDs and NCCL_IB_HCA are the usual causes; "
            "NCCL_IB_DISABLE must not be 1"}};
