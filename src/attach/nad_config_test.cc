@@ -178,7 +178,7 @@ TEST(LayeredCatalog, TakesTheAgentsConfigurationFirst) {
   SomeNads nads;
   nads.nads = {nad(kReference)};
   testing_support::MemoryFilesystem files;
-  LayeredCatalog both(configured, &nads, files, "/etc/cni/net.d");
+  LayeredCatalog both(configured, &nads, files, "/etc/cni/net.d", "/etc/cni/multus/net.d");
   EXPECT_EQ(both.find("ml", "fast")->resourceName, "r/all");
   const auto missing = both.find("ml", "slow");
   EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
@@ -193,7 +193,7 @@ TEST(LayeredCatalog, WhatWasNotListedYetIsAskedForAgain) {
   nads.nads = {nad(kReference)};
   nads.known = false;
   testing_support::MemoryFilesystem files;
-  LayeredCatalog catalog(configured, &nads, files, "/etc/cni/net.d");
+  LayeredCatalog catalog(configured, &nads, files, "/etc/cni/net.d", "/etc/cni/multus/net.d");
   EXPECT_TRUE(catalog.find("ml", "fast").has_value());
   EXPECT_TRUE(catalog.find(nads.nads.front().podNamespace, nads.nads.front().name).has_value());
   const auto missing = catalog.find("ml", "slow");
@@ -218,7 +218,7 @@ TEST(LayeredCatalog, KnowsWhoseNetworksMakeSoftRoceDevices) {
   add("soft", R"("rdma":"soft")");
   add("device", R"("rdma":"device")");
   add("broken", R"("rdma":"hard")");
-  LayeredCatalog catalog(configured, &nads, files, "/etc/cni/net.d");
+  LayeredCatalog catalog(configured, &nads, files, "/etc/cni/net.d", "/etc/cni/multus/net.d");
   EXPECT_TRUE(catalog.useSoftRoce("r/configured"));
   EXPECT_TRUE(catalog.useSoftRoce("r/soft"));
   EXPECT_FALSE(catalog.useSoftRoce("r/device"));
@@ -233,7 +233,7 @@ TEST(LayeredCatalog, ReadsAFileForAnEmptyConfig) {
   testing_support::MemoryFilesystem files;
   files.put("/etc/cni/net.d/10-other.conf", R"({"name":"other","type":"bridge"})");
   files.put("/etc/cni/net.d/20-broken.conf", "{");
-  LayeredCatalog catalog(configured, &nads, files, "/etc/cni/net.d");
+  LayeredCatalog catalog(configured, &nads, files, "/etc/cni/net.d", "/etc/cni/multus/net.d");
   EXPECT_THAT(catalog.find("ml", "fast").error().message,
               HasSubstr("NetworkAttachmentDefinition ml/fast: spec.config is empty, and no file in "
                         "/etc/cni/multus/net.d or /etc/cni/net.d has the name 'fast'"));

@@ -4,7 +4,6 @@
 #include "src/attach/nad.h"
 #include "src/attach/networks.h"
 #include "src/os/filesystem.h"
-#include "src/os/host_paths.h"
 
 #include <string>
 #include <vector>
@@ -17,8 +16,7 @@ class LayeredCatalog final : public NetworkCatalog {
   // `nads` may be null. A NAD without spec.config stands for the file in `multusFolder`, or else in
   // `cniConfigFolder`, whose configuration has its name, as with Multus. Neither need exist.
   LayeredCatalog(const ConfiguredNetworks& configured, NadSource* nads, os::Filesystem& files,
-                 std::string cniConfigFolder,
-                 std::string multusFolder = os::HostPaths().multusConfig)
+                 std::string cniConfigFolder, std::string multusFolder)
       : configured_(configured),
         nads_(nads),
         files_(files),

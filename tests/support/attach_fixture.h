@@ -130,8 +130,9 @@ class AttachFixture : public testing::Test {
   void start() {
     config_.networks = {network_};
     networks_ = std::make_unique<ConfiguredNetworks>(config_.networks);
-    catalog_ = std::make_unique<LayeredCatalog>(*networks_, &nads_, kernel_.files(),
-                                                kernel_.paths().cniConfig);
+    catalog_ =
+        std::make_unique<LayeredCatalog>(*networks_, &nads_, kernel_.files(),
+                                         kernel_.paths().cniConfig, kernel_.paths().multusConfig);
     auto opened = Attacher::open(config_, {kernel_.files(), kernel_, kernel_, clock_, *catalog_,
                                            devices_, rails_, plugins_, &status_, ordinal_});
     ASSERT_TRUE(opened.has_value()) << opened.error().describe();
