@@ -24,6 +24,7 @@ Result<std::vector<NetworkChoice>> chooseForDelegate(const CniRequest& request,
                              .name = request.networkName,
                              .interface = request.id.ifname};
   selection.ips = request.inlineNetwork.ips;
+  RAILHEAD_TRY(checkIps(selection.ips));
   // A configuration that is complete in itself needs no catalogue entry.
   auto known = networks.find(selection.networkNamespace, selection.name);
   if (!known.has_value() && known.error().code != ErrorCode::kNotFound &&
@@ -268,7 +269,8 @@ class Planner {
   // One run for each rail; of several addresses, each rail gets the one at its place.
   Result<void> addIpam(const NetworkChoice& choice, const std::vector<std::string>& names,
                        const PluginArguments& given) {
-    const NetworkDefinition& rails = *choice.network.rails;
+    PluginConfig plugin{choice.network.rails->ipamType, choice.network.rails->ipamConfig};
+    const std::string whole = plugin.config;
     const auto& ips = given.ips;
     if (!ips.empty() && names.size() > 1 && ips.size() != names.size()) {
       return Error(ErrorCode::kInvalidArgument,
@@ -279,16 +281,18 @@ class Planner {
       PluginArguments arguments;
       arguments.cniArguments = given.cniArguments;
       arguments.files = given.files;
-      // As a delegate, the runtime has put them in already.
-      if (request_.deviceId.empty() && !ips.empty()) {
+      if (!ips.empty()) {
         arguments.ips = names.size() > 1 ? std::vector{ips[i]} : ips;
+        RAILHEAD_TRY_ASSIGN(plugin.config, withIps(whole, arguments.ips));
       }
       ChainRecord chain = chainFor(choice, names[i]);
-      RAILHEAD_TRY_ASSIGN(chain.plugins,
-                          pluginInputs({{rails.ipamType, rails.ipamConfig}}, arguments));
+      RAILHEAD_TRY_ASSIGN(chain.plugins, pluginInputs({plugin}, arguments));
       chain.argumentsForAdd = argumentsForAdd(chain.plugins, arguments);
       attachment_.ipam.push_back(std::move(chain));
     }
+    // To a delegate the runtime said all of them there: each rail's plugin is told its own.
+    if (!request_.deviceId.empty() && !ips.empty())
+      attachment_.cniArgs = withoutIps(attachment_.cniArgs);
     return {};
   }
 

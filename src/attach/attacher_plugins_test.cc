@@ -70,6 +70,20 @@ class AttacherPluginsTest : public AttachFaults {
     add.cniPath = "/usr/lib/cni:/opt/cni/bin";
     return add;
   }
+
+  // As Multus calls for a rail set with `static`; `more` ends with a comma, if it is anything.
+  CniRequest delegated(const std::string& more, const std::string& cniArgs) {
+    const auto parsed =
+        parseRequest({"ADD",
+                      {{"CNI_CONTAINERID", "sandbox-trainer-0"},
+                       {"CNI_IFNAME", "net1"},
+                       {"CNI_NETNS", kernel_.netnsPath("trainer-0")},
+                       {"CNI_ARGS", cniArgs}},
+                      R"({"cniVersion":"1.0.0","name":"fixed","type":"sriov","deviceID":")" +
+                          rails_.sets[0].id + R"(",)" + more + R"("ipam":{"type":"static"}})"});
+    EXPECT_TRUE(parsed.has_value()) << parsed.error().error.message;
+    return parsed.has_value() ? *parsed : CniRequest();
+  }
 };
 
 TEST_F(AttacherPluginsTest, AnotherTypeIsExecutedAsARuntimeDoes) {
@@ -132,6 +146,41 @@ TEST_F(AttacherPluginsTest, EachRailsIpamPluginIsToldItsAddress) {
   EXPECT_THAT(runs.at(0).environment.at("CNI_ARGS"), testing::EndsWith(";IP=10.1.0.9"));
   EXPECT_THAT(runs.at(1).environment.at("CNI_ARGS"), testing::EndsWith(";IP=10.1.0.10"));
   EXPECT_THAT(runs.at(2).environment.at("CNI_ARGS"), Not(HasSubstr("IP=")));  // the rails have them
+}
+
+// Multus says all addresses to its delegate, in one of two ways.
+TEST_F(AttacherPluginsTest, ADelegatesRailsHaveAnAddressOfTheirOwnEach) {
+  plugins_.install("static", FakePlugins::Kind::kStatic);
+  start();
+  const std::string before = everything();
+  for (const char* declared : {"", R"("capabilities":{"ips":true},)"
+                                   R"("runtimeConfig":{"ips":["10.7.0.9/24","10.7.1.9/24"]},)"}) {
+    plugins_.forgetRuns();
+    const CniRequest add =
+        delegated(declared, "IgnoreUnknown=1;IP=10.7.0.9/24,10.7.1.9/24;K8S_POD_NAME=trainer-0");
+    const auto added = attacher_->add(add);
+    ASSERT_TRUE(added.has_value()) << added.error().describe();
+    EXPECT_EQ(kernel_.link("net1", "trainer-0")->addresses.at(0).toString(), "10.7.0.9/24");
+    EXPECT_EQ(kernel_.link("net2", "trainer-0")->addresses.at(0).toString(), "10.7.1.9/24");
+    ASSERT_TRUE(attacher_->del(add).has_value());
+    EXPECT_EQ(everything(), before);
+    const auto runs = plugins_.runs();
+    ASSERT_THAT(runs, SizeIs(4));
+    const std::string plain = "IgnoreUnknown=1;K8S_POD_NAME=trainer-0";
+    EXPECT_EQ(runs[0].environment.at("CNI_ARGS"), plain + ";IP=10.7.0.9/24");
+    EXPECT_EQ(runs[1].environment.at("CNI_ARGS"), plain + ";IP=10.7.1.9/24");
+    EXPECT_EQ(runs[2].environment.at("CNI_ARGS"), plain);
+    EXPECT_THAT(runs[1].input, Not(HasSubstr("10.7.0.9")));
+  }
+}
+
+TEST_F(AttacherPluginsTest, ADelegatesAddressesAreChecked) {
+  start();
+  const auto added =
+      attacher_->add(delegated(R"("runtimeConfig":{"ips":["10.7.0.9;MAC=x","10.7.1.9"]},)", ""));
+  ASSERT_FALSE(added.has_value());
+  EXPECT_EQ(added.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_THAT(added.error().message, HasSubstr("ips: IP address '10.7.0.9;MAC=x'"));
 }
 
 TEST_F(AttacherPluginsTest, RailsTakeAddressesFromAPluginAndPluginsBehindThem) {

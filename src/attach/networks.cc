@@ -88,14 +88,7 @@ Result<std::vector<std::string>> textList(const json::Value& element, std::strin
 }
 
 Result<void> checkDetails(NetworkSelection& selection) {
-  for (const std::string& ip : selection.ips) {
-    const bool prefix = ip.find('/') != std::string::npos;
-    if (prefix) {
-      RAILHEAD_TRY(IpPrefix::parse(ip).addContext("ips"));
-    } else {
-      RAILHEAD_TRY(IpAddress::parse(ip).addContext("ips"));
-    }
-  }
+  RAILHEAD_TRY(checkIps(selection.ips));
   if (!selection.mac.empty()) {
     RAILHEAD_TRY_ASSIGN(const Mac mac, parseInterfaceMac(selection.mac, "mac"));
     selection.mac = mac.toString();
@@ -247,6 +240,18 @@ Result<std::vector<NetworkSelection>> parseShortList(std::string_view text,
 }
 
 }  // namespace
+
+Result<void> checkIps(const std::vector<std::string>& ips) {
+  for (const std::string& ip : ips) {
+    const bool prefix = ip.find('/') != std::string::npos;
+    if (prefix) {
+      RAILHEAD_TRY(IpPrefix::parse(ip).addContext("ips"));
+    } else {
+      RAILHEAD_TRY(IpAddress::parse(ip).addContext("ips"));
+    }
+  }
+  return {};
+}
 
 Result<Mac> parseInterfaceMac(std::string_view text, std::string_view field) {
   std::string colons(text);

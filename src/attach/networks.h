@@ -41,6 +41,9 @@ struct NetworkSelection {
 Result<std::vector<NetworkSelection>> parseNetworks(std::string_view annotation,
                                                     const std::string& podNamespace);
 
+// kInvalidArgument names the one that is no address, with or without a prefix length.
+Result<void> checkIps(const std::vector<std::string>& ips);
+
 // A MAC that one interface can have, its bytes joined by ':' or, as Go's net.ParseMAC takes it,
 // too, by '-'. kInvalidArgument names `field`, the text and what is allowed.
 Result<Mac> parseInterfaceMac(std::string_view text, std::string_view field);

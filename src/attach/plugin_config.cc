@@ -173,6 +173,22 @@ std::string argumentsForAdd(const std::vector<PluginConfig>& inputs,
   return join(pairs, ";");
 }
 
+std::string withoutIps(const std::string& cniArgs) {
+  std::vector<std::string> kept;
+  for (const std::string_view pair : split(cniArgs, ';')) {
+    if (!pair.starts_with("IP=")) kept.emplace_back(pair);
+  }
+  return join(kept, ";");
+}
+
+Result<std::string> withIps(const std::string& config, const std::vector<std::string>& ips) {
+  RAILHEAD_TRY_ASSIGN(json::Value object, json::parseObject(config, "configuration"));
+  const auto runtime = object.find("runtimeConfig");
+  if (runtime == object.end() || json::member(*runtime, "ips") == nullptr) return config;
+  (*runtime)["ips"] = ips;
+  return json::dump(object);
+}
+
 bool wantDeviceInfo(const std::vector<PluginConfig>& plugins) {
   return std::any_of(plugins.begin(), plugins.end(), [](const PluginConfig& plugin) {
     const auto config = json::parseObject(plugin.config, plugin.type);

@@ -53,6 +53,12 @@ Result<std::vector<PluginConfig>> pluginInputs(const std::vector<PluginConfig>& 
 std::string argumentsForAdd(const std::vector<PluginConfig>& inputs,
                             const PluginArguments& arguments);
 
+// CNI_ARGS without its IP, for plugins that are told in argumentsForAdd() which of them is theirs.
+std::string withoutIps(const std::string& cniArgs);
+
+// `config` with `ips` in runtimeConfig, if a runtime has put others there; else as it is.
+Result<std::string> withIps(const std::string& config, const std::vector<std::string>& ips);
+
 // Whether one of them has the capability CNIDeviceInfoFile.
 bool wantDeviceInfo(const std::vector<PluginConfig>& plugins);
 

@@ -1,5 +1,7 @@
 #include "tests/support/fake_plugins.h"
 
+#include "src/base/text.h"
+
 #include <algorithm>
 
 #include <nlohmann/json.hpp>
@@ -18,6 +20,23 @@ std::string errorText(const std::string& message) {
 std::string in(const std::map<std::string, std::string>& environment, const char* name) {
   const auto found = environment.find(name);
   return found == environment.end() ? "" : found->second;
+}
+
+// As `static` takes them: runtimeConfig before CNI_ARGS, whose last pair of a name holds.
+Json addressesAskedFor(const Json& config, const std::string& cniArgs) {
+  Json told = Json::array();
+  if (config.contains("runtimeConfig") && config["runtimeConfig"].contains("ips")) {
+    told = config["runtimeConfig"]["ips"];
+  } else {
+    for (const std::string_view pair : split(cniArgs, ';')) {
+      if (!pair.starts_with("IP=")) continue;
+      told = Json::array();
+      for (const std::string_view ip : split(pair.substr(3), ',')) told.push_back(std::string(ip));
+    }
+  }
+  Json ips = Json::array();
+  for (const Json& ip : told) ips.push_back({{"version", "4"}, {"address", ip}});
+  return ips;
 }
 
 }  // namespace
@@ -135,6 +154,8 @@ std::string FakePlugins::add(const PluginRun& run, Kind kind) {
     result["ips"] = {{{"version", "4"}, {"address", address(holder)}, {"gateway", "10.200.0.1"}}};
     result["routes"] = {{{"dst", "10.201.0.0/16"}}};
     result["dns"] = {{"nameservers", {"10.200.0.53"}}};
+  } else if (kind == Kind::kStatic) {
+    result["ips"] = addressesAskedFor(config, in(run.environment, "CNI_ARGS"));
   } else {
     result = config.at("prevResult");
   }

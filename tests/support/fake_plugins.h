@@ -1,8 +1,9 @@
 // CNI plugins as an os::ProcessRunner that executes nothing: interface plugins make a link in the
-// pod, IPAM plugins hand out addresses, chained ones pass their prevResult on. They act on a
-// FakeKernel, whose faults they share: a call that is made to fail does nothing and prints a CNI
-// error. As real ones, they take a DEL of what they do not know, and keep by GC what is valid. Told
-// of a device information file that is not there, they write one. Thread-safe.
+// pod, IPAM plugins hand out addresses (`static` ones those that they are told), chained ones pass
+// their prevResult on. They act on a FakeKernel, whose faults they share: a call that is made to
+// fail does nothing and prints a CNI error. As real ones, they take a DEL of what they do not know,
+// and keep by GC what is valid. Told of a device information file that is not there, they write
+// one. Thread-safe.
 #pragma once
 
 #include "src/os/clock.h"
@@ -28,7 +29,7 @@ struct PluginRun {
 
 class FakePlugins final : public os::ProcessRunner {
  public:
-  enum class Kind { kInterface, kIpam, kChained };
+  enum class Kind { kInterface, kIpam, kStatic, kChained };
 
   // `kernel` outlives this.
   explicit FakePlugins(FakeKernel& kernel) : kernel_(kernel) {}
