@@ -129,8 +129,7 @@ TEST_P(Deploy, MountsNothingElseWritable) {
   EXPECT_THAT(writable, UnorderedElementsAre("/sys", "/run/railhead", "/run/cdi",
                                              "/run/k8s.cni.cncf.io", "/etc/cni/net.d",
                                              "/opt/cni/bin", "/var/lib/kubelet/device-plugins"));
-  EXPECT_THAT(readable, UnorderedElementsAre("/run/netns", "/var/lib/kubelet/pod-resources",
-                                             "/etc/cni/multus/net.d"));
+  EXPECT_THAT(readable, UnorderedElementsAre("/run/netns", "/var/lib/kubelet/pod-resources"));
 }
 
 // A cluster that has not been tuned has no such ConfigMap, and its agents start all the same.
@@ -315,6 +314,14 @@ TEST(DeployComponents, ReachTheDaemonsOfIpamPlugins) {
   const Mounts spiderpool = addedBy("spiderpool");
   EXPECT_THAT(spiderpool.readable, ElementsAre("/var/run/spidernet"));
   EXPECT_THAT(spiderpool.writable, ElementsAre("/var/log/spidernet"));
+}
+
+// In base a kubelet that may not write below /etc/cni, as Talos', could start no agent.
+TEST(DeployComponents, SeeTheFilesOfMultus) {
+  if (!kubectlRenders()) GTEST_SKIP() << kNoKubectl;
+  const Mounts mounts = addedBy("multus-files");
+  EXPECT_THAT(mounts.readable, ElementsAre(os::HostPaths().multusConfig));
+  EXPECT_THAT(mounts.writable, IsEmpty());
 }
 
 // What the toolkit specifies there the agent leaves out of its own file.
