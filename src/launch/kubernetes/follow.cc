@@ -42,23 +42,35 @@ if [ -n "$mark" ]; then
   # What stops this stops the pod, whose last words are still heard: unless the cluster does not answer.
   trap 'timeout 5 "$@" delete pod -l "$selector" --wait=false >/dev/null || exit 1' TERM
 fi
-since='' unknown=0 cut=0
+since='' unknown=0 cut=0 again=''
+# Back to where the last stream was cut, by the node's own clock.
+reach() { [ $cut = 0 ] || since=--since=$(($(date +%s) - cut + 2))s; }
 while [ $unknown -lt 60 ]; do
-  # All that the container says comes by standard output; kubectl's own words are none of the rank's.
-  began=$(date +%s)
-  # What fails at once said nothing, and its lines are still to come.
-  "$@" logs -f -l "$selector" --tail=-1 $since && cut=$(date +%s)
-  # A node that died keeps its pod for long: what ends at once, again and again, does not go on.
-  [ $(($(date +%s) - began)) -lt 5 ] || unknown=0 cut=$(date +%s)
+  # An API server that does not answer has no log either, however long it takes to say so: the lines
+  # of that time are still to come.
+  heard=no
+  if [ -z "$again" ] || "$@" get pod -l "$selector" --request-timeout=4s -o name >/dev/null; then
+    # All that the container says comes by standard output; kubectl's own words are none of the rank's.
+    began=$(date +%s)
+    # A stream that broke within seconds is had again from where the one before was cut: lines may
+    # come twice, but none is lost.
+    reach
+    "$@" logs -f -l "$selector" --tail=-1 $since && cut=$(date +%s) heard=yes
+    # A node that died keeps its pod for long: what ends at once, again and again, does not go on.
+    [ $(($(date +%s) - began)) -lt 5 ] || unknown=0 cut=$(date +%s)
+  fi
   code=$("$@" get pod -l "$selector" --request-timeout=20s -o jsonpath="{$container.state.terminated.exitCode}")
-  [ -n "$code" ] && exit "$code"
+  if [ -n "$code" ]; then
+    reach
+    [ $heard = yes ] || "$@" logs -l "$selector" --tail=-1 $since
+    exit "$code"
+  fi
   # The stream was cut, and the container runs: the API server went, a log was rotated.
   if left=$("$@" get pod -l "$selector" --request-timeout=20s -o name); then
     [ -n "$left" ] || break
   fi
-  unknown=$((unknown + 1))
+  unknown=$((unknown + 1)) again=yes
   sleep 1
-  [ $cut = 0 ] || since=--since=$(($(date +%s) - cut + 2))s # by the node's own clock
 done
 say "the pod's end is not known"
 exit 1

@@ -133,9 +133,10 @@ TEST_F(FollowTest, SaysWhatKubectlSaid) {
 }
 
 TEST_F(FollowTest, ARankIsItsPodsLogAndExitCode) {
-  answer(
-      "case \"$*\" in *started*) echo 'true ' ;; *' logs '*) echo line; exit 0 ;; "
-      "*index=1*exitCode*) echo 3 ;; *exitCode*) echo 0 ;; esac");
+  // Rank 1 fails when rank 0 has spoken: it would be stopped before.
+  answer("case \"$*\" in *started*) echo 'true ' ;; *' logs '*index=0*) echo line; : >" +
+         at("spoken") + " ;; *' logs '*) echo line ;; *index=1*exitCode*) while [ ! -e " +
+         at("spoken") + " ]; do sleep 0.01; done; echo 3 ;; *exitCode*) echo 0 ;; esac");
   const auto end = runGang(followCommands(kubectl_, reference(), 5), {}, "/dev/null").value();
   EXPECT_EQ(end.failed, 1);
   EXPECT_EQ(end.ranks[1].exitCode, 3);
@@ -231,36 +232,69 @@ TEST_F(FollowTest, AStreamThatIsCutIsFollowedAgainAndTheNodeIsTold) {
   EXPECT_THAT(asked(), HasSubstr("--since="));
 }
 
-// What the container said while the API server was away: each look that fails reaches further back.
-TEST_F(FollowTest, NoLineIsLostWhileTheLogCannotBeHad) {
-  answer("case \"$*\" in *started*) echo 'true ' ;; *' logs '*) echo x >>" + at("looks") +
-         "; case $(wc -l <" + at("looks") + ") in 1 | 4) echo line ;; *) exit 1 ;; esac ;; " +
-         "*exitCode*) [ $(wc -l <" + at("looks") +
-         ") -lt 4 ] || echo 3 ;; *'-o name'*) echo pod/x ;; esac");
-  const std::string path = std::getenv("PATH");
-  // A clock that goes on by a second with each look at it.
-  std::ofstream(at("date")) << "#!/bin/sh\necho x >>" << at("clock") << "; wc -l <" << at("clock")
-                            << "\n";
-  std::ofstream(at("sleep")) << "#!/bin/sh\n";
-  for (const char* program : {"date", "sleep"})
-    std::filesystem::permissions(at(program), std::filesystem::perms::owner_all);
-  ::setenv("PATH", (folder_.string() + ":" + path).c_str(), 1);
-  KubernetesJob job = reference();
-  job.ranks = 1;
-  const auto end =
-      runGang(followCommands(kubectl_, job, 60, PodLog::kAsLines), {}, "/dev/null").value();
-  ::setenv("PATH", path.c_str(), 1);
-  EXPECT_EQ(end.ranks[0].exitCode, 3);
-  std::vector<int> back;
-  const std::string all = asked();
-  const std::string option = "--since=";
-  for (auto found = all.find(option); found != std::string::npos;
-       found = all.find(option, found + 1)) {
-    back.push_back(std::stoi(all.substr(found + option.size())));
+// What the container said while its log could not be had is still to come.
+class LostLogTest : public FollowTest {
+ protected:
+  // How far back each look at the log but the first reached, in seconds of a clock that goes on by
+  // one with each look at it.
+  std::vector<int> sinces() {
+    const std::string path = std::getenv("PATH");
+    std::ofstream(at("date")) << "#!/bin/sh\necho x >>" << at("clock") << "; wc -l <" << at("clock")
+                              << "\n";
+    std::ofstream(at("sleep")) << "#!/bin/sh\n";
+    for (const char* program : {"date", "sleep"})
+      std::filesystem::permissions(at(program), std::filesystem::perms::owner_all);
+    ::setenv("PATH", (folder_.string() + ":" + path).c_str(), 1);
+    KubernetesJob job = reference();
+    job.ranks = 1;
+    const auto end =
+        runGang(followCommands(kubectl_, job, 60, PodLog::kAsLines), {}, "/dev/null").value();
+    ::setenv("PATH", path.c_str(), 1);
+    EXPECT_EQ(end.ranks[0].exitCode, 3);
+    std::vector<int> back;
+    const std::string all = asked();
+    const std::string option = "--since=";
+    for (auto found = all.find(option); found != std::string::npos;
+         found = all.find(option, found + 1)) {
+      back.push_back(std::stoi(all.substr(found + option.size())));
+    }
+    return back;
   }
-  ASSERT_EQ(back.size(), 3U) << all;
+  // kubectl, whose log ends the n-th look at it; `log` and `name` are what the two do.
+  void answerUntil(int looks, const std::string& log, const std::string& name) {
+    answer("case \"$*\" in *started*) echo 'true ' ;; *' logs '*) echo x >>" + at("looks") + "; " +
+           log + " ;; *exitCode*) [ $(wc -l <" + at("looks") + ") -lt " + std::to_string(looks) +
+           " ] || echo 3 ;; *'-o name'*) " + name + " ;; esac");
+  }
+};
+
+TEST_F(LostLogTest, EachLookThatFailsAtOnceReachesFurtherBack) {
+  answerUntil(4, "case $(wc -l <" + at("looks") + ") in 1 | 4) echo line ;; *) exit 1 ;; esac",
+              "echo pod/x");
+  const auto back = sinces();
+  ASSERT_EQ(back.size(), 3U);
   EXPECT_LT(back[0], back[1]);
   EXPECT_LT(back[1], back[2]);
+}
+
+TEST_F(LostLogTest, WhatAnEndedContainerSaidMeanwhileIsHad) {
+  answerUntil(2, "case $(wc -l <" + at("looks") + ") in 2) exit 1 ;; *) echo line ;; esac",
+              "echo pod/x");
+  EXPECT_EQ(sinces().size(), 2U);
+  EXPECT_THAT(asked(), HasSubstr("logs -l "));
+}
+
+TEST_F(LostLogTest, ASlowFailureIsNoStream) {
+  // Thirty seconds each, as long as a connection is tried for.
+  answerUntil(
+      2, "echo line",
+      "echo x >>" + at("names") + "; case $(wc -l <" + at("names") +
+          ") in 1 | 2 | 3) for i in 1 2 3; do printf 'x\\nx\\nx\\nx\\nx\\nx\\nx\\nx\\nx\\nx\\n'; "
+          "done >>" +
+          at("clock") + "; exit 1 ;; *) echo pod/x ;; esac");
+  const auto back = sinces();
+  ASSERT_EQ(back.size(), 1U);
+  EXPECT_GT(back[0], 90);
 }
 
 // A log that says nothing for hours: kubectl would not notice that nobody reads it.
