@@ -63,6 +63,10 @@ Result<void> checkNoPods(os::Filesystem& files, const os::HostPaths& paths) {
 }
 
 Result<void> uninstall(const CniOptions& options) {
+  if (options.paths.cniBin.find(':') != std::string::npos)
+    return Error(ErrorCode::kInvalidArgument,
+                 "--cni-bin is " + inQuotes(options.paths.cniBin) + "; allowed: one folder",
+                 "give the one that the agent was started with");
   RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open(options.root));
   // A running agent would put everything back.
   RAILHEAD_TRY_ASSIGN(const auto lock, agent::lockNode(*files, options.paths));
