@@ -7,6 +7,7 @@
 
 #include <map>
 #include <ostream>
+#include <set>
 
 #include <nlohmann/json.hpp>
 #include <unistd.h>
@@ -41,8 +42,7 @@ Json evidenceJson(const verify::LineFacts& lines) {
 
 // No counter was read: the rules say what that leaves open.
 Json directionJson(const verify::NcclLog& log, const verify::LoggedPair& pair,
-                   const verify::LoggedCommunicator& communicator) {
-  const auto lines = verify::linesOf(log, pair, communicator);
+                   const verify::LoggedCommunicator& communicator, const verify::LineFacts& lines) {
   const auto judgement = verify::judge(verify::directionFacts(lines, {}));
   return {{"communicator", pair.communicator},
           {"from", pair.from},
@@ -112,12 +112,14 @@ std::string verifyLogJson(const verify::NcclLog& log, const std::vector<std::str
   std::size_t leftOut = 0;
   for (const auto& pair : log.pairs()) {
     if (pair.to < 0) continue;
+    const auto& communicator = communicators[pair.communicator];
+    const auto lines = verify::linesOf(log, pair, communicator);
+    ++ways[std::string(verify::word(lines.both))];
     if (directions.size() == kMaxDirections) {
       ++leftOut;
-      continue;
+    } else {
+      directions.push_back(directionJson(log, pair, communicator, lines));
     }
-    directions.push_back(directionJson(log, pair, communicators[pair.communicator]));
-    ++ways[directions.back().at("lines").get<std::string>()];
   }
   Json summary = Json::array();
   for (const auto& [way, count] : ways) summary.push_back({{"lines", way}, {"directions", count}});
@@ -140,20 +142,22 @@ Result<void> printVerifyLog(std::ostream& out, std::string_view json) {
     const Json document = Json::parse(json);
     const auto style = report::detectStyle(STDOUT_FILENO, report::processEnvironment);
     const auto versions = document.at("versions").get<std::vector<std::string>>();
-    out << "NCCL " << (versions.empty() ? "of unknown version" : join(versions, ", ")) << ": "
-        << document.at("channel_lines") << " channel lines of " << document.at("processes")
+    out << "NCCL "
+        << (versions.empty() ? "of unknown version" : report::printable(join(versions, ", ")))
+        << ": " << document.at("channel_lines") << " channel lines of " << document.at("processes")
         << " processes";
     if (const auto damaged = document.at("damaged_lines").get<std::uint64_t>(); damaged > 0)
       out << "; " << damaged << " are damaged and count for nothing, the first: "
           << report::printable(document.at("first_damaged").get<std::string>());
     out << '\n';
     printTable(out, document, style);
-    std::map<std::string, int> causes;
+    if (const auto more = document.at("directions_left_out").get<std::uint64_t>(); more > 0)
+      out << more << " more directions are not shown\n";
+    std::set<std::string> causes;
     for (const auto& direction : document.at("directions")) {
-      for (const auto& cause : direction.at("causes")) ++causes[cause.get<std::string>()];
+      for (const auto& cause : direction.at("causes")) causes.insert(cause.get<std::string>());
     }
-    for (const auto& [cause, directions] : causes)
-      out << "cause: " << report::printable(cause) << '\n';
+    for (const auto& cause : causes) out << "cause: " << report::printable(cause) << '\n';
     for (const auto& warning : document.at("warnings"))
       out << "NCCL warns: " << report::printable(warning.get<std::string>()) << '\n';
     out << "Lines are what NCCL meant to do; no counter was read, so they prove nothing: "
@@ -170,6 +174,10 @@ Result<void> checkTold(const verify::NcclLog& log) {
   if (log.statistics().messages == 0)
     return Error(ErrorCode::kCheckFailed, "no line of NCCL's is in there",
                  "run with NCCL_DEBUG=INFO, and keep what each rank prints");
+  if (log.statistics().oldLines > 0)
+    return Error(ErrorCode::kCheckFailed,
+                 "its channel lines are those of NCCL before 2.7, which are not read",
+                 "run with a newer NCCL");
   return Error(ErrorCode::kCheckFailed, "no whole line in there says how a channel goes",
                "run with NCCL_DEBUG=INFO and NCCL_DEBUG_SUBSYS=INIT,ENV,NET,GRAPH, and keep what "
                "each rank prints");
