@@ -49,7 +49,7 @@ constexpr std::array<VerdictWords, 7> kVerdictWords{{
     {"unproven", PageTone::kOpen, "Unproven",
      "something is missing or does not fit together, so no path is claimed"},
     {"local", PageTone::kOpen, "No network path",
-     "the bytes did not leave the node; nothing was shown of the network"},
+     "NVLink, P2P or shared memory carried the bytes; nothing was shown of the network"},
 }};
 
 std::uint64_t wrongIn(const Json& ranks) {
