@@ -204,7 +204,7 @@ bool asksForNothing(const Field& field) {
   if (field.isList()) return field.list(0, 0).has_value();
   if (field.isMap()) return field.keys().empty();
   const auto wanted = field.flag();
-  return wanted.has_value() ? !*wanted : !field.text("").has_value();
+  return wanted.has_value() ? !*wanted : !field.text("", config::kMaxBytes).has_value();
 }
 
 Result<Selector> readPluginSelector(const Field& field) {
