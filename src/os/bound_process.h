@@ -22,7 +22,7 @@ struct BoundProcessSpec {
   int input = -1;                 // becomes its standard input; -1: empty
   std::optional<std::map<std::string, std::string>> environment;  // whole; inherited when absent
   bool diesWithParent = true;  // false: only for a keeper, which watches a socket instead
-  bool ownSession = false;     // no terminal's Ctrl-C reaches it; signals reach its children too
+  bool ownSession = false;     // no terminal's Ctrl-C reaches it; signals reach its process group
 };
 
 class BoundProcess {
@@ -36,12 +36,12 @@ class BoundProcess {
 
   pid_t pid() const { return pid_; }
   int pidFd() const { return pidFd_.get(); }  // readable once it has ended
-  // How it ended ("exit code 1", "signal 9"), once it has. What it left in a session of its own is
-  // killed first.
+  // How it ended ("exit code 1", "signal 9"), once it has. What it left in its process group
+  // (`ownSession`) is killed first.
   std::optional<std::string> ended();
   // Its exit code, or 128 + signal, once it has ended.
   std::optional<int> exitCode() const { return exitCode_; }
-  void signal(int number);  // to it, or to its whole session; nothing when it has ended
+  void signal(int number);  // to it, or to its process group; nothing when it has ended
   void kill();              // SIGKILL and reap; nothing when it has ended
   void release();           // leaves it running; forgets it
 
