@@ -1,7 +1,9 @@
 #include "lab/cni_cost/driver_up.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
+#include <utility>
 
 namespace railhead::lab {
 namespace {
@@ -10,19 +12,17 @@ namespace fs = std::filesystem;
 
 // By PF, the netdev of its last VF.
 std::map<std::string, std::string> lastVfs() {
-  std::map<std::string, fs::path> last;
-  for (const auto& device : fs::directory_iterator("/sys/bus/pci/devices")) {
-    std::error_code none;
-    const auto pf = fs::read_symlink(device.path() / "physfn", none);
-    if (none || !fs::exists(device.path() / "net")) continue;
-    fs::path& kept = last[pf.filename()];
-    if (kept.filename() < device.path().filename()) kept = device.path();
+  std::map<std::string, std::pair<std::string, std::string>> last;  // the VF's address, its netdev
+  std::error_code none;
+  for (const auto& device : fs::directory_iterator("/sys/bus/pci/devices", none)) {
+    const std::string pf = fs::read_symlink(device.path() / "physfn", none).filename();
+    const fs::directory_iterator netdev(device.path() / "net", none);
+    if (pf.empty() || none || netdev == fs::directory_iterator()) continue;
+    auto& kept = last[pf];
+    kept = std::max(kept, {device.path().filename(), netdev->path().filename()});
   }
   std::map<std::string, std::string> names;
-  for (const auto& [pf, vf] : last) {
-    for (const auto& netdev : fs::directory_iterator(vf / "net"))
-      names[pf] = netdev.path().filename();
-  }
+  for (const auto& [pf, vf] : last) names[pf] = vf.second;
   return names;
 }
 
