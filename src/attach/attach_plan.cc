@@ -240,6 +240,8 @@ class Planner {
     PluginArguments arguments = argumentsOf(choice.selection);
     arguments.podAnnotations = request_.podAnnotations;
     arguments.deviceId = choice.deviceId;
+    // A resource's devices are allotted: no pod takes one by naming it.
+    if (!choice.network.resourceName.empty()) arguments.askedDeviceId.clear();
     arguments.files = pluginFiles(config_);
     RAILHEAD_TRY(choice.network.rails ? addRails(choice, names, std::move(arguments))
                                       : addPlugins(choice, names.front(), std::move(arguments)));

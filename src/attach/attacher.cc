@@ -29,10 +29,11 @@ Result<os::Netns> openPod(os::NetnsOpener& opener, const std::string& path) {
                                                 "be a pod's");
 }
 
-// A rail's device is the one that kubelet gave to the pod, whatever it asks for.
+// A rail's device, and one of a resource, is what kubelet gave to the pod, whatever it asks for.
 std::vector<std::string> keysWithoutEffect(const NetworkChoice& choice) {
   std::vector<std::string> keys = choice.selection.ignored;
-  if (choice.network.rails && !choice.selection.deviceId.empty()) keys.emplace_back("'deviceID'");
+  const bool allotted = choice.network.rails || !choice.network.resourceName.empty();
+  if (allotted && !choice.selection.deviceId.empty()) keys.emplace_back("'deviceID'");
   return keys;
 }
 

@@ -242,7 +242,7 @@ TEST_F(AttacherPluginsTest, AForeignPluginGetsTheFirstVfOfARailSet) {
               HasSubstr(R"("deviceID":"0000:01:10.0","pciBusID":"0000:01:10.0")"));
 }
 
-// Multus lets a pod name a device of a plugin that takes one, when none was allocated to it.
+// Multus lets a pod name a device of a plugin that takes one. Those of a resource are allotted.
 TEST_F(AttacherPluginsTest, ADeviceOfTheAnnotationIsForPluginsThatDeclareIt) {
   nads_.nads.push_back({"default", "deaf", "", R"({"type":"macvlan"})"});
   nads_.nads.push_back(
@@ -251,15 +251,19 @@ TEST_F(AttacherPluginsTest, ADeviceOfTheAnnotationIsForPluginsThatDeclareIt) {
                         R"({"type":"macvlan","capabilities":{"deviceID":true}})"});
   start();
   const std::string device = R"(","deviceID":"0000:c1:00.1"})";
-  const auto added = attacher_->add(ask(R"([{"name":"deaf)" + device + R"(,{"name":"host)" +
-                                        device + R"(,{"name":"held)" + device + "]"));
+  const auto added =
+      attacher_->add(ask(R"([{"name":"deaf)" + device + R"(,{"name":"host)" + device +
+                         R"(,{"name":"held)" + device + R"(,{"name":"held)" + device + "]"));
   ASSERT_TRUE(added.has_value()) << added.error().describe();
   const auto runs = plugins_.runs();
-  ASSERT_THAT(runs, SizeIs(3));
+  ASSERT_THAT(runs, SizeIs(4));
   EXPECT_THAT(runs[0].input, Not(HasSubstr("c1:00.1")));
   EXPECT_THAT(runs[1].input, HasSubstr(R"("runtimeConfig":{"deviceID":"0000:c1:00.1"})"));
   EXPECT_THAT(runs[1].input, Not(HasSubstr("pciBusID")));
   EXPECT_THAT(runs[2].input, HasSubstr(R"("runtimeConfig":{"deviceID":"0000:01:10.0"})"));
+  EXPECT_THAT(runs[3].input, Not(HasSubstr("deviceID\":\"")));  // the pod holds no second one
+  const std::string told = "without effect for network default/held: 'deviceID'";
+  EXPECT_THAT(attacher_->sweep().done, ElementsAre(HasSubstr(told), HasSubstr(told)));
 }
 
 TEST_F(AttacherPluginsTest, APluginThatIsNotThereIsNamedBeforeAnythingIsTouched) {

@@ -87,6 +87,18 @@ Result<std::vector<std::string>> textList(const json::Value& element, std::strin
   return list;
 }
 
+// A PCI address or another name of a device. Plugins with NET_ADMIN make paths of it, so that it
+// must not lead out of a folder.
+Result<void> checkAskedDevice(const std::string& device) {
+  const auto plain = [](char c) {
+    return isLabelCharacter(c) || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == ':' ||
+           c == '-';
+  };
+  if (!device.starts_with('.') && std::all_of(device.begin(), device.end(), plain)) return {};
+  return invalid("deviceID", inQuotes(device),
+                 "letters, digits, '.', '_', ':' and '-' are allowed, not beginning with '.'");
+}
+
 Result<void> checkDetails(NetworkSelection& selection) {
   RAILHEAD_TRY(checkIps(selection.ips));
   if (!selection.mac.empty()) {
@@ -95,7 +107,7 @@ Result<void> checkDetails(NetworkSelection& selection) {
   }
   if (!selection.infinibandGuid.empty())
     RAILHEAD_TRY(Guid::parse(selection.infinibandGuid).addContext("infiniband-guid"));
-  return {};
+  return checkAskedDevice(selection.deviceId);
 }
 
 Result<void> readGateways(const json::Value& element, NetworkSelection& selection) {

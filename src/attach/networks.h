@@ -25,7 +25,7 @@ struct NetworkSelection {
   std::vector<std::string> ips;  // addresses, with or without a prefix length
   std::string mac;
   std::string infinibandGuid;
-  std::string deviceId;                 // for plugins, should the pod hold none
+  std::string deviceId;                 // for plugins of a network without a resource
   std::vector<IpAddress> defaultRoute;  // gateways; at most one of each family
   // JSON text for plugins, as the annotation has it.
   std::string bandwidth;

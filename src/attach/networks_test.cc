@@ -125,6 +125,13 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{R"([{"name":"a","ipam-claim-reference":7}])",
                 "ipam-claim-reference is '7': expected a string"},
         BadText{R"([{"name":"a","deviceID":7}])", "deviceID is '7': expected a string"},
+        BadText{R"([{"name":"a","deviceID":"../../etc"}])",
+                "deviceID is '../../etc': letters, digits, '.', '_', ':' and '-' are allowed, not "
+                "beginning with '.'"},
+        BadText{R"([{"name":"a","deviceID":".."}])", "deviceID is '..'"},
+        BadText{R"([{"name":"a","deviceID":"a/b"}])", "deviceID is 'a/b'"},
+        BadText{R"([{"name":"a","deviceID":"a b"}])", "deviceID is 'a b'"},
+        BadText{R"([{"name":"a","deviceID":")" + std::string(513, 'a') + R"("}])", "deviceID "},
         BadText{R"([{"name":"a","namespace":"N"}])", "namespace is 'N'"},
         BadText{R"([{"name":"a","interface":"x/y"}])", "interface is 'x/y'"},
         BadText{std::string(70, '[') + std::string(70, ']'), "nested deeper than the 64 levels"}));
