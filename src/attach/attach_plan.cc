@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <tuple>
 
 namespace railhead::attach {
 namespace {
@@ -207,17 +208,19 @@ Result<void> placeDefaultRoutes(Attachment& attachment) {
   return {};
 }
 
-// `static` answers for each rail what it answers for the first.
+// `static` answers for each rail of a rail set what it answers for the first. Other networks may
+// have the same private addresses on fabrics of their own.
 Result<void> checkDistinct(const std::vector<RailRecord>& rails) {
-  std::map<IpAddress, const RailRecord*> owners;
+  std::map<std::tuple<std::string, std::string, IpAddress>, const RailRecord*> owners;
   for (const RailRecord& rail : rails) {
     for (const IpPrefix& given : rail.addresses) {
-      const auto [owner, fresh] = owners.emplace(given.address, &rail);
+      const auto [owner, fresh] =
+          owners.emplace(std::tuple(rail.network, rail.railSet, given.address), &rail);
       if (fresh || owner->second == &rail) continue;
       return Error(ErrorCode::kInvalidArgument,
                    "network " + rail.network + ": its IPAM plugin gives " + rail.podName +
                        " the address " + given.address.toString() + ", which " +
-                       owner->second->podName + " has already",
+                       owner->second->podName + " of the same rail set has already",
                    "use subnets (addresses that belong to VFs) or an IPAM plugin that counts, like "
                    "host-local; or ask for one address of each rail in ips, and for none in the "
                    "network");

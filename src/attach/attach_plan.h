@@ -33,8 +33,8 @@ Result<void> planAttachment(const CniRequest& request, const std::vector<Network
 std::string pluginFiles(const AttachConfig& config);
 
 // After the IPAM plugins ran: their addresses and routes for the rails, and each default route on
-// the rail whose subnet has the gateway. kInvalidArgument when none has, or when two rails got one
-// address; kCorrupt for a result without any.
+// the rail whose subnet has the gateway. kInvalidArgument when none has, or when two rails of one
+// rail set got one address; kCorrupt for a result without any.
 Result<void> takeIpamResults(Attachment& attachment);
 
 }  // namespace railhead::attach

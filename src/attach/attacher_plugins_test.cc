@@ -316,8 +316,27 @@ TEST_F(AttacherPluginsTest, OneAddressForTwoRailsUndoesTheAdd) {
   EXPECT_EQ(result.error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(result.error().message,
             "network default/rail: its IPAM plugin gives net2 the address 10.200.0.9, which net1 "
-            "has already");
+            "of the same rail set has already");
   EXPECT_THAT(result.error().remedy, HasSubstr("use subnets"));
+  EXPECT_EQ(everything(), before);
+}
+
+TEST_F(AttacherPluginsTest, NetworksOfTheirOwnMayHaveTheSameAddress) {
+  for (const char* name : {"blue", "red"}) {
+    nads_.nads.push_back({"default", name, "nvidia.com/cx7_qsfp",
+                          R"({"cniVersion":"1.0.0","type":"sriov","name":")" + std::string(name) +
+                              R"(","ipam":{"type":"host-local"}})"});
+  }
+  devices_.ids["default/trainer-0"] = {vfAddress(0, 0), vfAddress(1, 0)};
+  start();
+  const std::string before = everything();
+  plugins_.answer("host-local", R"({"cniVersion":"1.0.0","ips":[{"address":"10.200.0.9/24"}]})");
+  const auto result = attacher_->add(ask("blue,red"));
+  ASSERT_TRUE(result.has_value()) << result.error().describe();
+  for (const char* name : {"net1", "net2"}) {
+    EXPECT_EQ(kernel_.link(name, "trainer-0")->addresses.at(0).toString(), "10.200.0.9/24");
+  }
+  ASSERT_TRUE(attacher_->del(request(CniCommand::kDel)).has_value());
   EXPECT_EQ(everything(), before);
 }
 
