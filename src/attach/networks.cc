@@ -92,11 +92,11 @@ Result<std::vector<std::string>> textList(const json::Value& element, std::strin
 Result<void> checkAskedDevice(const std::string& device) {
   const auto plain = [](char c) {
     return isLabelCharacter(c) || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == ':' ||
-           c == '-';
+           c == '-' || c == '+';  // of a rail set
   };
   if (!device.starts_with('.') && std::all_of(device.begin(), device.end(), plain)) return {};
   return invalid("deviceID", inQuotes(device),
-                 "letters, digits, '.', '_', ':' and '-' are allowed, not beginning with '.'");
+                 "letters, digits, '.', '_', ':', '+' and '-' are allowed, not beginning with '.'");
 }
 
 Result<void> checkDetails(NetworkSelection& selection) {
