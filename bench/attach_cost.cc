@@ -256,7 +256,8 @@ class Bench {
   os::SystemProcessRunner plugins_;
   const attach::AttachConfig config_ = attachConfig(kernel_.paths());
   attach::ConfiguredNetworks networks_{config_.networks};
-  attach::LayeredCatalog catalog_{networks_, nullptr, kernel_.files(), kernel_.paths().cniConfig};
+  attach::LayeredCatalog catalog_{networks_, nullptr, kernel_.files(), kernel_.paths().cniConfig,
+                                  kernel_.paths().multusConfig};
   std::unique_ptr<OneVfEach> devices_;
   std::unique_ptr<attach::Attacher> attacher_;
   Ask handler_;

@@ -125,9 +125,10 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{R"([{"name":"a","ipam-claim-reference":7}])",
                 "ipam-claim-reference is '7': expected a string"},
         BadText{R"([{"name":"a","deviceID":7}])", "deviceID is '7': expected a string"},
-        BadText{R"([{"name":"a","deviceID":"../../etc"}])",
-                "deviceID is '../../etc': letters, digits, '.', '_', ':' and '-' are allowed, not "
-                "beginning with '.'"},
+        BadText{
+            R"([{"name":"a","deviceID":"../../etc"}])",
+            "deviceID is '../../etc': letters, digits, '.', '_', ':', '+' and '-' are allowed, not "
+            "beginning with '.'"},
         BadText{R"([{"name":"a","deviceID":".."}])", "deviceID is '..'"},
         BadText{R"([{"name":"a","deviceID":"a/b"}])", "deviceID is 'a/b'"},
         BadText{R"([{"name":"a","deviceID":"a b"}])", "deviceID is 'a b'"},
