@@ -75,19 +75,23 @@ TEST(NcclLine, AMessageThatAnotherCutsOffIsNotWhole) {
 TEST(NcclLine, PaddingBeforeAnOriginIsTheEndOfALine) {
   const std::string first = "a:1:1 [0] NCCL INFO Channel 00/0 : 0[0] -> 1[0] [send] via NET/IB/0";
   const std::string second = "b:2:2 [0] NCCL INFO Using network IB";
-  const auto padded = messagesOf(first + "         " + second);
+  // The messages are views of these.
+  const std::string paddedLine = first + "         " + second;
+  const std::string rayLine = first + "         (W pid=2, ip=10.0.0.2) " + second;
+  const auto padded = messagesOf(paddedLine);
   ASSERT_THAT(padded, SizeIs(2));
   EXPECT_TRUE(padded[0].whole);
   EXPECT_TRUE(padded[0].text.ends_with("via NET/IB/0"));
   EXPECT_EQ(padded[1].host, "b");
   EXPECT_EQ(padded[1].text, "Using network IB");
-  const auto ray = messagesOf(first + "         (W pid=2, ip=10.0.0.2) " + second);
+  const auto ray = messagesOf(rayLine);
   ASSERT_THAT(ray, SizeIs(2));
   EXPECT_TRUE(ray[0].whole);
   EXPECT_TRUE(ray[0].text.ends_with("via NET/IB/0"));
   // A space alone, a prefix of another program or a message without origin may cut a line off.
   for (const char* between : {" ", "   ", " (W pid=2) ", "        0: ", "/GDR      | "}) {
-    EXPECT_FALSE(messagesOf(first + between + second).at(0).whole) << between;
+    const std::string line = first + between + second;
+    EXPECT_FALSE(messagesOf(line).at(0).whole) << between;
   }
   EXPECT_FALSE(messagesOf(first + "         [0] NCCL INFO x").at(0).whole);
   EXPECT_FALSE(messagesOf(first + "         NCCL version 2.28.9").at(0).whole);
