@@ -174,7 +174,8 @@ TEST(NcclLine, ReadsChannelsOfRccl) {
   const std::string begin = "Channel 00/0 : 0[0] -> 1[1]";
   for (const char* way : {" [send] via NET/Socket/0", " [send] via NET/IB/0/GDRDMA", " via P2P/IPC",
                           " via SHM/direct/direct"}) {
-    const auto parsed = channelOf(begin + way + " comm 0x20c3a0 nRanks 02");
+    const std::string line = begin + way + " comm 0x20c3a0 nRanks 02";
+    const auto parsed = channelOf(line);
     EXPECT_EQ(parsed.form, ChannelForm::kWhole) << way;
     EXPECT_FALSE(parsed.line.carrier.ends_with("02")) << way;
     for (const char* torn : {" comm 0x20c3a0", " comm 0x20c3a0 nRanks ", " comm 0xhost nRanks 02",
