@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include <gmock/gmock.h>
@@ -105,6 +106,24 @@ class FollowTest : public testing::Test {
     text << file.rdbuf();
     return text.str();
   }
+  // One rank's pod, its words as lines.
+  GangEnd followOne() const {
+    KubernetesJob job = reference();
+    job.ranks = 1;
+    return runGang(followCommands(kubectl_, job, 60, PodLog::kAsLines), {}, "/dev/null").value();
+  }
+  // The same where these programs, by name, are scripts of ours.
+  GangEnd followOneWith(const std::map<std::string, std::string>& programs) const {
+    for (const auto& [name, script] : programs) {
+      std::ofstream(folder_ / name) << "#!/bin/sh\n" << script << "\n";
+      std::filesystem::permissions(folder_ / name, std::filesystem::perms::owner_all);
+    }
+    const std::string path = std::getenv("PATH");
+    ::setenv("PATH", (folder_.string() + ":" + path).c_str(), 1);
+    auto end = followOne();
+    ::setenv("PATH", path.c_str(), 1);
+    return end;
+  }
 
   std::filesystem::path folder_;
   Kubectl kubectl_;
@@ -188,10 +207,7 @@ TEST_F(FollowTest, KubectlsOwnWordsAreNoneOfTheRanks) {
   answer(
       "case \"$*\" in *started*) echo 'true ' ;; *nodeName*) echo spark-b ;; "
       "*' logs '*) echo 'Error from server' >&2; echo line ;; *exitCode*) echo 3 ;; esac");
-  KubernetesJob job = reference();
-  job.ranks = 1;
-  const auto end =
-      runGang(followCommands(kubectl_, job, 60, PodLog::kAsLines), {}, "/dev/null").value();
+  const auto end = followOne();
   EXPECT_THAT(end.ranks[0].lastLines, testing::ElementsAre("line"));
 }
 
@@ -200,16 +216,7 @@ TEST_F(FollowTest, APodWhoseEndIsNeverTold) {
   answer(
       "case \"$*\" in *started*) echo 'true ' ;; *nodeName*) ;; *' logs '*) exit 1 ;; "
       "*exitCode*) ;; *'-o name'*) echo pod/x ;; esac");
-  // Sixty looks, a second apart.
-  std::ofstream(at("sleep")) << "#!/bin/sh\n";
-  std::filesystem::permissions(at("sleep"), std::filesystem::perms::owner_all);
-  const std::string path = std::getenv("PATH");
-  ::setenv("PATH", (folder_.string() + ":" + path).c_str(), 1);
-  KubernetesJob job = reference();
-  job.ranks = 1;
-  const auto end =
-      runGang(followCommands(kubectl_, job, 60, PodLog::kAsLines), {}, "/dev/null").value();
-  ::setenv("PATH", path.c_str(), 1);
+  const auto end = followOneWith({{"sleep", "# sixty looks, a second apart"}});
   EXPECT_EQ(end.ranks[0].exitCode, 1);
   EXPECT_THAT(end.ranks[0].node, HasSubstr("pod "));
   EXPECT_THAT(end.ranks[0].lastLines, testing::ElementsAre("the pod's end is not known"));
@@ -221,10 +228,7 @@ TEST_F(FollowTest, AStreamThatIsCutIsFollowedAgainAndTheNodeIsTold) {
       "*' logs '*) echo x >>" +
       at("cuts") + "; echo \"line $(wc -l <" + at("cuts") + ")\" ;; *exitCode*) [ $(wc -l <" +
       at("cuts") + ") -lt 2 ] || echo 3 ;; *'-o name'*) echo pod/x ;; esac");
-  KubernetesJob job = reference();
-  job.ranks = 1;
-  const auto end =
-      runGang(followCommands(kubectl_, job, 60, PodLog::kAsLines), {}, "/dev/null").value();
+  const auto end = followOne();
   EXPECT_EQ(end.ranks[0].exitCode, 3);
   EXPECT_EQ(end.ranks[0].node, "spark-b");
   EXPECT_THAT(end.ranks[0].lastLines, testing::ElementsAre("line 1", "line 2"));
@@ -238,18 +242,8 @@ class LostLogTest : public FollowTest {
   // How far back each look at the log but the first reached, in seconds of a clock that goes on by
   // one with each look at it.
   std::vector<int> sinces() {
-    const std::string path = std::getenv("PATH");
-    std::ofstream(at("date")) << "#!/bin/sh\necho x >>" << at("clock") << "; wc -l <" << at("clock")
-                              << "\n";
-    std::ofstream(at("sleep")) << "#!/bin/sh\n";
-    for (const char* program : {"date", "sleep"})
-      std::filesystem::permissions(at(program), std::filesystem::perms::owner_all);
-    ::setenv("PATH", (folder_.string() + ":" + path).c_str(), 1);
-    KubernetesJob job = reference();
-    job.ranks = 1;
-    const auto end =
-        runGang(followCommands(kubectl_, job, 60, PodLog::kAsLines), {}, "/dev/null").value();
-    ::setenv("PATH", path.c_str(), 1);
+    const auto end = followOneWith(
+        {{"date", "echo x >>" + at("clock") + "; wc -l <" + at("clock")}, {"sleep", ""}});
     EXPECT_EQ(end.ranks[0].exitCode, 3);
     std::vector<int> back;
     const std::string all = asked();
