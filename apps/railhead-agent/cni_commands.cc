@@ -37,7 +37,7 @@ Result<void> check(const CniOptions& options) {
                                                   options.file, options.paths.cniSocket()});
   std::cout << (options.json ? conflist::toJson(report) + "\n" : conflist::describe(report));
   if (report.callsUs()) return {};
-  return Error(ErrorCode::kCheckFailed, "the runtime does not call railhead on this node",
+  return Error(ErrorCode::kCheckFailed, "pods of this node do not get networks from railhead",
                "see the problems listed");
 }
 

@@ -2,6 +2,7 @@
 #include "apps/railhead-agent/stop_signals.h"
 
 #include <csignal>
+#include <iostream>
 
 #include <malloc.h>
 
@@ -22,5 +23,11 @@ int main(int argc, char** argv) {
   saveMemory();
   std::signal(SIGPIPE, SIG_IGN);
   railhead::agent_app::blockStopSignals();
-  return static_cast<int>(railhead::agent_app::runCommandLine({argv, argv + argc}));
+  const auto code = railhead::agent_app::runCommandLine({argv, argv + argc});
+  std::cout.flush();
+  if (!std::cout) {
+    std::cerr << "railhead-agent: could not write the output\n";
+    return static_cast<int>(railhead::ExitCode::kFailed);
+  }
+  return static_cast<int>(code);
 }

@@ -28,13 +28,17 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   // cuBLAS reads it once: with a workspace of one size the same call takes the same way.
   ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
-  const int code = railhead::trainer_app::runCommandLine({argv, argv + argc},
-                                                         railhead::collective::processEnvironment(),
-                                                         [] { return stopSignal.load(); });
+  int code = railhead::trainer_app::runCommandLine({argv, argv + argc},
+                                                   railhead::collective::processEnvironment(),
+                                                   [] { return stopSignal.load(); });
   // After a failure threads may wait for peers that are gone (run.cc): they end with the process.
   // After success LibTorch 2.11 for CUDA frees what it must not when the process tears down
   // ("free(): invalid pointer", docs/measurements/trainer-two-h200.json): nothing of ours is left
   // to be done there.
   std::cout << std::flush;
+  if (!std::cout) {
+    std::cerr << "railhead-train: could not write the output\n";
+    code = code == 0 ? 1 : code;
+  }
   std::_Exit(code);
 }

@@ -1,5 +1,6 @@
 #include "apps/railhead-train/options.h"
 
+#include "apps/usage/values.h"
 #include "src/base/text.h"
 #include "src/trainer/tokens.h"
 
@@ -43,29 +44,29 @@ void addStepOptions(CLI::App& app, Options& options) {
                  "(default: all at once)")
       ->check(CLI::Range(std::uint64_t{1}, kMost));
   app.add_option("--learning-rate", options.learningRate, "its peak")
-      ->check(CLI::Range(0.0, 1e3))
+      ->check(usage::realRange(0.0, 1e3))
       ->capture_default_str();
   app.add_option("--learning-rate-floor", options.floorShare,
                  "what a cosine brings it down to, as a share of the peak")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(usage::realRange(0.0, 1.0))
       ->capture_default_str();
   app.add_option("--warmup", options.warmup, "steps of a linear rise to the peak")
       ->check(CLI::Range(std::uint64_t{0}, kMost))
       ->capture_default_str();
   app.add_option("--weight-decay", options.weightDecay, "of matrices")
-      ->check(CLI::Range(0.0, 1e3))
+      ->check(usage::realRange(0.0, 1e3))
       ->capture_default_str();
   app.add_option("--beta1", options.beta1, "of AdamW")
-      ->check(CLI::Range(0.0, 0.999999))
+      ->check(usage::realRange(0.0, 0.999999))
       ->capture_default_str();
   app.add_option("--beta2", options.beta2, "of AdamW")
-      ->check(CLI::Range(0.0, 0.999999))
+      ->check(usage::realRange(0.0, 0.999999))
       ->capture_default_str();
   app.add_option("--epsilon", options.epsilon, "of AdamW")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(usage::realRange(0.0, 1.0))
       ->capture_default_str();
   app.add_option("--clip", options.clip, "largest norm of the gradient, 0: any")
-      ->check(CLI::Range(0.0, 1e9))
+      ->check(usage::realRange(0.0, 1e9))
       ->capture_default_str();
   app.add_option("--seed", options.seed,
                  "of the initial weights and the order of the data (RAILHEAD_SEED)")
@@ -98,7 +99,7 @@ void addMachineOptions(CLI::App& app, Options& options) {
       ->capture_default_str();
   app.add_option("--bucket", options.bucketBytes,
                  "gradients that travel together while the backward pass goes on")
-      ->transform(CLI::AsSizeValue(false))
+      ->transform(usage::sizeValue())
       ->default_str("25MiB");
   app.add_option("--transport", options.transport,
                  "of ranks on CPUs: verbs (RDMA), tcp, auto: verbs where every rank has a rail")
@@ -111,7 +112,7 @@ void addMachineOptions(CLI::App& app, Options& options) {
   app.add_option("--nccl-library", options.ncclLibrary,
                  "the libnccl to load (default: as the loader finds libnccl.so.2)");
   app.add_option("--timeout", options.timeout, "seconds for the ranks to find each other")
-      ->check(CLI::Range(0.1, 86400.0))
+      ->check(usage::realRange(0.1, 86400.0))
       ->capture_default_str();
   app.add_option("--patience", options.patience, "seconds that a rank waits for others in a step")
       ->check(CLI::Range(1, 86400))

@@ -4,6 +4,8 @@
 #include "apps/railhead/rank_launch.h"
 #include "apps/railhead/rank_options.h"
 #include "apps/railhead/rank_session.h"
+#include "apps/railhead/user_files.h"
+#include "apps/usage/values.h"
 #include "src/base/text.h"
 #include "src/bench/collectives/sweep.h"
 #include "src/bench/collectives/sweep_json.h"
@@ -171,6 +173,7 @@ void show(const Settings& settings, const Found& found, Context& context) {
 void run(const Settings& settings, Context& context) {
   const auto plan = planOf(settings);
   if (!plan.has_value()) return fail(context, plan.error());
+  if (const auto out = checkOut(settings.out); !out.has_value()) return fail(context, out.error());
   const bool launches = !settings.ranks.on.empty();
   if (!launches && !collective::isRank(collective::processEnvironment())) {
     return fail(context,
@@ -208,10 +211,10 @@ void addPlanOptions(CLI::App* command, Settings& settings) {
       ->delimiter(',')
       ->default_str("float32");
   command->add_option("--min-size", plan.minBytes, "smallest size, like 8 or 1KiB")
-      ->transform(CLI::AsSizeValue(false))
+      ->transform(usage::sizeValue())
       ->default_str("8");
   command->add_option("--max-size", plan.maxBytes, "largest size")
-      ->transform(CLI::AsSizeValue(false))
+      ->transform(usage::sizeValue())
       ->default_str("64MiB");
   command->add_option("--factor", plan.factor, "from one size to the next")->capture_default_str();
   command->add_option("--place", settings.place, "out, in or both: whether receiving overwrites")

@@ -1,13 +1,10 @@
 #include "apps/railhead/bench_collectives_output.h"
 
 #include "src/base/units.h"
-#include "src/os/filesystem.h"
 #include "src/report/terminal/style.h"
 #include "src/report/terminal/table.h"
 
 #include <cstdio>
-#include <filesystem>
-#include <memory>
 #include <ostream>
 
 #include <nlohmann/json.hpp>
@@ -17,7 +14,6 @@ namespace railhead::app {
 namespace {
 
 using nlohmann::json;
-constexpr std::size_t kMaxResult = 256 << 20;
 
 std::string fixed(double value, int digits) {
   char text[48];
@@ -27,13 +23,6 @@ std::string fixed(double value, int digits) {
 
 // Four figures at least: 0.0123, 12.34, 1234.
 std::string gigabytes(double value) { return fixed(value, value >= 100 ? 1 : value >= 1 ? 2 : 4); }
-
-Result<std::string> absolute(const std::string& path) {
-  std::error_code code;
-  const auto full = std::filesystem::absolute(path, code);
-  if (code) return Error::fromErrno(code.value(), "find " + path);
-  return full.lexically_normal().string();
-}
 
 void addLine(report::Table& table, const json& line) {
   const auto& time = line.at("time");
@@ -110,33 +99,18 @@ void printComparison(std::ostream& out, const bench::Comparison& comparison) {
   }
   table.print(out, report::detectStyle(STDOUT_FILENO, report::processEnvironment));
   for (const auto& key : comparison.missing) out << "only in one of them: " << key << '\n';
+  const auto undecided = static_cast<std::size_t>(
+      std::count_if(comparison.lines.begin(), comparison.lines.end(),
+                    [](const auto& line) { return line.change == bench::Change::kUndecided; }));
   out << comparison.slower << " slower, " << comparison.faster << " faster, "
-      << comparison.lines.size() - comparison.slower - comparison.faster
-      << " without a real difference\n";
+      << comparison.lines.size() - comparison.slower - comparison.faster - undecided
+      << " without a real difference";
+  if (undecided > 0) out << ", " << undecided << " undecided: too few samples";
+  out << '\n';
 }
 
 std::string oneLine(std::string_view text) {
   return json::parse(text, nullptr, false).dump(-1, ' ', false, json::error_handler_t::replace);
 }
-
-Result<void> writeText(const std::string& path, std::string_view text) {
-  RAILHEAD_TRY_ASSIGN(const auto full, absolute(path));
-  RAILHEAD_TRY_ASSIGN(const std::unique_ptr<os::Filesystem> filesystem,
-                      os::RootedFilesystem::open("/"));
-  return filesystem->replaceFile(full, text);
-}
-
-Result<std::string> readText(const std::string& path, std::size_t maxBytes) {
-  RAILHEAD_TRY_ASSIGN(const auto full, absolute(path));
-  RAILHEAD_TRY_ASSIGN(const std::unique_ptr<os::Filesystem> filesystem,
-                      os::RootedFilesystem::open("/"));
-  return filesystem->readFile(full, maxBytes);
-}
-
-Result<void> writeResult(const std::string& path, std::string_view text) {
-  return writeText(path, std::string(text) + "\n").addContext("--out");
-}
-
-Result<std::string> readResult(const std::string& path) { return readText(path, kMaxResult); }
 
 }  // namespace railhead::app

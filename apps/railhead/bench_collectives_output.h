@@ -24,12 +24,4 @@ void printComparison(std::ostream& out, const bench::Comparison& comparison);
 // The same JSON without line breaks.
 std::string oneLine(std::string_view json);
 
-// Beside it and renamed: the file is whole, or as it was. kExhausted: the disk is full.
-Result<void> writeResult(const std::string& path, std::string_view text);
-Result<std::string> readResult(const std::string& path);
-
-// The same of any text, as it is and of any size asked for.
-Result<void> writeText(const std::string& path, std::string_view text);
-Result<std::string> readText(const std::string& path, std::size_t maxBytes);
-
 }  // namespace railhead::app

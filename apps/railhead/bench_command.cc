@@ -2,6 +2,7 @@
 
 #include "apps/railhead/bench_collectives_command.h"
 #include "apps/railhead/bench_output.h"
+#include "apps/usage/values.h"
 #include "src/base/text.h"
 #include "src/bench/environment.h"
 #include "src/bench/rail_choice.h"
@@ -147,7 +148,7 @@ void addMeasurement(CLI::App& command, BenchVerbsSettings& settings) {
   command.add_option("--operation", settings.operation, "write, read or send")
       ->capture_default_str();
   command.add_option("--size", plan.messageBytes, "bytes of one message, like 64KiB")
-      ->transform(CLI::AsSizeValue(false))
+      ->transform(usage::sizeValue())
       ->default_str("64KiB");
   command.add_option("--sizes", settings.sizes,
                      "then bandwidth by size: 8..8MiB (powers of two) or a list like 64,4KiB");
@@ -162,7 +163,7 @@ void addMeasurement(CLI::App& command, BenchVerbsSettings& settings) {
   command.add_option("--latency-seconds", plan.latencySeconds, "at most, on each rail")
       ->capture_default_str();
   command.add_option("--rate-bytes", plan.rateBytes, "of one message where they are counted")
-      ->transform(CLI::AsSizeValue(false))
+      ->transform(usage::sizeValue())
       ->default_str("8");
   command.add_option("--rate-outstanding", plan.rateOutstanding, "messages in flight then")
       ->capture_default_str();
@@ -204,7 +205,7 @@ void addVerbs(CLI::App* bench, Context& context) {
                       "both ends must give the same (a name, not a password)");
   command->add_option("--timeout", settings->timeout, "seconds to find the other end")
       ->capture_default_str()
-      ->check(CLI::Range(0.1, 3600.0));
+      ->check(usage::realRange(0.1, 3600.0));
   command->add_flag("--json", settings->json, "print the result as JSON");
   command->final_callback([settings, &context] {
     verbs::SystemVerbs verbs;

@@ -1,5 +1,7 @@
 #include "apps/railhead/bench_collectives_command.h"
 #include "apps/railhead/bench_collectives_output.h"
+#include "apps/railhead/user_files.h"
+#include "apps/usage/values.h"
 #include "src/bench/collectives/compare.h"
 #include "src/bench/collectives/sweep_json.h"
 
@@ -62,7 +64,7 @@ void addBenchCompare(CLI::App* bench, Context& context) {
   command->add_option("before", settings->before, "JSON of bench collectives")->required();
   command->add_option("after", settings->after, "JSON of bench collectives")->required();
   command->add_option("--threshold", settings->threshold, "change of the median to mind")
-      ->check(CLI::Range(0.0, 10.0))
+      ->check(usage::realRange(0.0, 10.0))
       ->capture_default_str();
   command->add_flag("--json", settings->json, "print the comparison as JSON");
   command->final_callback([settings, &context] { run(*settings, context); });

@@ -1,6 +1,7 @@
 #include "apps/railhead/demo_command.h"
 
 #include "apps/railhead/image_path.h"
+#include "apps/usage/values.h"
 #include "lab/demo/demo.h"
 #include "src/base/text.h"
 #include "src/os/filesystem.h"
@@ -106,7 +107,7 @@ void addDemoCommand(CLI::App& app, Context& context) {
       ->capture_default_str();
   command->add_option("--seconds", settings->seconds, "length of each bandwidth measurement")
       ->capture_default_str()
-      ->check(CLI::Range(0.5, 60.0));
+      ->check(usage::realRange(0.5, 60.0));
   command->add_option("--image", settings->lab.imageDirectory, "folder of the nodes' image")
       ->envname("RAILHEAD_LAB_IMAGE");
   command->add_option("--accel", settings->lab.accelerator, "tcg (everywhere) or kvm")

@@ -1,9 +1,10 @@
 #include "apps/railhead/doctor_command.h"
 
-#include "apps/railhead/bench_collectives_output.h"
 #include "apps/railhead/doctor_output.h"
 #include "apps/railhead/nccl_logs.h"
 #include "apps/railhead/node_answers.h"
+#include "apps/railhead/user_files.h"
+#include "apps/usage/values.h"
 #include "src/base/text.h"
 #include "src/gpu/cuda/cuda.h"
 #include "src/os/process.h"
@@ -206,7 +207,7 @@ void addDoctorCommand(CLI::App& app, Context& context) {
   command->add_option("--rail-rate", settings->rates,
                       "what a rail alone was measured at, DEVICE=RATE; repeated");
   command->add_option("--planned", settings->planned, "bytes of all buffers of a test, like 16GiB")
-      ->transform(CLI::AsSizeValue(false));
+      ->transform(usage::sizeValue());
   command->add_option("--check", settings->checks, "only this check; repeated");
   command->add_flag("--list", settings->list, "every check, and nothing else");
   command->add_flag("--all", settings->all, "also what is well, and why a check could not look");

@@ -3,6 +3,7 @@
 #include "apps/railhead/image_path.h"
 #include "apps/railhead/lab_output.h"
 #include "apps/usage/signal_fd.h"
+#include "apps/usage/values.h"
 #include "lab/client/lab_client.h"
 #include "lab/keeper/keeper.h"
 #include "lab/keeper/keeper_messages.h"
@@ -285,7 +286,7 @@ void addLink(CLI::App* command, Context& context) {
   part->add_flag("--restore", settings->restore, "plug it in again")->excludes(cut);
   part->add_option("--rate", settings->rate, "of each direction, like 40Mbit");
   part->add_option("--loss", settings->loss, "percent of frames to lose")
-      ->check(CLI::Range(0.0, 100.0));
+      ->check(usage::realRange(0.0, 100.0));
   part->add_flag("--json", common->json, "print JSON");
   part->final_callback([common, settings, &context] {
     const auto change = linkChange(*settings);

@@ -1,8 +1,6 @@
 #include "apps/railhead/nccl_logs.h"
 
-#include "src/os/filesystem.h"
-
-#include <filesystem>
+#include "apps/railhead/user_files.h"
 
 namespace railhead::app {
 namespace {
@@ -12,14 +10,18 @@ constexpr std::size_t kMaxLog = 256 << 20;
 }  // namespace
 
 Result<void> readNcclLogs(const std::vector<std::string>& paths, verify::NcclLog& log) {
-  RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
   for (const auto& path : paths) {
-    std::error_code failed;
-    const std::string whole = std::filesystem::absolute(path, failed).string();
-    if (failed) return Error(ErrorCode::kIo, "--log " + path + ": " + failed.message());
-    RAILHEAD_TRY_ASSIGN(const auto text, files->readFile(whole, kMaxLog));
     verify::NcclLogStream stream(log);
-    stream.feed(text);
+    std::size_t size = 0;
+    RAILHEAD_TRY(readPieces(path, [&](std::string_view piece) -> Result<void> {
+                   size += piece.size();
+                   if (size > kMaxLog)
+                     return Error(ErrorCode::kInvalidArgument,
+                                  path + " is longer than the 256 MiB allowed",
+                                  "give the lines of NCCL's alone: grep NCCL");
+                   stream.feed(piece);
+                   return {};
+                 }).addContext("--log"));
     stream.end();
   }
   return {};

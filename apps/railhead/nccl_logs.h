@@ -9,7 +9,7 @@
 
 namespace railhead::app {
 
-// All files together, each at most 256 MiB. kNotFound, kExhausted and the like name the file.
+// All files together, each at most 256 MiB; "-" is standard input. An error names the file.
 Result<void> readNcclLogs(const std::vector<std::string>& paths, verify::NcclLog& log);
 
 }  // namespace railhead::app

@@ -1,5 +1,7 @@
 #include "apps/railhead/rank_options.h"
 
+#include "apps/usage/values.h"
+
 #include <CLI/CLI.hpp>
 
 namespace railhead::app {
@@ -29,7 +31,7 @@ void addRankOptions(CLI::App* command, RankOptions& options) {
                     "with NCCL: every rank a host of its own (NCCL_HOSTID), for two ranks on one "
                     "GPU or to take the network path on one node");
   command->add_option("--timeout", options.timeout, "seconds for the ranks to find each other")
-      ->check(CLI::Range(0.1, 86400.0))
+      ->check(usage::realRange(0.1, 86400.0))
       ->capture_default_str();
   command->add_option("--lab", options.lab, "of --on lab: the name of the running lab");
   command->add_option("--image", options.image, "of --on kubernetes: the image that holds railhead")

@@ -1,9 +1,10 @@
 #include "apps/railhead/report_command.h"
 
-#include "apps/railhead/bench_collectives_output.h"
 #include "apps/railhead/train_document.h"
 #include "apps/railhead/train_run.h"
+#include "apps/railhead/user_files.h"
 #include "src/base/units.h"
+#include "src/bench/collectives/compare.h"
 #include "src/report/measurements/page.h"
 
 #include <filesystem>
@@ -90,7 +91,19 @@ Result<report::Measurements> gather(const Settings& settings) {
   return out;
 }
 
+// The page must not take the place of what it is made from.
+Result<void> checkOutIsNew(const Settings& settings) {
+  for (const auto& file : settings.files) {
+    std::error_code ignored;
+    if (std::filesystem::equivalent(file, settings.out, ignored))
+      return Error(ErrorCode::kInvalidArgument, "--out " + settings.out + " is a file to report on",
+                   "give the page another name");
+  }
+  return checkOut(settings.out);
+}
+
 void run(const Settings& settings, Context& context) {
+  if (const auto out = checkOutIsNew(settings); !out.has_value()) return fail(context, out.error());
   const auto measurements = gather(settings);
   if (!measurements.has_value()) return fail(context, measurements.error());
   const auto written = writeResult(settings.out, report::toHtml(*measurements));

@@ -6,6 +6,7 @@
 #include "apps/railhead/train_run.h"
 #include "apps/railhead/train_runs_command.h"
 #include "apps/railhead/train_show.h"
+#include "apps/usage/values.h"
 
 #include <memory>
 #include <ostream>
@@ -144,7 +145,7 @@ void addReplay(CLI::App* train, Context& context) {
   command->add_option("--folder", settings->options.folder,
                       "of the new run; default: the next number below --runs");
   command->add_option("--within", settings->within, "the relative difference that is allowed")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(usage::realRange(0.0, 1.0));
   addRunOptions(command, settings->options);
   command->final_callback([settings, &context] { replay(*settings, context); });
 }

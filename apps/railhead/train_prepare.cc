@@ -1,6 +1,6 @@
 #include "apps/railhead/train_prepare.h"
 
-#include "apps/railhead/bench_collectives_output.h"
+#include "apps/railhead/user_files.h"
 #include "src/base/text.h"
 #include "src/checkpoint/file_digest.h"
 #include "src/collective/world.h"

@@ -3,6 +3,7 @@
 #include "apps/railhead/train_document.h"
 #include "apps/railhead/train_output.h"
 #include "apps/railhead/train_run.h"
+#include "apps/usage/values.h"
 #include "src/base/text.h"
 #include "src/os/clock.h"
 #include "src/report/terminal/style.h"
@@ -248,7 +249,7 @@ void addCompare(CLI::App* train, Context& context) {
       ->required();
   command->add_option("second", settings->other, "another")->required();
   command->add_option("--within", settings->within, "the relative difference that is allowed")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(usage::realRange(0.0, 1.0));
   command->add_flag("--json", settings->json, "print the result as JSON");
   command->final_callback([settings, &context] { run(compare, *settings, context); });
 }
@@ -293,7 +294,7 @@ void addTrainRunsCommands(CLI::App* train, Context& context) {
                     "railhead train stop pair-0001", stopping);
   command->add_option("run", stopping->run, "a run's folder, or its name below --runs")->required();
   command->add_option("--seconds", stopping->seconds, "to wait for its end")
-      ->check(CLI::Range(1.0, 86400.0))
+      ->check(usage::realRange(1.0, 86400.0))
       ->capture_default_str();
   command->final_callback([stopping, &context] { run(stop, *stopping, context); });
 }

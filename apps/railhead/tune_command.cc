@@ -1,6 +1,5 @@
 #include "apps/railhead/tune_command.h"
 
-#include "apps/railhead/bench_collectives_output.h"
 #include "apps/railhead/rank_options.h"
 #include "apps/railhead/tune_gang.h"
 #include "apps/railhead/tune_grid_command.h"
@@ -12,7 +11,9 @@
 #include "apps/railhead/tune_rank_command.h"
 #include "apps/railhead/tune_records.h"
 #include "apps/railhead/tune_sizes.h"
+#include "apps/railhead/user_files.h"
 #include "apps/usage/signal_fd.h"
+#include "apps/usage/values.h"
 #include "src/base/text.h"
 #include "src/os/clock.h"
 #include "src/tune/search.h"
@@ -169,6 +170,7 @@ Result<void> keepProfile(const Settings& settings, TuneReport& report) {
 void run(const Settings& settings, Context& context) {
   if (const auto kind = parseTuneObjective(settings.objective); !kind.has_value())
     return fail(context, kind.error());
+  if (const auto out = checkOut(settings.out); !out.has_value()) return fail(context, out.error());
   if (settings.ranks.on.empty()) {
     return fail(context,
                 Error(ErrorCode::kInvalidArgument, "tune: no --on says where the ranks are",
@@ -212,7 +214,7 @@ void addSearchOptions(CLI::App* command, Settings& settings) {
           "are done)")
       ->capture_default_str();
   command->add_option("--minutes", settings.minutes, "for the search, its fresh run included")
-      ->check(CLI::Range(0.01, 10080.0))
+      ->check(usage::realRange(0.01, 10080.0))
       ->capture_default_str();
   command->add_option("--trials", settings.search.budget.trials, "at most")
       ->check(CLI::Range(tune::Budget::kMinTrials, std::uint64_t{tune::kMaxRecords}))

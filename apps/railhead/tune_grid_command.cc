@@ -1,12 +1,12 @@
 #include "apps/railhead/tune_grid_command.h"
 
-#include "apps/railhead/bench_collectives_output.h"
 #include "apps/railhead/rank_options.h"
 #include "apps/railhead/tune_gang.h"
 #include "apps/railhead/tune_knobs.h"
 #include "apps/railhead/tune_options.h"
 #include "apps/railhead/tune_output.h"
 #include "apps/railhead/tune_sizes.h"
+#include "apps/railhead/user_files.h"
 #include "apps/usage/signal_fd.h"
 #include "src/base/statistics.h"
 #include "src/os/clock.h"
@@ -103,6 +103,7 @@ void run(const Settings& settings, Context& context) {
     context.out << *objects;
     return;
   }
+  if (const auto out = checkOut(settings.out); !out.has_value()) return fail(context, out.error());
   std::string about;
   const auto grid = gridThere(settings, about, context);
   if (!grid.has_value()) {

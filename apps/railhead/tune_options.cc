@@ -1,5 +1,7 @@
 #include "apps/railhead/tune_options.h"
 
+#include "apps/usage/values.h"
+
 #include <filesystem>
 
 #include <CLI/CLI.hpp>
@@ -29,7 +31,7 @@ void RankTuneOptions::addTo(CLI::App* command, const std::string& program) {
                       "with NCCL: the plugin that takes choices by size, where the ranks run "
                       "(default: beside this program, else /usr/lib/railhead/)");
   command->add_option("--call-timeout", callTimeout, "seconds after which one call has failed")
-      ->check(CLI::Range(0.1, 3600.0))
+      ->check(usage::realRange(0.1, 3600.0))
       ->capture_default_str();
 }
 

@@ -278,7 +278,8 @@ void printTune(std::ostream& out, const TuneReport& report) {
     out << tune::objectiveName(report.objective.kind()) << " " << gainText(result.gain)
         << ", in a fresh run\n";
   } else {
-    out << "nothing beats the default\n";
+    out << (result.end == tune::SearchEnd::kBudget ? "in that budget nothing" : "nothing")
+        << " beats the default\n";
   }
   if (!report.profilePath.empty()) out << "profile: " << report.profilePath << '\n';
 }

@@ -1,11 +1,11 @@
 #include "apps/railhead/tune_profile_command.h"
 
-#include "apps/railhead/bench_collectives_output.h"
 #include "apps/railhead/rank_options.h"
 #include "apps/railhead/tune_apply.h"
 #include "apps/railhead/tune_gang.h"
 #include "apps/railhead/tune_options.h"
 #include "apps/railhead/tune_output.h"
+#include "apps/railhead/user_files.h"
 #include "src/tune/export.h"
 
 #include <filesystem>

@@ -1,6 +1,6 @@
 #include "apps/railhead/tune_records.h"
 
-#include "apps/railhead/bench_collectives_output.h"
+#include "apps/railhead/user_files.h"
 #include "src/base/text.h"
 
 #include <cerrno>

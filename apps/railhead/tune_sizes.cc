@@ -1,6 +1,7 @@
 #include "apps/railhead/tune_sizes.h"
 
-#include "apps/railhead/bench_collectives_output.h"
+#include "apps/railhead/user_files.h"
+#include "apps/usage/values.h"
 #include "src/base/text.h"
 #include "src/bench/collectives/plan.h"
 #include "src/tune_run/talk.h"
@@ -70,10 +71,10 @@ void TuneSizes::addTo(CLI::App* command) {
       ->delimiter(',')
       ->default_str("all_reduce");
   command->add_option("--min-size", minBytes, "smallest size, like 1KiB")
-      ->transform(CLI::AsSizeValue(false))
+      ->transform(usage::sizeValue())
       ->default_str("1KiB");
   command->add_option("--max-size", maxBytes, "largest size")
-      ->transform(CLI::AsSizeValue(false))
+      ->transform(usage::sizeValue())
       ->default_str("64MiB");
   command->add_option("--factor", factor, "from one size to the next")->capture_default_str();
 }

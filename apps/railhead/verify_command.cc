@@ -5,8 +5,10 @@
 #include "apps/railhead/rank_launch.h"
 #include "apps/railhead/rank_options.h"
 #include "apps/railhead/rank_session.h"
+#include "apps/railhead/user_files.h"
 #include "apps/railhead/verify_log.h"
 #include "apps/railhead/verify_output.h"
+#include "apps/usage/values.h"
 #include "src/base/text.h"
 #include "src/bench/environment.h"
 #include "src/bench/verbs_session.h"
@@ -269,6 +271,7 @@ void runOnLogs(const Settings& settings, Context& context) {
 }
 
 void run(const Settings& settings, Context& context) {
+  if (const auto out = checkOut(settings.out); !out.has_value()) return fail(context, out.error());
   if (!settings.logs.empty()) return runOnLogs(settings, context);
   if (const auto expectation = expectationOf(settings); !expectation.has_value()) {
     return fail(context, expectation.error());
@@ -311,29 +314,32 @@ void addVerifyCommand(CLI::App& app, Context& context) {
   command
       ->add_option("--min-share", settings->minShare,
                    "of the ceiling that must be reached, like 0.9")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(usage::realRange(0.0, 1.0));
   command->add_option("--line-rate", settings->lineRates,
                       "rate of each rail's link, or once per rail, where the device does not tell");
   command->add_option("--message", settings->plan.messageBytes, "bytes of one call, like 4MiB")
-      ->transform(CLI::AsSizeValue(false))
+      ->transform(usage::sizeValue())
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40))
       ->default_str("4MiB");
   command->add_option("--seconds", settings->plan.seconds, "of moving data, about")
-      ->check(CLI::Range(0.1, 3600.0))
+      ->check(usage::realRange(0.1, 3600.0))
       ->capture_default_str();
   command
       ->add_option("--call-timeout", settings->plan.callTimeout,
                    "seconds after which one call has failed")
-      ->check(CLI::Range(0.1, 3600.0))
+      ->check(usage::realRange(0.1, 3600.0))
       ->capture_default_str();
   command->add_option("--seed", settings->plan.seed, "of the data that is checked")
       ->capture_default_str();
   auto* logs = command->add_option("--log", settings->logs,
                                    "no ranks: what NCCL's log of another run says; repeatable");
-  for (const char* other : {"--on", "--expect", "--min-share"})
-    logs->excludes(command->get_option(other));
   command->add_option("--out", settings->out, "also write the JSON to this file");
   command->add_flag("--json", settings->json, "print the result as JSON");
+  for (CLI::Option* other : command->get_options()) {
+    const bool both = other == logs || other->check_name("--out") || other->check_name("--json") ||
+                      other->check_name("--help");
+    if (!both) logs->excludes(other);
+  }
   command->final_callback([settings, &context] { run(*settings, context); });
 }
 

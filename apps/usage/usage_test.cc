@@ -1,6 +1,7 @@
 #include "apps/usage/command_line.h"
 #include "apps/usage/command_tree.h"
 #include "apps/usage/completion.h"
+#include "apps/usage/values.h"
 #include "src/os/process.h"
 
 #include <sstream>
@@ -169,6 +170,23 @@ TEST(UsageAlone, ACommandThatLetsItStandsAloneAndStillNamesUnknownWords) {
   EXPECT_EQ(alone, 1);
   EXPECT_EQ(parseCommandLine(app, {"tool-x", "tune", "look"}, out, err), ExitCode::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("'look' is no command; allowed: show"));
+}
+
+TEST(Values, NotANumberIsInNoRange) {
+  const auto range = realRange(0.1, 10);
+  for (const char* good : {"0.1", "10", "1e0"}) EXPECT_EQ(range(good), "") << good;
+  for (const char* bad : {"nan", "-nan", "NAN", "inf", "0", "11", "x", ""})
+    EXPECT_NE(range(bad), "") << bad;
+}
+
+TEST(Values, ASizeDoesNotWrap) {
+  const auto size = sizeValue();
+  std::string good = "4KiB";
+  EXPECT_EQ(size(good), "");
+  EXPECT_EQ(good, "4096");
+  for (std::string bad :
+       {"-1", "+1", "99999999999999999999", "18446744073709551616", "17179869184GiB", "KiB", ""})
+    EXPECT_NE(size(bad), "") << bad;
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ Result<std::string> askAt(const std::string& path) {
     if (error.code != ErrorCode::kInvalidArgument) error.code = ErrorCode::kEnvironment;
     return std::move(error)
         .addContext("no agent answers")
-        .withRemedy("start railhead-agent on this node, or name its folder with --state");
+        .withRemedy("start railhead-agent on this node, or name where its socket is");
   };
   auto socket = os::connectUnix(path, deadline);
   if (!socket.has_value()) return silent(std::move(socket).error());

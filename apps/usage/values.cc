@@ -1,0 +1,41 @@
+#include "apps/usage/values.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+namespace railhead::usage {
+namespace {
+
+constexpr std::size_t kDigits = 19;  // of a number that fits into 64 bits, whatever they are
+
+}  // namespace
+
+CLI::Validator realRange(double least, double most) {
+  CLI::Validator range = CLI::Range(least, most);
+  const auto check = [range](std::string& text) -> std::string {
+    double value = 0;
+    if (CLI::detail::lexical_cast(text, value) && std::isnan(value))
+      return "Value " + text + " is no number";
+    return range(text);
+  };
+  return CLI::Validator(check, range.get_description());
+}
+
+CLI::Validator sizeValue() {
+  CLI::Validator size = CLI::AsSizeValue(false);
+  const auto change = [size](std::string& text) -> std::string {
+    const auto isDigit = [](unsigned char c) { return c >= '0' && c <= '9'; };
+    const auto digits = std::find_if_not(text.begin(), text.end(), isDigit) - text.begin();
+    if (digits == 0 || static_cast<std::size_t>(digits) > kDigits)
+      return "Value " + text + " is no size like 4096, 4KiB or 2GiB";
+    try {
+      return size(text);
+    } catch (const CLI::ValidationError& tooMuch) {
+      return tooMuch.what();
+    }
+  };
+  return CLI::Validator(change, size.get_description());
+}
+
+}  // namespace railhead::usage
