@@ -58,6 +58,25 @@ TEST_F(SoftRdmaTest, AVfWithoutItsOwnRdmaDeviceIsNamed) {
   EXPECT_THAT(attacher_->attachments(), IsEmpty());
 }
 
+// Who asks a kernel at that time for what it does already may lock it up.
+TEST_F(SoftRdmaTest, OfADeadNamespaceIsLeftToTheKernel) {
+  start();
+  ASSERT_TRUE(attacher_->add(request(CniCommand::kAdd)).has_value());
+  kernel_.holdRemovals(true);
+  kernel_.killNetns("trainer-0");
+  bool late = false;
+  clock_.atSleep(3, [&] {
+    late = true;
+    kernel_.holdRemovals(false);
+  });
+  const auto report = attacher_->sweep();
+  EXPECT_THAT(report.failed, IsEmpty());
+  EXPECT_THAT(report.done, SizeIs(1));
+  EXPECT_TRUE(late);
+  EXPECT_THAT(kernel_.rdmaDevices(), IsEmpty());
+  EXPECT_TRUE(kernel_.link(vfName(0, 0)).has_value());
+}
+
 // As Linux 7.3 does: the device is made on the host, where the pod would not see it.
 TEST_F(SoftRdmaTest, ReachesThePodWhenExclusive) {
   kernel_.setRdmaMode(netlink::RdmaNetnsMode::kExclusive);

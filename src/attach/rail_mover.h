@@ -97,7 +97,11 @@ class RailMover {
   Result<void> rememberVf(RailRecord& rail);
   Result<void> rememberRdma(RailRecord& rail, const netlink::Link& link);
   Result<void> removeSoftRoce(const RailRecord& rail, const os::Netns* pod);
-  // `space`: nullptr is the host's.
+  // A dead namespace took the netdev from its soft-RoCE device, and the kernel removes that by
+  // itself.
+  Result<void> awaitSoftRoceGone(const RailRecord& rail);
+  // `space`: nullptr is the host's. Nothing: there is no such device, or no RDMA at all.
+  Result<std::optional<std::uint32_t>> softRoceIn(const RailRecord& rail, const os::Netns* space);
   Result<void> removeSoftRoceIn(const RailRecord& rail, const os::Netns* space);
   Result<void> forgetRules(const RailRecord& rail, const os::Netns& pod);
   Result<void> leavePod(const RailRecord& rail, const netlink::Link& link, const os::Netns& pod);

@@ -8,6 +8,8 @@ namespace railhead::attach {
 namespace {
 
 constexpr std::chrono::milliseconds kGidPoll{5};
+constexpr std::chrono::milliseconds kRemovalPoll{20};
+constexpr std::chrono::milliseconds kKernelRemoves{2000};  // it takes some ten on an idle node
 constexpr int kGidsRead = 64;  // of a table: ours come among the first, a whole one takes long
 
 std::string groups(const IpAddress& address) {
@@ -113,20 +115,38 @@ Result<void> RailMover::moveRdmaHome(const RailRecord& rail, const os::Netns& po
 Result<void> RailMover::removeSoftRoce(const RailRecord& rail, const os::Netns* pod) {
   if (rail.rdma != RdmaUse::kSoft) return {};
   // An exclusive one that did not reach the pod is on the host.
-  if (pod != nullptr) RAILHEAD_TRY(removeSoftRoceIn(rail, pod));
+  RAILHEAD_TRY(pod != nullptr ? removeSoftRoceIn(rail, pod) : awaitSoftRoceGone(rail));
   return removeSoftRoceIn(rail, nullptr);
 }
 
-Result<void> RailMover::removeSoftRoceIn(const RailRecord& rail, const os::Netns* space) {
+// Not asked for meanwhile: Linux 7.3 was once seen to answer nobody about RDMA from such a moment on
+// (docs/lab.md).
+Result<void> RailMover::awaitSoftRoceGone(const RailRecord& rail) {
+  const auto deadline = clock_->now() + kKernelRemoves;
+  for (;;) {
+    RAILHEAD_TRY_ASSIGN(const auto index, softRoceIn(rail, nullptr));
+    if (!index || clock_->now() >= deadline) return {};
+    clock_->sleepFor(kRemovalPoll);
+  }
+}
+
+Result<std::optional<std::uint32_t>> RailMover::softRoceIn(const RailRecord& rail,
+                                                           const os::Netns* space) {
   auto rdma = netlink_->openRdma(space);
   if (!rdma.has_value()) {
-    if (rdma.error().code == ErrorCode::kUnsupported) return {};  // the module is gone with it
+    if (rdma.error().code == ErrorCode::kUnsupported) return std::optional<std::uint32_t>();
     return std::move(rdma).error();
   }
   RAILHEAD_TRY_ASSIGN(const auto devices, (*rdma)->devices());
   const auto device = named(devices, rail.rdmaDevice);
-  if (!device) return {};
-  auto removed = (*rdma)->removeSoftRoce(device->index);
+  return device ? std::optional<std::uint32_t>(device->index) : std::nullopt;
+}
+
+Result<void> RailMover::removeSoftRoceIn(const RailRecord& rail, const os::Netns* space) {
+  RAILHEAD_TRY_ASSIGN(const auto index, softRoceIn(rail, space));
+  if (!index) return {};
+  RAILHEAD_TRY_ASSIGN(const auto rdma, netlink_->openRdma(space));
+  auto removed = rdma->removeSoftRoce(*index);
   if (!removed.has_value() && removed.error().code == ErrorCode::kNotFound) return {};
   return removed;
 }

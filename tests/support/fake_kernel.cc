@@ -247,7 +247,21 @@ FakeLink* FakeKernel::findLink(int index, std::uint64_t* space) {
   return nullptr;
 }
 
+void FakeKernel::holdRemovals(bool hold) {
+  const std::lock_guard lock(mutex_);
+  removalsHeld_ = hold;
+  if (hold) return;
+  std::erase_if(rdma_, [](const auto& one) { return one.second.isBeingRemoved(); });
+  render();
+}
+
 void FakeKernel::removeSoftRoceOn(int linkIndex) {
+  if (removalsHeld_) {
+    for (auto& [index, device] : rdma_) {
+      if (device.softLink == linkIndex) device.softLink = FakeRdma::kBeingRemoved;
+    }
+    return;
+  }
   std::erase_if(rdma_, [&](const auto& entry) { return entry.second.softLink == linkIndex; });
 }
 

@@ -76,6 +76,9 @@ struct FakeRdma {
   std::string pci;   // empty for soft-RoCE
   int softLink = 0;  // link index under a soft-RoCE device
   std::uint64_t netns = 0;
+
+  static constexpr int kBeingRemoved = -1;
+  bool isBeingRemoved() const { return softLink == kBeingRemoved; }
 };
 
 class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
@@ -100,6 +103,9 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   void disableRdma();  // openRdma answers kUnsupported
   // VF drivers bind but no netdev appears; `false` lets the missing ones appear.
   void failVfDriver(bool fails);
+  // Soft-RoCE devices whose netdev moved away stay, without it, until they are let go; who removes
+  // one of them by hand in that time gets EDEADLK, where Linux 7.3 may lock up.
+  void holdRemovals(bool hold);
   void withholdGids(bool withhold);  // addresses no longer reach the RDMA devices' GID tables
   // What the PF's driver counts for one of its VFs; before the first call it counts nothing.
   void setVfTraffic(const std::string& pfNetdev, const netlink::VfTraffic& traffic);
@@ -210,6 +216,7 @@ class FakeKernel final : public netlink::NetlinkOpener, public os::NetnsOpener {
   bool rdmaEnabled_ = true;
   bool vfDriverFails_ = false;
   bool gidsWithheld_ = false;
+  bool removalsHeld_ = false;
   bool sysfsFrozen_ = false;
   int nextLink_ = 2;
   std::uint32_t nextRdma_ = 1;

@@ -345,6 +345,7 @@ class FakeRdmaLinks final : public netlink::RdmaClient {
     const auto device = kernel_.rdma_.find(deviceIndex);
     if (device == kernel_.rdma_.end()) return Error::fromErrno(ENODEV, what);
     if (device->second.softLink == 0) return Error::fromErrno(EINVAL, what);
+    if (device->second.isBeingRemoved()) return Error::fromErrno(EDEADLK, what);
     kernel_.rdma_.erase(device);
     kernel_.render();
     return {};
