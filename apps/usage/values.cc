@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include <CLI/CLI.hpp>
+
 namespace railhead::usage {
 namespace {
 

@@ -1,7 +1,9 @@
 // Checks of option values that CLI11's own let pass.
 #pragma once
 
-#include <CLI/CLI.hpp>
+namespace CLI {
+class Validator;
+}
 
 namespace railhead::usage {
 
