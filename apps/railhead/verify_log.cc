@@ -4,6 +4,7 @@
 #include "src/report/terminal/style.h"
 #include "src/report/terminal/table.h"
 #include "src/verify/facts.h"
+#include "src/verify/run/judge_run.h"
 
 #include <map>
 #include <ostream>
@@ -28,18 +29,6 @@ std::string processName(const verify::NcclLog& log, const verify::EndPaths& end,
   return process.host + ":" + std::to_string(process.pid);
 }
 
-Json evidenceJson(const verify::LineFacts& lines) {
-  Json out = Json::array();
-  for (const auto& piece : lines.evidence) {
-    out.push_back({{"source", verify::sourceName(piece.source)},
-                   {"what", piece.what},
-                   {"where", piece.where},
-                   {"supports", verify::supportsName(piece.supports)},
-                   {"value", piece.value}});
-  }
-  return out;
-}
-
 // No counter was read: the rules say what that leaves open.
 Json directionJson(const verify::NcclLog& log, const verify::LoggedPair& pair,
                    const verify::LoggedCommunicator& communicator, const verify::LineFacts& lines) {
@@ -59,7 +48,7 @@ Json directionJson(const verify::NcclLog& log, const verify::LoggedPair& pair,
           {"rails", lines.rails},
           {"rails_available", lines.railsAvailable},
           {"causes", lines.causes},
-          {"evidence", evidenceJson(lines)}};
+          {"evidence", verify::evidenceJson(lines.evidence)}};
 }
 
 std::string textOf(const Json& names) { return join(names.get<std::vector<std::string>>(), "+"); }

@@ -110,21 +110,11 @@ DirectionInput inputFor(const RankAccount& sender, const RankAccount& receiver,
   return input;
 }
 
-Json evidenceJson(const Evidence& evidence) {
-  return {{"source", sourceName(evidence.source)},
-          {"what", evidence.what},
-          {"where", evidence.where},
-          {"supports", supportsName(evidence.supports)},
-          {"value", evidence.value}};
-}
-
 Json judgementJson(const Judgement& judgement) {
   Json findings = Json::array();
   for (const auto& finding : judgement.findings) {
     findings.push_back({{"kind", findingName(finding.kind)}, {"text", finding.text}});
   }
-  Json evidence = Json::array();
-  for (const auto& piece : judgement.evidence) evidence.push_back(evidenceJson(piece));
   return {{"from", judgement.from},
           {"to", judgement.to},
           {"verdict", verdictName(judgement.verdict)},
@@ -133,7 +123,7 @@ Json judgementJson(const Judgement& judgement) {
           {"remedies", judgement.remedies},
           {"share", judgement.share ? Json(*judgement.share) : Json(nullptr)},
           {"findings", findings},
-          {"evidence", evidence}};
+          {"evidence", evidenceJson(judgement.evidence)}};
 }
 
 Json rankJson(const RankAccount& account) {
@@ -187,6 +177,18 @@ Verdict overall(const std::vector<Judgement>& judgements) {
   const bool same = std::all_of(judgements.begin(), judgements.end(),
                                 [&](const auto& one) { return one.verdict == first; });
   return same ? first : Verdict::kMixed;
+}
+
+Json evidenceJson(const std::vector<Evidence>& evidence) {
+  Json out = Json::array();
+  for (const auto& piece : evidence) {
+    out.push_back({{"source", sourceName(piece.source)},
+                   {"what", piece.what},
+                   {"where", piece.where},
+                   {"supports", supportsName(piece.supports)},
+                   {"value", piece.value}});
+  }
+  return out;
 }
 
 std::string toJson(const VerifyReport& report) {

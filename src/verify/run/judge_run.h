@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 namespace railhead::verify {
 
 // Rank r sends to r + 1: one direction for each rank. One rank alone has none.
@@ -24,5 +26,7 @@ struct VerifyReport {
   ExpectationResult expected;
 };
 std::string toJson(const VerifyReport& report);
+// Of a direction: "evidence[].{source,what,where,supports,value}".
+nlohmann::json evidenceJson(const std::vector<Evidence>& evidence);
 
 }  // namespace railhead::verify
