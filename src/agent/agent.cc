@@ -129,13 +129,11 @@ class NodeAgent final : public Agent {
   Result<void> startInOrder(Start how) {
     std::optional<Handover> handover;
     if (how == Start::kTakeOver) {
-      auto begun = Handover::begin(paths_.handoverSocket());
-      if (begun.has_value()) {
-        seams_.log.info("agent", "the running agent hands the node over");
-        handover = std::move(*begun);
-      } else if (begun.error().code != ErrorCode::kNotFound) {
-        return std::move(begun).error();
-      }
+      RAILHEAD_TRY_ASSIGN(auto taken, takeOver(paths_.handoverSocket(),
+                                               [this] { return lockNode(seams_.files, paths_); }));
+      handover = std::move(taken.handover);
+      nodeLock_ = std::move(taken.lock);
+      if (handover) seams_.log.info("agent", "the running agent hands the node over");
     }
     const auto ready = takeNode(handover.has_value());
     if (!ready.has_value()) {
@@ -198,7 +196,9 @@ class NodeAgent final : public Agent {
   // the agent for their DEL, whatever else is missing. `mustSee`: a node that cannot be read is an
   // Error.
   Result<void> takeNode(bool mustSee) {
-    RAILHEAD_TRY_ASSIGN(nodeLock_, lockNode(seams_.files, paths_));
+    if (!nodeLock_) {
+      RAILHEAD_TRY_ASSIGN(nodeLock_, lockNode(seams_.files, paths_));
+    }
     attach::AttachConfig attach = config()->attach;
     attach.paths = paths_;
     RAILHEAD_TRY(cluster_.start());

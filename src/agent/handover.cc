@@ -27,12 +27,25 @@ constexpr std::size_t kMaxList = 128 << 10;
 
 constexpr std::chrono::seconds kAnswer{1};
 constexpr std::chrono::seconds kKeep{10};
+constexpr std::chrono::seconds kAskable{60};
+constexpr std::chrono::milliseconds kAskAgain{20};
 // Requests of pods under way are finished first; they wait for drivers and GIDs.
 constexpr std::chrono::seconds kRelease{60};
 // The newer one recovers, provisions and looks in this time.
 constexpr std::chrono::seconds kPrepare{120};
 
 os::Deadline in(std::chrono::seconds time) { return std::chrono::steady_clock::now() + time; }
+
+// The newer one's connection, once the node is free.
+Result<os::UniqueFd> askForNode(const std::string& path) {
+  RAILHEAD_TRY_ASSIGN(os::UniqueFd connection, os::connectUnix(path, in(kAnswer)));
+  RAILHEAD_TRY(os::sendFrame(connection.get(), kAsk, in(kAnswer)));
+  RAILHEAD_TRY_ASSIGN(const std::string answer,
+                      os::receiveFrame(connection.get(), in(kRelease), kMaxWord));
+  if (answer == kYours) return connection;
+  return Error(ErrorCode::kCorrupt,
+               "the running agent answered a request to hand over with " + inQuotes(answer));
+}
 
 }  // namespace
 
@@ -151,21 +164,28 @@ void HandoverServer::give(int peer) {
 }
 
 Result<Handover> Handover::begin(const std::string& path) {
-  auto connection = os::connectUnix(path, in(kAnswer));
-  if (!connection.has_value()) {
-    Error error = std::move(connection).error();
-    // A socket file that a killed agent left refuses connections.
-    if (error.code == ErrorCode::kUnavailable) error.code = ErrorCode::kNotFound;
-    return error;
+  auto connection = askForNode(path);
+  if (connection.has_value()) return Handover(std::move(*connection));
+  Error error = std::move(connection).error();
+  // A socket file that a killed agent left refuses connections; an agent that is killed meanwhile,
+  // or hands over to another, ends them.
+  if (error.code == ErrorCode::kUnavailable) error.code = ErrorCode::kNotFound;
+  return error;
+}
+
+Result<TakenNode> takeOver(const std::string& path,
+                           const std::function<Result<os::UniqueFd>()>& lock) {
+  const auto deadline = in(kAskable);
+  for (;;) {
+    auto begun = Handover::begin(path);
+    if (begun.has_value()) return TakenNode{std::move(*begun), {}};
+    if (begun.error().code != ErrorCode::kNotFound) return std::move(begun).error();
+    auto locked = lock();
+    if (locked.has_value()) return TakenNode{std::nullopt, std::move(*locked)};
+    const bool late = std::chrono::steady_clock::now() >= deadline;
+    if (late || locked.error().code != ErrorCode::kBusy) return std::move(locked).error();
+    std::this_thread::sleep_for(kAskAgain);
   }
-  RAILHEAD_TRY(os::sendFrame(connection->get(), kAsk, in(kAnswer)));
-  RAILHEAD_TRY_ASSIGN(const std::string answer,
-                      os::receiveFrame(connection->get(), in(kRelease), kMaxWord));
-  if (answer != kYours) {
-    return Error(ErrorCode::kUnavailable,
-                 "the running agent answered a request to hand over with " + inQuotes(answer));
-  }
-  return Handover(std::move(*connection));
 }
 
 Result<std::vector<KeptConnection>> Handover::finish() {

@@ -25,6 +25,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -72,7 +73,7 @@ class HandoverServer {
 class Handover {
  public:
   // Asks the agent that listens at `path` for the node and waits until it is free.
-  // kNotFound: nobody listens there.
+  // kNotFound: nobody listens there, or stopped to before the node was free.
   static Result<Handover> begin(const std::string& path);
   // Once kubelet is served by this one: kubelet's connections to the older, to be kept. An Error:
   // those are closed, or will be, and kubelet has to be told of the devices again.
@@ -82,5 +83,15 @@ class Handover {
   explicit Handover(os::UniqueFd connection) : connection_(std::move(connection)) {}
   os::UniqueFd connection_;
 };
+
+// The node, from the agent that has it or, where nobody does, with its lock. An agent that is
+// starting, or takes the node back, has the lock and cannot be asked yet: that is waited for, up to
+// a minute.
+struct TakenNode {
+  std::optional<Handover> handover;
+  os::UniqueFd lock;
+};
+Result<TakenNode> takeOver(const std::string& path,
+                           const std::function<Result<os::UniqueFd>()>& lock);
 
 }  // namespace railhead::agent

@@ -1,12 +1,14 @@
 // The two sides of a handover in one process, over a real socket.
 #include "src/agent/handover.h"
 
+#include "src/os/file_lock.h"
 #include "src/os/unix_socket.h"
 
 #include <array>
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -28,6 +30,9 @@ class HandoverTest : public testing::Test {
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()), 0);
     kubelet_.reset(fds[0]);
     ours_.reset(fds[1]);
+    serve();
+  }
+  void serve() {
     auto server =
         HandoverServer::start(path_, {[this] { ++released_; }, []() -> Result<void> { return {}; },
                                       [this] { return leave(); }, [this] { ++hungUp_; }});
@@ -78,6 +83,42 @@ TEST_F(HandoverTest, GivesKubeletsConnectionsToTheNewer) {
   ASSERT_EQ(::send(kubelet_.get(), "?", 1, MSG_NOSIGNAL), 1);
   EXPECT_TRUE(held.prune());
   EXPECT_TRUE(held.takeAll().empty());
+}
+
+TEST_F(HandoverTest, WaitsForAnAgentThatCannotBeAskedYet) {
+  older_.reset();
+  const auto held = os::lockFile(directory_ + "/lock");
+  ASSERT_TRUE(held.has_value());
+  std::atomic<int> tries = 0;
+  const auto lock = [&] {
+    ++tries;
+    return os::lockFile(directory_ + "/lock");
+  };
+  // It starts: the lock is its, and its socket comes later.
+  std::thread starting([&] {
+    while (tries < 3) std::this_thread::yield();
+    serve();
+  });
+  const auto taken = takeOver(path_, lock);
+  starting.join();
+  ASSERT_TRUE(taken.has_value()) << taken.error().describe();
+  EXPECT_TRUE(taken->handover.has_value());
+  EXPECT_FALSE(taken->lock);
+  EXPECT_EQ(released_, 1);
+}
+
+TEST_F(HandoverTest, TakesTheLockWhereNobodyIs) {
+  older_.reset();
+  const auto lock = [this] { return os::lockFile(directory_ + "/lock"); };
+  const auto taken = takeOver(path_, lock);
+  ASSERT_TRUE(taken.has_value()) << taken.error().describe();
+  EXPECT_FALSE(taken->handover.has_value());
+  EXPECT_TRUE(taken->lock);
+  const auto refused = takeOver(path_, []() -> Result<os::UniqueFd> {
+    return Error(ErrorCode::kPermissionDenied, "open lock");
+  });
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, ErrorCode::kPermissionDenied);
 }
 
 TEST_F(HandoverTest, HangsUpWhenNobodyKeepsThem) {
