@@ -1,5 +1,7 @@
 #include "src/trainer/torch/gpt2.h"
 
+#include "src/trainer/torch/token_loss.h"
+
 #include <ATen/ATen.h>
 
 namespace railhead::trainer {
@@ -46,8 +48,9 @@ at::Tensor attended(const Block& block, const at::Tensor& x, std::int64_t heads)
   const auto width = x.size(2);
   const auto joint = at::linear(x, block.attention, block.attentionBias)
                          .view({sequences, tokens, 3, heads, width / heads})
-                         .permute({2, 0, 3, 1, 4});
-  const auto mixed = causalAttention(joint.select(0, 0), joint.select(0, 1), joint.select(0, 2));
+                         .permute({2, 0, 3, 1, 4})
+                         .unbind();  // one gradient for the three, not a sum of three
+  const auto mixed = causalAttention(joint[0], joint[1], joint[2]);
   return at::linear(mixed.transpose(1, 2).reshape({sequences, tokens, width}), block.attentionOut,
                     block.attentionOutBias);
 }
@@ -73,9 +76,7 @@ at::Tensor gpt2Loss(const ModelShape& shape, const std::vector<at::Tensor>& para
   }
   const at::Tensor& norm = cursor.next();
   const at::Tensor& normBias = cursor.next();
-  const auto logits = at::linear(normalized(x, norm, normBias), tokens);
-  return at::cross_entropy_loss(logits.reshape({-1, logits.size(-1)}).to(at::kFloat),
-                                targets.reshape({-1}));
+  return tokenLoss(normalized(x, norm, normBias).flatten(0, 1), tokens, targets.flatten());
 }
 
 }  // namespace railhead::trainer

@@ -113,6 +113,44 @@ TEST(TorchEngine, ComputesWhatTheLoopsCompute) {
   }
 }
 
+// Where the targets are most likely, what is left beside them is all that matters.
+TEST(TorchEngine, ComputesWhatTheLoopsComputeOnceTheTargetsAreLikely) {
+  LoopSettings same;
+  same.shape = kContractModel;
+  same.bucketBytes = 4096;
+  const auto opened = openLoopEngine(same);
+  ASSERT_TRUE(opened.has_value());
+  Engine& loops = **opened;
+  ASSERT_TRUE(initialise(loops, 11).has_value());
+  const RandomTokens tokens(12);
+  StepSettings settings;
+  settings.learningRate = 2e-2;
+  double loss = lossOf(loops, tokens);
+  for (settings.step = 1; loss > 0.05 && settings.step < 300; ++settings.step) {
+    updateAll(loops, settings);
+    loss = lossOf(loops, tokens);
+  }
+  ASSERT_LT(loss, 0.05);
+  for (const bool bfloat16 : {false, true}) {
+    const auto torch = engineWith(bfloat16);
+    for (std::uint64_t element = 0; element < loops.plan().elements(); ++element) {
+      const float value = stateOf(loops, State::kParameter, element);
+      ASSERT_TRUE(torch->writeState(State::kParameter, {element, element + 1}, {&value, 1}));
+    }
+    ASSERT_TRUE(torch->publish().has_value());
+    EXPECT_NEAR(lossOf(*torch, tokens), loss, (bfloat16 ? 0.1 : 1e-3) * loss);
+    double largest = 0;
+    for (std::uint64_t element = 0; element < loops.plan().elements(); ++element) {
+      largest = std::max(largest, std::abs(double{gradientAt(loops, element)}));
+    }
+    for (std::uint64_t element = 0; element < loops.plan().elements(); ++element) {
+      ASSERT_NEAR(gradientAt(*torch, element), gradientAt(loops, element),
+                  (bfloat16 ? 0.1 : 1e-3) * largest)
+          << element;
+    }
+  }
+}
+
 TEST(TorchEngine, ADeviceThatIsNotThereIsRefused) {
   TorchSettings settings;
   settings.shape = kContractModel;
