@@ -67,5 +67,14 @@ TEST(Verify, WrongWordsAreExitTwo) {
   EXPECT_THAT(rate.errorOutput, HasSubstr("--line-rate"));
 }
 
+TEST(Verify, MessagesThatWouldNotFitTheMemoryAreRefusedBeforeAnyOfItIsTaken) {
+  const auto result = verify({"--message", "1TiB"});
+  EXPECT_EQ(result.exitCode, 2);
+  EXPECT_EQ(result.output, "");
+  EXPECT_THAT(result.errorOutput, HasSubstr("--message 1 TiB: 2 ranks here would need 6 TiB of "));
+  EXPECT_THAT(result.errorOutput, HasSubstr("  remedy: give at most "));
+  EXPECT_THAT(result.errorOutput, HasSubstr(" with --message\n"));
+}
+
 }  // namespace
 }  // namespace railhead

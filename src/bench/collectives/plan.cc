@@ -1,7 +1,5 @@
 #include "src/bench/collectives/plan.h"
 
-#include "src/base/units.h"
-
 #include <algorithm>
 #include <set>
 #include <tuple>
@@ -74,21 +72,6 @@ std::vector<SweepCase> sweepCases(const CollectivePlan& plan, int ranks) {
     }
   }
   return out;
-}
-
-Result<void> checkRoom(std::uint64_t largestBytes, int ranksSharing,
-                       const collective::Memory::Room& room) {
-  constexpr std::uint64_t kBuffers = 3;  // send, receive, and what the backend works in
-  const auto sharing = static_cast<std::uint64_t>(std::max(1, ranksSharing));
-  const std::uint64_t limit = room.unified ? room.freeBytes / 4 : room.freeBytes / 10 * 9;
-  const std::uint64_t fits = limit / (kBuffers * sharing);
-  if (largestBytes <= fits) return {};
-  return Error(ErrorCode::kInvalidArgument,
-               "--max-size " + formatBytes(largestBytes) + ": " + std::to_string(sharing) +
-                   " ranks here would need " + formatBytes(largestBytes * kBuffers * sharing) +
-                   " of " + formatBytes(room.freeBytes) + " free" +
-                   (room.unified ? " unified memory, of which a quarter may be used" : ""),
-               "measure up to " + formatBytes(fits) + " with --max-size");
 }
 
 }  // namespace railhead::bench

@@ -3,7 +3,6 @@
 
 #include "src/base/result.h"
 #include "src/collective/call.h"
-#include "src/collective/communicator.h"
 
 #include <cstdint>
 #include <string>
@@ -41,12 +40,5 @@ struct SweepCase {
 // Every combination, in the order of operation, type, in place, size. A size is rounded down to
 // what the ranks can share; one that leaves nothing, or that came before, is left out.
 std::vector<SweepCase> sweepCases(const CollectivePlan& plan, int ranks);
-
-// Refuses what would not fit: two buffers of the largest size (and what the host backend adds) for
-// every rank that shares the memory. On unified memory, where the GPU's memory is the node's,
-// filling it freezes the node (a 16 GB test did so on a 128 GB Spark), so a quarter of what is free
-// is the limit there, and nine tenths elsewhere. kInvalidArgument says which size would do.
-Result<void> checkRoom(std::uint64_t largestBytes, int ranksSharing,
-                       const collective::Memory::Room& room);
 
 }  // namespace railhead::bench

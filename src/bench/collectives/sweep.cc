@@ -1,6 +1,7 @@
 #include "src/bench/collectives/sweep.h"
 
 #include "src/base/text.h"
+#include "src/bench/collectives/room.h"
 #include "src/bench/collectives/sweep_memory.h"
 
 #include <algorithm>
@@ -50,8 +51,8 @@ class Sweep {
     const auto cases = sweepCases(plan_, communicator_.ranks());
     RAILHEAD_TRY(describe(out.report));
     for (const auto& each : cases) largest_ = std::max(largest_, each.bytes);
-    RAILHEAD_TRY_ASSIGN(const auto room, communicator_.memory().room());
-    RAILHEAD_TRY(together(checkRoom(largest_, sharing(out.report.nodes), room)));
+    RAILHEAD_TRY(checkRoomTogether("--max-size", largest_, out.report.nodes, communicator_.memory(),
+                                   group_, answerBy()));
     for (std::size_t i = 0; i < cases.size(); ++i) {
       if (const auto can = communicator_.supports(cases[i].call); !can.has_value()) continue;
       if (progress_.begin) progress_.begin(i, cases.size(), cases[i]);
@@ -77,18 +78,6 @@ class Sweep {
                std::chrono::duration<double>(plan_.secondsPerCall * std::max(1, calls / 100)));
   }
 
-  // What fails on one rank fails on all, with that rank's reason.
-  Result<void> together(Result<void> own) {
-    RAILHEAD_TRY_ASSIGN(const auto all,
-                        group_.gather(own.has_value() ? "" : own.error().describe(), answerBy()));
-    RAILHEAD_TRY(std::move(own));
-    for (std::size_t rank = 0; rank < all.size(); ++rank) {
-      if (all[rank].empty()) continue;
-      return Error(ErrorCode::kUnavailable, "rank " + std::to_string(rank) + ": " + all[rank]);
-    }
-    return {};
-  }
-
   Result<void> describe(SweepReport& report) {
     report.plan = plan_;
     report.ranks = communicator_.ranks();
@@ -96,9 +85,6 @@ class Sweep {
     report.memory = communicator_.memory().kind();
     RAILHEAD_TRY_ASSIGN(report.nodes, group_.gather(group_.world().node, answerBy()));
     return {};
-  }
-  int sharing(const std::vector<std::string>& nodes) const {
-    return static_cast<int>(std::count(nodes.begin(), nodes.end(), group_.world().node));
   }
 
   // Calls and compute are begun in turns and run side by side. Calls first: a step's kernel leaves

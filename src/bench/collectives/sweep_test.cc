@@ -149,6 +149,7 @@ TEST_F(SweepTest, RefusesSizesThatWouldFreezeTheNode) {
     EXPECT_EQ(outcome.error().code, ErrorCode::kInvalidArgument);
     EXPECT_THAT(outcome.error().message, HasSubstr("--max-size 8 GiB: 2 ranks here would need 48"));
     EXPECT_THAT(outcome.error().message, HasSubstr("unified memory"));
+    EXPECT_THAT(outcome.error().remedy, HasSubstr("with --max-size"));
   }
 }
 

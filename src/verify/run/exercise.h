@@ -35,8 +35,9 @@ struct ExerciseNode {
 };
 
 // Fills what the exercise finds out into `account`; who knows more (CUDA, the log) adds it. All
-// ranks call it together. kUnavailable, kDeadlineExceeded: a rank or a call did not come back. A
-// wrong byte is no Error: it is in the account.
+// ranks call it together. kInvalidArgument: messages of that size would not fit the memory of a
+// rank, and nothing was taken of it. kUnavailable, kDeadlineExceeded: a rank or a call did not come
+// back. A wrong byte is no Error: it is in the account.
 Result<void> exercise(collective::Communicator& communicator, collective::Group& group,
                       const ExercisePlan& plan, ExerciseNode& node, RankAccount& account);
 

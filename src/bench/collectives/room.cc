@@ -1,0 +1,43 @@
+#include "src/bench/collectives/room.h"
+
+#include "src/base/units.h"
+
+#include <algorithm>
+
+namespace railhead::bench {
+
+Result<void> checkRoom(std::string_view option, std::uint64_t largestBytes, int ranksSharing,
+                       const collective::Memory::Room& room) {
+  constexpr std::uint64_t kBuffers = 3;  // send, receive, and what the backend works in
+  const auto sharing = static_cast<std::uint64_t>(std::max(1, ranksSharing));
+  const std::uint64_t limit = room.unified ? room.freeBytes / 4 : room.freeBytes / 10 * 9;
+  const std::uint64_t fits = limit / (kBuffers * sharing);
+  if (largestBytes <= fits) return {};
+  const std::string named(option);
+  return Error(ErrorCode::kInvalidArgument,
+               named + " " + formatBytes(largestBytes) + ": " + std::to_string(sharing) +
+                   (sharing == 1 ? " rank" : " ranks") + " here would need " +
+                   formatBytes(largestBytes * kBuffers * sharing) + " of " +
+                   formatBytes(room.freeBytes) + " free" +
+                   (room.unified ? " unified memory, of which a quarter may be used" : ""),
+               "give at most " + formatBytes(fits) + " with " + named);
+}
+
+Result<void> checkRoomTogether(std::string_view option, std::uint64_t largestBytes,
+                               const std::vector<std::string>& nodes, collective::Memory& memory,
+                               collective::Group& group, os::Deadline deadline) {
+  RAILHEAD_TRY_ASSIGN(const auto room, memory.room());
+  const auto sharing = std::count(nodes.begin(), nodes.end(), group.world().node);
+  auto own = checkRoom(option, largestBytes, static_cast<int>(sharing), room);
+  RAILHEAD_TRY_ASSIGN(const auto all,
+                      group.gather(own.has_value() ? "" : own.error().describe(), deadline));
+  RAILHEAD_TRY(std::move(own));
+  for (std::size_t rank = 0; rank < all.size(); ++rank) {
+    if (all[rank].empty()) continue;
+    // The same code as on that rank: whichever of them ends first, the launcher tells the same.
+    return Error(ErrorCode::kInvalidArgument, "rank " + std::to_string(rank) + ": " + all[rank]);
+  }
+  return {};
+}
+
+}  // namespace railhead::bench
