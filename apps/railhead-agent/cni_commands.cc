@@ -81,6 +81,17 @@ Result<void> uninstall(const CniOptions& options) {
   return {};
 }
 
+// An empty one would be the root folder.
+Result<void> checkFolders(const std::string& folders) {
+  for (const auto folder : split(folders, ':')) {
+    if (!folder.empty()) continue;
+    return Error(ErrorCode::kInvalidArgument,
+                 "--cni-bin is " + inQuotes(folders) + "; allowed: folders with ':' between them",
+                 "take away the ':' that has no folder on one side");
+  }
+  return {};
+}
+
 std::string absolute(std::string_view path) {
   std::error_code ignored;
   return std::filesystem::absolute(path, ignored).string();
@@ -107,10 +118,13 @@ void addCniCommands(CLI::App& app, ExitCode& code) {
     command->final_callback([options, body, &code] {
       auto& paths = options->paths;
       for (std::string* path : {&paths.cniConfig, &paths.state}) *path = absolute(*path);
-      std::vector<std::string> folders;
-      for (const auto folder : split(paths.cniBin, ':')) folders.push_back(absolute(folder));
-      paths.cniBin = join(folders, ":");
-      const auto done = body(*options);
+      auto done = checkFolders(paths.cniBin);
+      if (done.has_value()) {
+        std::vector<std::string> folders;
+        for (const auto folder : split(paths.cniBin, ':')) folders.push_back(absolute(folder));
+        paths.cniBin = join(folders, ":");
+        done = body(*options);
+      }
       if (done.has_value()) return;
       std::cerr << "railhead-agent: " << done.error().message << '\n';
       if (!done.error().remedy.empty()) std::cerr << "  remedy: " << done.error().remedy << '\n';

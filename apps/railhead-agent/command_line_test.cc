@@ -55,6 +55,16 @@ TEST(AgentCommandLine, BadUsageIsExitTwoAndNamed) {
   EXPECT_THAT(option.err, StartsWith("railhead-agent: discover: '--nosuch' is no option of it"));
 }
 
+TEST(AgentCommandLine, NoFolderOfProgramsIsEmpty) {
+  for (const char* folders : {":", "/opt/cni/bin:", ":/opt/cni/bin", "/a::/b"}) {
+    const Outcome empty = run({"check-cni", "--cni-bin", folders});
+    EXPECT_EQ(empty.code, ExitCode::kUsage) << folders;
+    EXPECT_THAT(empty.err, StartsWith("railhead-agent: --cni-bin is '" + std::string(folders) +
+                                      "'; allowed: folders with ':' between them\n  remedy: "));
+    EXPECT_EQ(empty.out, "");
+  }
+}
+
 TEST(AgentCommandLine, LabelsOfAMachineWithoutAGpuAreNone) {
   const Outcome labels = run({"labels", "--json"});
   if (labels.err.empty()) GTEST_SKIP() << "this machine has a GPU driver";

@@ -11,12 +11,19 @@ namespace {
 
 using nlohmann::ordered_json;
 
+bool isForbidden(const Error& error) { return error.code == ErrorCode::kPermissionDenied; }
+
+constexpr const char* kMoreRights = "run check-cni as root, or as who may read it";
+
 void findInFolder(os::Filesystem& files, CheckReport& report) {
   const CheckPlaces& places = report.places;
   auto picture = lookAtFolder(files, places.folder);
   if (!picture.has_value()) {
-    report.findings.push_back({true, picture.error().message,
-                               "install the primary network, or name the folder with --cni-conf"});
+    report.findings.push_back(
+        {true, picture.error().message,
+         isForbidden(picture.error())
+             ? kMoreRights
+             : "install the primary network, or name the folder with --cni-conf"});
     return;
   }
   report.picture = std::move(*picture);
@@ -30,7 +37,9 @@ void findInFolder(os::Filesystem& files, CheckReport& report) {
     const bool first = &file == report.picture.first();
     report.findings.push_back(
         {first, file.name + ": " + file.problem,
-         first ? "mend or remove it: containerd reads it first and refuses every pod" : ""});
+         file.forbidden ? kMoreRights
+         : first        ? "mend or remove it: containerd reads it first and refuses every pod"
+                        : ""});
   }
 }
 
@@ -56,12 +65,22 @@ void findPrograms(os::Filesystem& files, CheckReport& report) {
   if (first == nullptr || !first->configuration) return;
   const auto folders = split(report.places.binFolder, ':');
   for (const std::string& type : first->configuration->plugins) {
+    std::vector<std::string> forbidden;  // folders that may hold it
     const bool present = std::any_of(folders.begin(), folders.end(), [&](std::string_view folder) {
       const auto status = files.status(std::string(folder) + "/" + type);
+      if (!status.has_value() && isForbidden(status.error())) forbidden.emplace_back(folder);
       return status.has_value() && status->kind == os::FileKind::kFile;
     });
     report.programs.push_back({type, present});
     if (present) continue;
+    if (!forbidden.empty()) {
+      report.findings.push_back({true,
+                                 "whether " + type + " is in " + join(forbidden, ":") +
+                                     " cannot be seen: permission denied; " + first->name +
+                                     " names it",
+                                 kMoreRights});
+      continue;
+    }
     report.findings.push_back(
         {true,
          type + " is missing in " + report.places.binFolder + ", and " + first->name + " names it",
@@ -118,7 +137,13 @@ void findStale(CheckReport& report) {
 }
 
 void findAgent(os::Filesystem& files, CheckReport& report) {
-  if (files.exists(report.places.socket)) return;
+  const auto socket = files.status(report.places.socket);
+  if (socket.has_value()) return;
+  if (isForbidden(socket.error())) {
+    report.findings.push_back(
+        {true, "whether an agent answers cannot be seen: " + socket.error().message, kMoreRights});
+    return;
+  }
   report.findings.push_back(
       {true, "no agent answers at " + report.places.socket + ": pods with networks have to wait",
        "start railhead-agent"});

@@ -2,6 +2,8 @@
 
 #include "tests/support/memory_filesystem.h"
 
+#include <cerrno>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -14,6 +16,31 @@ using testing::HasSubstr;
 
 constexpr const char* kChain = R"({"cniVersion":"1.0.0","name":"a","plugins":[{"type":"a-cni"},
     {"type":"railhead","capabilities":{"io.kubernetes.cri.pod-annotations":true}}]})";
+
+// Whose paths below some are not for us to see.
+class ForbiddingFilesystem : public testing_support::MemoryFilesystem {
+ public:
+  void forbid(const std::string& below) { below_ = below; }
+  Result<std::string> readFile(const std::string& path, std::size_t maxBytes) override {
+    RAILHEAD_TRY(look("open " + path, path));
+    return MemoryFilesystem::readFile(path, maxBytes);
+  }
+  Result<std::vector<std::string>> listDirectory(const std::string& path) override {
+    RAILHEAD_TRY(look("list " + path, path));
+    return MemoryFilesystem::listDirectory(path);
+  }
+  Result<os::FileStatus> status(const std::string& path) override {
+    RAILHEAD_TRY(look("stat " + path, path));
+    return MemoryFilesystem::status(path);
+  }
+
+ private:
+  Result<void> look(const std::string& what, const std::string& path) const {
+    if (below_.empty() || !path.starts_with(below_)) return {};
+    return Error::fromErrno(EACCES, what);
+  }
+  std::string below_;
+};
 
 class CheckCni : public testing::Test {
  protected:
@@ -29,8 +56,8 @@ class CheckCni : public testing::Test {
     return checkCni(files_, {"/net.d", programs, "00-railhead.conflist", "/run/cni.sock"});
   }
   // The one thing that keeps pods from their networks.
-  std::string problem() {
-    const auto report = check();
+  std::string problem() { return problemOf(check()); }
+  static std::string problemOf(const CheckReport& report) {
     EXPECT_FALSE(report.callsUs());
     std::string found;
     for (const auto& finding : report.findings) {
@@ -38,7 +65,7 @@ class CheckCni : public testing::Test {
     }
     return found;
   }
-  testing_support::MemoryFilesystem files_;
+  ForbiddingFilesystem files_;
 };
 
 TEST_F(CheckCni, SaysThatAllIsWell) {
@@ -77,6 +104,28 @@ TEST_F(CheckCni, EachFaultIsNamedWithItsRemedy) {
                                    "set cni.file to a name that sorts before 00-a.conf"));
   files_.erase("/net.d");
   EXPECT_THAT(problem(), HasSubstr("/net.d"));
+}
+
+TEST_F(CheckCni, WhatItMayNotSeeIsNotSaidToBeMissing) {
+  constexpr const char* kRemedy = " | run check-cni as root, or as who may read it\n";
+  files_.forbid("/net.d");
+  EXPECT_EQ(problem(), std::string("list /net.d: Permission denied") + kRemedy);
+  files_.forbid("/net.d/00-railhead.conflist");
+  EXPECT_EQ(
+      problem(),
+      std::string("00-railhead.conflist: open /net.d/00-railhead.conflist: Permission denied") +
+          kRemedy);
+  files_.forbid("/bin/");
+  files_.put("/other/a-cni", "x");
+  EXPECT_EQ(problemOf(check("/bin:/other")),
+            std::string("whether railhead is in /bin cannot be seen: permission denied; "
+                        "00-railhead.conflist names it") +
+                kRemedy);
+  files_.forbid("/run");
+  EXPECT_EQ(problem(),
+            std::string("whether an agent answers cannot be seen: stat /run/cni.sock: Permission "
+                        "denied") +
+                kRemedy);
 }
 
 TEST_F(CheckCni, SeesThatCiliumTookTheFileAway) {

@@ -36,6 +36,7 @@ Result<FolderPicture> lookAtFolder(os::Filesystem& files, const std::string& fol
       continue;  // it went between the two looks
     } else {
       file.problem = read.error().message;
+      file.forbidden = read.error().code == ErrorCode::kPermissionDenied;
     }
     picture.files.push_back(std::move(file));
   }

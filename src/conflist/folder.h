@@ -19,6 +19,7 @@ struct FolderFile {
   std::string text;                            // empty when it could not be read
   std::optional<Configuration> configuration;  // absent: see problem
   std::string problem;
+  bool forbidden = false;  // the problem is that we may not read it
 };
 
 struct FolderPicture {
