@@ -157,7 +157,7 @@ Result<TuneReport> tuneThere(const Settings& settings, Stop& stop, Context& cont
 }
 
 Result<void> keepProfile(const Settings& settings, TuneReport& report) {
-  if (!report.result.validated) return {};
+  if (!report.result.isSettled()) return {};
   RAILHEAD_TRY_ASSIGN(report.profile, tune::makeProfile(report.facts.fabric, report.objective,
                                                         report.result, report.seed));
   if (settings.out.empty()) return {};
@@ -197,7 +197,7 @@ void run(const Settings& settings, Context& context) {
   }
   if (stop.signal() == 0) return;
   context.exitCode = static_cast<ExitCode>(128 + stop.signal());
-  if (report.has_value() && !report->result.validated) {
+  if (report.has_value() && !report->result.isSettled()) {
     context.err << "railhead: interrupted: the best so far is not validated, and no profile was "
                    "written\n";
     if (!report->recordsPath.empty())

@@ -187,6 +187,14 @@ TEST(TuneOutput, TheTableSaysWhatWasProvenAndWhatWasNot) {
   std::ostringstream estimate;
   printTune(estimate, report);
   EXPECT_THAT(estimate.str(), HasSubstr("not validated by a fresh run"));
+  // The default, which was all that a budget was enough for: no proof, and none is claimed.
+  report.result.plan = {{}, {tune::Setting()}};
+  report.result.end = tune::SearchEnd::kBudget;
+  std::ostringstream stays;
+  printTune(stays, report);
+  EXPECT_THAT(stays.str(), HasSubstr("in that budget nothing beats the default, so nothing was "
+                                     "left for a fresh run"));
+  EXPECT_EQ(nlohmann::json::parse(toJson(report))["validated"], false);
 }
 
 TEST(TuneOutput, ProgressNamesStageBestAndTimeLeft) {

@@ -271,7 +271,7 @@ void printTune(std::ostream& out, const TuneReport& report) {
   if (!result.plan.environment.isDefault())
     out << "environment: " << result.plan.environment.text() << '\n';
   out << result.trials << " trials in " << formatSeconds(result.seconds) << ": ";
-  if (!result.validated) {
+  if (!result.isSettled()) {
     out << "best so far " << gainText(result.gain)
         << ", an estimate: not validated by a fresh run, so no profile\n";
   } else if (result.isBetter()) {
@@ -279,7 +279,8 @@ void printTune(std::ostream& out, const TuneReport& report) {
         << ", in a fresh run\n";
   } else {
     out << (result.end == tune::SearchEnd::kBudget ? "in that budget nothing" : "nothing")
-        << " beats the default\n";
+        << " beats the default" << (result.validated ? "" : ", so nothing was left for a fresh run")
+        << '\n';
   }
   if (!report.profilePath.empty()) out << "profile: " << report.profilePath << '\n';
 }

@@ -135,7 +135,7 @@ std::optional<NcclVersion> NcclVersion::parse(std::string_view version) {
 
 Result<Profile> makeProfile(const Fingerprint& fabric, const Objective& objective,
                             const SearchResult& result, std::uint64_t seed) {
-  if (!result.validated) {
+  if (!result.isSettled()) {
     return Error(ErrorCode::kInvalidArgument, "the search's result was not validated",
                  "go on with --resume until it ends by itself");
   }

@@ -73,7 +73,7 @@ struct Profile {
 
 inline constexpr std::size_t kMaxProfileRows = 2048;  // what fits a YAML file (src/config/field.h)
 
-// Of a result that is validated; kInvalidArgument otherwise. A row of the table reaches half way
+// Of a result that is settled; kInvalidArgument otherwise. A row of the table reaches half way
 // (in octaves) to the sizes measured beside it, and one octave beyond the outermost: what was not
 // measured is left to NCCL, and so are the sizes at which nothing beat it.
 Result<Profile> makeProfile(const Fingerprint& fabric, const Objective& objective,

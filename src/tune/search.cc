@@ -42,6 +42,13 @@ bool SearchResult::isBetter() const {
                                    [](const SizeResult& one) { return one.gain.isBetter(); }));
 }
 
+bool SearchResult::isSettled() const {
+  if (validated) return true;
+  return end != SearchEnd::kInterrupted && plan.environment.isDefault() &&
+         std::all_of(plan.choices.begin(), plan.choices.end(),
+                     [](const Setting& one) { return one.isDefault(); });
+}
+
 Result<SearchResult> search(const Space& space, const Objective& objective, Bench& bench,
                             const SearchOptions& options, const SearchHooks& hooks,
                             std::vector<TrialRecord> before) {
@@ -160,8 +167,8 @@ Result<SearchResult> SearchRun::run() {
   result.end = isStopped()     ? SearchEnd::kInterrupted
                : isExhausted() ? SearchEnd::kBudget
                                : SearchEnd::kFinished;
-  RAILHEAD_TRY(validate(result));
-  if (!result.validated) result.end = SearchEnd::kInterrupted;
+  RAILHEAD_TRY_ASSIGN(const bool settled, validate(result));
+  if (!settled) result.end = SearchEnd::kInterrupted;
   result.trials = trials_;
   result.seconds = ledger_.elapsedSeconds();
   result.condemned = ledger_.condemned();

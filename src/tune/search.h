@@ -76,9 +76,11 @@ struct SizeResult {
 };
 
 struct SearchResult {
-  Plan plan;               // the default's where nothing was proven better
-  bool validated = false;  // by a fresh run. False only when interrupted: the best so far then
-  Gain gain;               // over the default: of the fresh run, or an estimate
+  Plan plan;  // the default's where nothing was proven better
+  // By a fresh run. False where there was none: interrupted (the best so far then), or nothing was
+  // found that could have been proven (the default then).
+  bool validated = false;
+  Gain gain;                      // over the default: of the fresh run, or an estimate
   std::vector<SizeResult> sizes;  // of the fresh run; empty when nothing was left to validate
   SearchEnd end = SearchEnd::kFinished;
   std::uint64_t trials = 0;
@@ -88,6 +90,9 @@ struct SearchResult {
 
   // Whether anything is proven better than the default.
   bool isBetter() const;
+  // Whether it may be kept as a profile: proven, or the default, which needs no proof. Not an
+  // interrupted search's best so far.
+  bool isSettled() const;
 };
 
 // `before`: the records of an earlier run, to go on from (kInvalidArgument when they are of another

@@ -70,7 +70,8 @@ class SearchRun {
   Result<void> restart();
 
   // The fresh run at the end (validation.cc).
-  Result<void> validate(SearchResult& result);
+  // False: stopped before the fresh run had ended.
+  Result<bool> validate(SearchResult& result);
   bool dropUnproven(const Comparison& fresh, Plan& plan) const;
   void report(const Comparison& fresh, const Plan& plan, SearchResult& result) const;
 

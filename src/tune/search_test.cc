@@ -329,9 +329,25 @@ TEST(Search, InterruptedKeepsTheBestSoFar) {
   EXPECT_EQ(result->end, SearchEnd::kInterrupted);
   EXPECT_FALSE(result->validated);
   EXPECT_FALSE(result->isBetter());  // not proven by a fresh run
+  EXPECT_FALSE(result->isSettled());
   EXPECT_EQ(result->plan, told);
   EXPECT_NE(result->plan, Plan({}, std::vector<Setting>(FakeLandscape::sizes().size())));
   EXPECT_GT(result->gain.mean, 0.02);
+}
+
+TEST(Search, ABudgetTooSmallForAFreshRunEndsWithTheDefaultAndIsNotCalledValidated) {
+  FakeLandscape bench({});
+  SearchOptions options;
+  options.budget.seconds = 0.001;
+  SearchHooks hooks;
+  hooks.seconds = [&] { return bench.elapsedSeconds(); };
+  const auto result = search(FakeLandscape::smallSpace(), bandwidth(), bench, options, hooks);
+  ASSERT_TRUE(result.has_value()) << result.error().describe();
+  EXPECT_EQ(result->end, SearchEnd::kBudget);
+  EXPECT_FALSE(result->validated);
+  EXPECT_TRUE(result->sizes.empty());
+  EXPECT_FALSE(result->isBetter());
+  EXPECT_TRUE(result->isSettled());  // the default needs no proof
 }
 
 TEST(Search, EndsWithinItsTime) {

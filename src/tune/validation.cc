@@ -62,18 +62,19 @@ void SearchRun::report(const Comparison& fresh, const Plan& plan, SearchResult& 
   }
 }
 
-Result<void> SearchRun::validate(SearchResult& result) {
+Result<bool> SearchRun::validate(SearchResult& result) {
   validating_ = true;
   result.plan = best_;
   result.gain = standing_;
   Plan plan = best_;
+  bool ran = false;
   for (int attempt = 0; attempt < kValidations && plan != defaultPlan(); ++attempt) {
     // The last attempt cannot ask for another one.
     if (attempt + 1 == kValidations) plan.environment = Setting();
     // Every size, also those left to the default: the report shows them all.
     Comparison fresh(plan, defaultPlan(), std::vector<bool>(sizeCount(), true));
     RAILHEAD_TRY_ASSIGN(const bool done, fight(fresh, kValidationPairs, Stage::kValidation));
-    if (isStopped()) return {};
+    if (isStopped()) return false;
     if (!done) {
       // Something of it failed, which it had not done before: it goes, with all it was tried with.
       if (ledger_.isCondemned(plan.environment)) plan.environment = Setting();
@@ -82,15 +83,16 @@ Result<void> SearchRun::validate(SearchResult& result) {
       }
       continue;
     }
+    ran = true;
     if (dropUnproven(fresh, plan)) continue;
     report(fresh, plan, result);
-    return {};
+    return true;
   }
-  if (isStopped()) return {};
+  if (isStopped()) return false;
   result.plan = defaultPlan();
-  result.validated = true;
+  result.validated = ran;
   result.gain = Gain();
-  return {};
+  return true;
 }
 
 }  // namespace railhead::tune

@@ -231,7 +231,8 @@ Statement tuneStatement(const Json& document) {
   const std::string of =
       std::to_string(static_cast<std::uint64_t>(document.at("trials").get<double>())) +
       " trials in " + formatSeconds(document.at("seconds").get<double>());
-  if (!document.at("validated").get<bool>()) {
+  // Not validated, yet ended by itself: it found nothing that could have been proven.
+  if (!document.at("validated").get<bool>() && textOf(document, "end") == "interrupted") {
     out.tone = PageTone::kOpen;
     out.headline = "An estimate, not validated";
     out.sentence = "the search ended before its fresh run, after " + of;

@@ -54,6 +54,8 @@ TEST(Statement, SaysWhatASearchProved) {
   tune["better"] = false;
   EXPECT_EQ(said().headline, "The default stays");
   tune["validated"] = false;
+  EXPECT_EQ(said().headline, "The default stays");
+  tune["end"] = "interrupted";
   EXPECT_EQ(said().tone, PageTone::kOpen);
   EXPECT_THAT(said().actions, ElementsAre("go on with railhead tune --resume FILE"));
   tune["sizes"][0]["gain"].erase("better");

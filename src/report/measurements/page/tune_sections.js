@@ -46,7 +46,7 @@ function tuneCharts(data) {
   if (files.length === 0) return null;
   return section("tuning", "Default and tuned", "medians of a fresh run", files.map(({ file, content }) =>
     h("div", { class: "tuning" }, files.length > 1 ? h("h3", null, baseName(file)) : null,
-      content.validated ? null : h("p", { class: "alarm" }, "Not validated: all of it is an estimate."),
+      content.validated || content.end !== "interrupted" ? null : h("p", { class: "alarm" }, "Not validated: all of it is an estimate."),
       h("div", { class: "charts" }, chartsOfTuning(content)),
       table("Every size", [{ title: "Operation", key: true }, { title: "Size", number: true }, { title: "Default", number: true },
         { title: "Tuned", number: true }, { title: "Gain" }, { title: "Setting", code: true }],
