@@ -43,8 +43,15 @@ std::optional<std::string> runFolderOf(const std::string& path) {
 }
 
 Result<report::Measurement> loadRun(const std::string& folder) {
-  RAILHEAD_TRY_ASSIGN(const auto named, runNamed(folder, "runs"));
-  const auto run = readRun(named);
+  const auto named = runNamed(folder, "runs");
+  if (!named.has_value()) {
+    std::error_code ignored;
+    if (!std::filesystem::is_directory(folder, ignored)) return named.error();
+    return Error(ErrorCode::kInvalidArgument,
+                 folder + ": a folder without manifest.json is no training run's",
+                 "give a run's folder, or files; railhead train list shows the runs there are");
+  }
+  const auto run = readRun(*named);
   if (!run.has_value()) {
     Error error = run.error();
     // A file that is not what it must be is bad input here, as every other one.
@@ -128,8 +135,8 @@ void addReportCommand(CLI::App& app, Context& context) {
       "Example:\n  railhead report verify.json before.json after.json verbs.json --out "
       "report.html\n"
       "  railhead report runs/pair-0001 runs/pair-0002 --out report.html\n"
-      "Takes the JSON of verify, doctor, bench collectives, bench verbs and tune, and folders of "
-      "training\nruns, in any number and order.\n"
+      "Takes the JSON of verify, also with --log, doctor, bench collectives, bench verbs and tune, "
+      "and folders\nof training runs, in any number and order.\n"
       "Two sweeps of bench collectives are compared, the first as the one before; so are two "
       "training runs.\n"
       "The exit code is 0 when the page was written, whatever it says; 2: a file is none of "

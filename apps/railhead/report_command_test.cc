@@ -120,8 +120,8 @@ TEST_F(ReportCommand, TakesRunsByTheirFolderAndByTheirManifest) {
 
 TEST_F(ReportCommand, RefusesAFolderThatIsNoRunAndAManifestThatWasChanged) {
   std::filesystem::create_directories(folder_ + "/empty");
-  EXPECT_EQ(run({folder_ + "/empty", "--out", page()}), ExitCode::kFailed);
-  EXPECT_THAT(err_.str(), HasSubstr("is no run"));
+  EXPECT_EQ(run({folder_ + "/empty", "--out", page()}), ExitCode::kUsage);
+  EXPECT_THAT(err_.str(), HasSubstr("/empty: a folder without manifest.json is no training run's"));
   const std::string changed = runFolder("pair-0001");
   std::ofstream(changed + "/manifest.json") << "{}";
   EXPECT_EQ(run({changed, "--out", page()}), ExitCode::kUsage);
@@ -135,10 +135,11 @@ TEST_F(ReportCommand, RefusesAFileOfAnotherKindAndLeavesNoPage) {
       err_.str(),
       "railhead: tests/fixtures/report/two_sparks.json: schema: '\"railhead.report/1\"' is not "
       "one of railhead.verify/1, railhead.doctor/1, railhead.bench.collectives/1, "
-      "railhead.bench.verbs/1, railhead.tune/1, railhead.train.run/1\n"
+      "railhead.bench.verbs/1, railhead.tune/1, railhead.train.run/1, "
+      "railhead.verify-log/1\n"
       "  remedy: give files written by railhead verify --out FILE, railhead doctor --json, "
       "railhead bench collectives --out FILE, railhead bench verbs --json, railhead tune --json, "
-      "railhead train show RUN --json\n");
+      "railhead train show RUN --json, railhead verify --log LOG --out FILE\n");
   EXPECT_FALSE(std::filesystem::exists(page()));
 }
 

@@ -267,7 +267,9 @@ void runOnLogs(const Settings& settings, Context& context) {
   } else if (const auto printed = printVerifyLog(context.out, json); !printed.has_value()) {
     return fail(context, printed.error());
   }
-  if (const auto told = checkTold(log); !told.has_value()) fail(context, told.error());
+  if (const auto told = checkTold(log).addContext("--log " + join(settings.logs, ", "));
+      !told.has_value())
+    fail(context, told.error());
 }
 
 void run(const Settings& settings, Context& context) {

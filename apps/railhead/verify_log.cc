@@ -161,13 +161,13 @@ Result<void> printVerifyLog(std::ostream& out, std::string_view json) {
 Result<void> checkTold(const verify::NcclLog& log) {
   if (log.statistics().channelLines > 0) return {};
   if (log.statistics().messages == 0)
-    return Error(ErrorCode::kCheckFailed, "no line of NCCL's is in there",
+    return Error(ErrorCode::kCheckFailed, "no line of NCCL's is in it",
                  "run with NCCL_DEBUG=INFO, and keep what each rank prints");
   if (log.statistics().oldLines > 0)
     return Error(ErrorCode::kCheckFailed,
                  "its channel lines are those of NCCL before 2.7, which are not read",
                  "run with a newer NCCL");
-  return Error(ErrorCode::kCheckFailed, "no whole line in there says how a channel goes",
+  return Error(ErrorCode::kCheckFailed, "no whole line in it says how a channel goes",
                "run with NCCL_DEBUG=INFO and NCCL_DEBUG_SUBSYS=INIT,ENV,NET,GRAPH, and keep what "
                "each rank prints");
 }

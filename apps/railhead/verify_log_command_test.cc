@@ -67,6 +67,25 @@ TEST_F(VerifyLog, BothEndsTellOneWay) {
                              HasSubstr("NCCL warns: "), HasSubstr("they prove nothing")));
 }
 
+TEST_F(VerifyLog, ItsJsonMakesAPage) {
+  const std::string json = write("result", ""), page = write("page", "");
+  ASSERT_EQ(
+      run({"--log", write("a", kSender), "--log", write("b", kReceiver), "--out", json}).exitCode,
+      ExitCode::kOk);
+  std::ostringstream out, err;
+  Context context{out, err, false, "railhead"};
+  EXPECT_EQ(runCommandLine({"railhead", "report", json, "--out", page}, context), ExitCode::kOk)
+      << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("NCCL's log says RDMA through host memory: 1 direction host"));
+}
+
+TEST_F(VerifyLog, AFileWithoutALineOfNcclsIsNamed) {
+  const std::string file = write("other", "hello\n");
+  const Ran ran = run({"--log", file});
+  EXPECT_EQ(ran.exitCode, ExitCode::kCheckFailed);
+  EXPECT_THAT(ran.err, HasSubstr("--log " + file + ": no line of NCCL's is in it\n  remedy: "));
+}
+
 TEST_F(VerifyLog, OneEndAloneIsShownAsThat) {
   const Ran ran = run({"--log", write("b", kReceiver)});
   EXPECT_EQ(ran.exitCode, ExitCode::kOk) << ran.err;

@@ -91,6 +91,20 @@ TEST_F(MeasurementsInBrowser, ShowsPathCurvesRailsFindingsAndWhatWasChecked) {
   EXPECT_TRUE(has(between(dom, "id=\"environment\"", "</section>"), "6.11.0-1016-nvidia"));
 }
 
+TEST_F(MeasurementsInBrowser, ShowsWhatALogSaysOfEachKindOfDirection) {
+  json log = fixture("verify_log.json");
+  log["warnings"] = {"something is <b>amiss</b>"};
+  const std::string dom = domOf(pageOf({log}));
+  EXPECT_TRUE(has(between(dom, "<h1>", "</h1>"), "NCCL's log says sockets, not RDMA"));
+  const std::string said = between(dom, "id=\"nccl-log\"", "</section>");
+  EXPECT_TRUE(has(said, "8 channel lines of 2 processes."));
+  EXPECT_TRUE(has(said, "rank 0 (node-a:5043) → rank 1 (node-b:5044)"));
+  EXPECT_TRUE(has(said, " and 1 alike"));
+  EXPECT_TRUE(has(said, "Socket/0: 2 channels"));
+  EXPECT_TRUE(has(said, "something is &lt;b&gt;amiss&lt;/b&gt;"));
+  EXPECT_TRUE(has(between(dom, "id=\"environment\"", "</section>"), "2.28.3+cuda13.0"));
+}
+
 TEST_F(MeasurementsInBrowser, ShowsReadsOfOneRailAndAFileFromBeforeThereWereSizes) {
   json reads = fixture("verbs.json");
   reads["plan"]["operation"] = "read";

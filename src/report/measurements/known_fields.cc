@@ -1,10 +1,8 @@
 #include "src/report/measurements/known_fields.h"
 
-#include "src/base/text.h"
+#include "src/report/measurements/field_check.h"
 
 #include <span>
-#include <string>
-#include <string_view>
 
 #include <nlohmann/json.hpp>
 
@@ -12,31 +10,7 @@ namespace railhead::report {
 namespace {
 
 using Json = nlohmann::json;
-
-constexpr std::size_t kMaxFieldText = 64 << 10;
-constexpr std::size_t kMaxFieldEntries = 4096;
-constexpr std::size_t kMaxSamples = 10'000;
-constexpr double kMaxFieldNumber = 2e19;  // a seed has 64 bits
-
-enum class Type {
-  kText,
-  kFlag,
-  kNumber,
-  kNumberOrNull,
-  kReal,  // any number, also one below 0
-  kRealOrNull,
-  kObjectOrNull,
-  kList,
-  kTexts,
-  kNamedTexts,
-};
-
-struct Field {
-  // "lines[].time.mean_us"; "ceiling?.gbps": ceiling may be null; "plan.~operation": was added
-  // later, and files from before lack it.
-  std::string_view path;
-  Type type;
-};
+using Type = FieldType;
 
 // docs/reference/bench-collectives.md
 constexpr Field kCollectivesFields[] = {
@@ -236,6 +210,40 @@ constexpr Field kVerifyFields[] = {
     {"directions[].evidence[].value", Type::kText},
 };
 
+// docs/reference/verify.md, "JSON of verify --log"
+constexpr Field kVerifyLogFields[] = {
+    {"files", Type::kTexts},
+    {"versions", Type::kTexts},
+    {"processes", Type::kNumber},
+    {"channel_lines", Type::kNumber},
+    {"damaged_lines", Type::kNumber},
+    {"first_damaged", Type::kText},
+    {"warnings", Type::kTexts},
+    {"summary", Type::kList},
+    {"summary[].lines", Type::kText},
+    {"summary[].directions", Type::kNumber},
+    {"directions_left_out", Type::kNumber},
+    {"directions", Type::kList},
+    {"directions[].from", Type::kNumber},
+    {"directions[].to", Type::kNumber},
+    {"directions[].from_process", Type::kText},
+    {"directions[].to_process", Type::kText},
+    {"directions[].lines", Type::kText},
+    {"directions[].send", Type::kText},
+    {"directions[].receive", Type::kText},
+    {"directions[].partial_reason", Type::kText},
+    {"directions[].verdict", Type::kText},
+    {"directions[].rule", Type::kText},
+    {"directions[].reason", Type::kText},
+    {"directions[].rails", Type::kTexts},
+    {"directions[].causes", Type::kTexts},
+    {"directions[].evidence", Type::kList},
+    {"directions[].evidence[].what", Type::kText},
+    {"directions[].evidence[].where", Type::kText},
+    {"directions[].evidence[].supports", Type::kText},
+    {"directions[].evidence[].value", Type::kText},
+};
+
 // docs/reference/report.md, "Measurements"
 constexpr Field kDoctorFields[] = {
     {"nodes", Type::kList},
@@ -350,105 +358,8 @@ std::span<const Field> fieldsOf(MeasurementKind kind) {
       return kTuneFields;
     case MeasurementKind::kTrain:
       return kTrainFields;
-  }
-  return {};
-}
-
-Error wrong(const std::string& path, const Json& value, std::string_view allowed) {
-  const std::string shown = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  return Error(ErrorCode::kInvalidArgument,
-               path + ": " + inQuotes(shown, 60) + " is not " + std::string(allowed));
-}
-
-// The entries of a list, or the values of an object.
-bool areTexts(const Json& value) {
-  for (const auto& entry : value) {
-    if (!entry.is_string()) return false;
-  }
-  return true;
-}
-
-Result<void> checkType(const std::string& path, const Json& value, Type type) {
-  switch (type) {
-    case Type::kText:
-      if (!value.is_string()) return wrong(path, value, "a string");
-      break;
-    case Type::kFlag:
-      if (!value.is_boolean()) return wrong(path, value, "true or false");
-      break;
-    case Type::kNumberOrNull:
-      if (value.is_null()) break;
-      [[fallthrough]];
-    case Type::kNumber:
-      if (!value.is_number() || value.get<double>() < 0 || value.get<double>() > kMaxFieldNumber) {
-        return wrong(path, value, "a number from 0 to 2e19");
-      }
-      break;
-    case Type::kRealOrNull:
-      if (value.is_null()) break;
-      [[fallthrough]];
-    case Type::kReal:
-      if (!value.is_number()) return wrong(path, value, "a number");
-      break;
-    case Type::kObjectOrNull:
-      if (!value.is_object() && !value.is_null()) return wrong(path, value, "an object or null");
-      break;
-    case Type::kList:
-      if (!value.is_array()) return wrong(path, value, "a list");
-      break;
-    case Type::kTexts:
-      if (!value.is_array() || !areTexts(value)) return wrong(path, value, "a list of strings");
-      break;
-    case Type::kNamedTexts:
-      if (!value.is_object() || !areTexts(value)) return wrong(path, value, "an object of strings");
-      break;
-  }
-  return {};
-}
-
-// Follows `rest` from `at`, which stands at `path`.
-Result<void> checkField(const Json& at, std::string_view rest, const std::string& path, Type type) {
-  if (!at.is_object()) return wrong(path.empty() ? "the text" : path, at, "an object");
-  const auto dot = rest.find('.');
-  std::string_view name = rest.substr(0, dot);
-  const bool addedLater = name.starts_with('~');
-  if (addedLater) name.remove_prefix(1);
-  const bool entries = name.ends_with("[]");
-  const bool nullable = name.ends_with('?');
-  name.remove_suffix(entries ? 2 : nullable ? 1 : 0);
-  const std::string here = (path.empty() ? "" : path + ".") + std::string(name);
-  const auto found = at.find(name);
-  if (found == at.end() && addedLater) return {};
-  if (found == at.end()) return Error(ErrorCode::kInvalidArgument, here + " is missing");
-  if (dot == std::string_view::npos) return checkType(here, *found, type);
-  if (nullable && found->is_null()) return {};
-  if (!entries) return checkField(*found, rest.substr(dot + 1), here, type);
-  for (std::size_t i = 0; i < found->size(); ++i) {
-    const std::string entry = here + "[" + std::to_string(i) + "]";
-    if (!(*found)[i].is_object()) return wrong(entry, (*found)[i], "an object");
-    RAILHEAD_TRY(checkField((*found)[i], rest.substr(dot + 1), entry, type));
-  }
-  return {};
-}
-
-// Unknown fields are bounded, too: the page carries them.
-Result<void> checkSizes(const Json& value, const std::string& path) {
-  if (value.is_string() && value.get_ref<const std::string&>().size() > kMaxFieldText) {
-    return wrong(path, value, "a string of at most " + std::to_string(kMaxFieldText) + " bytes");
-  }
-  const std::size_t most = path.ends_with("samples_us") ? kMaxSamples : kMaxFieldEntries;
-  if (value.is_structured() && value.size() > most) {
-    return Error(ErrorCode::kInvalidArgument, path + " has " + std::to_string(value.size()) +
-                                                  " entries; at most " + std::to_string(most) +
-                                                  " are allowed");
-  }
-  if (value.is_array()) {
-    for (const auto& entry : value) RAILHEAD_TRY(checkSizes(entry, path + "[]"));
-  }
-  if (value.is_object()) {
-    for (const auto& item : value.items()) {
-      RAILHEAD_TRY(checkSizes(item.value(), (path.empty() ? "" : path + ".") + item.key()));
-    }
+    case MeasurementKind::kVerifyLog:
+      return kVerifyLogFields;
   }
   return {};
 }

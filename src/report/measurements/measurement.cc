@@ -2,6 +2,7 @@
 
 #include "src/base/text.h"
 #include "src/report/measurements/known_fields.h"
+#include "src/report/measurements/logged_paths.h"
 
 #include <array>
 
@@ -22,7 +23,7 @@ struct Kind {
   std::string_view schema;
   std::string_view command;
 };
-constexpr std::array<Kind, 6> kKinds{{
+constexpr std::array<Kind, 7> kKinds{{
     {MeasurementKind::kVerify, "verify", "railhead.verify/1", "railhead verify --out FILE"},
     {MeasurementKind::kDoctor, "doctor", "railhead.doctor/1", "railhead doctor --json"},
     {MeasurementKind::kCollectives, "collectives", "railhead.bench.collectives/1",
@@ -30,6 +31,8 @@ constexpr std::array<Kind, 6> kKinds{{
     {MeasurementKind::kVerbs, "verbs", "railhead.bench.verbs/1", "railhead bench verbs --json"},
     {MeasurementKind::kTune, "tune", "railhead.tune/1", "railhead tune --json"},
     {MeasurementKind::kTrain, "train", "railhead.train.run/1", "railhead train show RUN --json"},
+    {MeasurementKind::kVerifyLog, "verify-log", "railhead.verify-log/1",
+     "railhead verify --log LOG --out FILE"},
 }};
 
 const Kind& knownKind(MeasurementKind kind) { return kKinds.at(static_cast<std::size_t>(kind)); }
@@ -60,7 +63,17 @@ Result<Json> parseDocument(std::string_view text) {
     if (depth > kMaxDepth) tooDeep = true;
     return !tooDeep;
   };
-  Json json = Json::parse(text, guard, /*allow_exceptions=*/false);
+  Json json;
+  try {
+    json = Json::parse(text, guard);
+  } catch (const Json::parse_error& error) {
+    // The end of the text counts as one more byte.
+    if (!tooDeep && error.byte > text.size() &&
+        text.find_first_not_of(" \t\r\n") != std::string_view::npos)
+      return notOurs("the text is cut off: its JSON does not end, after " +
+                     std::to_string(text.size()) + " bytes");
+    json = Json();
+  }
   if (tooDeep) return notOurs("nested deeper than " + std::to_string(kMaxDepth) + " levels");
   if (json.is_discarded() || !json.is_object()) return notOurs("the text is not a JSON object");
   return json;
@@ -88,6 +101,7 @@ Result<Measurement> read(std::string_view text) {
   if (kind == MeasurementKind::kCollectives) {
     for (auto& line : document["lines"]) line.erase("samples_us");
   }
+  if (kind == MeasurementKind::kVerifyLog) foldDirections(document);
   Measurement out{kind, {}, document.dump(-1, ' ', false, Json::error_handler_t::replace)};
   if (out.json.size() > kMaxKept) {
     return Error(ErrorCode::kInvalidArgument, "a page takes at most " + std::to_string(kMaxKept) +

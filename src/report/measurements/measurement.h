@@ -16,6 +16,7 @@ enum class MeasurementKind {
   kVerbs,        // RDMA writes between two nodes
   kTune,         // a search for settings that beat the default
   kTrain,        // a training run
+  kVerifyLog,    // what NCCL's log of another's run says of its ways
 };
 std::string_view kindName(MeasurementKind kind);  // "collectives"
 std::string_view schemaOf(MeasurementKind kind);  // "railhead.bench.collectives/1"
@@ -35,7 +36,8 @@ struct Measurements {
 };
 
 // Recognises a file by its `schema`. The text is untrusted: at most 64 MiB, 64 KiB a string, 4096
-// entries a list (10,000 samples), 8 MiB once the samples are gone; every field that a page reads
+// entries a list (10,000 samples or directions), 8 MiB once the samples are gone and the directions
+// of a log that are alike are one; every field that a page reads
 // must be there with its type, others are kept as they are. kInvalidArgument names the file, the
 // field and what is allowed.
 Result<Measurement> readMeasurement(const std::string& file, std::string_view text);

@@ -1,5 +1,7 @@
 #include "src/report/measurements/measurement.h"
 
+#include "tests/support/measurement_fixture.h"
+
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -128,6 +130,40 @@ TEST(Measurement, IsBounded) {
   const auto deep = readMeasurement("a.json", R"({"schema":)" + std::string(100, '['));
   ASSERT_FALSE(deep.has_value());
   EXPECT_THAT(deep.error().message, HasSubstr("nested deeper than 16 levels"));
+}
+
+TEST(Measurement, AFileThatIsCutOffIsSaidToBe) {
+  const std::string whole = measurementFixture("verify_log.json").dump();
+  const auto cut = readMeasurement("a.json", whole.substr(0, 700));
+  ASSERT_FALSE(cut.has_value());
+  EXPECT_EQ(cut.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(cut.error().message,
+            "a.json: the text is cut off: its JSON does not end, after 700 bytes");
+  EXPECT_THAT(readMeasurement("a.json", "").error().message, HasSubstr("is not a JSON object"));
+  EXPECT_THAT(readMeasurement("a.json", "# x").error().message, HasSubstr("is not a JSON object"));
+}
+
+TEST(Measurement, DirectionsOfALogThatAreAlikeBecomeOne) {
+  json log = measurementFixture("verify_log.json");
+  const json direction = log["directions"][0];
+  log["directions"] = json::array();
+  for (int i = 0; i < 5000; ++i) {
+    log["directions"].push_back(direction);
+    log["directions"].back()["from"] = i;
+  }
+  for (int i = 0; i < 70; ++i) {
+    log["directions"].push_back(direction);
+    log["directions"].back()["rails"] = {"mlx5_" + std::to_string(i)};
+  }
+  const auto read = readMeasurement("a.json", log.dump());
+  ASSERT_TRUE(read.has_value()) << read.error().describe();
+  EXPECT_EQ(read->kind, MeasurementKind::kVerifyLog);
+  const json kept = json::parse(read->json);
+  ASSERT_EQ(kept["directions"].size(), 64U);
+  EXPECT_EQ(kept["directions"][0]["alike"], 5000);
+  EXPECT_EQ(kept["directions"][0]["from"], 0);
+  EXPECT_EQ(kept["directions"][1]["alike"], 1);
+  EXPECT_EQ(kept["directions_left_out"], 7);
 }
 
 }  // namespace

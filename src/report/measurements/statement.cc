@@ -1,6 +1,7 @@
 #include "src/report/measurements/statement.h"
 
 #include "src/base/units.h"
+#include "src/report/measurements/logged_paths.h"
 #include "src/report/measurements/train_runs.h"
 #include "src/report/model/verdict.h"
 
@@ -302,6 +303,9 @@ Statement statementOf(const Measurement& measurement) {
     case MeasurementKind::kTrain:
       out = trainStatement(document);
       break;
+    case MeasurementKind::kVerifyLog:
+      out = logStatement(document);
+      break;
   }
   out.about = kindName(measurement.kind);
   out.file = measurement.file;
@@ -309,8 +313,8 @@ Statement statementOf(const Measurement& measurement) {
 }
 
 int weightOf(const Statement& statement) {
-  constexpr std::array<std::string_view, 8> kOrder{"verify",  "doctor",      "runs", "train",
-                                                   "compare", "collectives", "tune", "verbs"};
+  constexpr std::array<std::string_view, 9> kOrder{
+      "verify", "verify-log", "doctor", "runs", "train", "compare", "collectives", "tune", "verbs"};
   const auto place = std::find(kOrder.begin(), kOrder.end(), statement.about) - kOrder.begin();
   const int tone = statement.tone == PageTone::kBad ? 0 : statement.tone == PageTone::kOpen ? 1 : 2;
   return tone * 10 + static_cast<int>(place);

@@ -12,16 +12,17 @@ namespace railhead::report {
 
 struct Statement {
   PageTone tone = PageTone::kOpen;
-  std::string
-      about;  // "verify", "doctor", "collectives", "verbs", "tune", "compare", "train", "runs"
-  std::string file;  // "" of a comparison
+  std::string about;  // "verify", "verify-log", "doctor", "collectives", "verbs", "tune",
+                      // "compare", "train", "runs"
+  std::string file;   // "" of a comparison
   std::string headline;
   std::string sentence;
   std::vector<std::string> actions;  // what the reader can do
 };
 
 // One for each file and one for each comparison. The worst tone comes first; of one tone, what says
-// more: verify, doctor, runs (two of them), train, compare (two sweeps), collectives, tune, verbs.
+// more: verify, verify-log, doctor, runs (two of them), train, compare (two sweeps), collectives,
+// tune, verbs.
 std::vector<Statement> statementsOf(const Measurements& measurements);
 
 // Every action once, in the order of the statements.

@@ -99,6 +99,21 @@ TEST(Statement, PutsTheWorstFirstAndThenWhatSaysMore) {
   EXPECT_THAT(about, ElementsAre("doctor", "verify", "collectives", "verbs"));
 }
 
+TEST(Statement, SaysWhatALogMeantAndThatItProvesNothing) {
+  json log = measurementFixture("verify_log.json");
+  const auto said = [&] { return statements({log})[0]; };
+  EXPECT_EQ(said().headline, "NCCL's log says sockets, not RDMA");
+  EXPECT_EQ(said().tone, PageTone::kBad);
+  EXPECT_THAT(said().sentence, HasSubstr("2 directions sockets; lines are what NCCL meant to do"));
+  log["summary"][0]["lines"] = "gdr";
+  EXPECT_EQ(said().tone, PageTone::kOpen);
+  log["directions"][0]["causes"] = {"node-a: NCCL_NET_GDR_LEVEL=LOC"};
+  EXPECT_EQ(said().tone, PageTone::kBad);
+  EXPECT_THAT(said().actions[0], HasSubstr("NCCL_NET_GDR_LEVEL=LOC"));
+  log["summary"] = json::array();
+  EXPECT_EQ(said().headline, "NCCL's log tells no path");
+}
+
 TEST(Statement, CountsWhatTheDoctorFound) {
   json doctor = measurementFixture("doctor.json");
   EXPECT_EQ(statements({doctor})[0].sentence, "1 broken, 1 degraded; 6 checks ran, 2 could not");

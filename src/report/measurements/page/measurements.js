@@ -87,6 +87,9 @@ function factsOf({ kind, content }) {
       ["No choices by size", content.no_choices]];
   }
   if (kind === "train") return factsOfRun(content);
+  if (kind === "verify-log") {
+    return [["NCCL", content.versions.join(", ")], ["Logs", content.files.slice(0, 16).map(baseName).join(", ")]];
+  }
   if (kind === "verify") {
     return [["Ranks", String(content.ranks.length)], ["Nodes", String(unique(content.ranks.map((one) => one.node)).length)],
       ["Backends", unique(content.ranks.map((one) => one.backend)).join(", ")],
@@ -104,7 +107,7 @@ function environmentsSection(data) {
 runLine(["Report of measurements", plural(report.files.length, "file")]);
 
 drawParts([actionsSection, measuredFigures, statementsSection, runsSection, trainCharts, stepTimeSection, attemptsSection, pathSection, busbwCharts, latencyCharts,
-  comparisonSection, tuneCharts, knobsSection, profileSection, railSplitSection, directionsSection, doctorSection, dataCheckSection, inputsSection, environmentsSection]);
+  comparisonSection, tuneCharts, knobsSection, profileSection, railSplitSection, directionsSection, logSection, doctorSection, dataCheckSection, inputsSection, environmentsSection]);
 keepChartsFitting();
 
 footer([`Railhead ${report.tool_version}`, report.schema, "charts by uPlot, MIT licence",
