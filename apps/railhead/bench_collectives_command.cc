@@ -54,7 +54,8 @@ Result<bench::CollectivePlan> planOf(const Settings& settings) {
       plan.operations.assign(all.begin(), all.end());
       break;
     }
-    RAILHEAD_TRY_ASSIGN(const auto operation, collective::parseOperation(name));
+    RAILHEAD_TRY_ASSIGN(const auto operation,
+                        collective::parseOperation(name).addContext("--operation"));
     plan.operations.push_back(operation);
   }
   for (const auto& name : settings.types) {
@@ -63,7 +64,7 @@ Result<bench::CollectivePlan> planOf(const Settings& settings) {
       plan.types.assign(all.begin(), all.end());
       break;
     }
-    RAILHEAD_TRY_ASSIGN(const auto type, collective::parseElementType(name));
+    RAILHEAD_TRY_ASSIGN(const auto type, collective::parseElementType(name).addContext("--type"));
     plan.types.push_back(type);
   }
   plan.outOfPlace = settings.place != "in";

@@ -22,7 +22,11 @@ struct Settings {
 
 Result<bench::SweepSummary> load(const std::string& path) {
   RAILHEAD_TRY_ASSIGN(const auto text, readResult(path));
-  return bench::parseSweep(text).addContext(path);
+  auto sweep = bench::parseSweep(text).addContext(path);
+  if (sweep.has_value()) return sweep;
+  // What the user named is bad input, whatever is wrong in it.
+  return Error(ErrorCode::kInvalidArgument, sweep.error().message,
+               "give files written by railhead bench collectives --out FILE");
 }
 
 void run(const Settings& settings, Context& context) {
@@ -60,7 +64,8 @@ void addBenchCompare(CLI::App* bench, Context& context) {
       "A line counts as changed when a Mann-Whitney U test over its samples, corrected for the "
       "number\n"
       "of lines (Holm), gives p < 0.01 and the medians differ by more than --threshold.\n"
-      "Exit code 3: a line is slower than before; 1: a file is no such result.");
+      "Exit code 3: a line is slower than before; 2: a file is no such result, or cut off; 1: it "
+      "cannot be read.");
   command->add_option("before", settings->before, "JSON of bench collectives")->required();
   command->add_option("after", settings->after, "JSON of bench collectives")->required();
   command->add_option("--threshold", settings->threshold, "change of the median to mind")

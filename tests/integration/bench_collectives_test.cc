@@ -109,20 +109,28 @@ TEST_F(BenchCollectives, WrongWordsAreExitTwoAndNameWhatIsAllowed) {
     std::vector<std::string> words;
     const char* says;
   };
+  const std::string fixtures = RAILHEAD_SOURCE "/tests/fixtures/report/measurements/";
+  const std::string whole = fixtures + "sweep_before.json";
+  const std::string cut = (folder_ / "cut.json").string();
+  std::ofstream(cut) << testing_support::readText(whole).substr(0, 500);
   const Case cases[] = {
       {{"collectives"}, "neither --on nor RANK"},
       {{"collectives", "--on", "cloud"}, "none of the places"},
       {{"collectives", "--on", "local:2", "--operation", "allreduce"},
-       "expected one of all_reduce"},
+       "--operation: operation 'allreduce': expected one of all_reduce"},
       {{"collectives", "--on", "local:2", "--type", "half"}, "float16"},
       {{"collectives", "--on", "local:2", "--min-size", "8KiB", "--max-size", "4KiB"},
-       "--min-size 8192"},
+       "--min-size 8192 B: expected 1 B to --max-size, 4096 B"},
       {{"collectives", "--on", "local:2", "--backend", "mpi"}, "--backend"},
       {{"compare", RAILHEAD_SOURCE "/README.md", RAILHEAD_SOURCE "/README.md"}, "README.md"},
+      {{"compare", whole, cut}, "cut.json: it is cut off: its JSON does not end, after 500 bytes"},
+      {{"compare", fixtures + "tune.json", whole},
+       "tune.json: field schema is '\"railhead.tune/1\"': expected railhead.bench.collectives/1\n"
+       "  remedy: give files written by railhead bench collectives --out FILE"},
   };
   for (const Case& wrong : cases) {
     const auto result = run(wrong.words);
-    EXPECT_EQ(result.exitCode, wrong.words[0] == "compare" ? 1 : 2) << wrong.says;
+    EXPECT_EQ(result.exitCode, 2) << wrong.says;
     EXPECT_THAT(result.errorOutput, HasSubstr(wrong.says));
     EXPECT_EQ(result.output, "");
   }

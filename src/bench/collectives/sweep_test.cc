@@ -173,7 +173,7 @@ TEST(CollectivePlan, NamesTheOptionItsValueAndWhatIsAllowed) {
   plan.minBytes = 10;
   plan.maxBytes = 5;
   EXPECT_THAT(plan.check().error().message,
-              HasSubstr("--min-size 10: expected 1 byte to --max-size"));
+              HasSubstr("--min-size 10 B: expected 1 B to --max-size, 5 B"));
   plan = {};
   plan.factor = 1;
   EXPECT_THAT(plan.check().error().message, HasSubstr("--factor 1"));
