@@ -103,7 +103,8 @@ Result<bench::VerbsReport> run(const BenchVerbsSettings& settings, verbs::Verbs&
                                Progress& progress) {
   const bool listens = !settings.listen.empty();
   RAILHEAD_TRY_ASSIGN(const auto endpoint,
-                      os::Endpoint::parse(listens ? settings.listen : settings.connect));
+                      os::Endpoint::parse(listens ? settings.listen : settings.connect)
+                          .addContext(listens ? "--listen" : "--connect"));
   bench::VerbsTargets targets;
   targets.plan = settings.plan;
   RAILHEAD_TRY_ASSIGN(targets.plan.operation,

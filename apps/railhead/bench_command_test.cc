@@ -224,7 +224,7 @@ TEST(BenchVerbsUsage, ExactlyOneEndIsNeeded) {
             ExitCode::kUsage);
   const Outcome tooMany = commandLine({"--listen", ":1", "--qps", "65"});
   EXPECT_EQ(tooMany.code, ExitCode::kUsage);
-  EXPECT_THAT(tooMany.err, HasSubstr("queue pairs per rail 65"));
+  EXPECT_THAT(tooMany.err, HasSubstr("--qps 65: allowed is 1 to 64"));
   const Outcome tooBig = commandLine({"--listen", "127.0.0.1:0", "--size", "1GiB"});
   EXPECT_EQ(tooBig.code, ExitCode::kUsage);
   EXPECT_THAT(tooBig.err, HasSubstr("1073741824"));

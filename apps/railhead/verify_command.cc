@@ -61,7 +61,8 @@ struct Settings {
 Result<verify::Expectation> expectationOf(const Settings& settings) {
   verify::Expectation out;
   if (!settings.expect.empty()) {
-    RAILHEAD_TRY_ASSIGN(out.path, verify::parseExpectedPath(settings.expect));
+    RAILHEAD_TRY_ASSIGN(out.path,
+                        verify::parseExpectedPath(settings.expect).addContext("--expect"));
   }
   out.minShare = settings.minShare;
   return out;

@@ -7,6 +7,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstdio>
 #include <string>
 #include <utility>
 
@@ -25,7 +26,7 @@ Error outside(const std::string& field, const std::string& value, const std::str
 Result<void> checkMessage(const std::string& field, std::size_t bytes) {
   if (bytes >= VerbsPlan::kMinMessage && bytes <= VerbsPlan::kMaxMessage) return {};
   return outside(
-      field, std::to_string(bytes),
+      field, std::to_string(bytes) + " B",
       formatBytes(VerbsPlan::kMinMessage) + " to " + formatBytes(VerbsPlan::kMaxMessage));
 }
 
@@ -110,27 +111,32 @@ double VerbsPlan::longestSeconds() const {
 }
 
 Result<void> VerbsPlan::check() const {
-  RAILHEAD_TRY(checkMessage("message size", messageBytes));
-  RAILHEAD_TRY(checkMessage("message size of the rate", rateBytes));
-  for (const auto size : sizes) RAILHEAD_TRY(checkMessage("message size of the sweep", size));
+  RAILHEAD_TRY(checkMessage("--size", messageBytes));
+  RAILHEAD_TRY(checkMessage("--rate-bytes", rateBytes));
+  for (const auto size : sizes) RAILHEAD_TRY(checkMessage("--sizes", size));
   if (sizes.size() > kMaxSizes) {
-    return outside("sizes of the sweep", std::to_string(sizes.size()),
+    return outside("--sizes", "of " + std::to_string(sizes.size()) + " sizes",
                    "up to " + std::to_string(kMaxSizes));
   }
-  RAILHEAD_TRY(checkOutstanding("messages in flight", outstanding));
-  RAILHEAD_TRY(checkOutstanding("messages in flight of the rate", rateOutstanding));
+  RAILHEAD_TRY(checkOutstanding("--outstanding", outstanding));
+  RAILHEAD_TRY(checkOutstanding("--rate-outstanding", rateOutstanding));
   if (bufferBytes() > kMaxBuffer) {
     return outside("message size x messages in flight", formatBytes(bufferBytes()),
                    "up to " + formatBytes(kMaxBuffer));
   }
   if (pairsPerRail < 1 || pairsPerRail > kMaxPairs ||
       pairsPerRail > std::min(outstanding, rateOutstanding)) {
-    return outside("queue pairs per rail", std::to_string(pairsPerRail),
-                   "1 to " + std::to_string(kMaxPairs) + ", no more than messages in flight");
+    return outside("--qps", std::to_string(pairsPerRail),
+                   "1 to " + std::to_string(kMaxPairs) +
+                       ", no more than --outstanding and --rate-outstanding");
   }
-  for (const double each : {seconds, latencySeconds, rateSeconds, sizeSeconds}) {
+  for (const auto& [option, each] :
+       {std::pair("--seconds", seconds), std::pair("--latency-seconds", latencySeconds),
+        std::pair("--rate-seconds", rateSeconds), std::pair("--size-seconds", sizeSeconds)}) {
     if (!std::isfinite(each) || each < 0.01 || each > kMaxSeconds) {
-      return outside("seconds", std::to_string(each), "0.01 to 600");
+      std::array<char, 32> text{};
+      std::snprintf(text.data(), text.size(), "%.10g", each);
+      return outside(option, text.data(), "0.01 to 600");
     }
   }
   if (latencySamples < kMinLatencySamples || latencySamples > 1'000'000) {

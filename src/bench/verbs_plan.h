@@ -57,7 +57,7 @@ struct VerbsPlan {
   std::size_t bufferBytes() const;  // that hold every load
   int mostOutstanding() const;
   double longestSeconds() const;  // of one measurement
-  // kInvalidArgument names the field, its value and what is allowed.
+  // kInvalidArgument names the option that sets it, its value and what is allowed.
   Result<void> check() const;
 };
 

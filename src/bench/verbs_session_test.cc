@@ -260,7 +260,7 @@ TEST_F(VerbsSessionTest, APlanOutOfBoundsIsRefusedBeforeAnyTraffic) {
   const auto result = runVerbs(session(a_), endpoint_, targets_);
   ASSERT_FALSE(result.has_value());
   EXPECT_EQ(result.error().code, ErrorCode::kInvalidArgument);
-  EXPECT_THAT(result.error().message, HasSubstr("message size 4"));
+  EXPECT_THAT(result.error().message, HasSubstr("--size 4 B: allowed is 8 B to "));
 }
 
 TEST(CeilingOf, ExplicitBeatsComputedAndSoftPortsAreNotBelieved) {

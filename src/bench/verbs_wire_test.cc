@@ -76,11 +76,11 @@ TEST(VerbsWire, EveryFieldIsBounded) {
         Row{"\"reads\":16", "\"reads\":0", "reads"}, Row{"\"reads\":16", "\"reads\":256", "reads"},
         Row{"\"operation\":\"write\"", "\"operation\":\"erase\"", "operation"},
         Row{"\"sizes\":[]", "\"sizes\":[-8]", "sizes"},
-        Row{"\"sizes\":[]", "\"sizes\":[4]", "sweep"},
+        Row{"\"sizes\":[]", "\"sizes\":[4]", "--sizes 4 B"},
         Row{"\"rate_outstanding\":256", "\"rate_outstanding\":0", "rate_outstanding"},
-        Row{"\"outstanding\":16", "\"outstanding\":100000", "messages in flight"},
+        Row{"\"outstanding\":16", "\"outstanding\":100000", "--outstanding 100000"},
         Row{"\"message_bytes\":65536", "\"message_bytes\":67108865", "message_bytes"},
-        Row{"\"seconds\":3.0", "\"seconds\":1e9", "seconds"}}) {
+        Row{"\"seconds\":3.0", "\"seconds\":1e9", "--seconds 1000000000"}}) {
     const auto result = decodeHello(replaced(good, row.from, row.to));
     ASSERT_FALSE(result.has_value()) << row.to;
     EXPECT_THAT(result.error().message, HasSubstr(row.field)) << row.to;

@@ -233,8 +233,7 @@ Judgement judge(const DirectionFacts& facts) {
 Result<Expectation::Path> parseExpectedPath(std::string_view text) {
   if (text == "gdr") return Expectation::Path::kGdr;
   if (text == "rdma") return Expectation::Path::kRdma;
-  return Error(ErrorCode::kInvalidArgument,
-               "expected path " + inQuotes(text) + ": the choices are gdr and rdma");
+  return Error(ErrorCode::kInvalidArgument, "path " + inQuotes(text) + ": expected gdr or rdma");
 }
 
 ExpectationResult check(const std::vector<Judgement>& judgements, const Expectation& expectation) {

@@ -59,7 +59,7 @@ TEST(Verify, TheDocumentNamesEveryFieldAndNoOther) {
 TEST(Verify, WrongWordsAreExitTwo) {
   const auto expectation = verify({"--expect", "fast"});
   EXPECT_EQ(expectation.exitCode, 2);
-  EXPECT_THAT(expectation.errorOutput, HasSubstr("gdr"));
+  EXPECT_THAT(expectation.errorOutput, HasSubstr("--expect: path 'fast': expected gdr or rdma\n"));
   const auto share = verify({"--min-share", "90"});
   EXPECT_EQ(share.exitCode, 2);
   const auto rate = verify({"--line-rate", "fast"});

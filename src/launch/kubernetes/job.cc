@@ -208,9 +208,10 @@ Result<void> KubernetesJob::check() const {
   if (!isDnsLabel(name, 40)) {
     return bad("name", name, "a DNS label of at most 40 lower-case letters, digits and '-'");
   }
-  if (!isDnsLabel(namespaceName, 63)) return bad("namespace", namespaceName, "a DNS label");
+  if (!isDnsLabel(namespaceName, 63))
+    return bad("--namespace", namespaceName, "at most 63 lower-case letters, digits and '-'");
   if (image.empty() || image.find_first_of(" \n\t") != std::string::npos || image.size() > 1024) {
-    return bad("image", image, "the name of a container image");
+    return bad("--image", image, "the name of a container image, like registry/railhead:1");
   }
   if (ranks < 1 || ranks > kMaxRanks) return bad("ranks", std::to_string(ranks), "1 to 4096");
   if (argv.empty()) return bad("command", "", "at least one word");

@@ -57,7 +57,8 @@ TEST(KubernetesJob, RefusesWhatTheClusterWould) {
   const Case cases[] = {
       {[](KubernetesJob& job) { job.name = "Upper"; }, "name 'Upper'"},
       {[](KubernetesJob& job) { job.name = std::string(41, 'a'); }, "at most 40"},
-      {[](KubernetesJob& job) { job.namespaceName = "a/b"; }, "namespace 'a/b'"},
+      {[](KubernetesJob& job) { job.namespaceName = "a/b"; },
+       "--namespace 'a/b': expected at most 63"},
       {[](KubernetesJob& job) { job.image = ""; }, "image ''"},
       {[](KubernetesJob& job) { job.ranks = 0; }, "1 to 4096"},
       {[](KubernetesJob& job) { job.argv = {}; }, "command"},
