@@ -69,6 +69,9 @@ TEST(TuneSizes, RanksShareEachSizeOnce) {
   const auto overlapped = objectiveOf("overlapped", sizes, 2).value();
   ASSERT_EQ(overlapped.sizes().size(), 4U);
   for (const auto& size : overlapped.sizes()) EXPECT_TRUE(size.overlapped);
+  sizes.minBytes = sizes.maxBytes = 1;
+  EXPECT_EQ(objectiveOf("latency", sizes, 2).error().message,
+            "--min-size 1 B to --max-size 1 B: none of these sizes can be shared by 2 ranks");
 }
 
 TEST(TuneCommand, WhatCannotBeIsExitTwoAndSaysWhy) {

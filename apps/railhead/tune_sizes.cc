@@ -3,6 +3,7 @@
 #include "apps/railhead/user_files.h"
 #include "apps/usage/values.h"
 #include "src/base/text.h"
+#include "src/base/units.h"
 #include "src/bench/collectives/plan.h"
 #include "src/tune_run/talk.h"
 
@@ -41,7 +42,8 @@ bench::CollectivePlan planOf(collective::Operation operation, std::uint64_t leas
 
 Result<tune::WeightedSize> histogramLine(const std::vector<std::string_view>& words, int ranks) {
   const Error bad(ErrorCode::kInvalidArgument,
-                  "expected OPERATION BYTES COUNT, like all_reduce 1048576 48");
+                  "it is " + inQuotes(join({words.begin(), words.end()}, " "), 60) +
+                      ": expected OPERATION BYTES COUNT, like all_reduce 1048576 48");
   if (words.size() != 3) return bad;
   RAILHEAD_TRY_ASSIGN(const auto operation, collective::parseOperation(words[0]));
   const auto bytes = parseUnsigned(words[1]);
@@ -136,6 +138,13 @@ Result<tune::Objective> objectiveOf(const std::string& text, const TuneSizes& si
   }
   RAILHEAD_TRY_ASSIGN(const auto all,
                       sizesFor(sizes, ranks, kind == tune::ObjectiveKind::kOverlapped));
+  if (all.empty()) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "--min-size " + formatBytes(sizes.minBytes) + " to --max-size " +
+                     formatBytes(sizes.maxBytes) + ": none of these sizes can be shared by " +
+                     std::to_string(ranks) + " ranks",
+                 "give a larger --max-size, like 64MiB");
+  }
   return tune::Objective::over(kind, all);
 }
 

@@ -124,10 +124,13 @@ void SearchRun::learnSeconds(const Comparison& comparison) {
 Result<void> SearchRun::giveUpCondemned() {
   if (ledger_.isCondemned({})) {
     const Condemned& last = ledger_.condemned().back();
+    // Refused: nothing failed, and why says what to change.
+    const bool refused = last.outcome == Outcome::kRefused;
     return Error(ErrorCode::kCheckFailed,
-                 "the default setting " + std::string(outcomeName(last.outcome)) +
+                 "the default setting " + std::string(refused ? "is " : "") +
+                     std::string(outcomeName(last.outcome)) +
                      (last.detail.empty() ? "" : ": " + last.detail),
-                 "let railhead verify and railhead bench pass first");
+                 refused ? "" : "let railhead verify and railhead bench pass first");
   }
   const Plan before = best_;
   if (ledger_.isCondemned(best_.environment)) best_.environment = Setting();

@@ -33,6 +33,9 @@ bench::CollectivePlan planFor(const RankWorker& rank, collective::Operation oper
 }
 
 Failed failedBy(Error error) {
+  // Refused before anything ran, as a size that would not fit the memory: with what would do.
+  if (error.code == ErrorCode::kInvalidArgument)
+    return {Outcome::kRefused, Error(error.code, error.describe())};
   const bool hung = error.code == ErrorCode::kDeadlineExceeded;
   return {hung ? Outcome::kHung : Outcome::kCrashed, std::move(error)};
 }

@@ -135,6 +135,20 @@ TEST_F(RankWorkerTest, WhereNothingComputesAnOverlappedSizeIsRefused) {
   }
 }
 
+TEST_F(RankWorkerTest, ASizeThatWouldNotFitIsRefusedAndNoCrash) {
+  const auto ends = serve({encode(Order{1, {}, {{"allreduce", 8ULL << 30, false}}, 1})},
+                          [](int, const Setting&) -> Result<void> { return {}; });
+  for (const auto& end : ends) ASSERT_FALSE(end.has_value());
+  bool refused = false;
+  for (const auto& reply : replies_) {
+    if (!reply.failed || reply.failed->outcome != Outcome::kRefused) continue;
+    refused = true;
+    EXPECT_THAT(reply.failed->detail, HasSubstr("--max-size 8 GiB: 2 ranks here would need 48 "));
+    EXPECT_THAT(reply.failed->detail, HasSubstr("(remedy: give at most "));
+  }
+  EXPECT_TRUE(refused);
+}
+
 TEST_F(RankWorkerTest, WhatOneRankCannotTakeIsRefusedByAll) {
   const auto ends = serve({encode(Order{1, {}, {{"allreduce", 64, false}}, 1})},
                           [](int rank, const Setting&) -> Result<void> {
