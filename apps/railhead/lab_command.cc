@@ -103,6 +103,7 @@ void addUp(CLI::App* command, Context& context) {
                    "folder of the nodes' image (default: the one ./dev build made)")
       ->envname("RAILHEAD_LAB_IMAGE");
   part->add_option("--accel", settings->lab.accelerator, "tcg (everywhere) or kvm")
+      ->check(CLI::IsMember({"tcg", "kvm"}))
       ->capture_default_str();
   part->add_option("--qemu", settings->lab.qemu, "QEMU to run")->capture_default_str();
   part->add_option("--share", settings->lab.share,

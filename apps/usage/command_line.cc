@@ -32,28 +32,81 @@ Place placeOf(const CLI::App& app) {
   return place;
 }
 
+// The words it takes that are no options.
+std::vector<std::string> operandNames(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->get_positional()) names.push_back(option->get_name(true));
+  }
+  return names;
+}
+
 std::string unexpected(const std::string& word, const CLI::App& command) {
   const auto commands = commandNames(command);
   if (word.starts_with("-")) {
     return inQuotes(word) + " is no option of it; allowed: " + join(optionNames(command), ", ");
   }
-  if (commands.empty()) return inQuotes(word) + " is not expected";
+  if (commands.empty()) {
+    const auto operands = operandNames(command);
+    return inQuotes(word) + " is not expected; allowed: " +
+           (operands.empty() ? "options only" : "options and " + join(operands, ", "));
+  }
   return inQuotes(word) + " is no command; allowed: " + join(commands, ", ");
 }
 
-// CLI11's words without the name it has for a group of options.
-std::string plain(std::string text) {
-  if (text.starts_with("[Option Group: ")) text.erase(0, text.find(']') + 1);
-  return std::string(trim(text));
+// What a value that could not be read should have been, by CLI11's name for its type.
+std::string allowedFor(const CLI::Option& option) {
+  if (option.get_items_expected_max() == 0) return "no value, for it is a flag";
+  const std::string type = option.get_type_name();
+  if (type.starts_with("UINT")) return "a whole number from 0";
+  if (type.starts_with("INT")) return "a whole number";
+  return type.starts_with("FLOAT") ? "a number" : type;
 }
 
-ExitCode refuse(const CLI::App& app, const std::string& problem, std::ostream& err) {
-  const Place place = placeOf(app);
-  const std::string& path = place.path;
+// CLI11's words, in ours where they name what only the library knows of.
+std::string plain(std::string text, const CLI::App& command) {
+  if (text.starts_with("[Option Group: ")) text.erase(0, text.find(']') + 1);
+  text = std::string(trim(text));
+  constexpr std::string_view kConvert = "Could not convert: ";
+  constexpr std::string_view kOnce = ": At Most 1 required but received ";
+  if (text.starts_with(kConvert)) {
+    text.erase(0, kConvert.size());
+    const auto equals = text.find(" = ");
+    const std::string name = text.substr(0, equals);
+    const CLI::Option* option = command.get_option_no_throw(name);
+    if (equals == std::string::npos || option == nullptr) return text;
+    return name + " is " + inQuotes(text.substr(equals + 3)) + "; allowed: " + allowedFor(*option);
+  }
+  if (const auto at = text.find(kOnce); at != std::string::npos) {
+    return text.substr(0, at) + " is given " + text.substr(at + kOnce.size()) +
+           " times; allowed: once";
+  }
+  if (const auto at = text.find(": 1 required "); at != std::string::npos) {
+    return text.substr(0, at) + " needs a value";
+  }
+  return text;
+}
+
+ExitCode refuse(const CLI::App& app, const std::string& path, const std::string& problem,
+                std::ostream& err) {
   err << app.get_name() << ": " << path << (path.empty() ? "" : ": ") << problem << '\n'
       << "  remedy: see " << app.get_name() << ' ' << path << (path.empty() ? "" : " ")
       << "--help\n";
   return ExitCode::kUsage;
+}
+
+// As placeOf(), before anything was parsed: the first words, as far as they are commands.
+std::string pathIn(const CLI::App& app, const std::vector<std::string>& args) {
+  std::string path;
+  const CLI::App* here = &app;
+  for (std::size_t i = 1; i < args.size() && !args[i].empty(); ++i) {
+    const auto named =
+        here->get_subcommands([&](const CLI::App* child) { return child->get_name() == args[i]; });
+    if (named.empty()) break;
+    here = named.front();
+    path += (path.empty() ? "" : " ") + args[i];
+  }
+  return path;
 }
 
 // A variable that was not set where a value was meant: what would be taken as "not given", or as
@@ -75,7 +128,8 @@ std::string emptyWord(const std::vector<std::string>& args) {
 
 std::optional<ExitCode> parseCommandLine(CLI::App& app, const std::vector<std::string>& args,
                                          std::ostream& out, std::ostream& err) {
-  if (const auto problem = emptyWord(args); !problem.empty()) return refuse(app, problem, err);
+  if (const auto problem = emptyWord(args); !problem.empty())
+    return refuse(app, pathIn(app, args), problem, err);
   std::vector<std::string> reversed(args.rbegin(), args.rend());
   if (!reversed.empty()) reversed.pop_back();
   try {
@@ -89,14 +143,16 @@ std::optional<ExitCode> parseCommandLine(CLI::App& app, const std::vector<std::s
     auto words = app.remaining(true);
     std::erase(words, "--");
     const Place place = placeOf(app);
-    return refuse(app, words.empty() ? plain(error.what()) : unexpected(words[0], *place.command),
-                  err);
+    return refuse(
+        app, place.path,
+        words.empty() ? plain(error.what(), *place.command) : unexpected(words[0], *place.command),
+        err);
   }
   const Place place = placeOf(app);
   const auto commands = commandNames(*place.command);
   const bool aloneToo = !place.path.empty() && place.command->get_require_subcommand_max() == 0;
   if (commands.empty() || aloneToo) return std::nullopt;
-  return refuse(app, "a command is needed; allowed: " + join(commands, ", "), err);
+  return refuse(app, place.path, "a command is needed; allowed: " + join(commands, ", "), err);
 }
 
 void printError(std::ostream& err, const std::string& name, const Error& error) {

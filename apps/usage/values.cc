@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <sstream>
 
 #include <CLI/CLI.hpp>
 
@@ -15,11 +16,14 @@ constexpr std::size_t kDigits = 19;  // of a number that fits into 64 bits, what
 
 CLI::Validator realRange(double least, double most) {
   CLI::Validator range = CLI::Range(least, most);
-  const auto check = [range](std::string& text) -> std::string {
+  const auto check = [range, least, most](std::string& text) -> std::string {
     double value = 0;
     if (CLI::detail::lexical_cast(text, value) && std::isnan(value))
       return "Value " + text + " is no number";
-    return range(text);
+    if (range(text).empty()) return {};
+    std::ostringstream bounds;  // without the zeros that CLI11 has behind the point
+    bounds << least << " to " << most;
+    return "Value " + text + " not in range " + bounds.str();
   };
   return CLI::Validator(check, range.get_description());
 }
