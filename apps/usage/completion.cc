@@ -30,9 +30,15 @@ std::string quotedPaths(const Tree& tree, const std::string& between) {
 }
 
 // The words before the cursor that are commands make the path; options and their values do not.
-void printBash(const std::string& program, const Tree& tree, std::ostream& out) {
+// Behind an option with a fixed set its values are offered, also behind "=", which bash has as a
+// word of its own.
+void printBash(const std::string& program, const Tree& tree, const Tree& values,
+               std::ostream& out) {
   const std::string function = "_" + identifier(program);
   out << function << "() {\n  local path=\"\" words=\"\" i\n"
+      << "  local word=\"${COMP_WORDS[COMP_CWORD]}\" before=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
+      << "  if [ \"$word\" = \"=\" ]; then word=\"\"\n"
+      << "  elif [ \"$before\" = \"=\" ]; then before=\"${COMP_WORDS[COMP_CWORD-2]}\"; fi\n"
       << "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
       << "    case \"${path:+$path }${COMP_WORDS[i]}\" in\n      " << quotedPaths(tree, " | ")
       << ")\n        path=\"${path:+$path }${COMP_WORDS[i]}\" ;;\n    esac\n  done\n"
@@ -40,16 +46,21 @@ void printBash(const std::string& program, const Tree& tree, std::ostream& out) 
   for (const auto& [path, words] : tree) {
     out << "    '" << path << "') words='" << join(words, " ") << "' ;;\n";
   }
-  out << "  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\n"
+  out << "  esac\n  case \"${path:+$path }$before\" in\n";
+  for (const auto& [option, words] : values) {
+    out << "    '" << option << "') words='" << join(words, " ") << "' ;;\n";
+  }
+  out << "  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n}\n"
       << "complete -o default -F " << function << ' ' << program << '\n';
 }
 
-void printZsh(const std::string& program, const Tree& tree, std::ostream& out) {
+void printZsh(const std::string& program, const Tree& tree, const Tree& values, std::ostream& out) {
   out << "#compdef " << program << "\nautoload -U +X bashcompinit && bashcompinit\n";
-  printBash(program, tree, out);
+  printBash(program, tree, values, out);
 }
 
-void printFish(const std::string& program, const Tree& tree, std::ostream& out) {
+void printFish(const std::string& program, const Tree& tree, const Tree& values,
+               std::ostream& out) {
   const std::string function = "__" + identifier(program) + "_at";
   out << "function " << function << "\n  set -l path\n"
       << "  for word in (commandline -opc)[2..]\n    set -l next $path $word\n"
@@ -58,6 +69,12 @@ void printFish(const std::string& program, const Tree& tree, std::ostream& out) 
   for (const auto& [path, words] : tree) {
     out << "complete -c " << program << " -n '" << function << " \"" << path << "\"' -a '"
         << join(words, " ") << "'\n";
+  }
+  for (const auto& [option, words] : values) {
+    const auto name = option.rfind("--");
+    const std::string path = name == 0 ? "" : option.substr(0, name - 1);
+    out << "complete -c " << program << " -n '" << function << " \"" << path << "\"' -l "
+        << option.substr(name + 2) << " -x -a '" << join(words, " ") << "'\n";
   }
 }
 
@@ -74,9 +91,10 @@ void addCompletionCommand(CLI::App& app, std::ostream& out) {
       ->check(CLI::IsMember({"bash", "zsh", "fish"}));
   command->final_callback([&app, &out, shell, program] {
     const Tree tree = commandTree(app);
-    if (*shell == "bash") printBash(program, tree, out);
-    if (*shell == "zsh") printZsh(program, tree, out);
-    if (*shell == "fish") printFish(program, tree, out);
+    const Tree values = optionValues(app);
+    if (*shell == "bash") printBash(program, tree, values, out);
+    if (*shell == "zsh") printZsh(program, tree, values, out);
+    if (*shell == "fish") printFish(program, tree, values, out);
   });
 }
 

@@ -25,6 +25,10 @@ class Usage : public testing::Test {
     lab->require_subcommand(0, 1);
     auto* up = lab->add_subcommand("up", "Boot");
     up->add_option("--deadline", deadline_, "seconds")->check(CLI::Range(1, 10));
+    up->add_option("--accel", node_, "how")->check(CLI::IsMember({"tcg", "kvm"}));
+    up->add_option("--bytes", bytes_, "how much");
+    up->add_flag("--json", json_, "as JSON");
+    up->add_option("--seat", node_, "not for people")->group("");
     up->final_callback([this] { ++ran_; });
     lab->add_subcommand("keeper", "Hidden")->group("");
     auto* logs = lab->add_subcommand("logs", "Console");
@@ -50,6 +54,8 @@ class Usage : public testing::Test {
   }
 
   int deadline_ = 0;
+  std::size_t bytes_ = 0;
+  bool json_ = false;
   int ran_ = 0;
   std::string node_;
   std::ostringstream out_;
@@ -77,7 +83,8 @@ TEST_F(Usage, ARefusalNamesTheProgramTheWordAndWhatIsAllowed) {
             "tool-x: a command is needed; allowed: lab, bench, completion\n"
             "  remedy: see tool-x --help\n");
   EXPECT_THAT(refusal({"lab"}), HasSubstr("tool-x: lab: a command is needed; allowed: up, logs\n"));
-  EXPECT_THAT(refusal({"lab", "up", "now"}), HasSubstr("tool-x: lab up: 'now' is not expected\n"));
+  EXPECT_THAT(refusal({"lab", "up", "now"}),
+              HasSubstr("tool-x: lab up: 'now' is not expected; allowed: options only\n"));
   EXPECT_THAT(refusal({"lab", "logs", "--all"}),
               HasSubstr("tool-x: lab logs: '--all' is no option of it; allowed: --help\n"));
   EXPECT_THAT(refusal({"lab", "logs"}), HasSubstr("tool-x: lab logs: node is required\n"));
@@ -93,7 +100,11 @@ TEST_F(Usage, ARefusalNamesTheProgramTheWordAndWhatIsAllowed) {
 TEST_F(Usage, TheTreeHasEveryCommandAndNoHiddenOne) {
   const auto tree = commandTree(app_);
   EXPECT_THAT(tree.at(""), ElementsAre("lab", "bench", "completion", "--help"));
-  EXPECT_THAT(tree.at("lab up"), ElementsAre("--help", "--deadline"));
+  EXPECT_THAT(tree.at("lab up"),
+              ElementsAre("--help", "--deadline", "--accel", "--bytes", "--json"));
+  EXPECT_THAT(tree.at("completion"), ElementsAre("--help", "bash", "zsh", "fish"));
+  EXPECT_THAT(optionValues(app_),
+              ElementsAre(testing::Pair("lab up --accel", ElementsAre("tcg", "kvm"))));
   EXPECT_THAT(tree.at("bench"), ElementsAre("--help", "--listen", "--connect"));
   EXPECT_EQ(tree.count("lab keeper"), 0U);
 }
@@ -124,11 +135,31 @@ TEST_F(Usage, BashTakesTheScriptAndCompletesWithIt) {
   EXPECT_EQ(offered("lab u", 2), "up\n");
   EXPECT_EQ(offered("lab up --deadline 3 --d", 5), "--deadline\n");
   EXPECT_EQ(offered("lab logs spark-a --", 4), "--help\n");
+  EXPECT_EQ(offered("lab up --accel ''", 4), "tcg kvm\n");
+  EXPECT_EQ(offered("lab up --accel = k", 5), "kvm\n");
+  EXPECT_EQ(offered("lab up --accel =", 4), "tcg kvm\n");
+  EXPECT_EQ(offered("lab up --accel tcg --s", 5), "\n");
+  EXPECT_EQ(offered("completion z", 2), "zsh\n");
+}
+
+TEST_F(Usage, WhatTheLibraryFindsWrongIsToldInOurWords) {
+  EXPECT_THAT(refusal({"lab", "up", "--accel"}), HasSubstr("lab up: --accel needs a value\n"));
+  EXPECT_THAT(refusal({"lab", "up", "--accel", "tcg", "--accel", "kvm"}),
+              HasSubstr("lab up: --accel is given 2 times; allowed: once\n"));
+  EXPECT_THAT(refusal({"lab", "up", "--bytes", "many"}),
+              HasSubstr("lab up: --bytes is 'many'; allowed: a whole number from 0\n"));
+  EXPECT_THAT(refusal({"lab", "up", "--json=maybe"}),
+              HasSubstr("lab up: --json is 'maybe'; allowed: no value, for it is a flag\n"));
+  EXPECT_THAT(refusal({"lab", "logs", "a", "b"}),
+              HasSubstr("lab logs: 'b' is not expected; allowed: options and node\n"));
+  EXPECT_THAT(refusal({"lab", "up", "--seat"}), testing::Not(HasSubstr("--seat,")));
 }
 
 // A variable that was not set: neither the default nor the root of the file system is meant.
 TEST_F(Usage, AnEmptyValueIsRefusedAndNamed) {
-  EXPECT_THAT(refusal({"lab", "up", "--deadline", ""}), HasSubstr("--deadline has an empty value"));
+  EXPECT_THAT(refusal({"lab", "up", "--deadline", ""}),
+              testing::AllOf(HasSubstr("tool-x: lab up: --deadline has an empty value"),
+                             HasSubstr("see tool-x lab up --help")));
   EXPECT_THAT(refusal({"lab", "up", "--deadline="}), HasSubstr("--deadline has an empty value"));
   EXPECT_THAT(refusal({"lab", "logs", ""}), HasSubstr("word 3 is empty"));
 }
@@ -139,7 +170,9 @@ TEST_F(Usage, EveryShellsScriptHasEveryPath) {
     for (const char* part : {"'lab up'", "'lab logs'", "'bench'", "--deadline", "tool-x"}) {
       EXPECT_THAT(out_.str(), HasSubstr(part)) << shell;
     }
+    EXPECT_THAT(out_.str(), HasSubstr("'tcg kvm'")) << shell;
     EXPECT_THAT(out_.str(), testing::Not(HasSubstr("keeper"))) << shell;
+    EXPECT_THAT(out_.str(), testing::Not(HasSubstr("seat"))) << shell;
   }
   EXPECT_THAT(refusal({"completion", "tcsh"}), HasSubstr("tcsh"));
 }
@@ -177,6 +210,7 @@ TEST(Values, NotANumberIsInNoRange) {
   for (const char* good : {"0.1", "10", "1e0"}) EXPECT_EQ(range(good), "") << good;
   for (const char* bad : {"nan", "-nan", "NAN", "inf", "0", "11", "x", ""})
     EXPECT_NE(range(bad), "") << bad;
+  EXPECT_EQ(range("11"), "Value 11 not in range 0.1 to 10");
 }
 
 TEST(Values, ASizeDoesNotWrap) {
