@@ -134,6 +134,7 @@ Result<ReadRun> readRun(const train::RunFolder& run) {
   RAILHEAD_TRY_ASSIGN(out.manifest, run.readManifest(*files));
   RAILHEAD_TRY_ASSIGN(out.series, run.readSeries(*files, 0));
   out.state = stateOf(run, out.manifest);
+  train::bringUpToDate(*files, run, out.series, out.manifest);
   return out;
 }
 

@@ -32,7 +32,7 @@ std::string trainDocument(const train::Manifest& manifest, const train::StepSeri
 std::string stateOf(const train::RunFolder& run, const train::Manifest& manifest);
 
 struct ReadRun {
-  train::Manifest manifest;
+  train::Manifest manifest;  // brought up to date where it has no end
   train::StepSeries series;  // of rank 0
   std::string state;
 };

@@ -8,6 +8,7 @@
 #include "src/os/clock.h"
 #include "src/report/terminal/style.h"
 #include "src/report/terminal/table.h"
+#include "src/report/terminal/text_width.h"
 #include "src/train/compare.h"
 
 #include <cmath>
@@ -43,10 +44,54 @@ Result<std::unique_ptr<os::Filesystem>> filesHere() {
   return out;
 }
 
-Result<void> list(const Settings& settings, Context& context) {
-  RAILHEAD_TRY_ASSIGN(const auto files, filesHere());
-  const auto folder = std::filesystem::absolute(settings.runs).lexically_normal().string();
-  RAILHEAD_TRY_ASSIGN(const auto runs, train::listRuns(*files, folder));
+// A row of the list.
+struct Row {
+  std::string run, folder;
+  std::string state, reason, remedy;
+  std::string started;
+  std::size_t starts = 0;
+  train::Totals totals;
+};
+
+// What cannot be read is told with what to do; of its steps what the files beside it tell.
+Row rowOf(os::Filesystem& files, train::ListedRun one) {
+  Row out{.run = one.folder.id(), .folder = one.folder.path()};
+  const bool whole = one.manifest.has_value();
+  train::StepSeries series;
+  // What a finished run came to stands in its manifest.
+  if (!whole || one.manifest->state == "running")
+    series = one.folder.readSeries(files, 0).value_or(train::StepSeries());
+  if (!whole) {
+    out.state = "damaged";
+    out.reason = one.manifest.error().message;
+    out.remedy = one.manifest.error().remedy;
+    out.totals = train::totalsOf(series);
+    return out;
+  }
+  auto& manifest = *one.manifest;
+  out.state = stateOf(one.folder, manifest);
+  train::bringUpToDate(files, one.folder, series, manifest);
+  out.reason = manifest.reason;
+  if (out.state == "killed") out.remedy = "railhead train resume " + out.folder;
+  out.started = manifest.started;
+  out.starts = manifest.attempts.size();
+  out.totals = manifest.metrics;
+  return out;
+}
+
+Json rowJson(const Row& row) {
+  return {{"run", row.run},
+          {"folder", row.folder},
+          {"state", row.state},
+          {"reason", row.reason},
+          {"remedy", row.remedy},
+          {"started", row.started},
+          {"starts", row.starts},
+          {"step", row.totals.steps},
+          {"loss", row.totals.lastLoss ? Json(*row.totals.lastLoss) : Json(nullptr)}};
+}
+
+void printRows(std::ostream& out, const std::vector<Row>& rows) {
   using report::Align;
   report::Table table({{"run"},
                        {"state"},
@@ -54,28 +99,34 @@ Result<void> list(const Settings& settings, Context& context) {
                        {"starts", Align::kRight},
                        {"step", Align::kRight},
                        {"loss", Align::kRight}});
-  Json json = {{"schema", "railhead.train.list/1"}, {"runs", Json::array()}};
-  for (const auto& [run, manifest] : runs) {
-    const auto& totals = manifest.metrics;
+  for (const auto& row : rows) {
     char loss[32] = "";
-    if (totals.lastLoss) std::snprintf(loss, sizeof loss, "%.4g", *totals.lastLoss);
-    table.addRow({run.id(), stateOf(run, manifest), manifest.started,
-                  std::to_string(manifest.attempts.size()), std::to_string(totals.steps), loss});
-    json["runs"].push_back({{"run", run.id()},
-                            {"folder", run.path()},
-                            {"state", stateOf(run, manifest)},
-                            {"reason", manifest.reason},
-                            {"started", manifest.started},
-                            {"starts", manifest.attempts.size()},
-                            {"step", totals.steps},
-                            {"loss", totals.lastLoss ? Json(*totals.lastLoss) : Json(nullptr)}});
+    if (row.totals.lastLoss) std::snprintf(loss, sizeof loss, "%.4g", *row.totals.lastLoss);
+    table.addRow({row.run, row.state, row.started, std::to_string(row.starts),
+                  std::to_string(row.totals.steps), loss});
   }
+  table.print(out, report::detectStyle(STDOUT_FILENO, report::processEnvironment));
+  for (const auto& row : rows) {
+    if (row.state != "damaged") continue;
+    out << row.run << " is damaged: " << report::printable(row.reason) << '\n';
+    if (!row.remedy.empty()) out << "  remedy: " << report::printable(row.remedy) << '\n';
+  }
+}
+
+Result<void> list(const Settings& settings, Context& context) {
+  RAILHEAD_TRY_ASSIGN(const auto files, filesHere());
+  const auto folder = std::filesystem::absolute(settings.runs).lexically_normal().string();
+  RAILHEAD_TRY_ASSIGN(auto runs, train::listRuns(*files, folder).addContext("--runs"));
+  std::vector<Row> rows;
+  for (auto& one : runs) rows.push_back(rowOf(*files, std::move(one)));
   if (settings.json) {
-    context.out << json.dump() << '\n';
-  } else if (runs.empty()) {
+    Json json = {{"schema", "railhead.train.list/1"}, {"runs", Json::array()}};
+    for (const auto& row : rows) json["runs"].push_back(rowJson(row));
+    context.out << json.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
+  } else if (rows.empty()) {
     context.out << "no runs in " << folder << '\n';
   } else {
-    table.print(context.out, report::detectStyle(STDOUT_FILENO, report::processEnvironment));
+    printRows(context.out, rows);
   }
   return {};
 }

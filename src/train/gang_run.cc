@@ -416,17 +416,6 @@ bool GangRun::isInterrupted() const {
   return settings_.interruptFd >= 0 && ::poll(&waiting, 1, 0) > 0;
 }
 
-void GangRun::updateTotals() {
-  const StepSeries& series = ranks_.front().series();
-  Totals& totals = manifest_.metrics;
-  totals.steps = series.lastStep();
-  totals.tokens = series.tokens();
-  totals.seconds = series.seconds();
-  totals.lostSteps = series.lostSteps();
-  totals.firstLoss = series.steps().empty() ? std::nullopt : series.steps().front().loss;
-  totals.lastLoss = series.steps().empty() ? std::nullopt : series.steps().back().loss;
-}
-
 // A manifest is read whole, within bounds. Of a checkpoint that is gone the digest of its record
 // says all that there is to compare; last lines are for those who look at the latest failures.
 void GangRun::forgetOld() {
@@ -444,7 +433,7 @@ void GangRun::forgetOld() {
 }
 
 Result<void> GangRun::keep() {
-  updateTotals();
+  manifest_.metrics = totalsOf(ranks_.front().series());
   forgetOld();
   return folder_.writeManifest(files_, manifest_);
 }

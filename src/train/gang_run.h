@@ -89,7 +89,6 @@ class GangRun {
   bool isStopAsked();
   bool isInterrupted() const;
   Result<void> keep();
-  void updateTotals();
   void tell(RunEvent event);
   void forgetOld();
   void log(int rank, const std::string& text);

@@ -1,8 +1,10 @@
 #include "src/train/run_folder.h"
 
 #include "src/base/text.h"
+#include "src/checkpoint/reading.h"
 #include "src/os/file_lock.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
@@ -18,6 +20,9 @@ constexpr std::size_t kMaxManifest = 64 << 20;
 constexpr std::size_t kMaxMetrics = 1 << 30;
 constexpr int kMostRuns = 100000;
 constexpr std::chrono::milliseconds kLookAtRanks{20};
+constexpr const char* kPutBack =
+    "put manifest.json back from a copy; run.yaml, logs, metrics and checkpoints beside it are as "
+    "the run left them";
 
 }  // namespace
 
@@ -48,7 +53,10 @@ Result<Manifest> RunFolder::readManifest(os::Filesystem& files) const {
     }
     return error;
   }
-  return parseManifest(*text, manifestFile());
+  auto manifest = parseManifest(*text, manifestFile());
+  if (!manifest.has_value() && manifest.error().remedy.empty())
+    manifest.error().withRemedy(kPutBack);
+  return manifest;
 }
 
 Result<void> RunFolder::writeManifest(os::Filesystem& files, const Manifest& manifest) const {
@@ -112,18 +120,54 @@ Result<RunFolder> newRunFolder(os::Filesystem& files, const std::string& folder,
   return Error(ErrorCode::kExhausted, folder + " holds too many runs of the name " + name);
 }
 
-Result<std::vector<std::pair<RunFolder, Manifest>>> listRuns(os::Filesystem& files,
-                                                             const std::string& folder) {
-  std::vector<std::pair<RunFolder, Manifest>> out;
+Result<std::vector<ListedRun>> listRuns(os::Filesystem& files, const std::string& folder) {
+  std::vector<ListedRun> out;
   const auto names = files.listDirectory(folder);
   if (!names.has_value() && names.error().code == ErrorCode::kNotFound) return out;
   if (!names.has_value()) return names.error();
   for (const auto& name : *names) {
     RunFolder run(folder + "/" + name);
     auto manifest = run.readManifest(files);
-    if (manifest.has_value()) out.emplace_back(std::move(run), std::move(*manifest));
+    if (!manifest.has_value() && !files.exists(run.manifestFile())) {
+      // One that is being made has none yet, and somebody holds it.
+      const bool left = files.exists(run.runFile()) && files.exists(run.checkpoints());
+      if (!left || run.isLocked()) continue;
+      manifest = Error(ErrorCode::kNotFound, run.manifestFile() + " is missing", kPutBack);
+    }
+    out.push_back({std::move(run), std::move(manifest)});
   }
   return out;
+}
+
+Totals totalsOf(const StepSeries& series) {
+  Totals out;
+  out.steps = series.lastStep();
+  out.tokens = series.tokens();
+  out.seconds = series.seconds();
+  out.lostSteps = series.lostSteps();
+  if (series.steps().empty()) return out;
+  out.firstLoss = series.steps().front().loss;
+  out.lastLoss = series.steps().back().loss;
+  return out;
+}
+
+void bringUpToDate(os::Filesystem& files, const RunFolder& run, const StepSeries& series,
+                   Manifest& manifest) {
+  if (manifest.state != "running") return;
+  if (!series.steps().empty()) manifest.metrics = totalsOf(series);
+  const auto steps = checkpoint::checkpointSteps(files, run.checkpoints());
+  if (!steps.has_value()) return;
+  const std::uint64_t known = manifest.checkpoints.empty() ? 0 : manifest.checkpoints.back().step;
+  for (const std::uint64_t step : *steps) {
+    if (step <= known) continue;
+    auto read = checkpoint::readCheckpoint(
+        files, run.checkpoints() + "/" + checkpoint::checkpointName(step),
+        checkpoint::Depth::kSizes);
+    if (read.has_value()) manifest.checkpoints.push_back(std::move(*read));
+  }
+  // A trainer that tells no steps writes checkpoints all the same.
+  if (!manifest.checkpoints.empty())
+    manifest.metrics.steps = std::max(manifest.metrics.steps, manifest.checkpoints.back().step);
 }
 
 Result<void> appendText(const std::string& path, std::string_view text) {

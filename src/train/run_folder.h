@@ -60,10 +60,24 @@ class RunFolder {
 Result<RunFolder> newRunFolder(os::Filesystem& files, const std::string& folder,
                                const std::string& name, std::string_view runFileText);
 
-// The runs below `folder`, by name; none where it is missing. What has no readable manifest is no
-// run.
-Result<std::vector<std::pair<RunFolder, Manifest>>> listRuns(os::Filesystem& files,
-                                                             const std::string& folder);
+// A folder that holds a run, or what is left of one.
+struct ListedRun {
+  RunFolder folder;
+  Result<Manifest> manifest;  // the error: damaged, and what to do
+};
+
+// The runs below `folder`, by name; none where it is missing. One whose manifest is gone is known
+// by its run file and its checkpoints' folder; other folders are no runs.
+Result<std::vector<ListedRun>> listRuns(os::Filesystem& files, const std::string& folder);
+
+// What a rank's steps come to.
+Totals totalsOf(const StepSeries& series);
+
+// A manifest is written at starts, ends and checkpoints. Of a run that has no end yet, watched or
+// killed, this brings totals and checkpoints to where its files say that it came; `series` is rank
+// 0's. Others stay as they are.
+void bringUpToDate(os::Filesystem& files, const RunFolder& run, const StepSeries& series,
+                   Manifest& manifest);
 
 // Appends; made when missing. Not durable.
 Result<void> appendText(const std::string& path, std::string_view text);
