@@ -113,9 +113,8 @@ std::string stepText(const train::StepLine& line, const StepWindow& window,
   return out;
 }
 
-TrainView::TrainView(Context& context, bool json, std::optional<std::uint64_t> steps,
-                     std::string run)
-    : context_(context), json_(json), steps_(steps), run_(std::move(run)) {}
+TrainView::TrainView(Context& context, bool json, std::optional<std::uint64_t> steps)
+    : context_(context), json_(json), steps_(steps) {}
 
 TrainView::~TrainView() {
   if (line_) context_.err << '\n' << std::flush;
@@ -126,10 +125,17 @@ Result<void> TrainView::serve(const std::string& address) {
   RAILHEAD_TRY_ASSIGN(
       endpoint_, metrics::HttpEndpoint::start(listen, [this](std::string_view path) {
         if (path != "/metrics") return metrics::HttpAnswer{404, "not found\n", {}};
-        return metrics::HttpAnswer{200, exposition(), "text/plain; version=0.0.4; charset=utf-8"};
+        const std::string text = exposition();
+        if (text.empty()) return metrics::HttpAnswer{503, "the run has not begun\n", {}};
+        return metrics::HttpAnswer{200, text, "text/plain; version=0.0.4; charset=utf-8"};
       }));
   context_.err << "metrics: http://" << endpoint_->address().toString() << "/metrics" << std::endl;
   return {};
+}
+
+void TrainView::setRun(const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  run_ = id;
 }
 
 void TrainView::show(const train::RunEvent& event) {
@@ -221,6 +227,7 @@ void TrainView::printJson(const train::RunEvent& event) {
 
 std::string TrainView::exposition() {
   const std::lock_guard lock(mutex_);
+  if (run_.empty()) return {};
   metrics::Exposition out;
   const metrics::Labels labels = {{"run", run_}};
   const auto gauge = [&](const char* name, const char* help, const std::optional<double>& value) {

@@ -38,13 +38,16 @@ std::string stepText(const train::StepLine& line, const StepWindow& window,
 // Events go to err as lines (steps only onto a terminal, redrawn), or to out as JSON.
 class TrainView {
  public:
-  TrainView(Context& context, bool json, std::optional<std::uint64_t> steps, std::string run);
+  TrainView(Context& context, bool json, std::optional<std::uint64_t> steps);
   ~TrainView();
   TrainView(const TrainView&) = delete;
   TrainView& operator=(const TrainView&) = delete;
 
-  // Serves /metrics there until the end of this. kBusy, kInvalidArgument.
+  // Serves /metrics there until the end of this; 503 until the run has a name. kBusy,
+  // kInvalidArgument.
   Result<void> serve(const std::string& address);
+  // Before the first event: the run's id, which a run gets with its folder.
+  void setRun(const std::string& id);
   void show(const train::RunEvent& event);
 
  private:
@@ -55,10 +58,10 @@ class TrainView {
   Context& context_;
   const bool json_;
   const std::optional<std::uint64_t> steps_;
-  const std::string run_;
   bool line_ = false;  // a line stands that is to be redrawn
 
   std::mutex mutex_;  // what follows; the endpoint's thread reads it
+  std::string run_;
   StepWindow window_;
   std::optional<train::StepLine> last_;
   std::uint64_t attempt_ = 0;

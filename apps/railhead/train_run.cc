@@ -51,6 +51,7 @@ struct Session {
   const TrainRunOptions& options;
   Context& context;
   os::Filesystem& files;
+  TrainView view;
   usage::SignalFd signals;
 };
 
@@ -69,7 +70,9 @@ void judge(Session& session, const train::RunFolder& folder, const train::Manife
     context.exitCode = static_cast<ExitCode>(128 + signal);
 }
 
-Result<void> served(TrainView& view, const std::string& address) {
+// Before anything is made or changed: the port may be another's.
+Result<void> serveMetrics(TrainView& view, const std::string& address) {
+  if (address.empty()) return {};
   auto serving = view.serve(address).addContext("--metrics");
   if (!serving.has_value())
     serving.error().withRemedy("give an address of this machine, and a port that is free");
@@ -114,8 +117,8 @@ Result<void> watchRun(Session& session, const ReadRunFile& file, const train::Ru
                       const TrainPlace& place, train::Manifest& manifest) {
   RAILHEAD_TRY_ASSIGN(const auto profile, profileOf(file, folder, place, session.files, manifest));
   manifest.environment = environmentOf(file, folder, place, profile);
-  TrainView view(session.context, session.options.json, file.run.steps, manifest.id);
-  if (!session.options.metrics.empty()) RAILHEAD_TRY(served(view, session.options.metrics));
+  TrainView& view = session.view;
+  view.setRun(manifest.id);
   train::GangRunSettings settings;
   settings.nullDevice = os::HostPaths().dev + "/null";
   settings.interruptFd = session.signals.get();
@@ -251,7 +254,8 @@ Result<train::RunFolder> startRun(const ReadRunFile& file, const TrainRunOptions
   RAILHEAD_TRY_ASSIGN(auto manifest, newManifest(file, placement));
   manifest.replayOf = replayOf;
   RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
-  Session session{options, context, *files, {}};
+  Session session{options, context, *files, {context, options.json, file.run.steps}, {}};
+  RAILHEAD_TRY(serveMetrics(session.view, options.metrics));
   RAILHEAD_TRY_ASSIGN(const auto lab, openTrainLab(placement, file.run, options.lab, file.folder,
                                                    placeOfRun(file, options), context));
   const TrainPlace place{placement, lab.get()};
@@ -286,7 +290,8 @@ Result<void> resumeRun(const train::RunFolder& folder, const TrainRunOptions& op
   RAILHEAD_TRY(checkStart(file, options));
   RAILHEAD_TRY(checkCode(file, options, manifest));
   RAILHEAD_TRY(checkData(manifest, file.folder));
-  Session session{options, context, *files, {}};
+  Session session{options, context, *files, {context, options.json, file.run.steps}, {}};
+  RAILHEAD_TRY(serveMetrics(session.view, options.metrics));
   RAILHEAD_TRY_ASSIGN(const auto lab, openTrainLab(placement, file.run, options.lab, file.folder,
                                                    folder.path(), context));
   const TrainPlace place{placement, lab.get()};

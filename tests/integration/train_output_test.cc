@@ -130,6 +130,60 @@ TEST_F(TrainOutput, MetricsAreServedWhileItRuns) {
   expectNothingRuns();
 }
 
+TEST_F(TrainOutput, AMetricsPortOfAnotherLeavesNothingBehind) {
+  const auto taken = os::listenTcp(*os::Endpoint::parse("127.0.0.1:0"));
+  ASSERT_TRUE(taken.has_value()) << taken.error().describe();
+  const std::string port = os::boundEndpoint(taken->get())->toString();
+  const auto file = runFile("pair", {"--steps", "6"});
+  const auto refused = run(file, "runs/a", {"--metrics", port});
+  EXPECT_EQ(refused.exitCode, 1);
+  EXPECT_THAT(refused.errorOutput, HasSubstr("--metrics: listen on " + port));
+  EXPECT_FALSE(std::filesystem::exists(at("runs")));
+  ASSERT_EQ(run(file, "runs/a").exitCode, 0);
+  auto killed = manifest("runs/a");
+  killed.state = "running";
+  std::ofstream(at("runs/a/manifest.json")) << train::writeManifest(killed);
+  EXPECT_EQ(train({"resume", at("runs/a"), "--metrics", port}).exitCode, 1);
+  EXPECT_EQ(manifest("runs/a"), killed);
+}
+
+// What a killed watcher and its ranks leave: a manifest as of some checkpoint, metrics and
+// checkpoints beyond it.
+TEST_F(TrainOutput, AListTellsHowFarAKilledRunCameAndNamesDamagedOnes) {
+  for (const char* name : {"runs/a", "runs/b", "runs/c"})
+    ASSERT_EQ(run(runFile("pair", {"--steps", "6"}), name).exitCode, 0);
+  auto killed = manifest("runs/a");
+  killed.state = "running";
+  killed.metrics = {};
+  killed.checkpoints.clear();
+  std::ofstream(at("runs/a/manifest.json")) << train::writeManifest(killed);
+  const std::string whole = testing_support::readText(at("runs/b/manifest.json"));
+  std::ofstream(at("runs/b/manifest.json")) << whole.substr(0, whole.size() / 2);
+  std::filesystem::remove(at("runs/c/manifest.json"));
+  std::filesystem::create_directories(at("runs/none"));
+  const auto rows = json::parse(train({"list", "--runs", at("runs"), "--json"}).output)["runs"];
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_EQ(rows[0]["state"], "killed");
+  EXPECT_EQ(rows[0]["remedy"], "railhead train resume " + at("runs/a"));
+  EXPECT_THAT(std::string(rows[1]["reason"]), HasSubstr("manifest.json is not valid JSON"));
+  EXPECT_THAT(std::string(rows[2]["reason"]), HasSubstr("manifest.json is missing"));
+  for (const auto& row : rows) EXPECT_EQ(row["step"], 6) << row;
+  for (std::size_t i = 1; i < 3; ++i) {
+    EXPECT_EQ(rows[i]["state"], "damaged");
+    EXPECT_THAT(std::string(rows[i]["remedy"]), HasSubstr("put manifest.json back"));
+  }
+  const auto words = train({"list", "--runs", at("runs")}).output;
+  EXPECT_THAT(words, HasSubstr("b is damaged: "));
+  EXPECT_THAT(words, HasSubstr("remedy: put manifest.json back"));
+  const auto shown = json::parse(train({"show", at("runs/a"), "--json"}).output);
+  EXPECT_EQ(shown["manifest"]["metrics"]["steps"], 6);
+  EXPECT_EQ(shown["manifest"]["checkpoints"].back()["step"], 6);
+  // One that tells no steps still writes checkpoints.
+  std::filesystem::remove(at("runs/a/metrics/rank-0.jsonl"));
+  EXPECT_THAT(train({"show", at("runs/a")}).output, HasSubstr("6 steps"));
+  EXPECT_THAT(train({"show", at("runs/b")}).errorOutput, HasSubstr("put manifest.json back"));
+}
+
 TEST_F(TrainOutput, AVerdictThatIsNotAsExpectedStopsItBeforeTheStart) {
   const auto result =
       run(runFile("gate", {}, "verify: {expect: rdma, backend: host, transport: tcp}\n"), "a");
