@@ -33,13 +33,13 @@ void addContract(const train::RunFile& run, const std::string& folder,
 
 Result<launch::KubernetesJob> trainJob(const train::RunFile& run, const std::string& id) {
   if (run.image.empty()) {
-    return Error(ErrorCode::kInvalidArgument, "--on kubernetes: the run file names no image",
+    return Error(ErrorCode::kInvalidArgument, run.where("image") + " is missing, and pods need one",
                  "add image: with the name of a container image that holds the command");
   }
   if (run.ranksPerNode != 1) {
     return Error(ErrorCode::kInvalidArgument,
-                 "--on kubernetes: ranksPerNode is " + std::to_string(run.ranksPerNode) +
-                     "; allowed: 1, for a pod is a rank and each node gets one",
+                 run.where("ranksPerNode") + " is " + std::to_string(run.ranksPerNode) +
+                     "; allowed in a cluster: 1, for a pod is a rank and each node gets one",
                  "start the node's processes by the command itself, as torchrun does");
   }
   const auto& part = run.kubernetes;
@@ -67,7 +67,8 @@ Result<launch::KubernetesJob> trainJob(const train::RunFile& run, const std::str
   }
   job.environment = run.environment;
   addContract(run, folder, job.environment);
-  RAILHEAD_TRY(job.check());
+  // The run file is right, so what is left to be wrong is the name.
+  RAILHEAD_TRY(job.check().addContext("--folder, whose last part names the Job of pods"));
   return job;
 }
 

@@ -13,10 +13,13 @@ namespace {
 constexpr std::uint16_t kTrainPort = 29500;
 constexpr std::uint64_t kTrainPorts = 64;
 
-Error worldDiffers(const launch::Placement& placement, int there, const train::RunFile& run) {
+// `field`: what named the place, "--on" or a line of the run file.
+Error worldDiffers(const std::string& field, const launch::Placement& placement, int there,
+                   const train::RunFile& run) {
   return Error(ErrorCode::kInvalidArgument,
-               "--on " + placement.toString() + " has " + std::to_string(there) +
-                   " ranks and the run file says ranks: " + std::to_string(run.ranks),
+               field + " " + placement.toString() + " has room for " + std::to_string(there) +
+                   (there == 1 ? " rank and " : " ranks and ") + run.where("ranks") + " is " +
+                   std::to_string(run.ranks),
                "change one of them; ranksPerNode says how many ranks a host has");
 }
 
@@ -25,18 +28,19 @@ Error worldDiffers(const launch::Placement& placement, int there, const train::R
 Result<launch::Placement> trainPlacement(const std::string& on, const train::RunFile& run,
                                          const std::string& lab) {
   std::string text = on.empty() ? run.on : on;
+  const std::string field = on.empty() && !run.on.empty() ? run.where("on") : "--on";
   if (text.empty() || text == "local") text = "local:" + std::to_string(run.ranks);
-  RAILHEAD_TRY_ASSIGN(auto placement, launch::Placement::parse(text));
+  RAILHEAD_TRY_ASSIGN(auto placement, launch::Placement::parse(text, field));
   using Kind = launch::Placement::Kind;
   if (!lab.empty() && placement.kind != Kind::kLab) {
     return Error(ErrorCode::kInvalidArgument, "--lab " + lab + " without --on lab",
                  "give --on lab, or leave --lab out");
   }
   if (placement.kind == Kind::kLocal && placement.ranks != run.ranks)
-    return worldDiffers(placement, placement.ranks, run);
+    return worldDiffers(field, placement, placement.ranks, run);
   const int seats = static_cast<int>(placement.hosts.size()) * run.ranksPerNode;
   if (placement.kind == Kind::kSsh && seats != run.ranks)
-    return worldDiffers(placement, seats, run);
+    return worldDiffers(field, placement, seats, run);
   return placement;
 }
 
@@ -68,7 +72,7 @@ Result<std::unique_ptr<LabRanks>> openTrainLab(const launch::Placement& placemen
   const auto tell = [&](const std::string& what) { context.err << what << std::endl; };
   RAILHEAD_TRY_ASSIGN(auto lab, LabRanks::open(context, name, tell, workFolder));
   if (const auto nodes = static_cast<int>(lab->nodes().size()); nodes != run.ranks) {
-    return worldDiffers(placement, nodes, run);
+    return worldDiffers("--on", placement, nodes, run);
   }
   return lab;
 }

@@ -43,7 +43,7 @@ std::optional<std::string> git(const std::string& folder, std::vector<std::strin
 Result<train::NamedFile> dataOf(const ReadRunFile& file, std::size_t index) {
   const train::DataFile& data = file.run.data[index];
   const std::string field =
-      file.path + ":" + std::to_string(data.line) + ": data[" + std::to_string(index) + "]";
+      file.run.source + ":" + std::to_string(data.line) + ": data[" + std::to_string(index) + "]";
   auto digest = checkpoint::digestOf(below(file.folder, data.path));
   if (!digest.has_value()) return std::move(digest.error()).addContext(field + ".path");
   if (data.sha256.empty() || data.sha256 == digest->sha256)
@@ -106,7 +106,14 @@ Result<ReadRunFile> readRunFile(const std::string& path) {
   out.path = std::filesystem::absolute(path, code).lexically_normal().string();
   if (code) return Error::fromErrno(code.value(), "find " + path);
   out.folder = std::filesystem::path(out.path).parent_path().string();
-  RAILHEAD_TRY_ASSIGN(out.text, readText(out.path, kMaxRunFile));
+  auto text = readText(out.path, kMaxRunFile);
+  if (!text.has_value() && text.error().code == ErrorCode::kExhausted) {
+    return std::move(text.error())
+        .withRemedy(
+            "keep scripts and data in files of their own, in a cluster in the image or the "
+            "claim, and name them in the run file");
+  }
+  RAILHEAD_TRY_ASSIGN(out.text, std::move(text));
   RAILHEAD_TRY_ASSIGN(out.run, train::parseRunFile(out.text, path));
   return out;
 }
@@ -204,8 +211,9 @@ Result<void> checkData(const train::Manifest& manifest, const std::string& folde
 Result<void> checkProfile(const ReadRunFile& file) {
   if (file.run.profile.empty()) return {};
   const std::string path = below(file.folder, file.run.profile);
-  RAILHEAD_TRY_ASSIGN(const std::string text, readText(path, kMaxProfile));
-  RAILHEAD_TRY(tune::parseProfile(text, path));
+  const std::string field = file.run.where("profile");
+  RAILHEAD_TRY_ASSIGN(const std::string text, readText(path, kMaxProfile).addContext(field));
+  RAILHEAD_TRY(tune::parseProfile(text, path).addContext(field));
   return {};
 }
 
@@ -235,10 +243,11 @@ Result<std::map<std::string, std::string>> applyRunProfile(const ReadRunFile& fi
 Result<train::Verdict> verifyFirst(const train::RunFile& run, const TrainPlace& place,
                                    int interruptFd, const Context& context) {
   if (isInPods(place) && collective::processEnvironment()(kImage).value_or("").empty()) {
-    return Error(ErrorCode::kInvalidArgument,
-                 "verify: in a cluster it has pods of its own, and nothing says of which image",
-                 std::string("name one that holds railhead in ") + kImage +
-                     ", or take verify out of the run file");
+    return Error(
+        ErrorCode::kInvalidArgument,
+        run.where("verify") + " has pods of its own in a cluster, and nothing says of which image",
+        std::string("name one that holds railhead in ") + kImage +
+            ", or take verify out of the run file");
   }
   launch::RankCommand command;
   command.node = "this machine";

@@ -17,8 +17,9 @@ struct Placement {
   std::string context;             // of kubernetes; empty: kubectl's own
 
   // "local:2", "lab", "ssh:spark-a,spark-b" (each as ssh takes it: user@host), "kubernetes",
-  // "kubernetes:CONTEXT". kInvalidArgument says what is allowed.
-  static Result<Placement> parse(std::string_view text);
+  // "kubernetes:CONTEXT". kInvalidArgument says what is allowed, and begins with `field`: where the
+  // text stands.
+  static Result<Placement> parse(std::string_view text, std::string_view field = "--on");
   std::string toString() const;
 };
 

@@ -31,7 +31,7 @@ TEST(Placement, RefusesWithWhatIsAllowed) {
   };
   for (const Case& wrong : {Case{"local:0", "N from 1 to 64"},
                             {"local:x", "N from 1 to 64"},
-                            {"ssh:", "host ''"},
+                            {"ssh:", "expected hosts"},
                             {"ssh:a,-oProxyCommand=x", "is none that ssh takes"},
                             {"ssh:a b", "is none that ssh takes"},
                             {"lab:1", "none of the places"},

@@ -26,6 +26,14 @@ bool isLabel(const std::string& text, std::size_t most) {
                      [&](char c) { return c == '-' || plain(static_cast<unsigned char>(c)); });
 }
 
+// Labels with dots between them: what most objects of a cluster may be called.
+bool isObjectName(const std::string& text) {
+  const auto parts = split(text, '.');
+  return text.size() <= 253 && std::all_of(parts.begin(), parts.end(), [](std::string_view part) {
+           return isLabel(std::string(part), 63);
+         });
+}
+
 Result<std::string> label(const Field& field, std::size_t most) {
   const std::string allowed =
       "1 to " + std::to_string(most) + " lower-case letters, digits and '-', none at either end";
@@ -61,6 +69,17 @@ Result<void> textOf(const Field& parent, std::string_view name, std::string_view
   const Field field = parent.child(name);
   if (!field.present()) return {};
   RAILHEAD_TRY_ASSIGN(into, field.text(allowed, 1024));
+  return {};
+}
+
+// The name of an object in the cluster; what none has would be refused there, later.
+Result<void> objectName(const Field& parent, std::string_view name, std::string_view what,
+                        std::string& into) {
+  RAILHEAD_TRY(textOf(parent, name, what, into));
+  if (!into.empty() && !isObjectName(into)) {
+    return parent.child(name).complainAllowed(std::string(what) +
+                                              ", of lower-case letters, digits, '-' and '.'");
+  }
   return {};
 }
 
@@ -108,6 +127,19 @@ Result<void> readEnvironment(const Field& root, RunFile& out) {
   return {};
 }
 
+// "nvidia.com/gpu", "cpu": what an API server takes as a resource's name.
+bool isResource(const std::string& name) {
+  const auto slash = name.find('/');
+  const bool prefixed = slash != std::string::npos;
+  const std::string last = prefixed ? name.substr(slash + 1) : name;
+  const auto plain = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
+  return (!prefixed || isObjectName(name.substr(0, slash))) && !last.empty() && last.size() <= 63 &&
+         plain(last.front()) && plain(last.back()) &&
+         std::all_of(last.begin(), last.end(), [&](char c) {
+           return plain(c) || std::string_view("._-").find(c) != std::string_view::npos;
+         });
+}
+
 Result<void> readResources(const Field& root, RunFile& out) {
   const Field field = root.child("resources");
   if (!field.present()) return {};
@@ -117,11 +149,8 @@ Result<void> readResources(const Field& root, RunFile& out) {
   out.resources.clear();
   for (const std::string& name : field.keys()) {
     const Field one = field.child(name);
-    const bool plain = name.size() <= 253 && std::all_of(name.begin(), name.end(), [](char c) {
-                         return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
-                                std::string_view("._-/").find(c) != std::string_view::npos;
-                       });
-    if (!plain) return one.complain("is no name of a resource; allowed: like nvidia.com/gpu");
+    if (!isResource(name))
+      return one.complain("is no name of a resource; allowed: like nvidia.com/gpu");
     RAILHEAD_TRY_ASSIGN(const auto number, one.number(1, 1024));
     out.resources[name] = std::to_string(number);
   }
@@ -213,12 +242,12 @@ Result<void> readKubernetes(const Field& root, RunFile& out) {
     RAILHEAD_TRY_ASSIGN(part.claim, label(claim, 63));
   }
   RAILHEAD_TRY(textOf(field, "network", "a network's name, or none", part.network));
-  RAILHEAD_TRY(textOf(field, "runtimeClass", "a RuntimeClass, or none", part.runtimeClass));
-  RAILHEAD_TRY(textOf(field, "scheduler", "a scheduler's name", part.scheduler));
+  RAILHEAD_TRY(objectName(field, "runtimeClass", "a RuntimeClass, or none", part.runtimeClass));
+  RAILHEAD_TRY(objectName(field, "scheduler", "a scheduler's name", part.scheduler));
   RAILHEAD_TRY(oneOf(field, "podGroup", {"coscheduling", "volcano"}, part.podGroup));
   RAILHEAD_TRY(textOf(field, "mountPath", "an absolute path", part.mountPath));
-  if (!part.mountPath.starts_with("/"))
-    return field.child("mountPath").complainAllowed("an absolute path");
+  if (!part.mountPath.starts_with("/") || part.mountPath.find(':') != std::string::npos)
+    return field.child("mountPath").complainAllowed("an absolute path without ':'");
   if (part.network == "none") part.network.clear();
   if (part.runtimeClass == "none") part.runtimeClass.clear();
   return {};
@@ -233,7 +262,7 @@ Result<void> readWorld(const Field& root, RunFile& out) {
     return root.child("ranksPerNode")
         .complainAllowed("a number that divides ranks, which is " + std::to_string(out.ranks));
   }
-  return textOf(root, "on", "local, ssh:HOST,HOST or kubernetes[:CONTEXT]", out.on);
+  return textOf(root, "on", "local[:N], lab, ssh:HOST,HOST or kubernetes[:CONTEXT]", out.on);
 }
 
 Result<void> readCommand(const Field& root, RunFile& out) {
@@ -243,10 +272,17 @@ Result<void> readCommand(const Field& root, RunFile& out) {
     RAILHEAD_TRY_ASSIGN(out.command.emplace_back(), word.text("a word", kMaxWordLength));
   }
   RAILHEAD_TRY(textOf(root, "image", "the name of a container image", out.image));
+  if (out.image.find_first_of(" \t\n") != std::string::npos)
+    return root.child("image").complainAllowed("the name of a container image");
   return textOf(root, "profile", "a profile's file", out.profile);
 }
 
 }  // namespace
+
+std::string RunFile::where(const std::string& field) const {
+  const auto line = lines.find(field);
+  return source + (line == lines.end() ? "" : ":" + std::to_string(line->second)) + ": " + field;
+}
 
 Result<RunFile> parseRunFile(std::string_view text, const std::string& source) {
   RAILHEAD_TRY_ASSIGN(const Field root, Field::parse(text, source));
@@ -257,6 +293,8 @@ Result<RunFile> parseRunFile(std::string_view text, const std::string& source) {
   RAILHEAD_TRY_ASSIGN(const Field version, root.required("schemaVersion", "1"));
   RAILHEAD_TRY(version.number(1, 1));
   RunFile out;
+  out.source = source;
+  for (const auto& key : root.keys()) out.lines[key] = root.child(key).line();
   RAILHEAD_TRY_ASSIGN(const Field name, root.required("name", "the run's name"));
   RAILHEAD_TRY_ASSIGN(out.name, label(name, 30));
   RAILHEAD_TRY(readCommand(root, out));

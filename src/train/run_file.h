@@ -79,8 +79,12 @@ struct RunFile {
   Deadlines deadlines;
   std::optional<VerifyFirst> verify;
   KubernetesPart kubernetes;
+  std::string source;                // the run file's name in complaints
+  std::map<std::string, int> lines;  // of the fields at the top that are there, from 1
 
   int nodes() const { return ranks / ranksPerNode; }
+  // "run.yaml:5: on": how a complaint about a field at the top begins.
+  std::string where(const std::string& field) const;
   bool operator==(const RunFile&) const = default;
 };
 

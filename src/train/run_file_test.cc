@@ -63,6 +63,8 @@ TEST(RunFile, EveryFieldIsRead) {
   EXPECT_EQ(run->kubernetes.network, "");
   EXPECT_EQ(run->kubernetes.runtimeClass, "");
   EXPECT_EQ(run->kubernetes.podGroup, "coscheduling");
+  EXPECT_EQ(run->where("on"), "run.yaml:5: on");
+  EXPECT_EQ(run->where("none"), "run.yaml: none");
 }
 
 TEST(RunFile, TheShortestOneHasTheDefaults) {
@@ -99,6 +101,14 @@ TEST(RunFile, EveryMistakeIsNamedWithItsLine) {
       {"kubernetes: {mountPath: here}\n", "kubernetes.mountPath is 'here'; allowed: an absolute"},
       {"kubernetes: {podGroup: mine}\n",
        "kubernetes.podGroup is 'mine'; allowed: coscheduling, volcano"},
+      {"kubernetes: {mountPath: \"/a:b\"}\n",
+       "kubernetes.mountPath is '/a:b'; allowed: an absolute"},
+      {"kubernetes: {runtimeClass: Nv_1}\n",
+       "kubernetes.runtimeClass is 'Nv_1'; allowed: a Runtime"},
+      {"kubernetes: {scheduler: -a}\n", "kubernetes.scheduler is '-a'; allowed: a scheduler"},
+      {"image: a b\n", "image is 'a b'; allowed: the name of a container image"},
+      {"resources: {-x/y: 1}\n", "resources.-x/y is no name of a resource"},
+      {"resources: {nvidia.com/: 1}\n", "resources.nvidia.com/ is no name of a resource"},
       {"kubernetes: {namespace: Upper}\n", "kubernetes.namespace is 'Upper'"},
       {"checkpoints: {keep: all}\n", "checkpoints.keep is 'all'"},
       {"resources: {nvidia.com/gpu: 0}\n", "resources.nvidia.com/gpu is '0'"},

@@ -125,7 +125,7 @@ TEST_F(TrainObjects, WhatPodsCannotBeIsRefused) {
   const auto none =
       train({"run", runFileOf("none", "[python3]", ""), "--on", "kubernetes", "--dry-run"});
   EXPECT_EQ(none.exitCode, 2);
-  EXPECT_THAT(none.errorOutput, HasSubstr("names no image"));
+  EXPECT_THAT(none.errorOutput, HasSubstr("image is missing, and pods need one"));
   const auto here = train({"run", file, "--on", "local", "--dry-run"});
   EXPECT_EQ(here.exitCode, 2);
   EXPECT_THAT(here.errorOutput, HasSubstr("only --on kubernetes"));

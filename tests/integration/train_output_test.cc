@@ -203,7 +203,25 @@ TEST_F(TrainOutput, WrongWordsAreExitTwoWithTheLine) {
   EXPECT_THAT(unknown.errorOutput, HasSubstr("bad.yaml:5: stepz is unknown"));
   const auto world = run(runFile("world", {}), "a", {"--on", "local:3"});
   EXPECT_EQ(world.exitCode, 2);
-  EXPECT_THAT(world.errorOutput, HasSubstr("local:3 has 3 ranks and the run file says ranks: 2"));
+  EXPECT_THAT(world.errorOutput, HasSubstr("--on local:3 has room for 3 ranks and "));
+  EXPECT_THAT(world.errorOutput, HasSubstr("world.yaml:4: ranks is 2"));
+  const std::pair<const char*, const char*> places[] = {
+      {"on: nowhere\n", "place.yaml:5: on 'nowhere': it is none of the places"},
+      {"on: ssh:a\n", "place.yaml:5: on ssh:a has room for 1 rank and "},
+      {"profile: none.yaml\n", "place.yaml:5: profile: open "},
+      {"profile: place.yaml\n", "place.yaml:5: profile: "},
+      {"on: kubernetes\n", "place.yaml: image is missing, and pods need one"},
+      {"image: a\non: kubernetes\nranksPerNode: 2\n", "place.yaml:7: ranksPerNode is 2"},
+      {"data: [{path: none}]\n", "place.yaml:5: data[0].path: open "},
+  };
+  for (const auto& [more, says] : places) {
+    const auto wrong = run(runFile("place", {}, more), "a");
+    EXPECT_NE(wrong.exitCode, 0) << more;
+    EXPECT_THAT(wrong.errorOutput, HasSubstr(says));
+  }
+  const auto large = run(runFile("large", {}, "# " + std::string(300'000, 'x') + "\n"), "a");
+  EXPECT_THAT(large.errorOutput, HasSubstr("longer than the 262144 bytes allowed"));
+  EXPECT_THAT(large.errorOutput, HasSubstr("remedy: keep scripts and data in files of their own"));
   const auto lab =
       train({"run", runFile("lab", {}), "--on", "lab", "--folder", "/tmp/not-below-it"});
   EXPECT_EQ(lab.exitCode, 2);
