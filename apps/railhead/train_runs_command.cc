@@ -152,6 +152,59 @@ Result<void> logs(const Settings& settings, Context& context) {
   }
 }
 
+// Tells, while a run is stopping, what is waited for: once, and on a terminal for how long.
+class StopProgress {
+ public:
+  StopProgress(Context& context, std::string what, double most)
+      : context_(context), what_(std::move(what)), most_(most) {}
+
+  void show(double seconds) {
+    if (seconds < kSilent || (!context_.terminal && told_ >= 0)) return;
+    const auto whole = static_cast<long>(seconds);
+    if (whole == told_) return;
+    told_ = whole;
+    if (context_.terminal) context_.err << "\r\033[K";
+    context_.err << "waiting for " << what_ << ", at most " << most_ << " s";
+    if (context_.terminal) context_.err << " (" << whole << " s)";
+    context_.err << (context_.terminal ? "" : "\n") << std::flush;
+  }
+  void end() {
+    if (context_.terminal && told_ >= 0) context_.err << "\r\033[K" << std::flush;
+  }
+
+ private:
+  static constexpr double kSilent = 1;  // seconds; most have stopped by then
+  Context& context_;
+  const std::string what_;
+  const double most_;
+  long told_ = -1;
+};
+
+// Of who watches it, as its lock names it; empty: not known.
+std::string watcherOf(os::Filesystem& files, const train::RunFolder& run) {
+  const auto text = files.readFile(run.lockPath(), 64);
+  return text.has_value() ? std::string(trim(*text)) : std::string();
+}
+
+// What a run that was told to stop still has to do, as far as it can be seen from here.
+std::string stopsWhen(const train::Manifest& manifest) {
+  const std::string& on = manifest.place.on;
+  if (!on.starts_with("kubernetes")) return "its ranks to end";
+  return "its pods to end and be deleted, by the API server of " + on;
+}
+
+Error stillRuns(os::Filesystem& files, const train::RunFolder& run, const std::string& what,
+                double seconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", seconds);
+  const std::string pid = watcherOf(files, run);
+  std::string remedy =
+      "it has been told, and stops by itself once that is done; wait longer with --seconds";
+  if (!pid.empty()) remedy += ", or have its watcher give up: kill -INT " + pid;
+  return Error(ErrorCode::kDeadlineExceeded,
+               run.path() + " still runs after " + text + " s: it waits for " + what, remedy);
+}
+
 Result<void> stop(const Settings& settings, Context& context) {
   RAILHEAD_TRY_ASSIGN(const auto files, filesHere());
   RAILHEAD_TRY_ASSIGN(const auto run, runNamed(settings.run, settings.runs));
@@ -159,16 +212,22 @@ Result<void> stop(const Settings& settings, Context& context) {
     context.out << run.path() << " is not running\n";
     return {};
   }
+  // Told, whatever its manifest looks like.
   RAILHEAD_TRY(train::appendText(run.stopFile(), ""));
+  const std::string what = stopsWhen(run.readManifest(*files).value_or(train::Manifest()));
   os::SystemClock clock;
-  const auto limit = clock.now() + std::chrono::duration<double>(settings.seconds);
+  StopProgress progress(context, what, settings.seconds);
+  const auto begun = clock.now();
   while (run.isLocked()) {
-    if (clock.now() > limit) {
-      return Error(ErrorCode::kDeadlineExceeded, run.path() + " still runs",
-                   "wait longer with --seconds, or end the process that its file lock names");
+    const double waited = std::chrono::duration<double>(clock.now() - begun).count();
+    if (waited > settings.seconds) {
+      progress.end();
+      return stillRuns(*files, run, what, settings.seconds);
     }
+    progress.show(waited);
     clock.sleepFor(kLook);
   }
+  progress.end();
   RAILHEAD_TRY_ASSIGN(const auto manifest, run.readManifest(*files));
   printRun(context.out, run.path(), manifest);
   return {};
@@ -342,7 +401,9 @@ void addTrainRunsCommands(CLI::App* train, Context& context) {
 
   auto stopping = std::make_shared<Settings>();
   command = addPart(train, "stop", "Stop a run; railhead train resume goes on with it",
-                    "railhead train stop pair-0001", stopping);
+                    "railhead train stop pair-0001\n"
+                    "Exit code 1: it still ran after --seconds; it has been told all the same.",
+                    stopping);
   command->add_option("run", stopping->run, "a run's folder, or its name below --runs")->required();
   command->add_option("--seconds", stopping->seconds, "to wait for its end")
       ->check(usage::realRange(1.0, 86400.0))

@@ -155,6 +155,9 @@ Result<GangRun::Ended> GangRun::attempt(const StartPlan& plan) {
       ended = std::move(over).error();  // what is left could meet the next start
     } else if (!over.has_value()) {
       note(over.error().describe());
+      // Who stops it from elsewhere sees no notes.
+      if (ended.has_value())
+        ended->reason += (ended->reason.empty() ? "" : "; ") + over.error().message;
     }
   }
   if (!ended.has_value() && isInterrupted()) {

@@ -330,6 +330,25 @@ TEST_F(WatchedPods, CtrlCWhileTheClusterDoesNotAnswerSaysWhatIsLeftAndEndsWithin
   expectNothingRuns();
 }
 
+TEST_F(WatchedPods, StopWhileTheClusterDoesNotAnswerSaysWhatItWaitsForAndWhatIsLeft) {
+  const auto file = podFile("pods", {"--steps", "100000", "--step-ms", "100"}, kQuickly);
+  auto watcher =
+      os::BoundProcess::start(spec({"run", file, "--folder", at("a")}), "/dev/null").value();
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(80);
+  while (steps("a").size() < 4 && std::chrono::steady_clock::now() < limit) ::usleep(10000);
+  std::ofstream(at("cluster/away")) << "";
+  const auto late = trainThere({"stop", at("a"), "--seconds", "3"});
+  EXPECT_EQ(late.exitCode, 1);
+  EXPECT_THAT(late.errorOutput,
+              HasSubstr("waiting for its pods to end and be deleted, by the API server of "
+                        "kubernetes, at most 3 s\n"));
+  EXPECT_THAT(late.errorOutput, HasSubstr("still runs after 3 s: it waits for its pods to end"));
+  EXPECT_THAT(late.errorOutput, HasSubstr("have its watcher give up: kill -INT "));
+  watcher.signal(SIGINT);
+  while (!watcher.ended() && std::chrono::steady_clock::now() < limit) ::usleep(10000);
+  EXPECT_THAT(manifest("a").reason, HasSubstr("Job a and its pods may be left in the cluster"));
+}
+
 TEST_F(WatchedPods, VerifyHasPodsOfRailheadsOwnImageAndSaysWhenNoneIsNamed) {
   const std::string asks = "verify: {backend: host, transport: tcp";
   const auto none =
