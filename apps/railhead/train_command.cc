@@ -41,9 +41,12 @@ Result<std::string> dryRun(const Settings& settings, const ReadRunFile& file) {
   RAILHEAD_TRY_ASSIGN(const auto placement, trainPlacement(settings.options.on, file.run));
   if (placement.kind != launch::Placement::Kind::kKubernetes) {
     return Error(ErrorCode::kInvalidArgument,
-                 "--dry-run: only --on kubernetes has objects to show");
+                 "--dry-run with --on " + placement.toString() +
+                     ": only --on kubernetes has objects to show",
+                 "give --on kubernetes, or leave --dry-run out");
   }
-  const std::string& folder = settings.options.folder;
+  std::string folder = settings.options.folder;
+  while (folder.ends_with('/')) folder.pop_back();
   return trainObjects(file.run,
                       folder.empty() ? file.run.name : folder.substr(folder.rfind('/') + 1));
 }

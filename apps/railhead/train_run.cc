@@ -22,7 +22,9 @@ namespace {
 
 std::string absolutePath(const std::string& path) {
   std::error_code ignored;
-  return std::filesystem::absolute(path, ignored).lexically_normal().string();
+  auto out = std::filesystem::absolute(path, ignored).lexically_normal().string();
+  if (out.size() > 1 && out.ends_with('/')) out.pop_back();
+  return out;
 }
 
 std::map<std::string, std::string> processVariables() {
@@ -176,7 +178,12 @@ Result<train::RunFolder> makeFolder(const ReadRunFile& file, const TrainRunOptio
 // What can be wrong is found before anything is made.
 Result<void> checkStart(const ReadRunFile& file, const TrainRunOptions& options) {
   if (!options.metrics.empty()) {
-    RAILHEAD_TRY(metrics::ListenAddress::parse(options.metrics).addContext("--metrics"));
+    auto listen = metrics::ListenAddress::parse(options.metrics);
+    if (!listen.has_value()) {
+      Error error = std::move(listen).error();
+      error.message = "--metrics " + error.message;
+      return error;
+    }
   }
   return checkProfile(file);
 }
@@ -306,11 +313,13 @@ Result<train::RunFolder> runNamed(const std::string& name, const std::string& ru
   std::error_code ignored;
   for (const auto& path : {absolutePath(name), absolutePath(runs + "/" + name)}) {
     if (std::filesystem::exists(path + "/manifest.json", ignored)) {
-      return train::RunFolder(path.ends_with('/') ? path.substr(0, path.size() - 1) : path);
+      return train::RunFolder(path);
     }
   }
-  return Error(ErrorCode::kNotFound, inQuotes(name, 256) + " is no run",
-               "railhead train list shows the runs there are");
+  return Error(ErrorCode::kNotFound,
+               inQuotes(name, 256) + " is no run: neither a run's folder nor the name of one in " +
+                   absolutePath(runs),
+               "railhead train list shows the runs there are; --runs names another folder");
 }
 
 }  // namespace railhead::app

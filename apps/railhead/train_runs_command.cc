@@ -135,9 +135,12 @@ Result<void> logs(const Settings& settings, Context& context) {
   RAILHEAD_TRY_ASSIGN(const auto run, runNamed(settings.run, settings.runs));
   std::ifstream log(run.logFile(settings.rank), std::ios::binary);
   if (!log) {
+    RAILHEAD_TRY_ASSIGN(const auto files, filesHere());
+    const auto manifest = run.readManifest(*files);
+    const int ranks = manifest.has_value() ? manifest->place.ranks : 0;
     return Error(ErrorCode::kNotFound,
                  run.path() + " has no log of rank " + std::to_string(settings.rank),
-                 "its ranks are numbered from 0");
+                 ranks > 0 ? "its ranks are 0 to " + std::to_string(ranks - 1) : "");
   }
   os::SystemClock clock;
   std::vector<char> chunk(1 << 16);

@@ -235,6 +235,11 @@ TEST_F(TrainOutput, WrongWordsAreExitTwoWithTheLine) {
   EXPECT_THAT(taken.errorOutput, HasSubstr("nothing was changed"));
   EXPECT_EQ(testing_support::readText(at("b") + "/manifest.json"), before);
   EXPECT_EQ(train({"logs", at("nowhere")}).exitCode, 1);
+  EXPECT_THAT(train({"logs", at("b"), "--rank", "7"}).errorOutput,
+              HasSubstr("its ranks are 0 to 1"));
+  // A name that ends as a folder's may.
+  EXPECT_EQ(run(runFile("pair", {"--steps", "3"}), "c/").exitCode, 0);
+  EXPECT_EQ(manifest("c").id, "c");
 }
 
 // On a file system of its own that has room for two checkpoints.
