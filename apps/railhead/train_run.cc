@@ -310,11 +310,10 @@ Result<void> resumeRun(const train::RunFolder& folder, const TrainRunOptions& op
 }
 
 Result<train::RunFolder> runNamed(const std::string& name, const std::string& runs) {
-  std::error_code ignored;
+  RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
   for (const auto& path : {absolutePath(name), absolutePath(runs + "/" + name)}) {
-    if (std::filesystem::exists(path + "/manifest.json", ignored)) {
-      return train::RunFolder(path);
-    }
+    train::RunFolder run(path);
+    if (run.holdsRun(*files)) return run;
   }
   return Error(ErrorCode::kNotFound,
                inQuotes(name, 256) + " is no run: neither a run's folder nor the name of one in " +

@@ -47,6 +47,8 @@ Result<Manifest> RunFolder::readManifest(os::Filesystem& files) const {
   auto text = files.readFile(manifestFile(), kMaxManifest);
   if (!text.has_value()) {
     Error error = std::move(text).error();
+    if (error.code == ErrorCode::kNotFound && holdsRun(files))
+      return Error(ErrorCode::kCorrupt, manifestFile() + " is missing", kPutBack);
     if (error.code == ErrorCode::kNotFound) {
       return Error(ErrorCode::kNotFound, path_ + " is no run: it has no manifest.json",
                    "railhead train list shows the runs there are");
@@ -82,6 +84,10 @@ bool RunFolder::isLocked() const {
   const os::UniqueFd fd(::open(lockPath().c_str(), O_RDONLY | O_CLOEXEC));
   // A shared lock, so that those who only look are in nobody's way.
   return fd && ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+bool RunFolder::holdsRun(os::Filesystem& files) const {
+  return files.exists(manifestFile()) || (files.exists(runFile()) && files.exists(checkpoints()));
 }
 
 Result<os::UniqueFd> RunFolder::holdAsRank() const {
@@ -127,13 +133,9 @@ Result<std::vector<ListedRun>> listRuns(os::Filesystem& files, const std::string
   if (!names.has_value()) return names.error();
   for (const auto& name : *names) {
     RunFolder run(folder + "/" + name);
+    // One that is being made has no manifest yet, and somebody holds it.
+    if (!run.holdsRun(files) || (!files.exists(run.manifestFile()) && run.isLocked())) continue;
     auto manifest = run.readManifest(files);
-    if (!manifest.has_value() && !files.exists(run.manifestFile())) {
-      // One that is being made has none yet, and somebody holds it.
-      const bool left = files.exists(run.runFile()) && files.exists(run.checkpoints());
-      if (!left || run.isLocked()) continue;
-      manifest = Error(ErrorCode::kNotFound, run.manifestFile() + " is missing", kPutBack);
-    }
     out.push_back({std::move(run), std::move(manifest)});
   }
   return out;

@@ -36,7 +36,7 @@ class RunFolder {
 
   // Makes it with its folders and the run file. kAlreadyExists: something is there.
   Result<void> create(os::Filesystem& files, std::string_view runFileText) const;
-  // kNotFound: it is no run. kCorrupt: its manifest.
+  // kNotFound: it is no run. kCorrupt: its manifest, which may be missing.
   Result<Manifest> readManifest(os::Filesystem& files) const;
   // kExhausted: the disk is full; the one before stays.
   Result<void> writeManifest(os::Filesystem& files, const Manifest& manifest) const;
@@ -45,6 +45,8 @@ class RunFolder {
   // Held while the run is watched. kBusy names the process that holds it.
   Result<os::UniqueFd> lock() const;
   bool isLocked() const;
+  // It has a manifest, or is what is left of a run without one.
+  bool holdsRun(os::Filesystem& files) const;
 
   // Held by each rank's guard while its command may run, also when who watched the run is gone.
   // kBusy: a start that is not over waits for all of them to end.

@@ -181,7 +181,12 @@ TEST_F(TrainOutput, AListTellsHowFarAKilledRunCameAndNamesDamagedOnes) {
   // One that tells no steps still writes checkpoints.
   std::filesystem::remove(at("runs/a/metrics/rank-0.jsonl"));
   EXPECT_THAT(train({"show", at("runs/a")}).output, HasSubstr("6 steps"));
-  EXPECT_THAT(train({"show", at("runs/b")}).errorOutput, HasSubstr("put manifest.json back"));
+  for (const char* damaged : {"b", "c"}) {
+    const auto refused = train({"show", damaged, "--runs", at("runs")});
+    EXPECT_EQ(refused.exitCode, 1);
+    EXPECT_THAT(refused.errorOutput, HasSubstr("put manifest.json back"));
+  }
+  EXPECT_THAT(train({"show", at("runs/none")}).errorOutput, HasSubstr("is no run"));
 }
 
 TEST_F(TrainOutput, AVerdictThatIsNotAsExpectedStopsItBeforeTheStart) {
