@@ -155,32 +155,31 @@ Result<void> logs(const Settings& settings, Context& context) {
   }
 }
 
-// Tells, while a run is stopping, what is waited for: once, and on a terminal for how long.
+// Tells, while a run is stopping, what is waited for, and on a terminal for how long already. What
+// is redrawn is short: a line that wraps cannot be.
 class StopProgress {
  public:
   StopProgress(Context& context, std::string what, double most)
       : context_(context), what_(std::move(what)), most_(most) {}
 
   void show(double seconds) {
-    if (seconds < kSilent || (!context_.terminal && told_ >= 0)) return;
     const auto whole = static_cast<long>(seconds);
-    if (whole == told_) return;
+    if (whole < kSilent || whole == told_) return;
+    if (told_ == 0)
+      context_.err << "waiting for " << what_ << ", at most " << most_ << " s" << std::endl;
     told_ = whole;
-    if (context_.terminal) context_.err << "\r\033[K";
-    context_.err << "waiting for " << what_ << ", at most " << most_ << " s";
-    if (context_.terminal) context_.err << " (" << whole << " s)";
-    context_.err << (context_.terminal ? "" : "\n") << std::flush;
+    if (context_.terminal) context_.err << "\r\033[K  " << whole << " s" << std::flush;
   }
   void end() {
-    if (context_.terminal && told_ >= 0) context_.err << "\r\033[K" << std::flush;
+    if (context_.terminal && told_ > 0) context_.err << "\r\033[K" << std::flush;
   }
 
  private:
-  static constexpr double kSilent = 1;  // seconds; most have stopped by then
+  static constexpr long kSilent = 1;  // seconds; most have stopped by then
   Context& context_;
   const std::string what_;
   const double most_;
-  long told_ = -1;
+  long told_ = 0;  // seconds
 };
 
 // Of who watches it, as its lock names it; empty: not known.
