@@ -37,6 +37,10 @@ Result<void> check(const CniOptions& options) {
                                                   options.file, options.paths.cniSocket()});
   std::cout << (options.json ? conflist::toJson(report) + "\n" : conflist::describe(report));
   if (report.callsUs()) return {};
+  if (report.cannotTell())
+    return Error(ErrorCode::kPermissionDenied,
+                 "whether pods of this node get networks from railhead cannot be seen",
+                 "run check-cni as root, or as who may read what is listed");
   return Error(ErrorCode::kCheckFailed, "pods of this node do not get networks from railhead",
                "see the problems listed");
 }

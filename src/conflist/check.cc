@@ -3,6 +3,7 @@
 #include "src/base/text.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include <nlohmann/json.hpp>
 
@@ -19,11 +20,12 @@ void findInFolder(os::Filesystem& files, CheckReport& report) {
   const CheckPlaces& places = report.places;
   auto picture = lookAtFolder(files, places.folder);
   if (!picture.has_value()) {
+    report.folderForbidden = isForbidden(picture.error());
     report.findings.push_back(
         {true, picture.error().message,
-         isForbidden(picture.error())
-             ? kMoreRights
-             : "install the primary network, or name the folder with --cni-conf"});
+         report.folderForbidden ? kMoreRights
+                                : "install the primary network, or name the folder with --cni-conf",
+         report.folderForbidden});
     return;
   }
   report.picture = std::move(*picture);
@@ -39,7 +41,8 @@ void findInFolder(os::Filesystem& files, CheckReport& report) {
         {first, file.name + ": " + file.problem,
          file.forbidden ? kMoreRights
          : first        ? "mend or remove it: containerd reads it first and refuses every pod"
-                        : ""});
+                        : "",
+         file.forbidden});
   }
 }
 
@@ -71,14 +74,16 @@ void findPrograms(os::Filesystem& files, CheckReport& report) {
       if (!status.has_value() && isForbidden(status.error())) forbidden.emplace_back(folder);
       return status.has_value() && status->kind == os::FileKind::kFile;
     });
-    report.programs.push_back({type, present});
+    report.programs.push_back({type, present             ? Presence::kThere
+                                     : forbidden.empty() ? Presence::kMissing
+                                                         : Presence::kUnseen});
     if (present) continue;
     if (!forbidden.empty()) {
       report.findings.push_back({true,
                                  "whether " + type + " is in " + join(forbidden, ":") +
                                      " cannot be seen: permission denied; " + first->name +
                                      " names it",
-                                 kMoreRights});
+                                 kMoreRights, true});
       continue;
     }
     report.findings.push_back(
@@ -140,8 +145,9 @@ void findAgent(os::Filesystem& files, CheckReport& report) {
   const auto socket = files.status(report.places.socket);
   if (socket.has_value()) return;
   if (isForbidden(socket.error())) {
-    report.findings.push_back(
-        {true, "whether an agent answers cannot be seen: " + socket.error().message, kMoreRights});
+    report.findings.push_back({true,
+                               "whether an agent answers cannot be seen: " + socket.error().message,
+                               kMoreRights, true});
     return;
   }
   report.findings.push_back(
@@ -151,11 +157,33 @@ void findAgent(os::Filesystem& files, CheckReport& report) {
 
 std::string describeFile(const FolderFile& file, bool used) {
   std::string line = "  " + file.name + (used ? "  (in use)" : "");
-  if (!file.configuration) return line + "\n      broken: " + file.problem + "\n";
+  if (!file.configuration) {
+    return line + (file.forbidden ? "\n      not to be seen: " : "\n      broken: ") +
+           file.problem + "\n";
+  }
   const Configuration& read = *file.configuration;
   return line + "\n      network " + inQuotes(read.network) + ", version " +
          (read.version.empty() ? "not said" : read.version) + ": " + join(read.plugins, " -> ") +
          "\n";
+}
+
+std::string_view presenceText(Presence presence) {
+  switch (presence) {
+    case Presence::kThere:
+      return "";
+    case Presence::kMissing:
+      return "  MISSING";
+    case Presence::kUnseen:
+      return "  not to be seen";
+  }
+  return "";
+}
+
+std::string_view verdictText(const CheckReport& report) {
+  if (report.callsUs()) return "Pods that ask for networks get them from railhead.\n";
+  if (report.cannotTell())
+    return "Whether pods that ask for networks get them from railhead cannot be seen.\n";
+  return "Pods that ask for networks do not get them.\n";
 }
 
 }  // namespace
@@ -163,6 +191,12 @@ std::string describeFile(const FolderFile& file, bool used) {
 bool CheckReport::callsUs() const {
   return std::none_of(findings.begin(), findings.end(),
                       [](const Finding& finding) { return finding.fails; });
+}
+
+bool CheckReport::cannotTell() const {
+  return !callsUs() && std::all_of(findings.begin(), findings.end(), [](const Finding& finding) {
+    return finding.forbidden || !finding.fails;
+  });
 }
 
 CheckReport checkCni(os::Filesystem& files, const CheckPlaces& places) {
@@ -180,28 +214,29 @@ CheckReport checkCni(os::Filesystem& files, const CheckPlaces& places) {
 std::string describe(const CheckReport& report) {
   std::string text =
       "CNI configurations in " + report.places.folder + ", in the runtime's order:\n";
-  if (report.picture.files.empty()) text += "  none\n";
+  if (report.picture.files.empty())
+    text += report.folderForbidden ? "  not to be seen\n" : "  none\n";
   for (const FolderFile& file : report.picture.files)
     text += describeFile(file, &file == report.picture.first());
   if (!report.programs.empty()) text += "Programs in " + report.places.binFolder + ":\n";
   for (const Program& program : report.programs)
-    text += "  " + program.type + (program.present ? "" : "  MISSING") + "\n";
+    text.append("  " + program.type).append(presenceText(program.presence)).append("\n");
   for (const Finding& finding : report.findings) {
     text += (finding.fails ? "problem: " : "note: ") + finding.what + "\n";
     if (!finding.remedy.empty()) text += "  remedy: " + finding.remedy + "\n";
   }
-  return text + (report.callsUs() ? "Pods that ask for networks get them from railhead.\n"
-                                  : "Pods that ask for networks do not get them.\n");
+  return text.append(verdictText(report));
 }
 
 std::string toJson(const CheckReport& report) {
-  ordered_json json = {{"version", 1},
-                       {"folder", report.places.folder},
-                       {"binFolder", report.places.binFolder},
-                       {"works", report.callsUs()},
-                       {"files", ordered_json::array()},
-                       {"programs", ordered_json::array()},
-                       {"findings", ordered_json::array()}};
+  ordered_json json = {
+      {"version", 1},
+      {"folder", report.places.folder},
+      {"binFolder", report.places.binFolder},
+      {"works", report.cannotTell() ? ordered_json() : ordered_json(report.callsUs())},
+      {"files", ordered_json::array()},
+      {"programs", ordered_json::array()},
+      {"findings", ordered_json::array()}};
   for (const FolderFile& file : report.picture.files) {
     ordered_json one = {{"name", file.name}, {"inUse", &file == report.picture.first()}};
     if (file.configuration) {
@@ -213,8 +248,13 @@ std::string toJson(const CheckReport& report) {
     }
     json["files"].push_back(std::move(one));
   }
-  for (const Program& program : report.programs)
-    json["programs"].push_back({{"type", program.type}, {"present", program.present}});
+  for (const Program& program : report.programs) {
+    const bool there = program.presence == Presence::kThere;
+    json["programs"].push_back(
+        {{"type", program.type},
+         {"present",
+          program.presence == Presence::kUnseen ? ordered_json() : ordered_json(there)}});
+  }
   for (const Finding& finding : report.findings) {
     json["findings"].push_back(
         {{"fails", finding.fails}, {"what", finding.what}, {"remedy", finding.remedy}});

@@ -110,11 +110,14 @@ TEST_F(CheckCni, WhatItMayNotSeeIsNotSaidToBeMissing) {
   constexpr const char* kRemedy = " | run check-cni as root, or as who may read it\n";
   files_.forbid("/net.d");
   EXPECT_EQ(problem(), std::string("list /net.d: Permission denied") + kRemedy);
+  EXPECT_TRUE(check().cannotTell());
+  EXPECT_THAT(describe(check()), HasSubstr("order:\n  not to be seen\n"));
   files_.forbid("/net.d/00-railhead.conflist");
   EXPECT_EQ(
       problem(),
       std::string("00-railhead.conflist: open /net.d/00-railhead.conflist: Permission denied") +
           kRemedy);
+  EXPECT_THAT(describe(check()), HasSubstr("(in use)\n      not to be seen: open /net.d/00-"));
   files_.forbid("/bin/");
   files_.put("/other/a-cni", "x");
   EXPECT_EQ(problemOf(check("/bin:/other")),
@@ -126,6 +129,35 @@ TEST_F(CheckCni, WhatItMayNotSeeIsNotSaidToBeMissing) {
             std::string("whether an agent answers cannot be seen: stat /run/cni.sock: Permission "
                         "denied") +
                 kRemedy);
+}
+
+TEST_F(CheckCni, AProgramIsThereOrMissingOrNotToBeSeen) {
+  files_.forbid("/bin/");
+  files_.put("/other/a-cni", "x");
+  auto report = check("/bin:/other");
+  EXPECT_TRUE(report.cannotTell());
+  EXPECT_THAT(describe(report), HasSubstr("  a-cni\n  railhead  not to be seen\n"));
+  EXPECT_THAT(describe(report), HasSubstr("\nWhether pods that ask for networks get them from "
+                                          "railhead cannot be seen.\n"));
+  json read = json::parse(toJson(report), nullptr, false);
+  EXPECT_EQ(read["programs"],
+            json::parse(R"([{"type":"a-cni","present":true},{"type":"railhead","present":null}])"));
+  EXPECT_EQ(read["works"], nullptr);
+
+  // One thing that is known to be wrong is enough to say that it does not work.
+  files_.erase("/run/cni.sock");
+  EXPECT_FALSE(check("/bin:/other").cannotTell());
+  EXPECT_EQ(json::parse(toJson(check("/bin:/other")), nullptr, false)["works"], false);
+
+  files_.forbid("");
+  files_.put("/run/cni.sock", "");
+  files_.erase("/bin/railhead");
+  report = check();
+  EXPECT_FALSE(report.cannotTell());
+  EXPECT_THAT(describe(report), HasSubstr("  a-cni\n  railhead  MISSING\n"));
+  EXPECT_THAT(describe(report), HasSubstr("\nPods that ask for networks do not get them.\n"));
+  read = json::parse(toJson(report), nullptr, false);
+  EXPECT_EQ(read["programs"][1]["present"], false);
 }
 
 TEST_F(CheckCni, SeesThatCiliumTookTheFileAway) {
