@@ -1,6 +1,7 @@
 #include "src/bench/json_fields.h"
 
 #include "src/base/text.h"
+#include "src/json/json.h"
 
 #include <algorithm>
 
@@ -9,15 +10,10 @@
 namespace railhead::bench {
 
 Result<Json> parseObject(std::string_view text) {
-  Json json;
-  try {
-    json = Json::parse(text);
-  } catch (const Json::parse_error& error) {
-    // The end of the text counts as one more byte.
-    if (error.byte > text.size() && !trim(text).empty()) {
-      return Error(ErrorCode::kCorrupt, "it is cut off: its JSON does not end, after " +
-                                            std::to_string(text.size()) + " bytes");
-    }
+  Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded() && json::lacksItsEnd(text)) {
+    return Error(ErrorCode::kCorrupt, "it is cut off: its JSON does not end, after " +
+                                          std::to_string(text.size()) + " bytes");
   }
   if (!json.is_object()) {
     return Error(ErrorCode::kCorrupt, "it is " + inQuotes(text, 60) + ": expected a JSON object");

@@ -55,6 +55,19 @@ Result<Value> parseObject(std::string_view text, std::string_view what) {
   return value;
 }
 
+bool lacksItsEnd(std::string_view text) {
+  if (trim(text).empty()) return false;
+  try {
+    const auto keepNothing = [](int, Value::parse_event_t, Value&) { return false; };
+    const auto value = Value::parse(text, keepNothing);
+  } catch (const Value::parse_error& error) {
+    return error.byte > text.size();  // the end counts as one more byte
+  } catch (const Value::exception&) {
+    // A number that no double can hold, say.
+  }
+  return false;
+}
+
 const Value* member(const Value& object, std::string_view key) {
   if (!object.is_object()) return nullptr;
   const auto found = object.find(std::string(key));

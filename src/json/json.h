@@ -21,6 +21,9 @@ Result<Value> parse(std::string_view text, std::string_view what);
 // The same, and the value must be an object.
 Result<Value> parseObject(std::string_view text, std::string_view what);
 
+// Whether the text is JSON as far as it goes, and its end is missing. Of no text: false.
+bool lacksItsEnd(std::string_view text);
+
 // The member, or nullptr when `object` is no object or has no such key, or the value is null.
 const Value* member(const Value& object, std::string_view key);
 // The member's text; empty when absent. kInvalidArgument when it is not a string, longer than

@@ -16,6 +16,15 @@ TEST(Json, BoundsDepthButNotStringsWithBrackets) {
   EXPECT_EQ(notJson.error().message, "stdin is not valid JSON: '{\"a\":'");
 }
 
+TEST(Json, TellsACutTextFromAWrongOne) {
+  for (const char* cut : {"{", "{\"a\": [1, 2", "[\"te", "{\"a\": tr", "  [1,"}) {
+    EXPECT_TRUE(lacksItsEnd(cut)) << cut;
+  }
+  for (const char* other : {"", " \n", "{}", "{]", "[1, 11e999]", "[11e999", "no", "{} {"}) {
+    EXPECT_FALSE(lacksItsEnd(other)) << other;
+  }
+}
+
 TEST(Json, MembersAreTextsOfABoundedLengthOrRefusedByTheirName) {
   const Value object = parseObject(R"({"a":"text","b":3,"c":null,"d":"x\u0000y"})", "it").value();
   EXPECT_EQ(textMember(object, "a", 4).value(), "text");

@@ -163,6 +163,7 @@ TEST_F(SweepTest, IsReadBackFromItsJson) {
   EXPECT_EQ(summary->lines[0].key, "all_reduce float32 64");
   EXPECT_EQ(summary->lines[2].key, "all_reduce float32 64 in place");
   EXPECT_EQ(summary->lines[0].samples.size(), outcomes[0]->report.lines[0].samples.size());
+  EXPECT_FALSE(parseSweep(R"({"schema": 1e999})").has_value());
   const auto wrong = parseSweep(R"({"schema": "railhead.bench.verbs/1"})");
   ASSERT_FALSE(wrong.has_value());
   EXPECT_THAT(wrong.error().message, HasSubstr("schema"));

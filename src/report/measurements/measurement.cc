@@ -1,6 +1,7 @@
 #include "src/report/measurements/measurement.h"
 
 #include "src/base/text.h"
+#include "src/json/json.h"
 #include "src/report/measurements/known_fields.h"
 #include "src/report/measurements/logged_paths.h"
 
@@ -63,18 +64,12 @@ Result<Json> parseDocument(std::string_view text) {
     if (depth > kMaxDepth) tooDeep = true;
     return !tooDeep;
   };
-  Json json;
-  try {
-    json = Json::parse(text, guard);
-  } catch (const Json::parse_error& error) {
-    // The end of the text counts as one more byte.
-    if (!tooDeep && error.byte > text.size() &&
-        text.find_first_not_of(" \t\r\n") != std::string_view::npos)
-      return notOurs("the text is cut off: its JSON does not end, after " +
-                     std::to_string(text.size()) + " bytes");
-    json = Json();
-  }
+  Json json = Json::parse(text, guard, false);
   if (tooDeep) return notOurs("nested deeper than " + std::to_string(kMaxDepth) + " levels");
+  if (json.is_discarded() && json::lacksItsEnd(text)) {
+    return notOurs("the text is cut off: its JSON does not end, after " +
+                   std::to_string(text.size()) + " bytes");
+  }
   if (json.is_discarded() || !json.is_object()) return notOurs("the text is not a JSON object");
   return json;
 }

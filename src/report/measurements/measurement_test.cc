@@ -140,7 +140,10 @@ TEST(Measurement, AFileThatIsCutOffIsSaidToBe) {
   EXPECT_EQ(cut.error().message,
             "a.json: the text is cut off: its JSON does not end, after 700 bytes");
   EXPECT_THAT(readMeasurement("a.json", "").error().message, HasSubstr("is not a JSON object"));
-  EXPECT_THAT(readMeasurement("a.json", "# x").error().message, HasSubstr("is not a JSON object"));
+  for (const char* other : {"# x", R"({"schema": 1e999})", "[1e999"}) {
+    EXPECT_THAT(readMeasurement("a.json", other).error().message,
+                HasSubstr("is not a JSON object"));
+  }
 }
 
 TEST(Measurement, DirectionsOfALogThatAreAlikeBecomeOne) {
