@@ -52,6 +52,7 @@ class Memory {
     std::uint64_t freeBytes = 0;
     std::uint64_t totalBytes = 0;
     bool unified = false;
+    std::string device;  // whose memory it is, "GPU-..."; empty: the node's
   };
   virtual Result<Room> room() = 0;
   virtual Result<void> fill(Buffer& buffer, const std::vector<Expectation>& parts) = 0;

@@ -3,6 +3,7 @@
 #include "src/base/units.h"
 
 #include <algorithm>
+#include <string>
 
 namespace railhead::bench {
 
@@ -24,11 +25,15 @@ Result<void> checkRoom(std::string_view option, std::uint64_t largestBytes, int 
 }
 
 Result<void> checkRoomTogether(std::string_view option, std::uint64_t largestBytes,
-                               const std::vector<std::string>& nodes, collective::Memory& memory,
-                               collective::Group& group, os::Deadline deadline) {
-  RAILHEAD_TRY_ASSIGN(const auto room, memory.room());
-  const auto sharing = std::count(nodes.begin(), nodes.end(), group.world().node);
-  auto own = checkRoom(option, largestBytes, static_cast<int>(sharing), room);
+                               collective::Memory& memory, collective::Group& group,
+                               os::Deadline deadline) {
+  const auto room = memory.room();
+  const std::string place = group.world().node + "\n" + (room.has_value() ? room->device : "");
+  RAILHEAD_TRY_ASSIGN(const auto places, group.gather(place, deadline));
+  const auto sharing = std::count(places.begin(), places.end(), place);
+  Result<void> own = room.has_value()
+                         ? checkRoom(option, largestBytes, static_cast<int>(sharing), *room)
+                         : Result<void>(room.error());
   RAILHEAD_TRY_ASSIGN(const auto all,
                       group.gather(own.has_value() ? "" : own.error().describe(), deadline));
   RAILHEAD_TRY(std::move(own));

@@ -6,9 +6,7 @@
 #include "src/collective/group.h"
 
 #include <cstdint>
-#include <string>
 #include <string_view>
-#include <vector>
 
 namespace railhead::bench {
 
@@ -21,9 +19,9 @@ Result<void> checkRoom(std::string_view option, std::uint64_t largestBytes, int 
                        const collective::Memory::Room& room);
 
 // The same on every rank, each with its own memory; all ranks call it together. What does not fit
-// on one is refused on all, with that rank's reason. `nodes`: of every rank, in order.
+// on one, or cannot be told there, is refused on all, with that rank's reason.
 Result<void> checkRoomTogether(std::string_view option, std::uint64_t largestBytes,
-                               const std::vector<std::string>& nodes, collective::Memory& memory,
-                               collective::Group& group, os::Deadline deadline);
+                               collective::Memory& memory, collective::Group& group,
+                               os::Deadline deadline);
 
 }  // namespace railhead::bench

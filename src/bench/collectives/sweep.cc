@@ -51,8 +51,8 @@ class Sweep {
     const auto cases = sweepCases(plan_, communicator_.ranks());
     RAILHEAD_TRY(describe(out.report));
     for (const auto& each : cases) largest_ = std::max(largest_, each.bytes);
-    RAILHEAD_TRY(checkRoomTogether("--max-size", largest_, out.report.nodes, communicator_.memory(),
-                                   group_, answerBy()));
+    RAILHEAD_TRY(
+        checkRoomTogether("--max-size", largest_, communicator_.memory(), group_, answerBy()));
     for (std::size_t i = 0; i < cases.size(); ++i) {
       if (const auto can = communicator_.supports(cases[i].call); !can.has_value()) continue;
       if (progress_.begin) progress_.begin(i, cases.size(), cases[i]);

@@ -121,7 +121,9 @@ Result<Memory::Room> CudaMemory::room() {
     return room;
   }
   RAILHEAD_TRY_ASSIGN(const auto device, context_->room());
-  return Room{device.freeBytes, device.totalBytes, context_->facts().integrated};
+  const auto& facts = context_->facts();
+  return Room{device.freeBytes, device.totalBytes, facts.integrated,
+              facts.integrated ? "" : facts.uuid};
 }
 
 Result<void> CudaMemory::finish() {

@@ -202,7 +202,7 @@ TEST_F(NcclCommunicatorTest, AWrongBitIsFoundOnTheDevice) {
 
 TEST_F(NcclCommunicatorTest, WhereTheHostsMemoryIsSharedTheHostIsAskedForRoom) {
   fixture_.cuda().command("attribute 0 18 1");
-  settings_.memory.hostRoom = [] { return Result<Memory::Room>(Memory::Room{7, 9, false}); };
+  settings_.memory.hostRoom = [] { return Result<Memory::Room>(Memory::Room{7, 9, false, ""}); };
   const auto communicator = connect();
   ASSERT_TRUE(communicator.has_value());
   const auto room = (*communicator)->memory().room().value();

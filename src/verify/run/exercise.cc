@@ -44,9 +44,8 @@ class Exercise {
               static_cast<std::size_t>(plan.messageBytes), 0, false} {}
 
   Result<void> run() {
-    RAILHEAD_TRY_ASSIGN(const auto nodes, group_.gather(group_.world().node, answerBy()));
-    RAILHEAD_TRY(bench::checkRoomTogether("--message", plan_.messageBytes, nodes,
-                                          communicator_.memory(), group_, answerBy()));
+    RAILHEAD_TRY(bench::checkRoomTogether("--message", plan_.messageBytes, communicator_.memory(),
+                                          group_, answerBy()));
     RAILHEAD_TRY_ASSIGN(send_, communicator_.memory().allocate(plan_.messageBytes));
     RAILHEAD_TRY_ASSIGN(receive_, communicator_.memory().allocate(plan_.messageBytes));
     // The first calls connect, and pay for it.
