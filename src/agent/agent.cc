@@ -130,7 +130,8 @@ class NodeAgent final : public Agent {
     std::optional<Handover> handover;
     if (how == Start::kTakeOver) {
       RAILHEAD_TRY_ASSIGN(auto taken, takeOver(paths_.handoverSocket(),
-                                               [this] { return lockNode(seams_.files, paths_); }));
+                                               {[this] { return lockNode(seams_.files, paths_); },
+                                                [this] { tellOfWait(); }}));
       handover = std::move(taken.handover);
       nodeLock_ = std::move(taken.lock);
       if (handover) seams_.log.info("agent", "the running agent hands the node over");
@@ -154,6 +155,10 @@ class NodeAgent final : public Agent {
                                          {[this] { release(); }, [this] { return takeBack(); },
                                           [this] { return leave(); }, [this] { stopOffering(); }}));
     return {};
+  }
+
+  void tellOfWait() {
+    seams_.log.info("agent", "another agent has the node and cannot be asked for it yet: waiting");
   }
 
   // Kubelet asks this agent from now on, and must see no end of what it had with the older one.

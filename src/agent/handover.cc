@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -29,6 +30,7 @@ constexpr std::chrono::seconds kAnswer{1};
 constexpr std::chrono::seconds kKeep{10};
 constexpr std::chrono::seconds kAskable{60};
 constexpr std::chrono::milliseconds kAskAgain{20};
+constexpr std::chrono::milliseconds kStaysFree{200};
 // Requests of pods under way are finished first; they wait for drivers and GIDs.
 constexpr std::chrono::seconds kRelease{60};
 // The newer one recovers, provisions and looks in this time.
@@ -45,6 +47,17 @@ Result<os::UniqueFd> askForNode(const std::string& path) {
   if (answer == kYours) return connection;
   return Error(ErrorCode::kCorrupt,
                "the running agent answered a request to hand over with " + inQuotes(answer));
+}
+
+// Another agent that waits may look for a moment whether the lock is free.
+Result<os::UniqueFd> lockOfFreeNode(const std::function<Result<os::UniqueFd>()>& lock) {
+  const auto deadline = in(kAnswer);
+  for (;;) {
+    auto locked = lock();
+    const bool late = std::chrono::steady_clock::now() >= deadline;
+    if (locked.has_value() || late || locked.error().code != ErrorCode::kBusy) return locked;
+    std::this_thread::sleep_for(kAskAgain);
+  }
 }
 
 }  // namespace
@@ -173,18 +186,27 @@ Result<Handover> Handover::begin(const std::string& path) {
   return error;
 }
 
-Result<TakenNode> takeOver(const std::string& path,
-                           const std::function<Result<os::UniqueFd>()>& lock) {
+Result<TakenNode> takeOver(const std::string& path, const TakeOverSeams& seams) {
   const auto deadline = in(kAskable);
+  bool told = false;
+  bool wasFree = false;
   for (;;) {
     auto begun = Handover::begin(path);
-    if (begun.has_value()) return TakenNode{std::move(*begun), {}};
+    if (begun.has_value()) {
+      RAILHEAD_TRY_ASSIGN(auto lock, lockOfFreeNode(seams.lock));
+      return TakenNode{std::move(*begun), std::move(lock)};
+    }
     if (begun.error().code != ErrorCode::kNotFound) return std::move(begun).error();
-    auto locked = lock();
-    if (locked.has_value()) return TakenNode{std::nullopt, std::move(*locked)};
+    auto lock = seams.lock();
+    if (lock.has_value() && (!told || wasFree)) return TakenNode{std::nullopt, std::move(*lock)};
     const bool late = std::chrono::steady_clock::now() >= deadline;
-    if (late || locked.error().code != ErrorCode::kBusy) return std::move(locked).error();
-    std::this_thread::sleep_for(kAskAgain);
+    if (!lock.has_value() && (late || lock.error().code != ErrorCode::kBusy))
+      return std::move(lock).error();
+    if (!std::exchange(told, true)) seams.waits();
+    // An agent that hands over to another lets go of the lock a moment before that one has it.
+    wasFree = lock.has_value();
+    lock = os::UniqueFd();
+    std::this_thread::sleep_for(wasFree ? kStaysFree : kAskAgain);
   }
 }
 

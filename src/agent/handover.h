@@ -84,14 +84,17 @@ class Handover {
   os::UniqueFd connection_;
 };
 
-// The node, from the agent that has it or, where nobody does, with its lock. An agent that is
-// starting, or takes the node back, has the lock and cannot be asked yet: that is waited for, up to
-// a minute.
+struct TakeOverSeams {
+  std::function<Result<os::UniqueFd>()> lock;  // the node's. kBusy: somebody has it
+  std::function<void()> waits;                 // called once, before a wait that may be long
+};
 struct TakenNode {
-  std::optional<Handover> handover;
+  std::optional<Handover> handover;  // nothing: nobody had the node
   os::UniqueFd lock;
 };
-Result<TakenNode> takeOver(const std::string& path,
-                           const std::function<Result<os::UniqueFd>()>& lock);
+// The node, from the agent that has it or, where nobody does, by its lock alone. An agent that is
+// starting, takes the node back or hands it to another has the lock and cannot be asked: that is
+// waited for, up to a minute (kBusy).
+Result<TakenNode> takeOver(const std::string& path, const TakeOverSeams& seams);
 
 }  // namespace railhead::agent

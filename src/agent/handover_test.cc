@@ -1,15 +1,16 @@
 // The two sides of a handover in one process, over a real socket.
 #include "src/agent/handover.h"
 
-#include "src/os/file_lock.h"
 #include "src/os/unix_socket.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -85,40 +86,77 @@ TEST_F(HandoverTest, GivesKubeletsConnectionsToTheNewer) {
   EXPECT_TRUE(held.takeAll().empty());
 }
 
+// Locks whose outcomes a test chooses: kBusy, or a file that stands for the lock.
+class ScriptedLock {
+ public:
+  explicit ScriptedLock(std::vector<bool> free) : free_(std::move(free)) {}
+  TakeOverSeams seams() {
+    return {[this]() -> Result<os::UniqueFd> {
+              const auto now = tries++;
+              if (free_[std::min<std::size_t>(now, free_.size() - 1)])
+                return os::UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+              return Error(ErrorCode::kBusy, "locked");
+            },
+            [this] { ++waits; }};
+  }
+  std::atomic<std::size_t> tries = 0;
+  std::atomic<int> waits = 0;
+
+ private:
+  const std::vector<bool> free_;  // the last one for ever
+};
+
 TEST_F(HandoverTest, WaitsForAnAgentThatCannotBeAskedYet) {
   older_.reset();
-  const auto held = os::lockFile(directory_ + "/lock");
-  ASSERT_TRUE(held.has_value());
-  std::atomic<int> tries = 0;
-  const auto lock = [&] {
-    ++tries;
-    return os::lockFile(directory_ + "/lock");
-  };
-  // It starts: the lock is its, and its socket comes later.
+  // It starts: the lock is its, and its socket comes later. What it holds it lets go when asked.
+  ScriptedLock lock({false, false, false, true});
   std::thread starting([&] {
-    while (tries < 3) std::this_thread::yield();
+    const auto patience = soon();
+    while (lock.tries < 3 && std::chrono::steady_clock::now() < patience) std::this_thread::yield();
     serve();
   });
-  const auto taken = takeOver(path_, lock);
+  const auto taken = takeOver(path_, lock.seams());
   starting.join();
   ASSERT_TRUE(taken.has_value()) << taken.error().describe();
   EXPECT_TRUE(taken->handover.has_value());
-  EXPECT_FALSE(taken->lock);
+  EXPECT_TRUE(taken->lock);
   EXPECT_EQ(released_, 1);
+  EXPECT_EQ(lock.waits, 1);
 }
 
 TEST_F(HandoverTest, TakesTheLockWhereNobodyIs) {
   older_.reset();
-  const auto lock = [this] { return os::lockFile(directory_ + "/lock"); };
-  const auto taken = takeOver(path_, lock);
+  ScriptedLock lock({true});
+  const auto taken = takeOver(path_, lock.seams());
   ASSERT_TRUE(taken.has_value()) << taken.error().describe();
   EXPECT_FALSE(taken->handover.has_value());
   EXPECT_TRUE(taken->lock);
-  const auto refused = takeOver(path_, []() -> Result<os::UniqueFd> {
-    return Error(ErrorCode::kPermissionDenied, "open lock");
-  });
+  EXPECT_EQ(lock.tries, 1U);
+  EXPECT_EQ(lock.waits, 0);
+  const auto refused = takeOver(path_, {[]() -> Result<os::UniqueFd> {
+                                          return Error(ErrorCode::kPermissionDenied, "open lock");
+                                        },
+                                        [] {}});
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, ErrorCode::kPermissionDenied);
+}
+
+// Two others hand the node over: the lock between them is not for a third.
+TEST_F(HandoverTest, ALockThatIsFreeForAMomentIsLeft) {
+  older_.reset();
+  ScriptedLock lock({false, true, false, true, true});
+  const auto taken = takeOver(path_, lock.seams());
+  ASSERT_TRUE(taken.has_value()) << taken.error().describe();
+  EXPECT_FALSE(taken->handover.has_value());
+  EXPECT_EQ(lock.tries, 5U);
+}
+
+TEST_F(HandoverTest, TheNodeThatIsHandedOverMayBeLockedForAMoment) {
+  ScriptedLock lock({false, false, true});
+  const auto taken = takeOver(path_, lock.seams());
+  ASSERT_TRUE(taken.has_value()) << taken.error().describe();
+  EXPECT_TRUE(taken->handover.has_value());
+  EXPECT_EQ(lock.tries, 3U);
 }
 
 TEST_F(HandoverTest, HangsUpWhenNobodyKeepsThem) {
