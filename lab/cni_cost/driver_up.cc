@@ -26,6 +26,16 @@ std::map<std::string, std::string> lastVfs() {
   return names;
 }
 
+std::string softRoceOf(const std::string& netdev) { return "cost-" + netdev; }
+
+Result<std::uint32_t> deviceOf(netlink::RdmaClient& rdma, const std::string& netdev) {
+  RAILHEAD_TRY_ASSIGN(const auto devices, rdma.devices());
+  for (const auto& device : devices) {
+    if (device.name == softRoceOf(netdev)) return device.index;
+  }
+  return Error(ErrorCode::kNotFound, "no RDMA device " + softRoceOf(netdev));
+}
+
 }  // namespace
 
 Result<DriverUp> DriverUp::open(const std::string& netnsPath) {
@@ -36,6 +46,10 @@ Result<DriverUp> DriverUp::open(const std::string& netnsPath) {
   const auto kernel = netlink::openKernel();
   RAILHEAD_TRY_ASSIGN(out.onHost_, kernel->openLinks(nullptr));
   RAILHEAD_TRY_ASSIGN(out.inPod_, kernel->openLinks(&out.pod_));
+  RAILHEAD_TRY_ASSIGN(out.rdmaOnHost_, kernel->openRdma(nullptr));
+  RAILHEAD_TRY_ASSIGN(out.rdmaInPod_, kernel->openRdma(&out.pod_));
+  RAILHEAD_TRY_ASSIGN(const auto mode, out.rdmaOnHost_->netnsMode());
+  out.exclusive_ = mode == netlink::RdmaNetnsMode::kExclusive;
   for (const auto& [pf, name] : lastVfs()) {
     RAILHEAD_TRY_ASSIGN(const auto link, out.onHost_->link(name));
     out.vfs_.push_back({link.index, name});
@@ -64,6 +78,28 @@ Result<void> DriverUp::back() {
     vf.index = here.index;
   }
   return {};
+}
+
+// A soft-RoCE device begins on the host, whoever asks for it.
+Result<void> DriverUp::addSoftRoce() {
+  for (const Vf& vf : vfs_) {
+    RAILHEAD_TRY(rdmaInPod_->addSoftRoce(softRoceOf(vf.name), vf.name));
+    if (!exclusive_) continue;
+    RAILHEAD_TRY_ASSIGN(const auto index, deviceOf(*rdmaOnHost_, vf.name));
+    RAILHEAD_TRY(rdmaOnHost_->move(index, pod_));
+  }
+  return {};
+}
+
+// The second one too when the first one fails.
+Result<void> DriverUp::removeSoftRoce() {
+  Result<void> out;
+  for (const Vf& vf : vfs_) {
+    const auto index = deviceOf(*rdmaInPod_, vf.name);
+    const auto removed = index.has_value() ? rdmaInPod_->removeSoftRoce(*index) : index.error();
+    if (out.has_value()) out = removed;
+  }
+  return out;
 }
 
 }  // namespace railhead::lab

@@ -1,5 +1,6 @@
 // What the kernel and the NIC's driver take of an ADD, whoever asks for it: two VFs, one of each
-// PF, moved into a pod's network namespace and brought up there.
+// PF, moved into a pod's network namespace and brought up there, and the software RoCE device that
+// each needs in a node whose NIC has no RDMA.
 #pragma once
 
 #include "src/base/result.h"
@@ -19,6 +20,9 @@ class DriverUp {
 
   Result<void> moveInAndUp();
   Result<void> back();
+  // While they are in the pod.
+  Result<void> addSoftRoce();
+  Result<void> removeSoftRoce();
 
  private:
   struct Vf {
@@ -27,6 +31,8 @@ class DriverUp {
   };
   os::Netns host_, pod_;
   std::unique_ptr<netlink::LinkClient> onHost_, inPod_;
+  std::unique_ptr<netlink::RdmaClient> rdmaOnHost_, rdmaInPod_;
+  bool exclusive_ = false;  // RDMA network namespaces
   std::vector<Vf> vfs_;
 };
 

@@ -78,6 +78,15 @@ class Bench {
     add("rails_add", arguments_.shim, "eth0", shimConfig(true));
     timed_.push_back({"driver_up", [&driver] { return driver.moveInAndUp(); },
                       [&driver] { return driver.back(); }});
+    timed_.push_back({"kernel_part",
+                      [&driver]() -> Result<void> {
+                        RAILHEAD_TRY(driver.moveInAndUp());
+                        return driver.addSoftRoce();
+                      },
+                      [&driver]() -> Result<void> {
+                        RAILHEAD_TRY(driver.removeSoftRoce());
+                        return driver.back();
+                      }});
   }
 
   Result<void> measure() {
@@ -111,6 +120,7 @@ class Bench {
     json["ratios"] = {
         {"shim_pass_to_host_local_start", median("shim_pass") / median("host_local_start")},
         {"rails_add_to_bridge_add", median("rails_add") / median("bridge_add")},
+        {"kernel_part_to_bridge_add", median("kernel_part") / median("bridge_add")},
         {"rails_add_less_driver_to_bridge_add",
          (median("rails_add") - median("driver_up")) / median("bridge_add")}};
     return json;

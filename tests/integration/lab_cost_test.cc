@@ -65,7 +65,7 @@ class LabCost : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(LabCost, OurPartCostsLittleBesideTheUsualPlugins) {
-  const auto measured = node().run({"railhead-lab-cni-cost", kPod}, {}, std::chrono::seconds(120));
+  const auto measured = node().run({"railhead-lab-cni-cost", kPod}, {}, std::chrono::seconds(240));
   ASSERT_TRUE(measured.has_value()) << measured.error().describe() << "\n"
                                     << join(node().lastLines("agent", 20), "\n");
   Json json = Json::parse(*measured, nullptr, false);
