@@ -16,6 +16,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kMostKinds = 64;
+constexpr std::size_t kMostCauses = 64;
+constexpr double kMostDirections = 1e18;  // of a way; what is said of more is no count
 
 struct LineWords {
   std::string_view lines;
@@ -35,7 +37,11 @@ constexpr std::array<LineWords, 8> kLineWords{{
 }};
 
 std::uint64_t countIn(const Json& object, const char* name) {
-  return static_cast<std::uint64_t>(object.at(name).get<double>());
+  return static_cast<std::uint64_t>(std::min(object.at(name).get<double>(), kMostDirections));
+}
+
+void addTo(std::uint64_t& sum, std::uint64_t count) {
+  sum = std::min(sum + count, static_cast<std::uint64_t>(kMostDirections));
 }
 
 std::string directionsText(std::uint64_t count) {
@@ -51,9 +57,22 @@ std::string kindOf(const Json& direction) {
   return kind.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+// Of all directions, each once.
+std::set<std::string> causesIn(const Json& document) {
+  std::set<std::string> out;
+  for (const auto& direction : document.at("directions")) {
+    for (const auto& cause : direction.at("causes")) {
+      if (out.size() == kMostCauses) return out;
+      out.insert(cause.get<std::string>());
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 void foldDirections(Json& document) {
+  document["causes"] = causesIn(document);
   std::map<std::string, std::size_t> places;
   Json kept = Json::array();
   double leftOut = document.at("directions_left_out").get<double>();
@@ -79,7 +98,7 @@ Statement logStatement(const Json& document) {
   Statement out;
   std::map<std::string, std::uint64_t> ways;
   for (const auto& one : document.at("summary"))
-    ways[one.at("lines").get<std::string>()] += countIn(one, "directions");
+    addTo(ways[one.at("lines").get<std::string>()], countIn(one, "directions"));
   std::string counts;
   for (const auto& words : kLineWords) {
     const auto way = ways.find(std::string(words.lines));
@@ -101,13 +120,10 @@ Statement logStatement(const Json& document) {
   out.sentence = counts +
                  "; lines are what NCCL meant to do and no counter was read, so no path "
                  "is proven";
-  std::set<std::string> causes;
-  for (const auto& direction : document.at("directions")) {
-    for (const auto& cause : direction.at("causes")) causes.insert(cause.get<std::string>());
-  }
+  const Json& causes = document.at("causes");
   if (!causes.empty()) out.tone = PageTone::kBad;
   for (const auto& cause : causes)
-    out.actions.push_back("undo what keeps NCCL from GPU memory: " + cause);
+    out.actions.push_back("undo what keeps NCCL from GPU memory: " + cause.get<std::string>());
   out.actions.emplace_back(
       "prove the path, with counters and the data check: railhead verify --on");
   return out;

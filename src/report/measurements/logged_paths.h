@@ -9,7 +9,8 @@
 namespace railhead::report {
 
 // Of a railhead.verify-log/1 whose fields were checked: leaves the first direction of each kind,
-// with how many are alike in `alike`. A log of thousands of directions has a few kinds.
+// with how many are alike in `alike`, and in `causes` those of all directions, 64 at most. A log of
+// thousands of directions has a few kinds.
 void foldDirections(nlohmann::json& document);
 
 // `document`: folded.

@@ -114,6 +114,31 @@ TEST(Statement, SaysWhatALogMeantAndThatItProvesNothing) {
   EXPECT_EQ(said().headline, "NCCL's log tells no path");
 }
 
+TEST(Statement, TellsCausesOfDirectionsThatAPageLeavesOut) {
+  json log = measurementFixture("verify_log.json");
+  log["summary"][0]["lines"] = "gdr";
+  const json direction = log["directions"][0];
+  for (int i = 0; i < 100; ++i) {
+    log["directions"].push_back(direction);
+    log["directions"].back()["rails"] = {"mlx5_" + std::to_string(i)};
+  }
+  log["directions"].back()["causes"] = {"node-z: NCCL_NET_GDR_LEVEL=LOC"};
+  const auto said = statements({log})[0];
+  EXPECT_EQ(said.tone, PageTone::kBad);
+  EXPECT_THAT(said.actions[0], HasSubstr("node-z: NCCL_NET_GDR_LEVEL=LOC"));
+}
+
+TEST(Statement, BoundsWhatALogCounts) {
+  json log = measurementFixture("verify_log.json");
+  const json way = log["summary"][0];
+  log["summary"][0]["directions"] = 2e19;
+  for (int i = 0; i < 30; ++i) {
+    log["summary"].push_back(way);
+    log["summary"].back()["directions"] = 1.9e19;
+  }
+  EXPECT_THAT(statements({log})[0].sentence, HasSubstr("1000000000000000000 directions sockets"));
+}
+
 TEST(Statement, CountsWhatTheDoctorFound) {
   json doctor = measurementFixture("doctor.json");
   EXPECT_EQ(statements({doctor})[0].sentence, "1 broken, 1 degraded; 6 checks ran, 2 could not");
