@@ -124,13 +124,16 @@ void SearchRun::learnSeconds(const Comparison& comparison) {
 Result<void> SearchRun::giveUpCondemned() {
   if (ledger_.isCondemned({})) {
     const Condemned& last = ledger_.condemned().back();
-    // Refused: nothing failed, and why says what to change.
-    const bool refused = last.outcome == Outcome::kRefused;
+    // Nothing failed: what was asked for is too large, and the detail says what would do.
+    if (last.outcome == Outcome::kNoRoom) return Error(ErrorCode::kInvalidArgument, last.detail);
     return Error(ErrorCode::kCheckFailed,
-                 "the default setting " + std::string(refused ? "is " : "") +
+                 "the default setting " +
+                     std::string(last.outcome == Outcome::kRefused ? "is " : "") +
                      std::string(outcomeName(last.outcome)) +
                      (last.detail.empty() ? "" : ": " + last.detail),
-                 refused ? "" : "let railhead verify and railhead bench pass first");
+                 last.detail.find("(remedy: ") == std::string::npos
+                     ? "let railhead verify and railhead bench pass first"
+                     : "");
   }
   const Plan before = best_;
   if (ledger_.isCondemned(best_.environment)) best_.environment = Setting();

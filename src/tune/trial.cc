@@ -18,12 +18,13 @@ using Json = nlohmann::json;
 
 constexpr std::size_t kReplaced = 3;  // bytes of the sign that stands for what is no UTF-8
 
-constexpr std::array<std::pair<Outcome, std::string_view>, 5> kOutcomes{
+constexpr std::array<std::pair<Outcome, std::string_view>, 6> kOutcomes{
     {{Outcome::kMeasured, "measured"},
      {Outcome::kHung, "hung"},
      {Outcome::kCrashed, "crashed"},
      {Outcome::kCorrupt, "corrupt"},
-     {Outcome::kRefused, "refused"}}};
+     {Outcome::kRefused, "refused"},
+     {Outcome::kNoRoom, "no-room"}}};
 
 Error badField(std::string_view name, const std::string& allowed) {
   return {ErrorCode::kCorrupt, "field " + std::string(name) + " is missing or not " + allowed};

@@ -20,6 +20,7 @@ enum class Outcome {
   kCrashed,  // a rank ended, or the collective returned an error
   kCorrupt,  // wrong bytes
   kRefused,  // this setting cannot be run here
+  kNoRoom,   // a size would not fit the memory; nothing ran. The detail ends with what would do
 };
 std::string_view outcomeName(Outcome outcome);  // "measured", "hung", ...
 

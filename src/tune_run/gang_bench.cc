@@ -19,6 +19,7 @@ int weightOf(Outcome outcome) {
     case Outcome::kHung:
       return 2;
     case Outcome::kRefused:
+    case Outcome::kNoRoom:
       return 1;
     default:
       return 0;

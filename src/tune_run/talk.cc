@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kPerSizeKnobs{"algorithm", "protocol", "channels"};
 constexpr std::array kFailures{Outcome::kHung, Outcome::kCrashed, Outcome::kCorrupt,
-                               Outcome::kRefused};
+                               Outcome::kRefused, Outcome::kNoRoom};
 constexpr std::size_t kMaxFailureDetail = 1000;
 constexpr std::uint64_t kMaxMessage = 1ULL << 40;
 constexpr std::uint64_t kMaxUnits = 1ULL << 40;

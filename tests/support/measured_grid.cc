@@ -14,7 +14,7 @@ Error badGrid(const std::string& what) { return {ErrorCode::kCorrupt, "grid: " +
 
 Result<tune::Outcome> outcomeOf(const std::string& name) {
   for (const auto outcome : {tune::Outcome::kHung, tune::Outcome::kCrashed, tune::Outcome::kCorrupt,
-                             tune::Outcome::kRefused}) {
+                             tune::Outcome::kRefused, tune::Outcome::kNoRoom}) {
     if (tune::outcomeName(outcome) == name) return outcome;
   }
   return badGrid("no outcome is named " + name);
