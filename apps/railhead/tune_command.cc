@@ -20,6 +20,7 @@
 
 #include <memory>
 #include <ostream>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 
@@ -139,7 +140,10 @@ Result<TuneReport> tuneThere(const Settings& settings, Stop& stop, Context& cont
   const auto givenUp = [&] { return stop.givenUp(); };
   RAILHEAD_TRY_ASSIGN(const auto place,
                       RankPlace::open(settings.ranks, context, {lifetimeOf(settings), givenUp}));
-  TuneGangStarter starter(*place, settings.tuning.words(settings.ranks), givenUp);
+  auto words = settings.tuning.words(settings.ranks);
+  if (settings.objective.starts_with("histogram="))
+    words.insert(words.end(), {"--size-option", "--objective " + settings.objective});
+  TuneGangStarter starter(*place, std::move(words), givenUp);
   os::SystemClock clock;
   tune::GangBench bench(starter, clock, settings.tuning.benchSettings(settings.ranks));
   RAILHEAD_TRY_ASSIGN(auto facts, bench.open());

@@ -32,6 +32,7 @@ struct Settings {
   RankOptions ranks;
   std::string setting{tune::kDefault};
   std::string plugin;
+  std::string sizeOption = "--max-size";
   double callTimeout = 10;
   std::uint32_t dataSeed = 1;
   std::vector<std::string> seat;  // NAME=VALUE of the environment
@@ -120,14 +121,14 @@ Result<void> serve(const Settings& settings, Context& context) {
   OrderReader orders;
   os::SystemClock clock;
   HostChoices host((*session)->host());
-  return tune::serveOrders({(*session)->communicator(), (*session)->group(), clock,
-                            [&](const tune::Setting& choice) {
-                              return (*session)->nccl() != nullptr ? live.choose(choice)
-                                                                   : host.choose(choice);
-                            },
-                            [&] { return orders.next(); }, reply, settings.callTimeout,
-                            settings.dataSeed, [&] { return computeBeside(**session); }},
-                           rankFacts(**session, world, settings.plugin));
+  return tune::serveOrders(
+      {(*session)->communicator(), (*session)->group(), clock,
+       [&](const tune::Setting& choice) {
+         return (*session)->nccl() != nullptr ? live.choose(choice) : host.choose(choice);
+       },
+       [&] { return orders.next(); }, reply, settings.callTimeout, settings.dataSeed,
+       [&] { return computeBeside(**session); }, settings.sizeOption},
+      rankFacts(**session, world, settings.plugin));
 }
 
 }  // namespace
@@ -141,6 +142,7 @@ void addTuneRank(CLI::App* tune, Context& context) {
   command->add_option("--call-timeout", settings->callTimeout, "seconds");
   command->add_option("--seat", settings->seat, "NAME=VALUE of the environment");
   command->add_flag("--token-from-stdin", settings->tokenFromStdin, "RAILHEAD_TOKEN, a line");
+  command->add_option("--size-option", settings->sizeOption, "which the sizes came by");
   command->add_option("--data-seed", settings->dataSeed, "of the data that is checked");
   command->final_callback([settings, &context] {
     const auto served = serve(*settings, context);

@@ -1,6 +1,7 @@
 #include "src/tune_run/rank_worker.h"
 
 #include "src/bench/collectives/overlap.h"
+#include "src/bench/collectives/room.h"
 #include "src/bench/collectives/sweep.h"
 
 #include <utility>
@@ -33,9 +34,6 @@ bench::CollectivePlan planFor(const RankWorker& rank, collective::Operation oper
 }
 
 Failed failedBy(Error error) {
-  // Refused before anything ran, as a size that would not fit the memory: with what would do.
-  if (error.code == ErrorCode::kInvalidArgument)
-    return {Outcome::kRefused, Error(error.code, error.describe())};
   const bool hung = error.code == ErrorCode::kDeadlineExceeded;
   return {hung ? Outcome::kHung : Outcome::kCrashed, std::move(error)};
 }
@@ -49,6 +47,15 @@ std::optional<Failed> together(const RankWorker& rank, const Result<void>& own) 
     if (!why.empty()) return Failed{Outcome::kRefused, Error(ErrorCode::kUnsupported, why)};
   }
   return std::nullopt;
+}
+
+// A step of its own, before the sweep asks the same: a call's own error may be of the same class.
+std::optional<Failed> askRoom(const RankWorker& rank, const Size& size) {
+  const auto fits = bench::checkRoomTogether(
+      rank.sizeOption, size.bytes, rank.communicator.memory(), rank.group, by(kTogetherTime));
+  if (fits.has_value()) return std::nullopt;
+  if (fits.error().code != ErrorCode::kInvalidArgument) return failedBy(fits.error());
+  return Failed{Outcome::kNoRoom, Error(fits.error().code, fits.error().describe())};
 }
 
 // What stands beside overlapped calls; made once, kept from order to order.
@@ -106,6 +113,7 @@ std::optional<Failed> measureOne(const RankWorker& rank, const Order& order, std
   const Size& size = order.sizes[index];
   const auto operation = parseSizeOperation(size.operation);
   if (!operation.has_value()) return Failed{Outcome::kRefused, operation.error()};
+  if (auto failed = askRoom(rank, size)) return failed;
   const auto plan = planFor(rank, *operation, order, size);
   if (size.overlapped && compute == nullptr) {
     if (auto failed = together(rank, open(rank, compute))) return failed;

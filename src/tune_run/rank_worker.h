@@ -31,6 +31,7 @@ struct RankWorker {
   // Opens what overlapped sizes have beside them, when the first of them is ordered. Every rank
   // calls it then. Empty: there is none here.
   std::function<Result<std::unique_ptr<collective::Compute>>()> openCompute = {};
+  std::string sizeOption = "--max-size";  // which the sizes came by: named when one does not fit
 };
 
 // Tells what the ranks are, then serves orders until there are no more. An error was told to the

@@ -24,6 +24,16 @@ os::Deadline within(std::chrono::milliseconds time) {
   return std::chrono::steady_clock::now() + time;
 }
 
+class RefusingCompute final : public collective::Compute {
+ public:
+  std::string describe() const override { return "refuses"; }
+  Result<void> start(std::uint64_t /*units*/) override {
+    return Error(ErrorCode::kInvalidArgument, "invalid argument (NCCL code 4)");
+  }
+  Result<void> wait(std::chrono::steady_clock::time_point /*deadline*/) override { return {}; }
+  Result<std::uint64_t> done() override { return 0; }
+};
+
 class RankWorkerTest : public testing::Test {
  protected:
   RankWorkerTest() {
@@ -63,7 +73,7 @@ class RankWorkerTest : public testing::Test {
                const std::lock_guard lock(mutex_);
                replies_.push_back(decodeReply(line).value());
              },
-             10, 1, openCompute_},
+             10, 1, openCompute_, "--objective histogram=FILE"},
             facts);
       }));
     }
@@ -135,18 +145,37 @@ TEST_F(RankWorkerTest, WhereNothingComputesAnOverlappedSizeIsRefused) {
   }
 }
 
-TEST_F(RankWorkerTest, ASizeThatWouldNotFitIsRefusedAndNoCrash) {
+TEST_F(RankWorkerTest, ASizeThatWouldNotFitIsToldAsThatAndNoCrash) {
   const auto ends = serve({encode(Order{1, {}, {{"allreduce", 8ULL << 30, false}}, 1})},
                           [](int, const Setting&) -> Result<void> { return {}; });
   for (const auto& end : ends) ASSERT_FALSE(end.has_value());
-  bool refused = false;
+  bool told = false;
   for (const auto& reply : replies_) {
-    if (!reply.failed || reply.failed->outcome != Outcome::kRefused) continue;
-    refused = true;
-    EXPECT_THAT(reply.failed->detail, HasSubstr("--max-size 8 GiB: 2 ranks here would need 48 "));
+    if (!reply.failed || reply.failed->outcome != Outcome::kNoRoom) continue;
+    told = true;
+    EXPECT_THAT(reply.failed->detail,
+                HasSubstr("--objective histogram=FILE 8 GiB: 2 ranks here would need 48 GiB of "));
     EXPECT_THAT(reply.failed->detail, HasSubstr("(remedy: give at most "));
+    EXPECT_THAT(reply.failed->detail, HasSubstr(" with --objective histogram=FILE)"));
   }
-  EXPECT_TRUE(refused);
+  EXPECT_TRUE(told);
+}
+
+// As NCCL's ncclInvalidArgument comes: the class says nothing of the memory.
+TEST_F(RankWorkerTest, ACallThatFindsItsArgumentsInvalidHasCrashed) {
+  openCompute_ = []() -> Result<std::unique_ptr<collective::Compute>> {
+    return std::unique_ptr<collective::Compute>(std::make_unique<RefusingCompute>());
+  };
+  const auto ends = serve({encode(Order{1, {}, {{"allreduce", 64, true}}, 1, {1}})},
+                          [](int, const Setting&) -> Result<void> { return {}; });
+  for (const auto& end : ends) ASSERT_FALSE(end.has_value());
+  bool crashed = false;
+  for (const auto& reply : replies_) {
+    if (!reply.failed) continue;
+    EXPECT_EQ(reply.failed->outcome, Outcome::kCrashed) << reply.failed->detail;
+    crashed = true;
+  }
+  EXPECT_TRUE(crashed);
 }
 
 TEST_F(RankWorkerTest, WhatOneRankCannotTakeIsRefusedByAll) {
