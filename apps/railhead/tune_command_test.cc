@@ -198,6 +198,11 @@ TEST(TuneOutput, TheTableSaysWhatWasProvenAndWhatWasNot) {
   EXPECT_THAT(stays.str(), HasSubstr("in that budget nothing beats the default, so nothing was "
                                      "left for a fresh run"));
   EXPECT_EQ(nlohmann::json::parse(toJson(report))["validated"], false);
+  report.result.freshRunFailed = true;
+  std::ostringstream failed;
+  printTune(failed, report);
+  EXPECT_THAT(failed.str(), HasSubstr("in that budget nothing beats the default: what seemed to "
+                                      "failed in the fresh run\n"));
 }
 
 TEST(TuneOutput, ProgressNamesStageBestAndTimeLeft) {

@@ -279,7 +279,10 @@ void printTune(std::ostream& out, const TuneReport& report) {
         << ", in a fresh run\n";
   } else {
     out << (result.end == tune::SearchEnd::kBudget ? "in that budget nothing" : "nothing")
-        << " beats the default" << (result.validated ? "" : ", so nothing was left for a fresh run")
+        << " beats the default"
+        << (result.validated        ? ""
+            : result.freshRunFailed ? ": what seemed to failed in the fresh run"
+                                    : ", so nothing was left for a fresh run")
         << '\n';
   }
   if (!report.profilePath.empty()) out << "profile: " << report.profilePath << '\n';

@@ -77,11 +77,12 @@ struct SizeResult {
 
 struct SearchResult {
   Plan plan;  // the default's where nothing was proven better
-  // By a fresh run. False where there was none: interrupted (the best so far then), or nothing was
-  // found that could have been proven (the default then).
+  // By a fresh run. False where none was whole: interrupted (the best so far then), nothing was
+  // found that could have been proven, or all that was tried in it failed (the default then).
   bool validated = false;
+  bool freshRunFailed = false;    // not validated, and that is why; condemned has what was seen
   Gain gain;                      // over the default: of the fresh run, or an estimate
-  std::vector<SizeResult> sizes;  // of the fresh run; empty when nothing was left to validate
+  std::vector<SizeResult> sizes;  // of the fresh run; empty where nothing was validated
   SearchEnd end = SearchEnd::kFinished;
   std::uint64_t trials = 0;
   double seconds = 0;
@@ -96,7 +97,8 @@ struct SearchResult {
 };
 
 // `before`: the records of an earlier run, to go on from (kInvalidArgument when they are of another
-// search). kCheckFailed: the default itself fails. Any error of the bench or of keep().
+// search; the default finds no room for a size). kCheckFailed: the default itself fails. Any error
+// of the bench or of keep().
 Result<SearchResult> search(const Space& space, const Objective& objective, Bench& bench,
                             const SearchOptions& options, const SearchHooks& hooks,
                             std::vector<TrialRecord> before = {});

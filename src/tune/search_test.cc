@@ -345,9 +345,53 @@ TEST(Search, ABudgetTooSmallForAFreshRunEndsWithTheDefaultAndIsNotCalledValidate
   ASSERT_TRUE(result.has_value()) << result.error().describe();
   EXPECT_EQ(result->end, SearchEnd::kBudget);
   EXPECT_FALSE(result->validated);
+  EXPECT_FALSE(result->freshRunFailed);
   EXPECT_TRUE(result->sizes.empty());
   EXPECT_FALSE(result->isBetter());
   EXPECT_TRUE(result->isSettled());  // the default needs no proof
+}
+
+// Sound until the fresh run: then all but the default crashes.
+class CrashesLate final : public Bench {
+ public:
+  CrashesLate(Bench& inner, std::uint64_t soundCalls) : inner_(inner), sound_(soundCalls) {}
+  Result<Measurement> measure(const Setting& setting, std::span<const Size> sizes,
+                              int repetitions) override {
+    if (calls_++ >= sound_ && !setting.isDefault())
+      return Measurement{Outcome::kCrashed, "late", {}};
+    return inner_.measure(setting, sizes, repetitions);
+  }
+
+ private:
+  Bench& inner_;
+  std::uint64_t sound_;
+  std::uint64_t calls_ = 0;
+};
+
+TEST(Search, WhatFailsInTheFreshRunIsNotSaidToHaveNeverBeenTried) {
+  const Space space = FakeLandscape::smallSpace();
+  std::uint64_t before = 0;
+  FakeLandscape landscape({});
+  SearchHooks hooks;
+  hooks.seconds = [] { return 0.0; };
+  hooks.progress = [&](const Progress& progress) {
+    if (progress.stage != Stage::kValidation) before = landscape.calls();
+  };
+  const auto sound = search(space, bandwidth(), landscape, optionsFor(space, 1), hooks);
+  ASSERT_TRUE(sound.has_value()) << sound.error().describe();
+  ASSERT_TRUE(sound->isBetter());
+  EXPECT_FALSE(sound->freshRunFailed);
+
+  FakeLandscape same({});
+  CrashesLate bench(same, before);
+  hooks.progress = nullptr;
+  const auto result = search(space, bandwidth(), bench, optionsFor(space, 1), hooks);
+  ASSERT_TRUE(result.has_value()) << result.error().describe();
+  EXPECT_FALSE(result->validated);
+  EXPECT_TRUE(result->freshRunFailed);
+  EXPECT_TRUE(result->isSettled());
+  EXPECT_EQ(result->plan, Plan({}, std::vector<Setting>(FakeLandscape::sizes().size())));
+  EXPECT_FALSE(result->condemned.empty());
 }
 
 TEST(Search, EndsWithinItsTime) {
@@ -377,6 +421,35 @@ TEST(Search, ADefaultThatFailsIsAnError) {
   ASSERT_FALSE(result.has_value());
   EXPECT_EQ(result.error().code, ErrorCode::kCheckFailed);
   EXPECT_THAT(result.error().message, HasSubstr("the default setting hung: planted"));
+  EXPECT_THAT(result.error().remedy, HasSubstr("let railhead verify and railhead bench pass"));
+}
+
+TEST(Search, ADefaultThatIsRefusedOrFindsNoRoomSaysWhatToDo) {
+  class Failing final : public Bench {
+   public:
+    explicit Failing(Measurement all) : all_(std::move(all)) {}
+    Result<Measurement> measure(const Setting&, std::span<const Size>, int) override {
+      return all_;
+    }
+
+   private:
+    Measurement all_;
+  };
+  const auto errorOf = [](Outcome outcome, const std::string& detail) {
+    Failing bench({outcome, detail, {}});
+    const auto found = search(FakeLandscape::smallSpace(), bandwidth(), bench, {},
+                              {[] { return 0.0; }, {}, {}, {}});
+    return found.has_value() ? Error() : found.error();
+  };
+  const Error refused = errorOf(Outcome::kRefused, "rank 0 ended");
+  EXPECT_EQ(refused.code, ErrorCode::kCheckFailed);
+  EXPECT_EQ(refused.message, "the default setting is refused: rank 0 ended");
+  EXPECT_THAT(refused.remedy, HasSubstr("let railhead verify and railhead bench pass"));
+  EXPECT_EQ(errorOf(Outcome::kRefused, "no driver (remedy: install it)").remedy, "");
+  const Error large = errorOf(Outcome::kNoRoom, "--max-size 1 TiB: (remedy: give at most 1 GiB)");
+  EXPECT_EQ(large.code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(large.message, "--max-size 1 TiB: (remedy: give at most 1 GiB)");
+  EXPECT_EQ(large.remedy, "");
 }
 
 TEST(Search, SaysWhichKnobsMattered) {

@@ -68,6 +68,7 @@ Result<bool> SearchRun::validate(SearchResult& result) {
   result.gain = standing_;
   Plan plan = best_;
   bool ran = false;
+  bool failed = false;
   for (int attempt = 0; attempt < kValidations && plan != defaultPlan(); ++attempt) {
     // The last attempt cannot ask for another one.
     if (attempt + 1 == kValidations) plan.environment = Setting();
@@ -77,6 +78,7 @@ Result<bool> SearchRun::validate(SearchResult& result) {
     if (isStopped()) return false;
     if (!done) {
       // Something of it failed, which it had not done before: it goes, with all it was tried with.
+      failed = true;
       if (ledger_.isCondemned(plan.environment)) plan.environment = Setting();
       for (std::size_t i = 0; i < sizeCount(); ++i) {
         if (ledger_.isCondemned(plan.at(i), objective_.sizes()[i])) plan.choices[i] = Setting();
@@ -91,6 +93,7 @@ Result<bool> SearchRun::validate(SearchResult& result) {
   if (isStopped()) return false;
   result.plan = defaultPlan();
   result.validated = ran;
+  result.freshRunFailed = failed && !ran;
   result.gain = Gain();
   return true;
 }
