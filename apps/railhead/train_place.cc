@@ -13,6 +13,11 @@ namespace {
 constexpr std::uint16_t kTrainPort = 29500;
 constexpr std::uint64_t kTrainPorts = 64;
 
+// What names the place: --on, or a line of the run file.
+std::string placeField(const std::string& on, const train::RunFile& run) {
+  return on.empty() && !run.on.empty() ? run.where("on") : "--on";
+}
+
 // `field`: what named the place, "--on" or a line of the run file.
 Error worldDiffers(const std::string& field, const launch::Placement& placement, int there,
                    const train::RunFile& run) {
@@ -28,7 +33,7 @@ Error worldDiffers(const std::string& field, const launch::Placement& placement,
 Result<launch::Placement> trainPlacement(const std::string& on, const train::RunFile& run,
                                          const std::string& lab) {
   std::string text = on.empty() ? run.on : on;
-  const std::string field = on.empty() && !run.on.empty() ? run.where("on") : "--on";
+  const std::string field = placeField(on, run);
   if (text.empty() || text == "local") text = "local:" + std::to_string(run.ranks);
   RAILHEAD_TRY_ASSIGN(auto placement, launch::Placement::parse(text, field));
   using Kind = launch::Placement::Kind;
@@ -58,21 +63,23 @@ std::map<std::string, std::string> trainEnvironment(const train::RunFolder& fold
 }
 
 Result<std::unique_ptr<LabRanks>> openTrainLab(const launch::Placement& placement,
-                                               const train::RunFile& run, const std::string& name,
+                                               const train::RunFile& run, const std::string& on,
+                                               const std::string& name,
                                                const std::string& workFolder,
                                                const std::string& runFolder,
                                                const Context& context) {
   if (placement.kind != launch::Placement::Kind::kLab) return std::unique_ptr<LabRanks>();
+  const std::string field = placeField(on, run);
   if (!runFolder.starts_with(workFolder + "/")) {
     return Error(ErrorCode::kInvalidArgument,
-                 "--on lab: the nodes share the run file's folder, " + workFolder +
+                 field + " lab: the nodes share the run file's folder, " + workFolder +
                      ", and the run is to be in " + runFolder,
                  "name a folder inside with --runs, such as " + workFolder + "/runs");
   }
   const auto tell = [&](const std::string& what) { context.err << what << std::endl; };
   RAILHEAD_TRY_ASSIGN(auto lab, LabRanks::open(context, name, tell, workFolder));
   if (const auto nodes = static_cast<int>(lab->nodes().size()); nodes != run.ranks) {
-    return worldDiffers("--on", placement, nodes, run);
+    return worldDiffers(field, placement, nodes, run);
   }
   return lab;
 }

@@ -263,8 +263,9 @@ Result<train::RunFolder> startRun(const ReadRunFile& file, const TrainRunOptions
   RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
   Session session{options, context, *files, {context, options.json, file.run.steps}, {}};
   RAILHEAD_TRY(serveMetrics(session.view, options.metrics));
-  RAILHEAD_TRY_ASSIGN(const auto lab, openTrainLab(placement, file.run, options.lab, file.folder,
-                                                   placeOfRun(file, options), context));
+  RAILHEAD_TRY_ASSIGN(const auto lab,
+                      openTrainLab(placement, file.run, options.on, options.lab, file.folder,
+                                   placeOfRun(file, options), context));
   const TrainPlace place{placement, lab.get()};
   RAILHEAD_TRY(verifyThere(session, file, place, manifest));
   RAILHEAD_TRY_ASSIGN(const auto folder, makeFolder(file, options, *files));
@@ -290,17 +291,16 @@ Result<void> resumeRun(const train::RunFolder& folder, const TrainRunOptions& op
                  "run it again as another run: railhead train replay " + folder.path());
   }
   RAILHEAD_TRY_ASSIGN(auto file, readOwnRunFile(folder, manifest));
-  RAILHEAD_TRY_ASSIGN(
-      const auto placement,
-      trainPlacement(options.on.empty() ? manifest.place.on : options.on, file.run, options.lab));
+  const std::string on = options.on.empty() ? manifest.place.on : options.on;
+  RAILHEAD_TRY_ASSIGN(const auto placement, trainPlacement(on, file.run, options.lab));
   RAILHEAD_TRY(checkSameReach(placement, manifest));
   RAILHEAD_TRY(checkStart(file, options));
   RAILHEAD_TRY(checkCode(file, options, manifest));
   RAILHEAD_TRY(checkData(manifest, file.folder));
   Session session{options, context, *files, {context, options.json, file.run.steps}, {}};
   RAILHEAD_TRY(serveMetrics(session.view, options.metrics));
-  RAILHEAD_TRY_ASSIGN(const auto lab, openTrainLab(placement, file.run, options.lab, file.folder,
-                                                   folder.path(), context));
+  RAILHEAD_TRY_ASSIGN(const auto lab, openTrainLab(placement, file.run, on, options.lab,
+                                                   file.folder, folder.path(), context));
   const TrainPlace place{placement, lab.get()};
   if (placement.toString() != manifest.place.on) {
     RAILHEAD_TRY(verifyThere(session, file, place, manifest));

@@ -263,3 +263,6 @@ TEST_F(TrainOutput, AFullDiskIsNamedAndWhatWasWholeStays) {
 
 }  // namespace
 }  // namespace railhead
+  const auto place =
+      train({"run", runFile("place", {}, "on: lab\n"), "--folder", "/tmp/not-below-it"});
+  EXPECT_THAT(place.errorOutput, HasSubstr("place.yaml:5: on lab: the nodes share"));
