@@ -4,7 +4,6 @@
 #include "apps/railhead/train_output.h"
 #include "apps/railhead/train_run.h"
 #include "apps/usage/values.h"
-#include "src/base/text.h"
 #include "src/os/clock.h"
 #include "src/report/terminal/style.h"
 #include "src/report/terminal/table.h"
@@ -182,10 +181,11 @@ class StopProgress {
   long told_ = 0;  // seconds
 };
 
-// Of who watches it, as its lock names it; empty: not known.
+// The process that watches it, as its lock names it; empty: not known.
 std::string watcherOf(os::Filesystem& files, const train::RunFolder& run) {
-  const auto text = files.readFile(run.lockPath(), 64);
-  return text.has_value() ? std::string(trim(*text)) : std::string();
+  const std::string text = files.readTrimmed(run.lockPath()).value_or("");
+  const bool isNumber = text.find_first_not_of("0123456789") == std::string::npos;
+  return isNumber && text.size() <= 10 ? text : std::string();
 }
 
 // What a run that was told to stop still has to do, as far as it can be seen from here.
@@ -202,7 +202,9 @@ Error stillRuns(os::Filesystem& files, const train::RunFolder& run, const std::s
   const std::string pid = watcherOf(files, run);
   std::string remedy =
       "it has been told, and stops by itself once that is done; wait longer with --seconds";
-  if (!pid.empty()) remedy += ", or have its watcher give up: kill -INT " + pid;
+  // The folder may be shared by machines.
+  if (!pid.empty())
+    remedy += ", or have its watcher give up, on the machine that started it: kill -INT " + pid;
   return Error(ErrorCode::kDeadlineExceeded,
                run.path() + " still runs after " + text + " s: it waits for " + what, remedy);
 }
