@@ -204,7 +204,7 @@ Error stillRuns(os::Filesystem& files, const train::RunFolder& run, const std::s
       "it has been told, and stops by itself once that is done; wait longer with --seconds";
   // The folder may be shared by machines.
   if (!pid.empty())
-    remedy += ", or have its watcher give up, on the machine that started it: kill -INT " + pid;
+    remedy += ", or, on the machine that started it, have its watcher give up: kill -INT " + pid;
   return Error(ErrorCode::kDeadlineExceeded,
                run.path() + " still runs after " + text + " s: it waits for " + what, remedy);
 }
