@@ -32,7 +32,8 @@ std::string trainDocument(const train::Manifest& manifest, const train::StepSeri
 std::string stateOf(const train::RunFolder& run, const train::Manifest& manifest);
 
 struct ReadRun {
-  train::Manifest manifest;  // brought up to date where it has no end
+  // Brought up to date where it has no end; the last start of a killed one ended as "killed".
+  train::Manifest manifest;
   train::StepSeries series;  // of rank 0
   std::string state;
 };

@@ -85,9 +85,6 @@ Result<void> show(const Settings& settings, Context& context) {
     return {};
   }
   run.manifest.state = run.state;
-  if (auto& starts = run.manifest.attempts;
-      run.state == "killed" && !starts.empty() && starts.back().end == "running")
-    starts.back().end = run.state;
   printRun(context.out, folder.path(), run.manifest);
   printSplit(context.out, splitSums(run.series.steps()));
   printStands(context.out, run.manifest);
