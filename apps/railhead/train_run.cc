@@ -72,7 +72,7 @@ void judge(Session& session, const train::RunFolder& folder, const train::Manife
     context.exitCode = static_cast<ExitCode>(128 + signal);
 }
 
-// Before anything is made or changed: the port may be another's.
+// Before a run's folder is made or its manifest changed: the port may be another's.
 Result<void> serveMetrics(TrainView& view, const std::string& address) {
   if (address.empty()) return {};
   auto serving = view.serve(address).addContext("--metrics");
