@@ -134,7 +134,9 @@ Result<ReadRun> readRun(const train::RunFolder& run) {
   RAILHEAD_TRY_ASSIGN(out.manifest, run.readManifest(*files));
   RAILHEAD_TRY_ASSIGN(out.series, run.readSeries(*files, 0));
   out.state = stateOf(run, out.manifest);
-  train::bringUpToDate(*files, run, out.series, out.manifest);
+  std::optional<train::Totals> told;
+  if (!out.series.steps().empty()) told = train::totalsOf(out.series);
+  train::bringUpToDate(*files, run, told, out.manifest);
   auto& starts = out.manifest.attempts;
   if (out.state == "killed" && !starts.empty() && starts.back().end == "running")
     starts.back().end = out.state;

@@ -157,14 +157,14 @@ std::string placeOfRun(const ReadRunFile& file, const TrainRunOptions& options) 
   return absolutePath(options.runs) + "/" + file.run.name;
 }
 
-Result<train::RunFolder> makeFolder(const ReadRunFile& file, const TrainRunOptions& options,
-                                    os::Filesystem& files) {
+Result<train::NewRun> makeFolder(const ReadRunFile& file, const TrainRunOptions& options,
+                                 os::Filesystem& files) {
   if (options.folder.empty()) {
     return train::newRunFolder(files, absolutePath(options.runs), file.run.name, file.text);
   }
   train::RunFolder out(absolutePath(options.folder));
   auto made = out.create(files, file.text);
-  if (made.has_value()) return out;
+  if (made.has_value()) return train::NewRun{std::move(out), std::move(*made)};
   Error error = std::move(made).error();
   if (error.code == ErrorCode::kAlreadyExists) {
     error.withRemedy(
@@ -268,8 +268,8 @@ Result<train::RunFolder> startRun(const ReadRunFile& file, const TrainRunOptions
                                    placeOfRun(file, options), context));
   const TrainPlace place{placement, lab.get()};
   RAILHEAD_TRY(verifyThere(session, file, place, manifest));
-  RAILHEAD_TRY_ASSIGN(const auto folder, makeFolder(file, options, *files));
-  RAILHEAD_TRY_ASSIGN(const auto lock, folder.lock());
+  RAILHEAD_TRY_ASSIGN(const auto made, makeFolder(file, options, *files));
+  const train::RunFolder& folder = made.folder;
   manifest.id = folder.id();
   os::SystemClock clock;
   manifest.started = train::utcText(clock.wallTime());
@@ -311,9 +311,14 @@ Result<void> resumeRun(const train::RunFolder& folder, const TrainRunOptions& op
 
 Result<train::RunFolder> runNamed(const std::string& name, const std::string& runs) {
   RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
-  for (const auto& path : {absolutePath(name), absolutePath(runs + "/" + name)}) {
-    train::RunFolder run(path);
-    if (run.holdsRun(*files)) return run;
+  const train::RunFolder places[] = {train::RunFolder(absolutePath(name)),
+                                     train::RunFolder(absolutePath(runs + "/" + name))};
+  // A run that is whole goes before what may be the remains of one.
+  for (const auto& run : places) {
+    if (run.holds(*files) == train::Holds::kManifest) return run;
+  }
+  for (const auto& run : places) {
+    if (run.holds(*files) != train::Holds::kNoRun) return run;
   }
   return Error(ErrorCode::kNotFound,
                inQuotes(name, 256) + " is no run: neither a run's folder nor the name of one in " +

@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <ostream>
 
 #include <CLI/CLI.hpp>
@@ -49,45 +50,61 @@ struct Row {
   std::string state, reason, remedy;
   std::string started;
   std::size_t starts = 0;
-  train::Totals totals;
+  std::optional<std::uint64_t> step;  // absent: not known
+  std::optional<double> loss;
 };
+
+// How far its files say that a run without an end came. What the manifest said stays where its
+// metrics cannot be read; false: then nothing is known.
+bool lookHowFar(os::Filesystem& files, const train::RunFolder& run, train::Manifest& manifest) {
+  const auto newest = run.readNewestStep(0);
+  std::optional<train::Totals> told;
+  if (newest.has_value() && *newest) {
+    told = manifest.metrics;
+    told->steps = (*newest)->step;
+    told->lastLoss = (*newest)->loss;
+  }
+  train::bringUpToDate(files, run, told, manifest);
+  return newest.has_value() || !manifest.checkpoints.empty();
+}
 
 // What cannot be read is told with what to do; of its steps what the files beside it tell.
 Row rowOf(os::Filesystem& files, train::ListedRun one) {
   Row out{.run = one.folder.id(), .folder = one.folder.path()};
-  const bool whole = one.manifest.has_value();
-  train::StepSeries series;
-  // What a finished run came to stands in its manifest.
-  if (!whole || one.manifest->state == "running")
-    series = one.folder.readSeries(files, 0).value_or(train::StepSeries());
-  if (!whole) {
-    out.state = "damaged";
+  if (!one.manifest.has_value()) {
+    const bool began = one.folder.holds(files) != train::Holds::kUnstarted;
+    out.state = began ? "damaged" : "unstarted";
     out.reason = one.manifest.error().message;
     out.remedy = one.manifest.error().remedy;
-    out.totals = train::totalsOf(series);
+    train::Manifest none;
+    none.state = "running";
+    if (!began || !lookHowFar(files, one.folder, none)) return out;
+    out.step = none.metrics.steps;
+    out.loss = none.metrics.lastLoss;
     return out;
   }
   auto& manifest = *one.manifest;
   out.state = stateOf(one.folder, manifest);
-  train::bringUpToDate(files, one.folder, series, manifest);
+  // What a finished run came to stands in its manifest.
+  if (manifest.state == "running") lookHowFar(files, one.folder, manifest);
   out.reason = manifest.reason;
   if (out.state == "killed") out.remedy = "railhead train resume " + out.folder;
   out.started = manifest.started;
   out.starts = manifest.attempts.size();
-  out.totals = manifest.metrics;
+  out.step = manifest.metrics.steps;
+  out.loss = manifest.metrics.lastLoss;
   return out;
 }
 
+template <typename T>
+Json orNull(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
 Json rowJson(const Row& row) {
-  return {{"run", row.run},
-          {"folder", row.folder},
-          {"state", row.state},
-          {"reason", row.reason},
-          {"remedy", row.remedy},
-          {"started", row.started},
-          {"starts", row.starts},
-          {"step", row.totals.steps},
-          {"loss", row.totals.lastLoss ? Json(*row.totals.lastLoss) : Json(nullptr)}};
+  return {{"run", row.run},       {"folder", row.folder},     {"state", row.state},
+          {"reason", row.reason}, {"remedy", row.remedy},     {"started", row.started},
+          {"starts", row.starts}, {"step", orNull(row.step)}, {"loss", orNull(row.loss)}};
 }
 
 void printRows(std::ostream& out, const std::vector<Row>& rows) {
@@ -100,14 +117,15 @@ void printRows(std::ostream& out, const std::vector<Row>& rows) {
                        {"loss", Align::kRight}});
   for (const auto& row : rows) {
     char loss[32] = "";
-    if (row.totals.lastLoss) std::snprintf(loss, sizeof loss, "%.4g", *row.totals.lastLoss);
+    if (row.loss) std::snprintf(loss, sizeof loss, "%.4g", *row.loss);
     table.addRow({row.run, row.state, row.started, std::to_string(row.starts),
-                  std::to_string(row.totals.steps), loss});
+                  row.step ? std::to_string(*row.step) : "", loss});
   }
   table.print(out, report::detectStyle(STDOUT_FILENO, report::processEnvironment));
   for (const auto& row : rows) {
-    if (row.state != "damaged") continue;
-    out << row.run << " is damaged: " << report::printable(row.reason) << '\n';
+    if (row.state != "damaged" && row.state != "unstarted") continue;
+    out << report::printable(row.run) << " is " << row.state << ": "
+        << report::printable(row.reason) << '\n';
     if (!row.remedy.empty()) out << "  remedy: " << report::printable(row.remedy) << '\n';
   }
 }

@@ -353,21 +353,11 @@ Result<void> GangRun::lookForCheckpoints() {
   if (now - lastLook_ < kLookAtCheckpoints && manifest_.attempts.back().end == "running") return {};
   lastLook_ = now;
   // What cannot be read now is looked at again.
-  const auto steps = checkpoint::checkpointSteps(files_, folder_.checkpoints());
-  if (!steps.has_value()) return {};
-  bool changed = false;
-  for (const std::uint64_t step : *steps) {
-    if (isKnown(step)) continue;
-    auto read = checkpoint::readCheckpoint(
-        files_, folder_.checkpoints() + "/" + checkpoint::checkpointName(step),
-        checkpoint::Depth::kSizes);
-    if (!read.has_value()) continue;
-    manifest_.checkpoints.push_back(std::move(*read));
-    sinceCheckpoint_ = 0;
-    changed = true;
+  const auto found = takeNewCheckpoints(files_, folder_, manifest_);
+  if (found.empty()) return {};
+  sinceCheckpoint_ = 0;
+  for (const std::uint64_t step : found)
     tell({RunEvent::Kind::kCheckpoint, 0, step, nullptr, "", 0});
-  }
-  if (!changed) return {};
   RAILHEAD_TRY(dropOld());
   return keep();
 }

@@ -187,6 +187,52 @@ TEST_F(TrainOutput, AListTellsHowFarAKilledRunCameAndNamesDamagedOnes) {
     EXPECT_THAT(refused.errorOutput, HasSubstr("put manifest.json back"));
   }
   EXPECT_THAT(train({"show", at("runs/none")}).errorOutput, HasSubstr("is no run"));
+  // A killed run's last start ended so, in words and in JSON.
+  auto open = manifest("runs/a");
+  open.attempts.back().end = "running";
+  std::ofstream(at("runs/a/manifest.json")) << train::writeManifest(open);
+  const auto start = json::parse(train({"show", at("runs/a"), "--json"}).output)["manifest"];
+  EXPECT_EQ(start["attempts"].back()["end"], "killed");
+}
+
+TEST_F(TrainOutput, AListTellsWhatIsNotKnownAndWhatNeverBegan) {
+  for (const char* name : {"runs/a", "runs/b"})
+    ASSERT_EQ(run(runFile("pair", {"--steps", "6"}), name).exitCode, 0);
+  // Metrics that cannot be read, with checkpoints and without.
+  for (const char* name : {"runs/a", "runs/b"}) {
+    std::filesystem::remove(at(name) + "/manifest.json");
+    std::filesystem::remove(at(name) + "/metrics/rank-0.jsonl");
+    std::filesystem::create_directories(at(name) + "/metrics/rank-0.jsonl");
+  }
+  std::filesystem::remove_all(at("runs/b/checkpoints"));
+  std::filesystem::create_directories(at("runs/b/checkpoints"));
+  const auto files = os::RootedFilesystem::open("/");
+  ASSERT_TRUE(folderOf("runs/c").create(**files, "").has_value());
+  const auto rows = json::parse(train({"list", "--runs", at("runs"), "--json"}).output)["runs"];
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_EQ(rows[0]["state"], "damaged");
+  EXPECT_EQ(rows[0]["step"], 6);
+  EXPECT_EQ(rows[0]["loss"], nullptr);
+  EXPECT_EQ(rows[1]["state"], "damaged");
+  EXPECT_EQ(rows[1]["step"], nullptr);
+  EXPECT_EQ(rows[2]["state"], "unstarted");
+  EXPECT_EQ(rows[2]["step"], nullptr);
+  const auto words = train({"list", "--runs", at("runs")}).output;
+  EXPECT_THAT(words, HasSubstr("c is unstarted: "));
+  EXPECT_THAT(words, HasSubstr("remedy: remove the folder"));
+}
+
+TEST_F(TrainOutput, AWholeRunGoesBeforeTheRemainsOfOneOfItsName) {
+  ASSERT_EQ(run(runFile("pair", {"--steps", "6"}), "runs/a").exitCode, 0);
+  const auto files = os::RootedFilesystem::open("/");
+  ASSERT_TRUE(folderOf("a").create(**files, "").has_value());
+  os::ProcessSpec spec;
+  spec.argv = {"sh", "-c", "cd \"$1\" && \"$2\" train show a", "sh", at(""), RAILHEAD_PROGRAM};
+  spec.deadline = 60s;
+  const auto shown = os::SystemProcessRunner().run(spec);
+  ASSERT_TRUE(shown.has_value());
+  EXPECT_EQ(shown->exitCode, 0) << shown->errorOutput;
+  EXPECT_THAT(shown->output, HasSubstr("runs/a: finished"));
 }
 
 TEST_F(TrainOutput, AVerdictThatIsNotAsExpectedStopsItBeforeTheStart) {
@@ -231,6 +277,9 @@ TEST_F(TrainOutput, WrongWordsAreExitTwoWithTheLine) {
       train({"run", runFile("lab", {}), "--on", "lab", "--folder", "/tmp/not-below-it"});
   EXPECT_EQ(lab.exitCode, 2);
   EXPECT_THAT(lab.errorOutput, HasSubstr("the nodes share the run file's folder"));
+  const auto place =
+      train({"run", runFile("place", {}, "on: lab\n"), "--folder", "/tmp/not-below-it"});
+  EXPECT_THAT(place.errorOutput, HasSubstr("place.yaml:5: on lab: the nodes share"));
   EXPECT_FALSE(std::filesystem::exists("/tmp/not-below-it"));
   EXPECT_FALSE(std::filesystem::exists(at("a")));
   ASSERT_EQ(run(runFile("pair", {"--steps", "3"}), "b").exitCode, 0);
@@ -263,6 +312,3 @@ TEST_F(TrainOutput, AFullDiskIsNamedAndWhatWasWholeStays) {
 
 }  // namespace
 }  // namespace railhead
-  const auto place =
-      train({"run", runFile("place", {}, "on: lab\n"), "--folder", "/tmp/not-below-it"});
-  EXPECT_THAT(place.errorOutput, HasSubstr("place.yaml:5: on lab: the nodes share"));
