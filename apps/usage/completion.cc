@@ -4,6 +4,7 @@
 #include "src/base/text.h"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <ostream>
 
@@ -29,13 +30,21 @@ std::string quotedPaths(const Tree& tree, const std::string& between) {
   return join(paths, between);
 }
 
+std::string selected(const std::vector<std::string>& words, bool options) {
+  std::vector<std::string> out;
+  std::copy_if(words.begin(), words.end(), std::back_inserter(out),
+               [options](const std::string& word) { return word.starts_with('-') == options; });
+  return join(out, " ");
+}
+
 // The words before the cursor that are commands make the path; options and their values do not.
+// Options are offered where one begins, else commands, or nothing, for which bash offers files.
 // Behind an option with a fixed set its values are offered, also behind "=", which bash has as a
 // word of its own.
 void printBash(const std::string& program, const Tree& tree, const Tree& values,
                std::ostream& out) {
   const std::string function = "_" + identifier(program);
-  out << function << "() {\n  local path=\"\" words=\"\" i\n"
+  out << function << "() {\n  local path=\"\" words=\"\" options=\"\" values=\"\" i\n"
       << "  local word=\"${COMP_WORDS[COMP_CWORD]}\" before=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
       << "  if [ \"$word\" = \"=\" ]; then word=\"\"\n"
       << "  elif [ \"$before\" = \"=\" ]; then before=\"${COMP_WORDS[COMP_CWORD-2]}\"; fi\n"
@@ -44,13 +53,16 @@ void printBash(const std::string& program, const Tree& tree, const Tree& values,
       << ")\n        path=\"${path:+$path }${COMP_WORDS[i]}\" ;;\n    esac\n  done\n"
       << "  case \"$path\" in\n";
   for (const auto& [path, words] : tree) {
-    out << "    '" << path << "') words='" << join(words, " ") << "' ;;\n";
+    out << "    '" << path << "') words='" << selected(words, false) << "' options='"
+        << selected(words, true) << "' ;;\n";
   }
   out << "  esac\n  case \"${path:+$path }$before\" in\n";
   for (const auto& [option, words] : values) {
-    out << "    '" << option << "') words='" << join(words, " ") << "' ;;\n";
+    out << "    '" << option << "') values='" << join(words, " ") << "' ;;\n";
   }
-  out << "  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n}\n"
+  out << "  esac\n  case \"$before\" in -*) words=\"\" ;; esac\n"
+      << "  case \"$word\" in -*) words=\"$options\" ;; esac\n"
+      << "  COMPREPLY=($(compgen -W \"${values:-$words}\" -- \"$word\"))\n}\n"
       << "complete -o default -F " << function << ' ' << program << '\n';
 }
 

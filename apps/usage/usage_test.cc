@@ -131,7 +131,12 @@ TEST_F(Usage, BashTakesTheScriptAndCompletesWithIt) {
                    "\n_tool_x\necho \"${COMPREPLY[*]}\"\n",
                {});
   };
-  EXPECT_EQ(offered("''", 1), "lab bench completion --help\n");
+  EXPECT_EQ(offered("''", 1), "lab bench completion\n");
+  EXPECT_EQ(offered("--h", 1), "--help\n");
+  // Nothing: bash offers files there.
+  EXPECT_EQ(offered("lab up ''", 3), "\n");
+  EXPECT_EQ(offered("lab up --deadline ''", 4), "\n");
+  EXPECT_EQ(offered("lab up --deadline = ''", 5), "\n");
   EXPECT_EQ(offered("lab u", 2), "up\n");
   EXPECT_EQ(offered("lab up --deadline 3 --d", 5), "--deadline\n");
   EXPECT_EQ(offered("lab logs spark-a --", 4), "--help\n");
