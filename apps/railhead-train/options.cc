@@ -5,7 +5,6 @@
 #include "src/trainer/tokens.h"
 
 #include <algorithm>
-#include <filesystem>
 
 #include <CLI/CLI.hpp>
 
@@ -214,7 +213,7 @@ Result<trainer::TrainingSettings> trainingOf(const Options& options, int ranks) 
   out.seed = options.seed;
   out.sharded = options.shard == "zero1";
   if (!options.checkpoints.empty()) {
-    out.checkpoints = std::filesystem::absolute(options.checkpoints).lexically_normal();
+    RAILHEAD_TRY_ASSIGN(out.checkpoints, usage::absolutePath(options.checkpoints));
   }
   out.checkpointEvery = options.checkpointEvery;
   out.keep = options.keep;

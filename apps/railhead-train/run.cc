@@ -4,12 +4,12 @@
 #include "apps/railhead-train/engines.h"
 #include "apps/railhead-train/progress.h"
 #include "apps/railhead-train/rank_link.h"
+#include "apps/usage/values.h"
 #include "src/checkpoint/reading.h"
 #include "src/checkpoint/writing.h"
 #include "src/os/clock.h"
 
 #include <csignal>
-#include <filesystem>
 #include <iostream>
 
 #include <unistd.h>
@@ -21,10 +21,6 @@ namespace {
 constexpr const char* kSampleText = "/usr/share/common-licenses";
 constexpr int kSignalBase = 128;
 
-std::string absolutePath(const std::string& path) {
-  return std::filesystem::absolute(path).lexically_normal().string();
-}
-
 Result<collective::World> ownWorld(const collective::EnvironmentLookup& environment) {
   if (!collective::isRank(environment)) return collective::World();
   return collective::worldFrom(environment);
@@ -33,7 +29,9 @@ Result<collective::World> ownWorld(const collective::EnvironmentLookup& environm
 Result<trainer::Corpus> readCorpus(const Options& options, os::Filesystem& files,
                                    std::uint64_t window) {
   std::vector<std::string> paths;
-  for (const auto& path : options.data) paths.push_back(absolutePath(path));
+  for (const auto& path : options.data) {
+    RAILHEAD_TRY_ASSIGN(paths.emplace_back(), usage::absolutePath(path));
+  }
   if (paths.empty()) paths.emplace_back(kSampleText);
   return trainer::Corpus::read(files, paths, options.tokens, window);
 }
@@ -66,7 +64,10 @@ Result<checkpoint::NewestCheckpoint> namedOrEarlier(const std::string& path,
 // What rank 0 finds; an empty path: there is none.
 Result<checkpoint::NewestCheckpoint> lookFor(const Options& options, const std::string& checkpoints,
                                              os::Filesystem& files) {
-  if (options.resumeNamed) return namedOrEarlier(absolutePath(options.resume), files);
+  if (options.resumeNamed) {
+    RAILHEAD_TRY_ASSIGN(const auto named, usage::absolutePath(options.resume));
+    return namedOrEarlier(named, files);
+  }
   return checkpoint::newestCheckpoint(files, checkpoints);
 }
 
@@ -93,7 +94,7 @@ Result<std::optional<trainer::ResumePoint>> resumeFrom(const Options& options,
     if (newest.checkpoint) return Found({newest.path, std::move(*newest.checkpoint)});
     path = texts[0];
   }
-  path = absolutePath(path);
+  RAILHEAD_TRY_ASSIGN(path, usage::absolutePath(path));
   RAILHEAD_TRY_ASSIGN(
       auto read,
       checkpoint::readCheckpoint(files, path, checkpoint::Depth::kDigests).addContext("--resume"));
@@ -109,8 +110,10 @@ Result<int> runLinked(const Options& options, const collective::World& world,
   RAILHEAD_TRY_ASSIGN(const auto resume,
                       resumeFrom(options, settings.checkpoints, files, link, world.rank));
   RAILHEAD_TRY_ASSIGN(auto progress, Progress::open(options, world.rank));
-  if (options.resumeNamed && resume && resume->path != absolutePath(options.resume))
-    RAILHEAD_TRY(progress.wentBack(resume->checkpoint.step));
+  if (options.resumeNamed && resume) {
+    RAILHEAD_TRY_ASSIGN(const auto named, usage::absolutePath(options.resume));
+    if (resume->path != named) RAILHEAD_TRY(progress.wentBack(resume->checkpoint.step));
+  }
   RAILHEAD_TRY(progress.begin(settings, *engine, link.exchange(), corpus, resume));
   os::SystemClock clock;
   int signal = 0;

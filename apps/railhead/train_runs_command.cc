@@ -12,7 +12,6 @@
 
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -132,7 +131,7 @@ void printRows(std::ostream& out, const std::vector<Row>& rows) {
 
 Result<void> list(const Settings& settings, Context& context) {
   RAILHEAD_TRY_ASSIGN(const auto files, filesHere());
-  const auto folder = std::filesystem::absolute(settings.runs).lexically_normal().string();
+  RAILHEAD_TRY_ASSIGN(const auto folder, usage::absolutePath(settings.runs).addContext("--runs"));
   RAILHEAD_TRY_ASSIGN(auto runs, train::listRuns(*files, folder).addContext("--runs"));
   std::vector<Row> rows;
   for (auto& one : runs) rows.push_back(rowOf(*files, std::move(one)));

@@ -4,6 +4,8 @@
 #include "apps/usage/values.h"
 #include "src/os/process.h"
 
+#include <cstdlib>
+#include <filesystem>
 #include <sstream>
 
 #include <CLI/CLI.hpp>
@@ -145,6 +147,21 @@ TEST_F(Usage, BashTakesTheScriptAndCompletesWithIt) {
   EXPECT_EQ(offered("lab up --accel =", 4), "tcg kvm\n");
   EXPECT_EQ(offered("lab up --accel tcg --s", 5), "\n");
   EXPECT_EQ(offered("completion z", 2), "zsh\n");
+}
+
+TEST_F(Usage, APathInAWorkingFolderThatIsGoneIsAnError) {
+  EXPECT_EQ(absolutePath("/a/../b/./c").value(), "/b/c");
+  EXPECT_EQ(absolutePath("x").value(), std::filesystem::current_path().string() + "/x");
+  std::string folder = testing::TempDir() + "rh-usage-XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(folder);
+  std::filesystem::remove(folder);
+  const auto gone = absolutePath("runs");
+  std::filesystem::current_path(before);
+  ASSERT_FALSE(gone.has_value());
+  EXPECT_EQ(gone.error().code, ErrorCode::kNotFound);
+  EXPECT_THAT(gone.error().message, HasSubstr("'runs' begins in the working folder"));
 }
 
 TEST_F(Usage, WhatTheLibraryFindsWrongIsToldInOurWords) {

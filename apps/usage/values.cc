@@ -1,8 +1,11 @@
 #include "apps/usage/values.h"
 
+#include "src/base/text.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
 #include <sstream>
 
 #include <CLI/CLI.hpp>
@@ -42,6 +45,15 @@ CLI::Validator sizeValue() {
     }
   };
   return CLI::Validator(change, size.get_description());
+}
+
+Result<std::string> absolutePath(const std::string& path) {
+  std::error_code failed;
+  const auto whole = std::filesystem::absolute(path, failed);
+  if (!failed) return whole.lexically_normal().string();
+  return Error(ErrorCode::kNotFound,
+               inQuotes(path) + " begins in the working folder: " + failed.message(),
+               "change to a folder that is there, or give a path from / on");
 }
 
 }  // namespace railhead::usage
