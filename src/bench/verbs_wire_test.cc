@@ -91,8 +91,7 @@ TEST(VerbsWire, GarbageIsAnErrorNotACrash) {
   for (const std::string& text : std::vector<std::string>{
            std::string(), std::string("null"), std::string("[]"), std::string("{\"rails\":"),
            std::string("\xff\xfe{"), std::string("{\"rails\":[1],\"plan\":2}"),
-           std::string("{\"rails\":1e999}"),
-           std::string(5000, '[')}) {
+           std::string("{\"rails\":1e999}"), std::string(5000, '[')}) {
     EXPECT_FALSE(decodeHello(text).has_value());
     EXPECT_FALSE(decodeWelcome(text).has_value());
     EXPECT_FALSE(decodeCommand(text).has_value());

@@ -34,13 +34,16 @@ Result<void> checkRoomTogether(std::string_view option, std::uint64_t largestByt
   Result<void> own = room.has_value()
                          ? checkRoom(option, largestBytes, static_cast<int>(sharing), *room)
                          : Result<void>(room.error());
+  // With whether the rank could tell: whichever of them ends first, the launcher tells the same.
+  const char* const told = room.has_value() ? "1" : "0";
   RAILHEAD_TRY_ASSIGN(const auto all,
-                      group.gather(own.has_value() ? "" : own.error().describe(), deadline));
+                      group.gather(own.has_value() ? "" : told + own.error().describe(), deadline));
   RAILHEAD_TRY(std::move(own));
   for (std::size_t rank = 0; rank < all.size(); ++rank) {
     if (all[rank].empty()) continue;
-    // The same code as on that rank: whichever of them ends first, the launcher tells the same.
-    return Error(ErrorCode::kInvalidArgument, "rank " + std::to_string(rank) + ": " + all[rank]);
+    const bool tooLarge = all[rank].front() == '1';
+    return Error(tooLarge ? ErrorCode::kInvalidArgument : ErrorCode::kUnavailable,
+                 "rank " + std::to_string(rank) + ": " + all[rank].substr(1));
   }
   return {};
 }

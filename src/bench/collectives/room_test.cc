@@ -81,6 +81,7 @@ TEST(Room, ThatOneRankLacksOrCannotTellIsRefusedOnBoth) {
   EXPECT_FALSE(lacks[1].has_value());
   const auto silent = askedBy(enough, Error(ErrorCode::kIo, "the device does not answer"));
   ASSERT_FALSE(silent[0].has_value());
+  EXPECT_EQ(silent[0].error().code, ErrorCode::kUnavailable);
   EXPECT_THAT(silent[0].error().message, HasSubstr("rank 1: the device does not answer"));
   ASSERT_FALSE(silent[1].has_value());
   EXPECT_EQ(silent[1].error().code, ErrorCode::kIo);
