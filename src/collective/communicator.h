@@ -80,11 +80,12 @@ class Communicator {
   // Whether this backend has the call at all; the text says why not.
   virtual Result<void> supports(const Call& call) const = 0;
   // Starts the call: at least call.count (or its part, shapeOf) elements at both places, which must
-  // stay until wait() has returned. Every rank calls the same in the same order.
+  // stay until wait() or abort() has returned. Every rank calls the same in the same order.
   virtual Result<void> enqueue(const Call& call, const void* send, void* receive) = 0;
   // Until everything enqueued is done. After kDeadlineExceeded, or kUnavailable (a dead peer), only
   // abort() and destruction are allowed.
   virtual Result<void> wait(Deadline deadline) = 0;
+  // Instead of wait(): ends what was enqueued. Only destruction is allowed then.
   virtual void abort() = 0;
 };
 

@@ -89,12 +89,19 @@ class Sweep {
 
   // Calls and compute are begun in turns and run side by side. Calls first: a step's kernel leaves
   // room for the next one's blocks only when its own are all placed.
-  Result<void> call(const SweepMemory& memory, const SweepCase& what, int times) {
+  Result<void> enqueue(const SweepMemory& memory, const SweepCase& what, int times) {
     for (int i = 0; i < times; ++i) {
       const auto place = memory.placeFor(what.call, communicator_.rank(), communicator_.ranks(),
                                          static_cast<std::uint64_t>(i));
       RAILHEAD_TRY(communicator_.enqueue(what.call, place.send, place.receive));
       if (beside_.compute != nullptr) RAILHEAD_TRY(beside_.compute->start(beside_.unitsPerCall));
+    }
+    return {};
+  }
+  Result<void> call(const SweepMemory& memory, const SweepCase& what, int times) {
+    if (auto begun = enqueue(memory, what, times); !begun.has_value()) {
+      communicator_.abort();  // what was begun moves bytes of memory that goes with the sweep
+      return begun;
     }
     RAILHEAD_TRY(communicator_.wait(callBy(times)));
     return beside_.compute == nullptr ? Result<void>() : beside_.compute->wait(callBy(times));

@@ -54,11 +54,14 @@ class HostCommunicator::RailWorker {
     return {};
   }
 
+  // Returns when nothing is read or written any more.
   void abort() {
     lanes_->close();
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     if (!failure_) failure_ = Error(ErrorCode::kUnavailable, "the collective was given up");
+    jobs_.clear();
     changed_.notify_all();
+    changed_.wait(lock, [&] { return !busy_; });
   }
 
  private:
@@ -147,7 +150,10 @@ Result<void> HostCommunicator::enqueue(const Call& call, const void* send, void*
 
 Result<void> HostCommunicator::wait(Deadline deadline) {
   for (std::size_t rail = 0; rail < workers_.size(); ++rail) {
-    RAILHEAD_TRY(workers_[rail]->wait(deadline).addContext(settings_.rails[rail].toString()));
+    auto done = workers_[rail]->wait(deadline);
+    if (done.has_value()) continue;
+    abort();  // whoever waited in vain frees the memory next
+    return std::move(done).addContext(settings_.rails[rail].toString());
   }
   return {};
 }
