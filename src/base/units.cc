@@ -67,6 +67,12 @@ std::string formatBytes(std::uint64_t bytes) {
   return threeDigits(value) + " " + std::string(kUnits[unit]);
 }
 
+std::string formatNumber(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.10g", value);
+  return text;
+}
+
 std::string formatSeconds(double seconds) {
   if (seconds >= 1 || seconds <= 0) return threeDigits(seconds < 0 ? 0 : seconds) + " s";
   if (seconds >= 1e-3) return threeDigits(seconds * 1e3) + " ms";

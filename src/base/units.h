@@ -23,6 +23,7 @@ struct BitRate {
   std::string toString() const;  // "200 Gb/s", "38.4 Mb/s"
 };
 
+std::string formatNumber(double value);  // "0.02", "1000000000": as it was given, no zeros behind
 std::string formatBytes(std::uint64_t bytes);  // "64 KiB"
 std::string formatSeconds(double seconds);     // "3.2 s", "450 ms", "12 µs"
 

@@ -24,6 +24,8 @@ TEST(BitRate, PrintsThreeDigits) {
 TEST(Format, BytesAndSeconds) {
   EXPECT_EQ(formatBytes(65536), "64 KiB");
   EXPECT_EQ(formatBytes(1), "1 B");
+  EXPECT_EQ(formatNumber(0.02), "0.02");
+  EXPECT_EQ(formatNumber(1e9), "1000000000");
   EXPECT_EQ(formatSeconds(3.21), "3.21 s");
   EXPECT_EQ(formatSeconds(0.0123), "12.3 ms");
   EXPECT_EQ(formatSeconds(0), "0 s");

@@ -7,7 +7,6 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <cstdio>
 #include <string>
 #include <utility>
 
@@ -134,9 +133,7 @@ Result<void> VerbsPlan::check() const {
        {std::pair("--seconds", seconds), std::pair("--latency-seconds", latencySeconds),
         std::pair("--rate-seconds", rateSeconds), std::pair("--size-seconds", sizeSeconds)}) {
     if (!std::isfinite(each) || each < 0.01 || each > kMaxSeconds) {
-      std::array<char, 32> text{};
-      std::snprintf(text.data(), text.size(), "%.10g", each);
-      return outside(option, text.data(), "0.01 to 600");
+      return outside(option, formatNumber(each), "0.01 to 600");
     }
   }
   if (latencySamples < kMinLatencySamples || latencySamples > 1'000'000) {

@@ -1,7 +1,8 @@
 #include "src/bench/collectives/plan.h"
 
+#include "src/base/units.h"
+
 #include <algorithm>
-#include <cstdio>
 #include <set>
 #include <tuple>
 
@@ -9,13 +10,6 @@ namespace railhead::bench {
 namespace {
 
 constexpr std::uint64_t kLargest = 1ULL << 40;
-
-// As the user wrote it, without zeros behind.
-std::string planNumber(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.10g", value);
-  return text;
-}
 
 Error bad(const std::string& option, const std::string& value, const std::string& allowed) {
   return Error(ErrorCode::kInvalidArgument, option + " " + value + ": expected " + allowed);
@@ -33,17 +27,17 @@ Result<void> CollectivePlan::check() const {
   if (maxBytes > kLargest)
     return bad("--max-size", std::to_string(maxBytes) + " B", "at most 1 TiB");
   if (!(factor >= 1.1 && factor <= 1024)) {
-    return bad("--factor", planNumber(factor), "1.1 to 1024");
+    return bad("--factor", formatNumber(factor), "1.1 to 1024");
   }
   if (!outOfPlace && !inPlace) return bad("--place", "''", "out, in or both");
   if (!(precision >= 0.001 && precision <= 1)) {
-    return bad("--precision", planNumber(precision), "0.001 to 1");
+    return bad("--precision", formatNumber(precision), "0.001 to 1");
   }
   if (!(secondsPerSize >= 0.01 && secondsPerSize <= 3600)) {
-    return bad("--seconds-per-size", planNumber(secondsPerSize), "0.01 to 3600");
+    return bad("--seconds-per-size", formatNumber(secondsPerSize), "0.01 to 3600");
   }
   if (!(secondsPerCall >= 0.1 && secondsPerCall <= 3600)) {
-    return bad("--call-timeout", planNumber(secondsPerCall), "0.1 to 3600");
+    return bad("--call-timeout", formatNumber(secondsPerCall), "0.1 to 3600");
   }
   return {};
 }
