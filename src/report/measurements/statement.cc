@@ -232,7 +232,7 @@ Statement tuneStatement(const Json& document) {
   const std::string of =
       std::to_string(static_cast<std::uint64_t>(document.at("trials").get<double>())) +
       " trials in " + formatSeconds(document.at("seconds").get<double>());
-  // Not validated, yet ended by itself: it found nothing that could have been proven.
+  // Not validated, yet ended by itself: nothing was faster, or what was failed in its fresh run.
   if (!document.at("validated").get<bool>() && textOf(document, "end") == "interrupted") {
     out.tone = PageTone::kOpen;
     out.headline = "An estimate, not validated";

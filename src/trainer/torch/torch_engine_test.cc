@@ -26,6 +26,17 @@ std::unique_ptr<Engine> engineWith(bool bfloat16) {
   return std::move(*engine);
 }
 
+// The same model with the same values, in plain loops.
+std::unique_ptr<Engine> loopEngine() {
+  LoopSettings same;
+  same.shape = kContractModel;
+  same.bucketBytes = 4096;
+  auto engine = openLoopEngine(same);
+  EXPECT_TRUE(engine.has_value()) << engine.error().describe();
+  EXPECT_TRUE(initialise(**engine, 11).has_value());
+  return std::move(*engine);
+}
+
 const OpenEngine inFloat32 = [] { return engineWith(false); };
 const OpenEngine inBfloat16 = [] { return engineWith(true); };
 
@@ -86,13 +97,8 @@ TEST(TorchEngine, SameStepsSameBits) { checkSameBits(inFloat32); }
 // Two implementations of one model: where they differ, one of them is wrong.
 TEST(TorchEngine, ComputesWhatTheLoopsCompute) {
   const auto torch = engineWith(false);
-  LoopSettings same;
-  same.shape = kContractModel;
-  same.bucketBytes = 4096;
-  const auto opened = openLoopEngine(same);
-  ASSERT_TRUE(opened.has_value());
-  Engine& loops = **opened;
-  ASSERT_TRUE(initialise(loops, 11).has_value());
+  const auto opened = loopEngine();
+  Engine& loops = *opened;
   StepSettings settings;
   settings.learningRate = 1e-3;
   settings.weightDecay = 0.1;
@@ -115,13 +121,8 @@ TEST(TorchEngine, ComputesWhatTheLoopsCompute) {
 
 // Where the targets are most likely, what is left beside them is all that matters.
 TEST(TorchEngine, ComputesWhatTheLoopsComputeOnceTheTargetsAreLikely) {
-  LoopSettings same;
-  same.shape = kContractModel;
-  same.bucketBytes = 4096;
-  const auto opened = openLoopEngine(same);
-  ASSERT_TRUE(opened.has_value());
-  Engine& loops = **opened;
-  ASSERT_TRUE(initialise(loops, 11).has_value());
+  const auto opened = loopEngine();
+  Engine& loops = *opened;
   const RandomTokens tokens(12);
   StepSettings settings;
   settings.learningRate = 2e-2;
