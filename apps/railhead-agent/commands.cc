@@ -2,6 +2,7 @@
 
 #include "apps/railhead-agent/api_access.h"
 #include "apps/railhead-agent/stop_signals.h"
+#include "apps/usage/values.h"
 #include "src/agent/agent.h"
 #include "src/agent/config_watch.h"
 #include "src/agent/node_view.h"
@@ -57,12 +58,6 @@ void report(const Error& error, ExitCode& code) {
   code = exitCodeFor(error.code);
 }
 
-// Of this machine whatever --root says; a relative path is one from where the command was given.
-std::string absolutePath(const std::string& given) {
-  std::error_code ignored;
-  return std::filesystem::absolute(given, ignored).lexically_normal().string();
-}
-
 Result<std::string> readConfigText(const std::string& path) {
   auto text = agent::readConfigFile(path);
   if (text.has_value()) return text;
@@ -74,7 +69,8 @@ Result<std::string> readConfigText(const std::string& path) {
 }
 
 Result<agent::AgentConfig> loadConfig(const std::string& given) {
-  const std::string path = absolutePath(given);
+  // Of this machine whatever --root says.
+  RAILHEAD_TRY_ASSIGN(const auto path, usage::absolutePath(given));
   RAILHEAD_TRY_ASSIGN(const std::string text, readConfigText(path));
   return agent::parseConfig(text, path);
 }
@@ -158,7 +154,7 @@ void reload(agent::Agent& agent, os::Log& log, const std::string& path, const st
 
 Result<void> run(const Options& options) {
   RAILHEAD_TRY_ASSIGN(const auto machine, Machine::open(options));
-  const std::string path = absolutePath(options.config);
+  RAILHEAD_TRY_ASSIGN(const auto path, usage::absolutePath(options.config));
   RAILHEAD_TRY_ASSIGN(const std::string text, readConfigText(path));
   RAILHEAD_TRY_ASSIGN(auto config, agent::parseConfig(text, path));
   // Of every thread and plugin to come: so before the first one. No socket takes more than what

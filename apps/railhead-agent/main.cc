@@ -1,8 +1,8 @@
 #include "apps/railhead-agent/command_line.h"
 #include "apps/railhead-agent/stop_signals.h"
+#include "apps/usage/command_line.h"
 
 #include <csignal>
-#include <iostream>
 
 #include <malloc.h>
 
@@ -24,10 +24,5 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   railhead::agent_app::blockStopSignals();
   const auto code = railhead::agent_app::runCommandLine({argv, argv + argc});
-  std::cout.flush();
-  if (!std::cout) {
-    std::cerr << "railhead-agent: could not write the output\n";
-    return static_cast<int>(railhead::ExitCode::kFailed);
-  }
-  return static_cast<int>(code);
+  return railhead::usage::finishOutput("railhead-agent", static_cast<int>(code));
 }

@@ -1,9 +1,9 @@
 #include "apps/railhead-train/command_line.h"
+#include "apps/usage/command_line.h"
 
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
-#include <iostream>
 
 namespace {
 
@@ -25,20 +25,16 @@ int main(int argc, char** argv) {
   action.sa_handler = askToStop;
   action.sa_flags = SA_RESTART;
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaction(signal, &action, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
+  // Errors of a call, not the end of the process: nobody reads, a file may not grow.
+  for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);
   // cuBLAS reads it once: with a workspace of one size the same call takes the same way.
   ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
-  int code = railhead::trainer_app::runCommandLine({argv, argv + argc},
-                                                   railhead::collective::processEnvironment(),
-                                                   [] { return stopSignal.load(); });
+  const int code = railhead::trainer_app::runCommandLine({argv, argv + argc},
+                                                         railhead::collective::processEnvironment(),
+                                                         [] { return stopSignal.load(); });
   // After a failure threads may wait for peers that are gone (run.cc): they end with the process.
   // After success LibTorch 2.11 for CUDA frees what it must not when the process tears down
   // ("free(): invalid pointer", docs/measurements/trainer-two-h200.json): nothing of ours is left
   // to be done there.
-  std::cout << std::flush;
-  if (!std::cout) {
-    std::cerr << "railhead-train: could not write the output\n";
-    code = code == 0 ? 1 : code;
-  }
-  std::_Exit(code);
+  std::_Exit(railhead::usage::finishOutput("railhead-train", code));
 }

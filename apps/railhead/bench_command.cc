@@ -72,8 +72,7 @@ class Progress {
  public:
   explicit Progress(Context& context) {
     if (!context.terminal) return;
-    printer_ = std::make_unique<report::StepPrinter>(
-        context.err, report::detectStyle(STDERR_FILENO, report::processEnvironment), clock_);
+    printer_ = std::make_unique<report::StepPrinter>(context.err, progressStyle(context), clock_);
     ticker_ = std::make_unique<report::StepTicker>(*printer_);
   }
   void begin(std::string_view step) {

@@ -6,8 +6,15 @@
 #include <ostream>
 
 #include <CLI/CLI.hpp>
+#include <unistd.h>
 
 namespace railhead::app {
+
+report::TerminalStyle progressStyle(const Context& context) {
+  auto style = report::detectStyle(STDERR_FILENO, report::processEnvironment);
+  style.terminal = style.terminal && context.terminal;
+  return style;
+}
 
 void fail(Context& context, const Error& error) {
   usage::printError(context.err, "railhead", error);

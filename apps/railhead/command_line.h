@@ -2,6 +2,7 @@
 #pragma once
 
 #include "src/base/error.h"
+#include "src/report/terminal/style.h"
 
 #include <iosfwd>
 #include <string>
@@ -21,6 +22,9 @@ struct Context {
   std::string program;  // path of this executable, to start itself again
   ExitCode exitCode = ExitCode::kOk;
 };
+
+// How progress may be drawn on err: nothing is redrawn unless it is a terminal that can.
+report::TerminalStyle progressStyle(const Context& context);
 
 // Prints an error the way every command does and sets the exit code from its class.
 void fail(Context& context, const Error& error);

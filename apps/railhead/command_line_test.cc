@@ -88,6 +88,21 @@ TEST(CommandLine, CompletionKnowsEveryCommand) {
   }
 }
 
+// Left out without a word it would seem to have been heeded.
+TEST(CommandLine, AnOptionOfAnotherPlaceIsRefused) {
+  for (const auto& [option, place] : std::vector<std::pair<std::string, std::string>>{
+           {"--ranks", "kubernetes"}, {"--network", "kubernetes"}, {"--lab", "lab"}}) {
+    for (const auto& command : std::vector<std::vector<std::string>>{
+             {"verify"}, {"bench", "collectives"}, {"tune"}, {"tune", "grid"}}) {
+      auto words = command;
+      words.insert(words.end(), {"--on", "local:2", option, "2"});
+      const Outcome refused = run(words);
+      EXPECT_EQ(refused.code, ExitCode::kUsage) << option;
+      EXPECT_THAT(refused.err, HasSubstr(option + ": it is of --on " + place + " alone"));
+    }
+  }
+}
+
 TEST(CommandLine, ErrorsCarryTheRemedyAndTheExitCode) {
   std::ostringstream out;
   std::ostringstream err;

@@ -69,6 +69,15 @@ Result<void> checkNames(const std::vector<std::string>& names) {
   return {};
 }
 
+Result<void> checkDevice(const std::string& device, const std::vector<doctor::Port>& ports) {
+  std::vector<std::string> names;
+  for (const auto& port : ports) names.push_back(port.device);
+  if (std::find(names.begin(), names.end(), device) != names.end()) return {};
+  return Error(ErrorCode::kInvalidArgument,
+               "--rail-rate " + inQuotes(device) + ": no such RDMA device here",
+               names.empty() ? "this place has none" : "those here: " + join(names, ", "));
+}
+
 // "mlx5_0=97Gbit"
 Result<void> addRates(const std::vector<std::string>& texts, doctor::Patient& patient) {
   for (const auto& text : texts) {
@@ -78,7 +87,9 @@ Result<void> addRates(const std::vector<std::string>& texts, doctor::Patient& pa
                    "--rail-rate " + inQuotes(text) + ": expected DEVICE=RATE, like mlx5_0=97Gbit");
     RAILHEAD_TRY_ASSIGN(const auto rate,
                         BitRate::parse(text.substr(equals + 1)).addContext("--rail-rate"));
-    patient.railRates.emplace_back(text.substr(0, equals), rate);
+    const std::string device = text.substr(0, equals);
+    RAILHEAD_TRY(checkDevice(device, patient.ports));
+    patient.railRates.emplace_back(device, rate);
   }
   return {};
 }
@@ -104,6 +115,11 @@ Result<std::string> examineHere(const Settings& settings) {
   RAILHEAD_TRY_ASSIGN(auto patient, doctor::examine(*files, os::HostPaths(), place, twins));
   verify::NcclLog log;
   RAILHEAD_TRY(readNcclLogs(settings.logs, log));
+  if (!settings.logs.empty() && log.statistics().messages == 0) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "--log " + join(settings.logs, ", ") + ": no line of NCCL's is in it",
+                 "run with NCCL_DEBUG=INFO, and keep what each rank prints");
+  }
   if (!settings.logs.empty()) patient.log = &log;
   RAILHEAD_TRY(addRates(settings.rates, patient));
   if (settings.planned > 0) patient.plannedBytes = settings.planned;
@@ -142,7 +158,11 @@ Result<std::string> examine(const Settings& settings) {
   return examineHere(settings);
 }
 
-void list(std::ostream& out) {
+void list(std::ostream& out, bool json) {
+  if (json) {
+    out << checkListJson() << '\n';
+    return;
+  }
   for (const auto& check : doctor::checks()) {
     out << check.id
         << std::string(std::max<std::size_t>(20, check.id.size() + 1) - check.id.size(), ' ')
@@ -151,7 +171,7 @@ void list(std::ostream& out) {
 }
 
 void run(const Settings& settings, Context& context) {
-  if (settings.list) return list(context.out);
+  if (settings.list) return list(context.out, settings.json);
   if (const auto names = checkNames(settings.checks); !names.has_value())
     return fail(context, names.error());
   const auto document = examine(settings);

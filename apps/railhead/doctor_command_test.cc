@@ -140,6 +140,12 @@ TEST(DoctorCommand, WrongWordsAreExitTwo) {
   EXPECT_EQ(far.exitCode, ExitCode::kUsage);
   EXPECT_THAT(far.err, HasSubstr("--rail-rate"));
   EXPECT_EQ(run({"--log", "/none/such"}).exitCode, ExitCode::kUsage);
+  const Ran device = run({"--rail-rate", "no_such0=1Gbit"});
+  EXPECT_EQ(device.exitCode, ExitCode::kUsage);
+  EXPECT_THAT(device.err, HasSubstr("no_such0': no such RDMA device here"));
+  const Ran log = run({"--log", "/proc/self/status"});
+  EXPECT_EQ(log.exitCode, ExitCode::kUsage);
+  EXPECT_THAT(log.err, HasSubstr("no line of NCCL's is in it"));
 }
 
 TEST(DoctorCommand, ListNamesEveryCheck) {
@@ -147,6 +153,9 @@ TEST(DoctorCommand, ListNamesEveryCheck) {
   EXPECT_EQ(ran.exitCode, ExitCode::kOk);
   for (const auto& check : doctor::checks())
     EXPECT_THAT(ran.out, HasSubstr(std::string(check.id) + " "));
+  const auto json = nlohmann::json::parse(run({"--list", "--json"}).out);
+  EXPECT_EQ(json.at("checks").size(), doctor::checks().size());
+  EXPECT_EQ(json.at("checks").at(0).at("check"), doctor::checks().front().id);
 }
 
 }  // namespace

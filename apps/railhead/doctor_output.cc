@@ -153,6 +153,13 @@ std::string doctorJson(const std::string& node, doctor::Place place,
                        2);
 }
 
+std::string checkListJson() {
+  json all = json::array();
+  for (const auto& check : doctor::checks())
+    all.push_back({{"check", check.id}, {"looks_for", check.looksFor}});
+  return json{{"schema", "railhead.doctor-checks/1"}, {"checks", std::move(all)}}.dump(2);
+}
+
 std::string joinedDoctorJson(const std::vector<NodeAnswer>& answers) {
   json nodes = json::array();
   for (const auto& answer : answers) nodes.push_back(nodeOf(answer));

@@ -16,6 +16,8 @@ namespace railhead::app {
 // The document of one node.
 std::string doctorJson(const std::string& node, verify::doctor::Place place,
                        const std::vector<verify::doctor::CheckResult>& results);
+// Every check there is: {"schema", "checks": [{"check", "looks_for"}]}.
+std::string checkListJson();
 // Those of several nodes as one; an answer that is no such document becomes its node's problem.
 std::string joinedDoctorJson(const std::vector<NodeAnswer>& answers);
 

@@ -11,7 +11,6 @@
 
 #include <cctype>
 #include <csignal>
-#include <filesystem>
 #include <memory>
 #include <ostream>
 
@@ -44,13 +43,6 @@ void failLab(Context& context, Error error) {
   fail(context, error);
 }
 
-std::string wholePath(const std::string& path) {
-  std::error_code ignored;
-  auto out = std::filesystem::absolute(path, ignored).lexically_normal().string();
-  if (out.size() > 1 && out.ends_with('/')) out.pop_back();
-  return out;
-}
-
 struct UpSettings {
   std::string topology = "two-sparks";
   lab::LabOptions lab;
@@ -64,7 +56,11 @@ void runUp(const UpSettings& settings, const Common& common, Context& context) {
   options.name = common.name;
   options.readyDeadline = std::chrono::seconds(settings.deadline);
   options.keeper = {context.program, "lab", "keeper"};
-  if (!options.share.empty()) options.share = wholePath(options.share);
+  if (!options.share.empty()) {
+    auto share = usage::absolutePath(options.share).addContext("--share");
+    if (!share) return fail(context, share.error());
+    options.share = std::move(*share);
+  }
   options.imageDirectory = imagePath(settings.lab.imageDirectory, context.program);
   const usage::SignalFd interrupt;
   options.cancelFd = interrupt.get();

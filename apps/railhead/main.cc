@@ -1,4 +1,5 @@
 #include "apps/railhead/command_line.h"
+#include "apps/usage/command_line.h"
 
 #include <csignal>
 #include <filesystem>
@@ -7,15 +8,11 @@
 #include <unistd.h>
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);
+  // Errors of a call, not the end of the process: nobody reads, a file may not grow.
+  for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);
   std::error_code ignored;
   const auto self = std::filesystem::read_symlink("/proc/self/exe", ignored);
   railhead::app::Context context{std::cout, std::cerr, isatty(STDERR_FILENO) != 0, self.string()};
   const auto code = railhead::app::runCommandLine({argv, argv + argc}, context);
-  std::cout.flush();
-  if (!std::cout) {
-    std::cerr << "railhead: could not write the output\n";
-    return static_cast<int>(railhead::ExitCode::kFailed);
-  }
-  return static_cast<int>(code);
+  return railhead::usage::finishOutput("railhead", static_cast<int>(code));
 }

@@ -1,10 +1,38 @@
 #include "apps/railhead/rank_options.h"
 
 #include "apps/usage/values.h"
+#include "src/launch/placement.h"
+
+#include <cstdlib>
+#include <string>
 
 #include <CLI/CLI.hpp>
 
 namespace railhead::app {
+namespace {
+
+using Kind = launch::Placement::Kind;
+
+// What is said for another place would be left out without a word. --image may stand in the
+// environment for all commands, --dry-run has a refusal of its own.
+void refuseOtherPlaces(const CLI::App& command, const RankOptions& options) {
+  const auto placement = launch::Placement::parse(options.on);
+  if (!options.on.empty() && !placement.has_value()) return;  // refused where it is read
+  const auto isAt = [&](Kind kind) { return placement.has_value() && placement->kind == kind; };
+  const auto refuse = [&](const std::string& name, const std::string& place) {
+    if (command.count(name) > 0)
+      throw CLI::ValidationError(name, "it is of --on " + place + " alone" +
+                                           (options.on.empty() ? "" : ", not of " + options.on));
+  };
+  if (!isAt(Kind::kLab)) refuse("--lab", "lab");
+  if (isAt(Kind::kKubernetes)) return;
+  for (const char* name : {"--ranks", "--namespace", "--network", "--resource", "--runtime-class"})
+    refuse(name, "kubernetes");
+  // NOLINTNEXTLINE(concurrency-mt-unsafe)
+  if (std::getenv("RAILHEAD_IMAGE") == nullptr) refuse("--image", "kubernetes");
+}
+
+}  // namespace
 
 void addRankOptions(CLI::App* command, RankOptions& options) {
   command->add_option("--on", options.on,
@@ -62,6 +90,7 @@ void addRankOptions(CLI::App* command, RankOptions& options) {
       ->add_flag("--until-stdin-ends", options.untilStdinEnds,
                  "end when standard input ends: for ranks that a far launcher started")
       ->group("");
+  command->parse_complete_callback([command, &options] { refuseOtherPlaces(*command, options); });
 }
 
 std::vector<std::string> rankArguments(const RankOptions& options) {

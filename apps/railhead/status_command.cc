@@ -58,7 +58,8 @@ std::string screenOf(const Options& options, Context& context, const report::Ter
 void show(const Options& options, Context& context) {
   const auto style = report::detectStyle(STDOUT_FILENO, report::processEnvironment);
   context.out << screenOf(options, context, style);
-  if (!options.watch) return;
+  // Whom nobody answered at first would wait for ever.
+  if (!options.watch || context.exitCode == ExitCode::kEnvironment) return;
   os::SystemClock clock;
   // Until Ctrl-C, or until nobody reads any more.
   while (context.out.flush()) {

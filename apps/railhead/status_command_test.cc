@@ -194,6 +194,10 @@ TEST(StatusCommand, WithoutAnAgentItIsExitFour) {
   EXPECT_THAT(err.str(), HasSubstr("no agent answers"));
   EXPECT_THAT(err.str(), HasSubstr("remedy: "));
   EXPECT_EQ(
+      runCommandLine({"railhead", "status", "--watch", "--state", testing::TempDir() + "no-agent"},
+                     context),
+      ExitCode::kEnvironment);
+  EXPECT_EQ(
       runCommandLine({"railhead", "status", "--cluster", "--kubectl", "/nowhere/kubectl"}, context),
       ExitCode::kEnvironment);
 }

@@ -114,11 +114,7 @@ std::string stepText(const train::StepLine& line, const StepWindow& window,
 }
 
 TrainView::TrainView(Context& context, bool json, std::optional<std::uint64_t> steps)
-    : context_(context), json_(json), steps_(steps) {}
-
-TrainView::~TrainView() {
-  if (line_) context_.err << '\n' << std::flush;
-}
+    : context_(context), json_(json), steps_(steps), line_(context.err, progressStyle(context)) {}
 
 Result<void> TrainView::serve(const std::string& address) {
   RAILHEAD_TRY_ASSIGN(const auto listen, metrics::ListenAddress::parse(address));
@@ -165,13 +161,10 @@ void TrainView::show(const train::RunEvent& event) {
 void TrainView::print(const train::RunEvent& event) {
   using Kind = train::RunEvent::Kind;
   if (event.kind == Kind::kStep) {
-    if (!context_.terminal) return;
-    line_ = true;
-    context_.err << "\r\033[K" << stepText(*event.line, window_, steps_) << std::flush;
+    line_.show(stepText(*event.line, window_, steps_));
     return;
   }
-  if (line_) context_.err << "\r\033[K";
-  line_ = false;
+  line_.clear();
   switch (event.kind) {
     case Kind::kStarted:
       context_.err << "start " << event.attempt

@@ -4,6 +4,7 @@
 
 #include "apps/railhead/command_line.h"
 #include "src/metrics/http_endpoint.h"
+#include "src/report/terminal/live_line.h"
 #include "src/train/gang_run.h"
 #include "src/train/manifest.h"
 
@@ -39,10 +40,6 @@ std::string stepText(const train::StepLine& line, const StepWindow& window,
 class TrainView {
  public:
   TrainView(Context& context, bool json, std::optional<std::uint64_t> steps);
-  ~TrainView();
-  TrainView(const TrainView&) = delete;
-  TrainView& operator=(const TrainView&) = delete;
-
   // Serves /metrics there until the end of this; 503 until the run has a name. kBusy,
   // kInvalidArgument.
   Result<void> serve(const std::string& address);
@@ -58,7 +55,7 @@ class TrainView {
   Context& context_;
   const bool json_;
   const std::optional<std::uint64_t> steps_;
-  bool line_ = false;  // a line stands that is to be redrawn
+  report::LiveLine line_;
 
   std::mutex mutex_;  // what follows; the endpoint's thread reads it
   std::string run_;

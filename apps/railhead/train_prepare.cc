@@ -1,6 +1,7 @@
 #include "apps/railhead/train_prepare.h"
 
 #include "apps/railhead/user_files.h"
+#include "apps/usage/values.h"
 #include "src/base/text.h"
 #include "src/checkpoint/file_digest.h"
 #include "src/collective/world.h"
@@ -102,12 +103,11 @@ std::vector<std::string> verifyWords(const train::VerifyFirst& verify, const Tra
 
 Result<ReadRunFile> readRunFile(const std::string& path) {
   ReadRunFile out;
-  std::error_code code;
-  out.path = std::filesystem::absolute(path, code).lexically_normal().string();
-  if (code) return Error::fromErrno(code.value(), "find " + path);
+  RAILHEAD_TRY_ASSIGN(out.path, usage::absolutePath(path));
   out.folder = std::filesystem::path(out.path).parent_path().string();
   auto text = readText(out.path, kMaxRunFile);
   if (!text.has_value() && text.error().code == ErrorCode::kExhausted) {
+    text.error().code = ErrorCode::kInvalidArgument;
     return std::move(text.error())
         .withRemedy(
             "keep scripts and data in files of their own, in a cluster in the image or the "

@@ -5,6 +5,7 @@
 #include "apps/railhead/train_output.h"
 #include "apps/railhead/train_place.h"
 #include "apps/usage/signal_fd.h"
+#include "apps/usage/values.h"
 #include "src/base/text.h"
 #include "src/digest/sha256.h"
 #include "src/metrics/http_endpoint.h"
@@ -12,20 +13,12 @@
 #include "src/os/host_paths.h"
 #include "src/train/gang_run.h"
 
-#include <filesystem>
 #include <ostream>
 
 #include <unistd.h>
 
 namespace railhead::app {
 namespace {
-
-std::string absolutePath(const std::string& path) {
-  std::error_code ignored;
-  auto out = std::filesystem::absolute(path, ignored).lexically_normal().string();
-  if (out.size() > 1 && out.ends_with('/')) out.pop_back();
-  return out;
-}
 
 std::map<std::string, std::string> processVariables() {
   std::map<std::string, std::string> out;
@@ -152,17 +145,20 @@ Result<void> watchRun(Session& session, const ReadRunFile& file, const train::Ru
 }
 
 // Where the run will be, as far as that is known before its folder is made.
-std::string placeOfRun(const ReadRunFile& file, const TrainRunOptions& options) {
-  if (!options.folder.empty()) return absolutePath(options.folder);
-  return absolutePath(options.runs) + "/" + file.run.name;
+Result<std::string> placeOfRun(const ReadRunFile& file, const TrainRunOptions& options) {
+  if (!options.folder.empty()) return usage::absolutePath(options.folder);
+  RAILHEAD_TRY_ASSIGN(const auto runs, usage::absolutePath(options.runs));
+  return runs + "/" + file.run.name;
 }
 
 Result<train::NewRun> makeFolder(const ReadRunFile& file, const TrainRunOptions& options,
                                  os::Filesystem& files) {
   if (options.folder.empty()) {
-    return train::newRunFolder(files, absolutePath(options.runs), file.run.name, file.text);
+    RAILHEAD_TRY_ASSIGN(const auto runs, usage::absolutePath(options.runs));
+    return train::newRunFolder(files, runs, file.run.name, file.text);
   }
-  train::RunFolder out(absolutePath(options.folder));
+  RAILHEAD_TRY_ASSIGN(const auto folder, usage::absolutePath(options.folder));
+  train::RunFolder out(folder);
   auto made = out.create(files, file.text);
   if (made.has_value()) return train::NewRun{std::move(out), std::move(*made)};
   Error error = std::move(made).error();
@@ -252,10 +248,10 @@ Result<void> checkSameReach(const launch::Placement& placement, const train::Man
 Result<train::RunFolder> startRun(const ReadRunFile& file, const TrainRunOptions& options,
                                   const std::string& replayOf, Context& context) {
   RAILHEAD_TRY_ASSIGN(const auto placement, trainPlacement(options.on, file.run, options.lab));
+  RAILHEAD_TRY_ASSIGN(const auto where, placeOfRun(file, options));
   // Before the folder is made: what pods cannot be.
   if (placement.kind == launch::Placement::Kind::kKubernetes) {
-    const train::RunFolder made(placeOfRun(file, options));
-    RAILHEAD_TRY(trainJob(file.run, made.id()));
+    RAILHEAD_TRY(trainJob(file.run, train::RunFolder(where).id()));
   }
   RAILHEAD_TRY(checkStart(file, options));
   RAILHEAD_TRY_ASSIGN(auto manifest, newManifest(file, placement));
@@ -263,9 +259,8 @@ Result<train::RunFolder> startRun(const ReadRunFile& file, const TrainRunOptions
   RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
   Session session{options, context, *files, {context, options.json, file.run.steps}, {}};
   RAILHEAD_TRY(serveMetrics(session.view, options.metrics));
-  RAILHEAD_TRY_ASSIGN(const auto lab,
-                      openTrainLab(placement, file.run, options.on, options.lab, file.folder,
-                                   placeOfRun(file, options), context));
+  RAILHEAD_TRY_ASSIGN(const auto lab, openTrainLab(placement, file.run, options.on, options.lab,
+                                                   file.folder, where, context));
   const TrainPlace place{placement, lab.get()};
   RAILHEAD_TRY(verifyThere(session, file, place, manifest));
   RAILHEAD_TRY_ASSIGN(const auto made, makeFolder(file, options, *files));
@@ -311,8 +306,10 @@ Result<void> resumeRun(const train::RunFolder& folder, const TrainRunOptions& op
 
 Result<train::RunFolder> runNamed(const std::string& name, const std::string& runs) {
   RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
-  const train::RunFolder places[] = {train::RunFolder(absolutePath(name)),
-                                     train::RunFolder(absolutePath(runs + "/" + name))};
+  RAILHEAD_TRY_ASSIGN(const auto named, usage::absolutePath(name));
+  RAILHEAD_TRY_ASSIGN(const auto folder, usage::absolutePath(runs));
+  const train::RunFolder places[] = {train::RunFolder(named),
+                                     train::RunFolder(folder + "/" + name)};
   // A run that is whole goes before what may be the remains of one.
   for (const auto& run : places) {
     if (run.holds(*files) == train::Holds::kManifest) return run;
@@ -320,10 +317,14 @@ Result<train::RunFolder> runNamed(const std::string& name, const std::string& ru
   for (const auto& run : places) {
     if (run.holds(*files) != train::Holds::kNoRun) return run;
   }
-  return Error(ErrorCode::kNotFound,
-               inQuotes(name, 256) + " is no run: neither a run's folder nor the name of one in " +
-                   absolutePath(runs),
-               "railhead train list shows the runs there are; --runs names another folder");
+  // What may not be read may well hold it.
+  if (const auto listed = files->listDirectory(folder);
+      !listed.has_value() && listed.error().code == ErrorCode::kPermissionDenied)
+    return Error(listed.error()).addContext("--runs");
+  return Error(
+      ErrorCode::kNotFound,
+      inQuotes(name, 256) + " is no run: neither a run's folder nor the name of one in " + folder,
+      "railhead train list shows the runs there are; --runs names another folder");
 }
 
 }  // namespace railhead::app

@@ -5,6 +5,7 @@
 #include "apps/railhead/train_run.h"
 #include "apps/usage/values.h"
 #include "src/os/clock.h"
+#include "src/report/terminal/live_line.h"
 #include "src/report/terminal/style.h"
 #include "src/report/terminal/table.h"
 #include "src/report/terminal/text_width.h"
@@ -171,12 +172,14 @@ Result<void> logs(const Settings& settings, Context& context) {
   }
 }
 
-// Tells, while a run is stopping, what is waited for, and on a terminal for how long already. What
-// is redrawn is short: a line that wraps cannot be.
+// Tells, while a run is stopping, what is waited for, and on a terminal for how long already.
 class StopProgress {
  public:
   StopProgress(Context& context, std::string what, double most)
-      : context_(context), what_(std::move(what)), most_(most) {}
+      : context_(context),
+        line_(context.err, progressStyle(context)),
+        what_(std::move(what)),
+        most_(most) {}
 
   void show(double seconds) {
     const auto whole = static_cast<long>(seconds);
@@ -184,15 +187,14 @@ class StopProgress {
     if (told_ == 0)
       context_.err << "waiting for " << what_ << ", at most " << most_ << " s" << std::endl;
     told_ = whole;
-    if (context_.terminal) context_.err << "\r\033[K  " << whole << " s" << std::flush;
+    line_.show("  " + std::to_string(whole) + " s");
   }
-  void end() {
-    if (context_.terminal && told_ > 0) context_.err << "\r\033[K" << std::flush;
-  }
+  void end() { line_.clear(); }
 
  private:
   static constexpr long kSilent = 1;  // seconds; most have stopped by then
   Context& context_;
+  report::LiveLine line_;
   const std::string what_;
   const double most_;
   long told_ = 0;  // seconds

@@ -16,6 +16,7 @@
 #include "apps/usage/values.h"
 #include "src/base/text.h"
 #include "src/os/clock.h"
+#include "src/report/terminal/live_line.h"
 #include "src/tune/search.h"
 
 #include <memory>
@@ -84,26 +85,6 @@ class Stop {
   bool searching_ = false;
 };
 
-// One line that is written over while err is a terminal.
-class ProgressLine {
- public:
-  explicit ProgressLine(Context& context) : context_(context) {}
-  ~ProgressLine() {
-    if (shown_) context_.err << '\n' << std::flush;
-  }
-  ProgressLine(const ProgressLine&) = delete;
-  ProgressLine& operator=(const ProgressLine&) = delete;
-  void show(const tune::Progress& progress) {
-    if (!context_.terminal) return;
-    shown_ = true;
-    context_.err << "\r\033[K" << tuneProgressLine(progress) << std::flush;
-  }
-
- private:
-  Context& context_;
-  bool shown_ = false;
-};
-
 Result<tune::SearchResult> searchOn(const Settings& settings, tune::GangBench& bench,
                                     const tune::GangFacts& facts, const tune::Objective& objective,
                                     Stop& stop, Context& context) {
@@ -115,7 +96,7 @@ Result<tune::SearchResult> searchOn(const Settings& settings, tune::GangBench& b
   }
   const std::string path = settings.records.empty() ? settings.resume : settings.records;
   RAILHEAD_TRY_ASSIGN(auto records, RecordsFile::open(path, settings.resume, header, before));
-  ProgressLine line(context);
+  report::LiveLine line(context.err, progressStyle(context));
   os::SystemClock clock;
   tune::SearchHooks hooks;
   hooks.seconds = [&] {
@@ -123,7 +104,7 @@ Result<tune::SearchResult> searchOn(const Settings& settings, tune::GangBench& b
   };
   hooks.stopped = [&] { return stop.asked(); };
   hooks.keep = [&](const tune::TrialRecord& record) { return records.add(record); };
-  hooks.progress = [&](const tune::Progress& progress) { line.show(progress); };
+  hooks.progress = [&](const tune::Progress& progress) { line.show(tuneProgressLine(progress)); };
   tune::SearchOptions options = settings.search;
   options.budget.seconds = settings.minutes * 60;
   stop.beginSearch();

@@ -10,6 +10,7 @@
 #include "apps/usage/signal_fd.h"
 #include "src/base/statistics.h"
 #include "src/os/clock.h"
+#include "src/report/terminal/live_line.h"
 #include "src/tune/grid.h"
 
 #include <memory>
@@ -54,14 +55,11 @@ Result<tune::Grid> gridThere(const Settings& settings, std::string& about, Conte
   RAILHEAD_TRY_ASSIGN(const auto sizes,
                       sizesFor(settings.sizes, facts.platform.ranks, settings.overlapped));
   tune::GridHooks hooks{stopped, {}};
-  if (context.terminal) {
-    hooks.progress = [&](std::size_t done, std::size_t all) {
-      context.err << "\r\033[K" << done << " of " << all << " settings" << std::flush;
-    };
-  }
-  auto grid = tune::measureGrid(space, sizes, bench, settings.repetitions, hooks);
-  if (context.terminal) context.err << '\n';
-  return grid;
+  report::LiveLine line(context.err, progressStyle(context));
+  hooks.progress = [&](std::size_t done, std::size_t all) {
+    line.show(std::to_string(done) + " of " + std::to_string(all) + " settings");
+  };
+  return tune::measureGrid(space, sizes, bench, settings.repetitions, hooks);
 }
 
 // For each size the fastest, by its median; settings that failed are none.

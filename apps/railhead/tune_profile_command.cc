@@ -6,9 +6,9 @@
 #include "apps/railhead/tune_options.h"
 #include "apps/railhead/tune_output.h"
 #include "apps/railhead/user_files.h"
+#include "apps/usage/values.h"
 #include "src/tune/export.h"
 
-#include <filesystem>
 #include <memory>
 #include <ostream>
 #include <vector>
@@ -114,9 +114,7 @@ void exportProfile(const ExportSettings& settings, Context& context) {
 }
 
 Result<Applied> applied(const ApplySettings& settings, Context& context) {
-  std::error_code code;
-  const auto folder = std::filesystem::absolute(settings.folder, code).lexically_normal().string();
-  if (code) return Error::fromErrno(code.value(), "find " + settings.folder);
+  RAILHEAD_TRY_ASSIGN(const auto folder, usage::absolutePath(settings.folder));
   RAILHEAD_TRY_ASSIGN(const std::unique_ptr<os::Filesystem> files, os::RootedFilesystem::open("/"));
   if (settings.rollback) return rollBack(*files, folder);
   if (settings.show.file.empty()) {

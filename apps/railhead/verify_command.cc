@@ -185,8 +185,10 @@ struct Found {
 };
 
 Error notAsExpected(const verify::VerifyReport& report) {
+  const auto& remedies = report.expected.remedies;
   return Error(ErrorCode::kCheckFailed, join(report.expected.failures, "; "),
-               "see the evidence and the remedies of each direction above");
+               remedies.empty() ? "see the findings and the evidence of each direction"
+                                : join(remedies, "; "));
 }
 
 Result<Found> runAsRank(const Settings& settings) {
@@ -258,6 +260,7 @@ void runOnLogs(const Settings& settings, Context& context) {
   verify::NcclLog log;
   if (const auto read = readNcclLogs(settings.logs, log); !read.has_value())
     return fail(context, read.error());
+  const auto told = checkTold(log).addContext("--log " + join(settings.logs, ", "));
   const std::string json = verifyLogJson(log, settings.logs);
   if (!settings.out.empty()) {
     const auto written = writeResult(settings.out, json);
@@ -265,12 +268,11 @@ void runOnLogs(const Settings& settings, Context& context) {
   }
   if (settings.json) {
     context.out << json << '\n';
-  } else if (const auto printed = printVerifyLog(context.out, json); !printed.has_value()) {
-    return fail(context, printed.error());
+  } else if (told.has_value()) {
+    if (const auto printed = printVerifyLog(context.out, json); !printed.has_value())
+      return fail(context, printed.error());
   }
-  if (const auto told = checkTold(log).addContext("--log " + join(settings.logs, ", "));
-      !told.has_value())
-    fail(context, told.error());
+  if (!told.has_value()) fail(context, told.error());
 }
 
 void run(const Settings& settings, Context& context) {

@@ -82,12 +82,15 @@ void printTable(std::ostream& out, const Json& document, const report::TerminalS
   };
   std::map<std::vector<std::string>, Row> rows;
   for (const auto& direction : document.at("directions")) {
-    Row& row = rows[{saidOf(direction), textOf(direction.at("rails"))}];
+    Row& row = rows[{saidOf(direction), direction.at("verdict").get<std::string>(),
+                     textOf(direction.at("rails"))}];
     if (row.directions++ == 0) row.first = &direction;
   }
-  report::Table table({{"lines say"}, {"directions", report::Align::kRight}, {"rails"}, {"first"}});
+  report::Table table(
+      {{"lines say"}, {"verdict"}, {"directions", report::Align::kRight}, {"rails"}, {"first"}});
   for (const auto& [key, row] : rows)
-    table.addRow({key[0], std::to_string(row.directions), key[1], directionName(*row.first)});
+    table.addRow(
+        {key[0], key[1], std::to_string(row.directions), key[2], directionName(*row.first)});
   table.print(out, style);
 }
 

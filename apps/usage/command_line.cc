@@ -3,6 +3,8 @@
 #include "apps/usage/command_tree.h"
 #include "src/base/text.h"
 
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 
@@ -159,6 +161,18 @@ void printError(std::ostream& err, const std::string& name, const Error& error) 
   err << name << ": " << error.message << '\n';
   if (!error.remedy.empty()) err << "  remedy: " << error.remedy << '\n';
   err << std::flush;
+}
+
+int finishOutput(const std::string& name, int code) {
+  errno = 0;
+  std::cout.flush();
+  if (std::cout) return code;
+  // What failed before is tried again, for its reason.
+  std::fflush(stdout);
+  const Error error = errno == 0 ? Error(ErrorCode::kUnavailable, "could not write the output")
+                                 : Error::fromErrno(errno, "could not write the output");
+  printError(std::cerr, name, error);
+  return code == 0 ? static_cast<int>(ExitCode::kFailed) : code;
 }
 
 void endWith(const std::string& name, const Error& error) {

@@ -27,6 +27,10 @@ std::optional<ExitCode> parseCommandLine(CLI::App& app, const std::vector<std::s
 // "NAME: what is wrong" and, where there is one, "  remedy: what to do" on a line of its own.
 void printError(std::ostream& err, const std::string& name, const Error& error);
 
+// To be called last: what is left of standard output goes out. The program's exit code: `code`, or
+// kFailed instead of kOk after one line on standard error, when the output could not be written.
+int finishOutput(const std::string& name, int code);
+
 // The same on standard error; then the process ends with the error's exit code, whatever its
 // threads wait for: what connects in a library cannot be called off.
 [[noreturn]] void endWith(const std::string& name, const Error& error);

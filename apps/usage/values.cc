@@ -50,7 +50,11 @@ CLI::Validator sizeValue() {
 Result<std::string> absolutePath(const std::string& path) {
   std::error_code failed;
   const auto whole = std::filesystem::absolute(path, failed);
-  if (!failed) return whole.lexically_normal().string();
+  if (!failed) {
+    auto out = whole.lexically_normal().string();
+    if (out.size() > 1 && out.ends_with('/')) out.pop_back();
+    return out;
+  }
   return Error(ErrorCode::kNotFound,
                inQuotes(path) + " begins in the working folder: " + failed.message(),
                "change to a folder that is there, or give a path from / on");

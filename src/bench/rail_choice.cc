@@ -56,7 +56,8 @@ Result<RailChoice> chooseOne(const std::vector<verbs::DeviceInfo>& devices,
   return Error(ErrorCode::kEnvironment,
                "no RDMA device " + inQuotes(request.device) +
                    " (there are: " + (names.empty() ? "none" : join(names, ", ")) + ")",
-               std::string(kRemedy));
+               names.empty() ? std::string(kRemedy)
+                             : "name one of these, or leave --rail out to use every one");
 }
 
 Result<std::vector<RailChoice>> chooseAll(const std::vector<verbs::DeviceInfo>& devices) {

@@ -130,6 +130,10 @@ Result<void> GangRun::prepare(StartPlan& plan) {
   for (auto& rank : ranks_) RAILHEAD_TRY(rank.beginAttempt(plan.attempt, step, clock_.now()));
   std::erase_if(manifest_.checkpoints,
                 [&](const checkpoint::Checkpoint& one) { return one.step > step; });
+  // Its watcher did not come to say how it ended.
+  if (!manifest_.attempts.empty() && manifest_.attempts.back().end == "running")
+    manifest_.attempts.back().end = "killed";
+  attemptBegun_ = clock_.now();
   Attempt attempt;
   attempt.number = plan.attempt;
   attempt.fromStep = origin.step;
@@ -146,7 +150,6 @@ Result<void> GangRun::prepare(StartPlan& plan) {
 }
 
 Result<GangRun::Ended> GangRun::attempt(const StartPlan& plan) {
-  const auto since = clock_.now();
   auto ended = runGang(plan);
   if (settings_.onStartOver) {
     auto over = settings_.onStartOver();
@@ -166,7 +169,7 @@ Result<GangRun::Ended> GangRun::attempt(const StartPlan& plan) {
     ended = Ended{"interrupted", reason, std::nullopt, 0};
   }
   auto& kept = manifest_.attempts.back();
-  kept.seconds = secondsBetween(since, clock_.now());
+  kept.seconds = secondsBetween(attemptBegun_, clock_.now());
   if (!ended.has_value()) {
     // What fails before there are ranks, or of our own, is this start's end too.
     (void)finish("failed", ended.error().message);
@@ -185,6 +188,7 @@ Result<GangRun::Ended> GangRun::runGang(const StartPlan& plan) {
   RAILHEAD_TRY_ASSIGN(const auto commands, starter_(plan));
   manifest_.place.order.clear();
   for (const auto& command : commands) manifest_.place.order.push_back(command.node);
+  placeTold_ = true;
   launch::GangSettings settings;
   settings.grace = milliseconds(run_.deadlines.stop) + kGuardTime;
   settings.interruptFd = settings_.interruptFd;
@@ -201,7 +205,11 @@ Result<GangRun::Ended> GangRun::runGang(const StartPlan& plan) {
 Result<GangRun::Ended> GangRun::watch(launch::RunningGang& gang) {
   std::optional<Ended> decided;
   while (!decided && gang.step(kTick)) {
-    manifest_.place.order = gang.nodes();
+    if (auto nodes = gang.nodes(); nodes != manifest_.place.order) {
+      manifest_.place.order = std::move(nodes);
+      placeTold_ = true;
+    }
+    if (std::exchange(placeTold_, false)) RAILHEAD_TRY(keep());
     RAILHEAD_TRY(takeMetrics());
     RAILHEAD_TRY(lookForCheckpoints());
     if (failure_) return *failure_;
@@ -286,6 +294,7 @@ void GangRun::takeLine(int rank, std::string_view line) {
     } else {
       *known = *facts;
     }
+    placeTold_ = true;
     return;
   }
   auto& watch = ranks_[static_cast<std::size_t>(rank)];
@@ -427,6 +436,9 @@ void GangRun::forgetOld() {
 
 Result<void> GangRun::keep() {
   manifest_.metrics = totalsOf(ranks_.front().series());
+  // Of one that is killed it is what the last writing knew.
+  if (!manifest_.attempts.empty() && manifest_.attempts.back().end == "running")
+    manifest_.attempts.back().seconds = secondsBetween(attemptBegun_, clock_.now());
   forgetOld();
   return folder_.writeManifest(files_, manifest_);
 }

@@ -107,6 +107,8 @@ class GangRun {
   std::optional<Error> failure_;  // of our own, met in a callback
   os::Clock::TimePoint begun_;
   os::Clock::TimePoint lastLook_;
+  os::Clock::TimePoint attemptBegun_;
+  bool placeTold_ = false;  // and not kept yet
   bool started_ = false;
   int restarts_ = 0;
   int sinceCheckpoint_ = 0;  // failures without a new one between them

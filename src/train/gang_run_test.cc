@@ -247,6 +247,27 @@ TEST_F(GangRunTest, TheTimeToStartBeginsWhenTheRanksAreMade) {
   EXPECT_EQ(kept().state, "finished") << kept().reason;
 }
 
+// Who watches may be killed at any time.
+TEST_F(GangRunTest, WhereItRunsIsKeptWhileItRuns) {
+  const std::string look = "cat " + folder_.manifestFile() + " >" + temporary_.path() + "/seen";
+  ASSERT_TRUE(run("sleep 0.4; " + look).has_value());
+  const auto seen = parseManifest(
+      files_->readFile(temporary_.path() + "/seen", std::size_t{1} << 20).value(), "seen");
+  ASSERT_TRUE(seen.has_value()) << seen.error().describe();
+  EXPECT_THAT(seen->place.order, testing::ElementsAre("here"));
+  ASSERT_EQ(seen->attempts.size(), 1U);
+  EXPECT_EQ(seen->attempts[0].end, "running");
+}
+
+TEST_F(GangRunTest, AStartWhoseWatcherWasKilledIsNotRunningForEver) {
+  ASSERT_TRUE(run("exit 0").has_value());
+  manifest_.attempts.back().end = "running";
+  ASSERT_TRUE(run("exit 0").has_value());
+  ASSERT_EQ(kept().attempts.size(), 2U);
+  EXPECT_EQ(kept().attempts[0].end, "killed");
+  EXPECT_EQ(kept().attempts[1].end, "finished");
+}
+
 // Two gangs must not write into one place.
 TEST_F(GangRunTest, WhatAStartLeftAndCannotBeTakenAwayEndsTheRun) {
   onStartOver_ = [] { return Result<void>(Error(ErrorCode::kUnavailable, "pods are left")); };

@@ -72,7 +72,7 @@ struct Attempt {
   std::optional<std::uint64_t> fromStep;  // absent: from the beginning
   std::string started;                    // UTC
   double seconds = 0;
-  std::string end;     // "running", "finished", "failed", "hung", "stopped", "interrupted"
+  std::string end;  // "running", "finished", "failed", "hung", "stopped", "interrupted", "killed"
   std::string reason;  // with rank and node; empty when it went well
   std::optional<int> rank;
   std::string node;

@@ -236,6 +236,14 @@ Result<Expectation::Path> parseExpectedPath(std::string_view text) {
   return Error(ErrorCode::kInvalidArgument, "path " + inQuotes(text) + ": expected gdr or rdma");
 }
 
+namespace {
+
+void addOnce(std::vector<std::string>& all, const std::string& one) {
+  if (std::find(all.begin(), all.end(), one) == all.end()) all.push_back(one);
+}
+
+}  // namespace
+
 ExpectationResult check(const std::vector<Judgement>& judgements, const Expectation& expectation) {
   ExpectationResult result;
   std::size_t overNetwork = 0;
@@ -251,16 +259,23 @@ ExpectationResult check(const std::vector<Judgement>& judgements, const Expectat
       result.failures.push_back(direction + std::string(verdictText(each.verdict)) + ", expected " +
                                 (expectation.path == Expectation::Path::kGdr ? "gdr" : "rdma") +
                                 " (" + each.reason + ")");
+      for (const auto& remedy : each.remedies) addOnce(result.remedies, remedy);
     }
     if (!expectation.minShare) continue;
     if (!each.share) {
       result.failures.push_back(direction + "its share of the ceiling is not known");
+      addOnce(result.remedies,
+              "say the rate of each rail's link, where the device does not: "
+              "--line-rate 200Gbit");
     } else if (*each.share < *expectation.minShare) {
       result.failures.push_back(direction + percent(*each.share) + " of the ceiling, expected " +
                                 percent(*expectation.minShare));
     }
   }
-  if (overNetwork == 0) result.failures.emplace_back("no rank pair used the network");
+  if (overNetwork == 0) {
+    result.failures.emplace_back("no rank pair used the network");
+    result.remedies.emplace_back("start the ranks on different nodes");
+  }
   result.holds = result.failures.empty();
   return result;
 }

@@ -140,6 +140,7 @@ Result<Expectation::Path> parseExpectedPath(std::string_view text);
 struct ExpectationResult {
   bool holds = true;
   std::vector<std::string> failures;  // one line a direction that does not meet it
+  std::vector<std::string> remedies;  // of those directions, each once
 };
 // Does not hold when no direction used the network: nothing was shown.
 ExpectationResult check(const std::vector<Judgement>& judgements, const Expectation& expectation);

@@ -176,6 +176,7 @@ TEST(Expectation, IsAGate) {
   EXPECT_TRUE(check({direct, staged}, rdma).holds);
   const auto failed = check({direct, slow}, rdma);
   EXPECT_FALSE(failed.holds);
+  EXPECT_EQ(failed.remedies, judge(facts(Way::kSockets, Counted::kTcp, Capability::kNo)).remedies);
   EXPECT_THAT(failed.failures, ElementsAre(HasSubstr("sockets, expected rdma")));
   EXPECT_TRUE(check({slow}, {}).holds);
   EXPECT_FALSE(check({local}, rdma).holds) << "nothing was shown";
@@ -187,6 +188,7 @@ TEST(Expectation, HoldsTheShareAgainstAFloor) {
   Expectation floor;
   floor.minShare = 0.9;
   EXPECT_THAT(check({judge(told)}, floor).failures, ElementsAre(HasSubstr("not known")));
+  EXPECT_THAT(check({judge(told)}, floor).remedies, ElementsAre(HasSubstr("--line-rate")));
   told.ceiling = bench::wireCeiling({200e9}, 4096).value();
   told.rate = BitRate{190e9};
   EXPECT_TRUE(check({judge(told)}, floor).holds);
