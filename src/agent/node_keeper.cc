@@ -21,7 +21,7 @@ constexpr std::chrono::seconds kFirstRetry{5};
 constexpr std::chrono::seconds kLastRetry{300};
 // Drivers of a node that boots are up by then.
 constexpr std::chrono::seconds kSilentPatience{30};
-constexpr int kWatcherNice = 5;              // a third of a usual thread's share
+constexpr int kWatcherNice = 15;             // a thirtieth of a usual thread's share
 constexpr std::size_t kMaxMemory = 8 << 20;  // bytes
 
 // The most VFs that a PF is meant to have: so many rail sets a cage can give.

@@ -19,7 +19,7 @@ std::string placeOf(const RailRecord& rail) {
 
 Result<void> nothingMore() { return {}; }
 
-// A rail's RDMA device moves, or is made, while the next rail moves in and while all come up: each
+// A rail's RDMA device moves, or is made, while the rail comes up and the next one moves in: each
 // is mostly a wait for the kernel or the card. One device after the other all the same: a pod finds
 // its devices in the order in which they came. Returns when all that it began has ended, well or
 // not.
@@ -34,10 +34,11 @@ Result<void> moveIn(const std::vector<RailRecord>& rails, const os::Netns& pod, 
       if (before.valid()) RAILHEAD_TRY(before.get());
       return mover.moveRdmaIn(rail, pod).addContext(placeOf(rail));
     });
-  }
-  for (const RailRecord& rail : rails) {
-    if (!failures.none()) break;
+    mover.letRdmaBegin(rail, [&] {
+      return devices.wait_for(std::chrono::seconds(0)) != std::future_status::timeout;
+    });
     failures.add(mover.bringUp(rail, pod).addContext(placeOf(rail)));
+    if (!failures.none()) break;
   }
   if (devices.valid()) failures.add(devices.get());
   return failures.outcome();

@@ -10,6 +10,7 @@
 #include "src/os/filesystem.h"
 #include "src/os/netns.h"
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,8 +54,12 @@ class RailMover {
   // After moveIn(): up, routes and rules. A route that is there already stays.
   Result<void> bringUp(const RailRecord& rail, const os::Netns& pod);
   // After moveIn(): gives the pod the rail's RDMA device. May run in a thread of its own beside
-  // moveIn() of other rails and bringUp() of all.
+  // bringUp() and moveIn() of other rails.
   Result<void> moveRdmaIn(const RailRecord& rail, const os::Netns& pod) const;
+  // Before bringUp(), while moveRdmaIn() runs elsewhere: until that needs the kernel's lock on
+  // links no more, which a link that comes up keeps while its driver waits for the card; until
+  // `ended`, or for a moment at most. Nothing depends on it but the time that both take.
+  void letRdmaBegin(const RailRecord& rail, const std::function<bool()>& ended) const;
   // After all of these: until the rail's addresses are RoCE v2 GIDs of its RDMA device;
   // kDeadlineExceeded.
   Result<void> waitForGid(const RailRecord& rail, const os::Netns& pod,

@@ -8,6 +8,8 @@ namespace railhead::attach {
 namespace {
 
 constexpr std::chrono::milliseconds kGidPoll{5};
+constexpr std::chrono::milliseconds kRdmaBegins{40};
+constexpr std::chrono::microseconds kRdmaBeginsPoll{500};
 constexpr std::chrono::milliseconds kRemovalPoll{20};
 constexpr std::chrono::milliseconds kKernelRemoves{2000};  // it takes some ten on an idle node
 constexpr int kGidsRead = 64;  // of a table: ours come among the first, a whole one takes long
@@ -102,6 +104,16 @@ Result<void> RailMover::moveRdmaIn(const RailRecord& rail, const os::Netns& pod)
   return host->move(device->index, pod);
 }
 
+// A soft-RoCE device is registered under that lock, in its first milliseconds; then it is in sysfs,
+// and some thousand files of it follow without the lock.
+void RailMover::letRdmaBegin(const RailRecord& rail, const std::function<bool()>& ended) const {
+  if (rail.rdma != RdmaUse::kSoft) return;
+  const std::string device = paths_.sys + "/class/infiniband/" + rail.rdmaDevice;
+  const auto deadline = clock_->now() + kRdmaBegins;
+  while (!ended() && !files_->exists(device) && clock_->now() < deadline)
+    clock_->sleepFor(kRdmaBeginsPoll);
+}
+
 Result<void> RailMover::moveRdmaHome(const RailRecord& rail, const os::Netns& pod) {
   if (rail.rdma != RdmaUse::kDevice) return {};
   RAILHEAD_TRY_ASSIGN(const auto inside, netlink_->openRdma(&pod));
@@ -119,8 +131,8 @@ Result<void> RailMover::removeSoftRoce(const RailRecord& rail, const os::Netns* 
   return removeSoftRoceIn(rail, nullptr);
 }
 
-// Not asked for meanwhile: Linux 7.3 was once seen to answer nobody about RDMA from such a moment on
-// (docs/lab.md).
+// Not asked for meanwhile: Linux 7.3 was once seen to answer nobody about RDMA from such a moment
+// on (docs/lab.md).
 Result<void> RailMover::awaitSoftRoceGone(const RailRecord& rail) {
   const auto deadline = clock_->now() + kKernelRemoves;
   for (;;) {
