@@ -93,7 +93,7 @@ TEST(CommandLine, AnOptionOfAnotherPlaceIsRefused) {
   for (const auto& [option, place] : std::vector<std::pair<std::string, std::string>>{
            {"--ranks", "kubernetes"}, {"--network", "kubernetes"}, {"--lab", "lab"}}) {
     for (const auto& command : std::vector<std::vector<std::string>>{
-             {"verify"}, {"bench", "collectives"}, {"tune"}, {"tune", "grid"}}) {
+             {"verify"}, {"bench", "collectives"}, {"tune"}, {"tune", "grid", "--out", "x"}}) {
       auto words = command;
       words.insert(words.end(), {"--on", "local:2", option, "2"});
       const Outcome refused = run(words);

@@ -12,12 +12,23 @@ namespace railhead::attach {
 namespace {
 
 constexpr int kLongestPause = 20;  // times AttachConfig::pluginPause
+constexpr std::chrono::microseconds kLook{500};
+constexpr int kMostLooks = 40;
 
 std::string placeOf(const RailRecord& rail) {
   return rail.podName + " (VF " + rail.vf.toString() + ")";
 }
 
 Result<void> nothingMore() { return {}; }
+
+// Nothing depends on it but the time that both take: a link that comes up would hold the making of
+// the device up, and that the next rail.
+void letBegin(const RailRecord& rail, const RailMover& mover,
+              const std::future<Result<void>>& device) {
+  for (int look = 0; look < kMostLooks && !mover.rdmaHasBegun(rail); ++look) {
+    if (device.wait_for(kLook) != std::future_status::timeout) return;
+  }
+}
 
 // A rail's RDMA device moves, or is made, while the rail comes up and the next one moves in: each
 // is mostly a wait for the kernel or the card. One device after the other all the same: a pod finds
@@ -34,9 +45,7 @@ Result<void> moveIn(const std::vector<RailRecord>& rails, const os::Netns& pod, 
       if (before.valid()) RAILHEAD_TRY(before.get());
       return mover.moveRdmaIn(rail, pod).addContext(placeOf(rail));
     });
-    mover.letRdmaBegin(rail, [&] {
-      return devices.wait_for(std::chrono::seconds(0)) != std::future_status::timeout;
-    });
+    letBegin(rail, mover, devices);
     failures.add(mover.bringUp(rail, pod).addContext(placeOf(rail)));
     if (!failures.none()) break;
   }

@@ -10,7 +10,6 @@
 #include "src/os/filesystem.h"
 #include "src/os/netns.h"
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -56,10 +55,9 @@ class RailMover {
   // After moveIn(): gives the pod the rail's RDMA device. May run in a thread of its own beside
   // bringUp() and moveIn() of other rails.
   Result<void> moveRdmaIn(const RailRecord& rail, const os::Netns& pod) const;
-  // Before bringUp(), while moveRdmaIn() runs elsewhere: until that needs the kernel's lock on
-  // links no more, which a link that comes up keeps while its driver waits for the card; until
-  // `ended`, or for a moment at most. Nothing depends on it but the time that both take.
-  void letRdmaBegin(const RailRecord& rail, const std::function<bool()>& ended) const;
+  // Whether moveRdmaIn() needs the kernel's lock on links no more, which a link that comes up keeps
+  // while its driver waits for the card. May be asked while that runs in another thread.
+  bool rdmaHasBegun(const RailRecord& rail) const;
   // After all of these: until the rail's addresses are RoCE v2 GIDs of its RDMA device;
   // kDeadlineExceeded.
   Result<void> waitForGid(const RailRecord& rail, const os::Netns& pod,

@@ -106,12 +106,9 @@ Result<void> RailMover::moveRdmaIn(const RailRecord& rail, const os::Netns& pod)
 
 // A soft-RoCE device is registered under that lock, in its first milliseconds; then it is in sysfs,
 // and some thousand files of it follow without the lock.
-void RailMover::letRdmaBegin(const RailRecord& rail, const std::function<bool()>& ended) const {
-  if (rail.rdma != RdmaUse::kSoft) return;
-  const std::string device = paths_.sys + "/class/infiniband/" + rail.rdmaDevice;
-  const auto deadline = clock_->now() + kRdmaBegins;
-  while (!ended() && !files_->exists(device) && clock_->now() < deadline)
-    clock_->sleepFor(kRdmaBeginsPoll);
+bool RailMover::rdmaHasBegun(const RailRecord& rail) const {
+  return rail.rdma != RdmaUse::kSoft ||
+         files_->exists(paths_.sys + "/class/infiniband/" + rail.rdmaDevice);
 }
 
 Result<void> RailMover::moveRdmaHome(const RailRecord& rail, const os::Netns& pod) {
