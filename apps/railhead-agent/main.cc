@@ -21,7 +21,8 @@ void saveMemory() {
 // Signals are blocked before any thread starts, so that `run` alone takes them.
 int main(int argc, char** argv) {
   saveMemory();
-  std::signal(SIGPIPE, SIG_IGN);
+  // Errors of a call, not the end of the process: nobody reads, a file may not grow.
+  for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);
   railhead::agent_app::blockStopSignals();
   const auto code = railhead::agent_app::runCommandLine({argv, argv + argc});
   return railhead::usage::finishOutput("railhead-agent", static_cast<int>(code));

@@ -90,8 +90,14 @@ TEST(CommandLine, CompletionKnowsEveryCommand) {
 
 // Left out without a word it would seem to have been heeded.
 TEST(CommandLine, AnOptionOfAnotherPlaceIsRefused) {
-  for (const auto& [option, place] : std::vector<std::pair<std::string, std::string>>{
-           {"--ranks", "kubernetes"}, {"--network", "kubernetes"}, {"--lab", "lab"}}) {
+  for (const auto& [option, place] :
+       std::vector<std::pair<std::string, std::string>>{{"--ranks", "kubernetes"},
+                                                        {"--image", "kubernetes"},
+                                                        {"--namespace", "kubernetes"},
+                                                        {"--network", "kubernetes"},
+                                                        {"--resource", "kubernetes"},
+                                                        {"--runtime-class", "kubernetes"},
+                                                        {"--lab", "lab"}}) {
     for (const auto& command : std::vector<std::vector<std::string>>{
              {"verify"}, {"bench", "collectives"}, {"tune"}, {"tune", "grid", "--out", "x"}}) {
       auto words = command;

@@ -73,9 +73,9 @@ Result<void> checkDevice(const std::string& device, const std::vector<doctor::Po
   std::vector<std::string> names;
   for (const auto& port : ports) names.push_back(port.device);
   if (std::find(names.begin(), names.end(), device) != names.end()) return {};
-  return Error(ErrorCode::kInvalidArgument,
-               "--rail-rate " + inQuotes(device) + ": no such RDMA device here",
-               names.empty() ? "this place has none" : "those here: " + join(names, ", "));
+  return Error(
+      ErrorCode::kInvalidArgument, "--rail-rate " + inQuotes(device) + ": no such RDMA device here",
+      names.empty() ? "there is none: leave --rail-rate out" : "those here: " + join(names, ", "));
 }
 
 // "mlx5_0=97Gbit"

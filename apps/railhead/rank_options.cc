@@ -28,8 +28,8 @@ void refuseOtherPlaces(const CLI::App& command, const RankOptions& options) {
   if (isAt(Kind::kKubernetes)) return;
   for (const char* name : {"--ranks", "--namespace", "--network", "--resource", "--runtime-class"})
     refuse(name, "kubernetes");
-  // NOLINTNEXTLINE(concurrency-mt-unsafe)
-  if (std::getenv("RAILHEAD_IMAGE") == nullptr) refuse("--image", "kubernetes");
+  const char* image = std::getenv("RAILHEAD_IMAGE");  // NOLINT(concurrency-mt-unsafe)
+  if (image == nullptr || options.image != image) refuse("--image", "kubernetes");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <sstream>
 
@@ -36,12 +37,13 @@ Result<std::vector<NodeAnswer>> ask(const Options& options) {
   return askThisNode(options.paths);
 }
 
-// What came of asking, for people.
-std::string screenOf(const Options& options, Context& context, const report::TerminalStyle& style) {
+// What came of asking, for people; nothing where nobody could be asked.
+std::optional<std::string> screenOf(const Options& options, Context& context,
+                                    const report::TerminalStyle& style) {
   const auto asked = ask(options);
   if (!asked.has_value()) {
     fail(context, asked.error());
-    return {};
+    return std::nullopt;
   }
   const auto answers = checkedAnswers(*asked);
   const auto silent = std::count_if(answers.begin(), answers.end(),
@@ -57,14 +59,15 @@ std::string screenOf(const Options& options, Context& context, const report::Ter
 
 void show(const Options& options, Context& context) {
   const auto style = report::detectStyle(STDOUT_FILENO, report::processEnvironment);
-  context.out << screenOf(options, context, style);
-  // Whom nobody answered at first would wait for ever.
-  if (!options.watch || context.exitCode == ExitCode::kEnvironment) return;
+  const auto first = screenOf(options, context, style);
+  context.out << first.value_or("");
+  // Later whoever is away may come again.
+  if (!options.watch || !first) return;
   os::SystemClock clock;
   // Until Ctrl-C, or until nobody reads any more.
   while (context.out.flush()) {
     clock.sleepFor(kPause);
-    const std::string screen = screenOf(options, context, style);
+    const std::string screen = screenOf(options, context, style).value_or("");
     if (style.terminal && !options.json) context.out << "\033[H\033[2J";
     context.out << screen;
   }
@@ -93,7 +96,8 @@ void addStatusCommand(CLI::App& app, Context& context) {
       ->capture_default_str();
   command->add_option("--kubectl", options->kubernetes.kubectl, "kubectl to use")
       ->capture_default_str();
-  command->add_flag("--watch", options->watch, "Again every second, until Ctrl-C");
+  command->add_flag("--watch", options->watch,
+                    "Again every second, until Ctrl-C; not when nobody can be asked at first");
   command->add_flag("--json", options->json, "Print JSON, one line each time");
   command->final_callback([options, &context] { show(*options, context); });
 }

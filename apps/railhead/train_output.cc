@@ -158,6 +158,11 @@ void TrainView::show(const train::RunEvent& event) {
   }
 }
 
+void TrainView::showOutput(int rank, std::string_view line) {
+  line_.clear();
+  context_.err << "rank " << rank << ": " << line << '\n';
+}
+
 void TrainView::print(const train::RunEvent& event) {
   using Kind = train::RunEvent::Kind;
   if (event.kind == Kind::kStep) {

@@ -46,6 +46,8 @@ class TrainView {
   // Before the first event: the run's id, which a run gets with its folder.
   void setRun(const std::string& id);
   void show(const train::RunEvent& event);
+  // What a rank printed, as a line on err.
+  void showOutput(int rank, std::string_view line);
 
  private:
   void print(const train::RunEvent& event);

@@ -119,9 +119,7 @@ Result<void> watchRun(Session& session, const ReadRunFile& file, const train::Ru
   settings.interruptFd = session.signals.get();
   settings.onEvent = [&](const train::RunEvent& event) { view.show(event); };
   if (session.options.output) {
-    settings.onOutput = [&](int rank, std::string_view line) {
-      session.context.err << "rank " << rank << ": " << line << '\n';
-    };
+    settings.onOutput = [&](int rank, std::string_view line) { view.showOutput(rank, line); };
   }
   train::RankStarter starter = [&](const train::StartPlan& plan) {
     auto environment = trainEnvironment(folder, file.run, plan);
@@ -281,6 +279,7 @@ Result<void> resumeRun(const train::RunFolder& folder, const TrainRunOptions& op
   // What was asked of who watched it before. From here on it is asked of us.
   RAILHEAD_TRY(files->remove(folder.stopFile()));
   RAILHEAD_TRY_ASSIGN(auto manifest, folder.readManifest(*files));
+  train::sayKilled(manifest);
   if (manifest.state == "finished") {
     return Error(ErrorCode::kAlreadyExists, folder.path() + " has finished",
                  "run it again as another run: railhead train replay " + folder.path());
@@ -306,10 +305,12 @@ Result<void> resumeRun(const train::RunFolder& folder, const TrainRunOptions& op
 
 Result<train::RunFolder> runNamed(const std::string& name, const std::string& runs) {
   RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
-  RAILHEAD_TRY_ASSIGN(const auto named, usage::absolutePath(name));
   RAILHEAD_TRY_ASSIGN(const auto folder, usage::absolutePath(runs));
-  const train::RunFolder places[] = {train::RunFolder(named),
-                                     train::RunFolder(folder + "/" + name)};
+  RAILHEAD_TRY_ASSIGN(const auto below, usage::absolutePath(folder + "/" + name));
+  // A working folder that is gone holds none.
+  const auto named = usage::absolutePath(name);
+  const train::RunFolder places[] = {train::RunFolder(named.value_or(below)),
+                                     train::RunFolder(below)};
   // A run that is whole goes before what may be the remains of one.
   for (const auto& run : places) {
     if (run.holds(*files) == train::Holds::kManifest) return run;

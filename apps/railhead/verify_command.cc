@@ -268,7 +268,7 @@ void runOnLogs(const Settings& settings, Context& context) {
   }
   if (settings.json) {
     context.out << json << '\n';
-  } else if (told.has_value()) {
+  } else if (log.statistics().messages > 0) {
     if (const auto printed = printVerifyLog(context.out, json); !printed.has_value())
       return fail(context, printed.error());
   }

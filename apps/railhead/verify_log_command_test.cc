@@ -87,6 +87,15 @@ TEST_F(VerifyLog, AFileWithoutALineOfNcclsIsNamed) {
   EXPECT_THAT(ran.err, HasSubstr("--log " + file + ": no line of NCCL's is in it\n  remedy: "));
 }
 
+// Of a run that ended early they are the cause.
+TEST_F(VerifyLog, WarningsAreShownWhereNoChannelIs) {
+  const std::string file =
+      write("early", "a:1:1 [0] misc/ibvwrap.cc:94 NCCL WARN Call to ibv_create_qp failed\n");
+  const Ran ran = run({"--log", file});
+  EXPECT_EQ(ran.exitCode, ExitCode::kCheckFailed);
+  EXPECT_THAT(ran.out, HasSubstr("ibv_create_qp failed"));
+}
+
 TEST_F(VerifyLog, OneEndAloneIsShownAsThat) {
   const Ran ran = run({"--log", write("b", kReceiver)});
   EXPECT_EQ(ran.exitCode, ExitCode::kOk) << ran.err;

@@ -2,6 +2,7 @@
 #include "src/attach/attacher.h"
 #include "tests/support/attach_faults.h"
 
+#include <algorithm>
 #include <cerrno>
 
 #include <gmock/gmock.h>
@@ -30,6 +31,25 @@ TEST_F(SoftRdmaTest, WaitsForTheGidAndGivesUpInTime) {
   EXPECT_EQ(kernel_.snapshot(), before);
   kernel_.withholdGids(false);
   EXPECT_TRUE(attacher_->add(request(CniCommand::kAdd)).has_value());
+}
+
+// Whichever thread is faster: a link that comes up first would hold the device up.
+TEST_F(SoftRdmaTest, ADeviceBeginsBeforeItsLinkComesUp) {
+  start();
+  for (int round = 0; round < 5; ++round) {
+    kernel_.revive();
+    ASSERT_TRUE(attacher_->add(request(CniCommand::kAdd)).has_value());
+    const auto log = kernel_.log();
+    const auto at = [&](const std::string& what) {
+      return std::find_if(log.begin(), log.end(),
+                          [&](const std::string& line) { return line.ends_with(what); });
+    };
+    for (const char* name : {"net1", "net2"}) {
+      ASSERT_NE(at(std::string("set up link ") + name), log.end());
+      EXPECT_LT(at(std::string(" on ") + name), at(std::string("set up link ") + name));
+    }
+    ASSERT_TRUE(attacher_->del(request(CniCommand::kDel)).has_value());
+  }
 }
 
 TEST_F(SoftRdmaTest, WithoutTheRdmaModuleTheRemedyIsNamed) {

@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kLongestPause = 20;  // times AttachConfig::pluginPause
 constexpr std::chrono::microseconds kLook{500};
-constexpr int kMostLooks = 40;
+constexpr int kMostLooks = 100;
 
 std::string placeOf(const RailRecord& rail) {
   return rail.podName + " (VF " + rail.vf.toString() + ")";
@@ -21,8 +21,8 @@ std::string placeOf(const RailRecord& rail) {
 
 Result<void> nothingMore() { return {}; }
 
-// Nothing depends on it but the time that both take: a link that comes up would hold the making of
-// the device up, and that the next rail.
+// Nothing depends on it but the time that both take: a link that comes up would hold up the making
+// of the device. For a moment only: the device before it may take long.
 void letBegin(const RailRecord& rail, const RailMover& mover,
               const std::future<Result<void>>& device) {
   for (int look = 0; look < kMostLooks && !mover.rdmaHasBegun(rail); ++look) {

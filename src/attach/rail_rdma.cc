@@ -8,8 +8,6 @@ namespace railhead::attach {
 namespace {
 
 constexpr std::chrono::milliseconds kGidPoll{5};
-constexpr std::chrono::milliseconds kRdmaBegins{40};
-constexpr std::chrono::microseconds kRdmaBeginsPoll{500};
 constexpr std::chrono::milliseconds kRemovalPoll{20};
 constexpr std::chrono::milliseconds kKernelRemoves{2000};  // it takes some ten on an idle node
 constexpr int kGidsRead = 64;  // of a table: ours come among the first, a whole one takes long

@@ -52,7 +52,8 @@ struct ChildPlan {
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  ::signal(SIGPIPE, SIG_DFL);
+  // What our programs ignore a program of others need not expect.
+  for (const int signal : {SIGPIPE, SIGXFSZ}) ::signal(signal, SIG_DFL);
   if (plan.environment.empty()) {
     ::execvp(plan.argv[0], plan.argv.data());
   } else {

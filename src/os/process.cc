@@ -92,7 +92,8 @@ ChildPlan planChild(const ProcessSpec& spec) {
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  ::signal(SIGPIPE, SIG_DFL);
+  // What our programs ignore a program of others need not expect.
+  for (const int signal : {SIGPIPE, SIGXFSZ}) ::signal(signal, SIG_DFL);
   // A refusal changes nothing.
   if (plan.opensSysctls && ::unshare(CLONE_NEWNS) == 0) {
     [[maybe_unused]] const int opened =

@@ -81,6 +81,17 @@ TEST(Process, AProgramThatReadsNoInputIsNoSignal) {
   EXPECT_EQ(result->exitCode, 0);
 }
 
+// As our programs ignore them.
+TEST(Process, AProgramHasItsSignalsAsUsual) {
+  const auto pipe = std::signal(SIGPIPE, SIG_IGN), tooLarge = std::signal(SIGXFSZ, SIG_IGN);
+  SystemProcessRunner runner;
+  const auto result = runner.run({.argv = {"grep", "^SigIgn:", "/proc/self/status"}});
+  std::signal(SIGPIPE, pipe);
+  std::signal(SIGXFSZ, tooLarge);
+  ASSERT_TRUE(result.has_value()) << result.error().message;
+  EXPECT_EQ(result->output, "SigIgn:\t0000000000000000\n");
+}
+
 // Makes this process see /proc/sys as one in a container does, in namespaces of its own; false
 // without the right to.
 bool enterContainersView() {

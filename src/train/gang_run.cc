@@ -73,6 +73,7 @@ Result<void> GangRun::run() {
     logs_.emplace_back(::open(log.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
     if (!logs_.back()) return Error::fromErrno(errno, "open " + log);
   }
+  sayKilled(manifest_);
   manifest_.state = "running";
   manifest_.reason.clear();
   manifest_.ended.clear();
@@ -130,9 +131,6 @@ Result<void> GangRun::prepare(StartPlan& plan) {
   for (auto& rank : ranks_) RAILHEAD_TRY(rank.beginAttempt(plan.attempt, step, clock_.now()));
   std::erase_if(manifest_.checkpoints,
                 [&](const checkpoint::Checkpoint& one) { return one.step > step; });
-  // Its watcher did not come to say how it ended.
-  if (!manifest_.attempts.empty() && manifest_.attempts.back().end == "running")
-    manifest_.attempts.back().end = "killed";
   attemptBegun_ = clock_.now();
   Attempt attempt;
   attempt.number = plan.attempt;
@@ -209,7 +207,8 @@ Result<GangRun::Ended> GangRun::watch(launch::RunningGang& gang) {
       manifest_.place.order = std::move(nodes);
       placeTold_ = true;
     }
-    if (std::exchange(placeTold_, false)) RAILHEAD_TRY(keep());
+    // A disk that is full now must not end a run that needs nothing of it yet.
+    if (placeTold_ && keep().has_value()) placeTold_ = false;
     RAILHEAD_TRY(takeMetrics());
     RAILHEAD_TRY(lookForCheckpoints());
     if (failure_) return *failure_;
@@ -291,10 +290,11 @@ void GangRun::takeLine(int rank, std::string_view line) {
                                     [&](const NodeFacts& one) { return one.node == facts->node; });
     if (known == nodes.end()) {
       nodes.push_back(*facts);
-    } else {
+      placeTold_ = true;
+    } else if (*known != *facts) {
       *known = *facts;
+      placeTold_ = true;
     }
-    placeTold_ = true;
     return;
   }
   auto& watch = ranks_[static_cast<std::size_t>(rank)];

@@ -249,8 +249,10 @@ TEST_F(GangRunTest, TheTimeToStartBeginsWhenTheRanksAreMade) {
 
 // Who watches may be killed at any time.
 TEST_F(GangRunTest, WhereItRunsIsKeptWhileItRuns) {
-  const std::string look = "cat " + folder_.manifestFile() + " >" + temporary_.path() + "/seen";
-  ASSERT_TRUE(run("sleep 0.4; " + look).has_value());
+  const std::string file = folder_.manifestFile();
+  ASSERT_TRUE(run("for i in $(seq 1000); do grep -q here " + file +
+                  " && break; sleep 0.01; done; cat " + file + " >" + temporary_.path() + "/seen")
+                  .has_value());
   const auto seen = parseManifest(
       files_->readFile(temporary_.path() + "/seen", std::size_t{1} << 20).value(), "seen");
   ASSERT_TRUE(seen.has_value()) << seen.error().describe();

@@ -251,6 +251,11 @@ std::vector<std::uint64_t> takeNewCheckpoints(os::Filesystem& files, const RunFo
   return out;
 }
 
+void sayKilled(Manifest& manifest) {
+  auto& attempts = manifest.attempts;
+  if (!attempts.empty() && attempts.back().end == "running") attempts.back().end = "killed";
+}
+
 void bringUpToDate(os::Filesystem& files, const RunFolder& run, const std::optional<Totals>& told,
                    Manifest& manifest) {
   if (manifest.state != "running") return;

@@ -98,9 +98,14 @@ Totals totalsOf(const StepSeries& series);
 std::vector<std::uint64_t> takeNewCheckpoints(os::Filesystem& files, const RunFolder& run,
                                               Manifest& manifest);
 
-// A manifest is written at starts, ends and checkpoints. Of a run that has no end yet, watched or
-// killed, this brings totals and checkpoints to where its files say that it came; `told`: what rank
-// 0's steps come to, nothing where it told of none. Others stay as they are.
+// Of a start that nobody watches any more, and whose watcher did not come to say how it ended:
+// "killed". Under the run's lock.
+void sayKilled(Manifest& manifest);
+
+// A manifest is written at starts, ends and checkpoints, and when a place is told. Of a run that
+// has no end yet, watched or killed, this brings totals and checkpoints to where its files say that
+// it came; `told`: what rank 0's steps come to, nothing where it told of none. Others stay as they
+// are.
 void bringUpToDate(os::Filesystem& files, const RunFolder& run, const std::optional<Totals>& told,
                    Manifest& manifest);
 

@@ -264,9 +264,10 @@ ExpectationResult check(const std::vector<Judgement>& judgements, const Expectat
     if (!expectation.minShare) continue;
     if (!each.share) {
       result.failures.push_back(direction + "its share of the ceiling is not known");
-      addOnce(result.remedies,
-              "say the rate of each rail's link, where the device does not: "
-              "--line-rate 200Gbit");
+      addOnce(result.remedies, each.verdict == Verdict::kSockets
+                                   ? "sockets have no ceiling: leave --min-share out, or use RDMA"
+                                   : "say the rate of each rail's link, where the device does "
+                                     "not: --line-rate 200Gbit");
     } else if (*each.share < *expectation.minShare) {
       result.failures.push_back(direction + percent(*each.share) + " of the ceiling, expected " +
                                 percent(*expectation.minShare));

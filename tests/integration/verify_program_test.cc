@@ -56,6 +56,24 @@ TEST(Verify, TheDocumentNamesEveryFieldAndNoOther) {
             testing_support::fieldsOf(json));
 }
 
+// A worse end stays what it is.
+TEST(Verify, OutputThatCannotBeWrittenIsSaidWithTheReason) {
+  const auto run = [](const std::string& words) {
+    const auto ran = os::SystemProcessRunner().run(
+        {.argv = {"sh", "-c", std::string(RAILHEAD_PROGRAM) + " " + words + " >/dev/full"},
+         .deadline = 90s});
+    EXPECT_TRUE(ran.has_value()) << ran.error().describe();
+    return ran.has_value() ? *ran : os::ProcessResult{};
+  };
+  const auto listed = run("doctor --list");
+  EXPECT_EQ(listed.exitCode, 1);
+  EXPECT_THAT(listed.errorOutput, HasSubstr("could not write the output: No space left on device"));
+  const auto verified =
+      run("verify --on local:2 --backend host --transport tcp --seconds 0.3 --expect rdma");
+  EXPECT_EQ(verified.exitCode, 3);
+  EXPECT_THAT(verified.errorOutput, HasSubstr("could not write the output"));
+}
+
 TEST(Verify, WrongWordsAreExitTwo) {
   const auto expectation = verify({"--expect", "fast"});
   EXPECT_EQ(expectation.exitCode, 2);
