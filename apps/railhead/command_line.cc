@@ -2,6 +2,8 @@
 
 #include "apps/railhead/commands.h"
 #include "apps/usage/command_line.h"
+#include "src/base/text.h"
+#include "src/report/terminal/text_width.h"
 
 #include <ostream>
 
@@ -10,6 +12,16 @@
 
 namespace railhead::app {
 
+namespace {
+
+std::string printableLines(const std::string& text) {
+  std::vector<std::string> lines;
+  for (const auto line : split(text, '\n')) lines.push_back(report::printable(line));
+  return join(lines, "\n");
+}
+
+}  // namespace
+
 report::TerminalStyle progressStyle(const Context& context) {
   auto style = report::detectStyle(STDERR_FILENO, report::processEnvironment);
   style.terminal = style.terminal && context.terminal;
@@ -17,7 +29,10 @@ report::TerminalStyle progressStyle(const Context& context) {
 }
 
 void fail(Context& context, const Error& error) {
-  usage::printError(context.err, "railhead", error);
+  // A rank's last words may be in it, and whatever else came from elsewhere.
+  Error shown = error;
+  for (std::string* text : {&shown.message, &shown.remedy}) *text = printableLines(*text);
+  usage::printError(context.err, "railhead", shown);
   context.exitCode = exitCodeFor(error.code);
 }
 

@@ -228,10 +228,11 @@ void addDoctorCommand(CLI::App& app, Context& context) {
                       "what a rail alone was measured at, DEVICE=RATE; repeated");
   command->add_option("--planned", settings->planned, "bytes of all buffers of a test, like 16GiB")
       ->transform(usage::sizeValue());
-  command->add_option("--check", settings->checks, "only this check; repeated");
-  command->add_flag("--list", settings->list, "every check, and nothing else");
+  auto* check = command->add_option("--check", settings->checks, "only this check; repeated");
+  auto* list =
+      command->add_flag("--list", settings->list, "every check, and nothing else")->excludes(check);
   command->add_flag("--all", settings->all, "also what is well, and why a check could not look");
-  command->add_option("--out", settings->out, "also write the JSON to this file");
+  command->add_option("--out", settings->out, "also write the JSON to this file")->excludes(list);
   command->add_flag("--json", settings->json, "print JSON");
   command->final_callback([settings, &context] { run(*settings, context); });
 }

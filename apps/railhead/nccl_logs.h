@@ -10,6 +10,7 @@
 namespace railhead::app {
 
 // All files together, each at most 256 MiB; "-" is standard input. An error names the file.
-Result<void> readNcclLogs(const std::vector<std::string>& paths, verify::NcclLog& log);
+Result<void> readNcclLogs(const std::vector<std::string>& paths, verify::NcclLog& log,
+                          std::vector<std::string>* silent = nullptr);
 
 }  // namespace railhead::app

@@ -2,6 +2,7 @@
 
 #include "src/base/units.h"
 #include "src/metrics/exposition.h"
+#include "src/report/terminal/text_width.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -160,7 +161,8 @@ void TrainView::show(const train::RunEvent& event) {
 
 void TrainView::showOutput(int rank, std::string_view line) {
   line_.clear();
-  context_.err << "rank " << rank << ": " << line << '\n';
+  context_.err << "rank " << rank << ": "
+               << (context_.terminal ? report::printable(line) : std::string(line)) << '\n';
 }
 
 void TrainView::print(const train::RunEvent& event) {
@@ -182,13 +184,13 @@ void TrainView::print(const train::RunEvent& event) {
       context_.err << "checkpoint of step " << event.step << std::endl;
       break;
     case Kind::kFailed:
-      context_.err << "failed: " << event.text << std::endl;
+      context_.err << "failed: " << report::printable(event.text) << std::endl;
       break;
     case Kind::kPause:
       context_.err << "starting again in " << formatSeconds(event.seconds) << std::endl;
       break;
     case Kind::kNote:
-      context_.err << "note: " << event.text << std::endl;
+      context_.err << "note: " << report::printable(event.text) << std::endl;
       break;
     case Kind::kStep:
     case Kind::kEnded:

@@ -58,8 +58,10 @@ void judge(Session& session, const train::RunFolder& folder, const train::Manife
   const bool byHand = manifest.state != "failed";
   fail(context,
        Error(ErrorCode::kUnavailable,
-             manifest.id + " " + manifest.state + (manifest.reason.empty() ? "" : ": ") +
-                 manifest.reason,
+             manifest.id + " " + manifest.state +
+                 (manifest.reason.empty() || manifest.reason == manifest.state
+                      ? ""
+                      : ": " + manifest.reason),
              byHand ? again : "see railhead train logs " + folder.path() + "; then " + again));
   if (const int signal = session.signals.take(); signal != 0)
     context.exitCode = static_cast<ExitCode>(128 + signal);
@@ -161,10 +163,11 @@ Result<train::NewRun> makeFolder(const ReadRunFile& file, const TrainRunOptions&
   if (made.has_value()) return train::NewRun{std::move(out), std::move(*made)};
   Error error = std::move(made).error();
   if (error.code == ErrorCode::kAlreadyExists) {
-    error.withRemedy(
-        "nothing was changed; name another folder, or go on with: railhead train "
-        "resume " +
-        out.path());
+    error.withRemedy(out.holds(files) == train::Holds::kNoRun
+                         ? "nothing was changed; name another folder"
+                         : "nothing was changed; name another folder, or go on with: railhead "
+                           "train resume " +
+                               out.path());
   }
   return error;
 }
@@ -209,6 +212,9 @@ Result<void> watchToItsEnd(Session& session, const ReadRunFile& file,
       manifest.reason = watched.error().message;
       (void)folder.writeManifest(session.files, manifest);
     }
+    if (watched.error().code == ErrorCode::kExhausted && watched.error().remedy.empty())
+      watched.error().withRemedy("make room in " + folder.path() +
+                                 ", then: railhead train resume " + folder.path());
     return watched;
   }
   judge(session, folder, manifest);

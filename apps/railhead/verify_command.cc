@@ -258,8 +258,13 @@ void show(const Settings& settings, const Found& found, Context& context) {
 
 void runOnLogs(const Settings& settings, Context& context) {
   verify::NcclLog log;
-  if (const auto read = readNcclLogs(settings.logs, log); !read.has_value())
+  std::vector<std::string> silent;
+  if (const auto read = readNcclLogs(settings.logs, log, &silent); !read.has_value())
     return fail(context, read.error());
+  if (silent.size() < settings.logs.size()) {
+    for (const auto& path : silent)
+      context.err << "note: " << path << ": no line of NCCL's is in it\n";
+  }
   const auto told = checkTold(log).addContext("--log " + join(settings.logs, ", "));
   const std::string json = verifyLogJson(log, settings.logs);
   if (!settings.out.empty()) {

@@ -87,6 +87,16 @@ TEST_F(VerifyLog, AFileWithoutALineOfNcclsIsNamed) {
   EXPECT_THAT(ran.err, HasSubstr("--log " + file + ": no line of NCCL's is in it\n  remedy: "));
 }
 
+TEST_F(VerifyLog, AFileThatAddsNothingIsNamed) {
+  const std::string empty = write("empty", ""), sender = write("a", kSender);
+  const Ran ran = run({"--log", sender, "--log", empty});
+  EXPECT_EQ(ran.exitCode, ExitCode::kOk) << ran.err;
+  EXPECT_EQ(ran.err, "note: " + empty + ": no line of NCCL's is in it\n");
+  const Ran twice = run({"--log", sender, "--log", sender});
+  EXPECT_EQ(twice.exitCode, ExitCode::kUsage);
+  EXPECT_THAT(twice.err, HasSubstr("is named twice"));
+}
+
 // Of a run that ended early they are the cause.
 TEST_F(VerifyLog, WarningsAreShownWhereNoChannelIs) {
   const std::string file =

@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include <CLI/CLI.hpp>
+#include <unistd.h>
 
 namespace railhead::usage {
 namespace {
@@ -167,8 +168,8 @@ int finishOutput(const std::string& name, int code) {
   errno = 0;
   std::cout.flush();
   if (std::cout) return code;
-  // What failed before is tried again, for its reason.
-  std::fflush(stdout);
+  // What failed before is tried again, for its reason; a byte more is no worse where some are lost.
+  if (std::fflush(stdout) == 0 && ::write(STDOUT_FILENO, "\n", 1) == 1) errno = 0;
   const Error error = errno == 0 ? Error(ErrorCode::kUnavailable, "could not write the output")
                                  : Error::fromErrno(errno, "could not write the output");
   printError(std::cerr, name, error);

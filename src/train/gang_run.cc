@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <ctime>
 #include <utility>
 
@@ -310,7 +311,11 @@ void GangRun::takeLine(int rank, std::string_view line) {
 
 Result<void> GangRun::takeMetrics() {
   for (auto& rank : ranks_) {
-    for (const auto& line : rank.takeNew(clock_.now())) {
+    const auto lines = rank.takeNew(clock_.now());
+    if (const auto broken = rank.takeBroken(); !broken.empty())
+      note("rank " + std::to_string(rank.rank()) +
+           " told metrics that are none and do not count: " + broken + "; of NaN write null");
+    for (const auto& line : lines) {
       if (rank.rank() != 0) continue;
       for (const auto& [name, value] : line.facts) manifest_.facts[name] = value;
       if (line.kind == MetricsLine::Kind::kStep) {
@@ -451,8 +456,11 @@ void GangRun::tell(RunEvent event) {
 
 // A full disk must not end a run because of its log.
 void GangRun::log(int rank, const std::string& text) {
-  [[maybe_unused]] const ssize_t put =
+  const ssize_t put =
       ::write(logs_[static_cast<std::size_t>(rank)].get(), text.data(), text.size());
+  if (std::cmp_equal(put, text.size()) || std::exchange(logsCut_, true)) return;
+  note("logs are cut from here on: " + folder_.logFile(rank) +
+       (put < 0 ? ": " + std::string(std::strerror(errno)) : " has no room"));
 }
 
 void GangRun::note(const std::string& text) {
@@ -474,7 +482,7 @@ Result<void> GangRun::finish(const std::string& state, const std::string& reason
          std::to_string(*run_.steps));
   }
   tell({RunEvent::Kind::kEnded, 0, last, nullptr, state, 0});
-  return keep();
+  return keep().addContext("the run is " + state + ", which could not be kept");
 }
 
 }  // namespace railhead::train

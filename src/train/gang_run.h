@@ -108,6 +108,7 @@ class GangRun {
   os::Clock::TimePoint begun_;
   os::Clock::TimePoint lastLook_;
   os::Clock::TimePoint attemptBegun_;
+  bool logsCut_ = false;    // and told
   bool placeTold_ = false;  // and not kept yet
   bool started_ = false;
   int restarts_ = 0;

@@ -247,6 +247,20 @@ TEST_F(GangRunTest, TheTimeToStartBeginsWhenTheRanksAreMade) {
   EXPECT_EQ(kept().state, "finished") << kept().reason;
 }
 
+// Once for each start: a trainer whose loss is NaN says so in every step.
+TEST_F(GangRunTest, MetricsThatDoNotCountAreTold) {
+  const std::string nan = R"(echo '{"schema":"railhead.metrics/1","step":1,"loss":NaN}' >&2;)";
+  ASSERT_TRUE(run(nan + nan).has_value());
+  EXPECT_THAT(notes_, testing::ElementsAre(HasSubstr("rank 0 told metrics that are none")));
+}
+
+TEST_F(GangRunTest, LogsThatAreCutAreTold) {
+  std::filesystem::create_symlink("/dev/full", folder_.logFile(0));
+  ASSERT_TRUE(run("echo one; echo two").has_value());
+  EXPECT_THAT(notes_, testing::ElementsAre(HasSubstr("rank-0.log: No space left on device")));
+  EXPECT_EQ(kept().state, "finished");
+}
+
 // Who watches may be killed at any time.
 TEST_F(GangRunTest, WhereItRunsIsKeptWhileItRuns) {
   const std::string file = folder_.manifestFile();

@@ -92,6 +92,16 @@ std::optional<MetricsLine> parseMetricsLine(std::string_view line) {
   return out;
 }
 
+bool isBrokenMetrics(std::string_view line) {
+  line = trim(line);
+  if (!line.starts_with('{') || line.find(kMetricsSchema) == std::string_view::npos ||
+      parseMetricsLine(line).has_value())
+    return false;
+  // Events that a newer trainer may know are none of ours.
+  const auto parsed = json::parseObject(line.substr(0, kMaxMetricsLine), "metrics");
+  return !parsed.has_value() || wordOf(*parsed, "event").empty();
+}
+
 std::string resumedLine(std::uint64_t attempt, std::uint64_t step) {
   const Json line = {
       {"schema", kMetricsSchema}, {"event", "resumed"}, {"attempt", attempt}, {"step", step}};

@@ -47,6 +47,9 @@ struct MetricsLine {
 
 // nullopt: it is none of ours, or not whole. Lines over 64 KiB are none.
 std::optional<MetricsLine> parseMetricsLine(std::string_view line);
+// Whether a line that is none was meant to be one: it names the schema, and is no JSON (NaN is
+// none) or has no step from 1 on.
+bool isBrokenMetrics(std::string_view line);
 // With the newline. `resumed` begins with one, too: the rank before may have died within a line.
 std::string resumedLine(std::uint64_t attempt, std::uint64_t step);
 

@@ -27,6 +27,16 @@ TEST(MetricsLine, EveryFieldIsRead) {
   ASSERT_TRUE(line.has_value());
   EXPECT_EQ(line->kind, MetricsLine::Kind::kStep);
   EXPECT_EQ(line->step, (StepLine{7, 4.25, 1024, 0.5, {0.3, 0.1, 0.05, 0.02}}));
+  for (const char* broken : {R"({"schema":"railhead.metrics/1","step":8,"loss":NaN})",
+                             R"({"schema":"railhead.metrics/1","step":8,"lo)",
+                             R"({"schema":"railhead.metrics/1","step":0})"}) {
+    EXPECT_TRUE(isBrokenMetrics(broken)) << broken;
+  }
+  for (const char* well :
+       {"step 8", "{\"loss\":NaN}", R"({"schema":"railhead.metrics/1","step":8,"loss":null})",
+        R"({"schema":"railhead.metrics/1","event":"of-tomorrow"})"}) {
+    EXPECT_FALSE(isBrokenMetrics(well)) << well;
+  }
   const auto bare = parseMetricsLine(R"({"schema":"railhead.metrics/1","step":1,"loss":null})");
   ASSERT_TRUE(bare.has_value());
   EXPECT_FALSE(bare->step.loss.has_value());

@@ -1,5 +1,6 @@
 #include "src/train/rank_watch.h"
 
+#include "src/base/text.h"
 #include "src/train/run_folder.h"
 
 #include <array>
@@ -14,6 +15,7 @@ namespace railhead::train {
 namespace {
 
 constexpr std::size_t kMaxPartial = 64 << 10;
+constexpr std::size_t kMostOfABrokenLine = 160;
 
 bool isPast(os::Clock::TimePoint since, double seconds, os::Clock::TimePoint now) {
   return seconds > 0 && now - since > std::chrono::duration<double>(seconds);
@@ -32,7 +34,8 @@ Result<void> RankWatch::beginAttempt(std::uint64_t attempt, std::uint64_t step,
   (void)takeNew(now);  // what a dead rank still wrote
   partial_.clear();
   lastProgress_ = now;
-  begun_ = tellsSteps_ = ownLines_ = false;
+  begun_ = tellsSteps_ = ownLines_ = hasBroken_ = false;
+  broken_.clear();
   added_ = 0;
   if (offset_ == 0) return {};
   RAILHEAD_TRY(appendText(path_, resumedLine(attempt, step)));
@@ -69,6 +72,7 @@ void RankWatch::takeBytes(std::string_view bytes, os::Clock::TimePoint now) {
       continue;
     }
     const auto line = parseMetricsLine(partial_);
+    if (!line) keepBroken(partial_);
     partial_.clear();
     if (!line) continue;
     series_.add(*line);
@@ -89,6 +93,7 @@ void RankWatch::takeBytes(std::string_view bytes, os::Clock::TimePoint now) {
 Result<bool> RankWatch::takeOutput(std::string_view line, os::Clock::TimePoint now) {
   const auto metrics = parseMetricsLine(line);
   if (!metrics) {
+    keepBroken(line);
     if (!tellsSteps_) {
       begun_ = true;
       lastProgress_ = now;
@@ -102,6 +107,12 @@ Result<bool> RankWatch::takeOutput(std::string_view line, os::Clock::TimePoint n
   if (!resumed) ++added_;
   readNew(now);  // the next line is judged by what this one says
   return true;
+}
+
+void RankWatch::keepBroken(std::string_view line) {
+  if (hasBroken_ || !isBrokenMetrics(line)) return;
+  hasBroken_ = true;
+  broken_ = inQuotes(line, kMostOfABrokenLine);
 }
 
 std::optional<std::string> RankWatch::overdue(const Deadlines& deadlines,

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace railhead::train {
@@ -30,6 +31,8 @@ class RankWatch {
   // takeNew(), unless the rank writes the file itself; once, for a log that was followed anew tells
   // lines again. True: it was such a line.
   Result<bool> takeOutput(std::string_view line, os::Clock::TimePoint now);
+  // The first line of this start that was meant to be metrics and is none; told once, else empty.
+  std::string takeBroken() { return std::exchange(broken_, {}); }
 
   int rank() const { return rank_; }
   const StepSeries& series() const { return series_; }
@@ -53,6 +56,9 @@ class RankWatch {
   std::vector<MetricsLine> new_;  // that takeNew() has not told
   bool ownLines_ = false;         // the rank writes the file itself
   std::uint64_t added_ = 0;       // lines of output that we wrote and have not read back
+  void keepBroken(std::string_view line);
+  std::string broken_;
+  bool hasBroken_ = false;  // in this start
   bool tellsSteps_ = false;
   bool begun_ = false;  // a step, or a line of output, since the start
   os::Clock::TimePoint lastProgress_;

@@ -83,7 +83,13 @@ Result<os::UniqueFd> RunFolder::create(os::Filesystem& files, std::string_view r
   if (slash > 0) RAILHEAD_TRY(files.makeDirectories(path_.substr(0, slash)));
   // Exactly one of two that want the same folder gets it.
   if (::mkdir(path_.c_str(), 0755) != 0) return Error::fromErrno(errno, "make run folder " + path_);
-  RAILHEAD_TRY_ASSIGN(auto held, lock());
+  auto held = lock();
+  if (!held.has_value()) {
+    // Nobody else's: it was made just now.
+    ::unlink(lockPath().c_str());
+    ::rmdir(path_.c_str());
+    return held;
+  }
   for (const char* part : {"/metrics", "/logs", "/checkpoints"})
     RAILHEAD_TRY(files.makeDirectories(path_ + part));
   // The last: without it this is no run's folder yet.

@@ -21,14 +21,15 @@ class Table {
 
   // Cells are made printable. Missing cells are empty; cells without a column are dropped.
   void addRow(std::vector<std::string> cells);
-  // A quiet line of titles, then the rows, each after `indent` spaces. On a terminal lines are cut
-  // to its width. Nothing at all without rows.
+  // A quiet line of titles, then the rows, each after `indent` spaces. Columns that a terminal has
+  // no room for stand in lines of their own below the others, titles like rows: nothing is left
+  // out. Nothing at all without rows.
   void print(std::ostream& out, const TerminalStyle& style, std::size_t indent = 2) const;
 
  private:
   std::vector<std::size_t> widths() const;
-  std::string lineOf(const std::vector<std::string>& cells,
-                     const std::vector<std::size_t>& widths) const;
+  std::vector<std::string> linesOf(const std::vector<std::string>& cells,
+                                   const std::vector<std::size_t>& widths, std::size_t room) const;
 
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;

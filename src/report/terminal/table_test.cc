@@ -32,11 +32,23 @@ TEST(Table, TakesRowsOfAnyLengthAndCellsOfAnyContent) {
   EXPECT_EQ(shown(table, {}), "  a    b\n  1\n  red  two lines\n");
 }
 
-TEST(Table, FitsATerminalAndLeavesAFileWhole) {
-  Table table({{"name"}});
-  table.addRow({"a name that is long"});
-  EXPECT_EQ(shown(table, {.terminal = true, .columns = 12}), "  name\n  a name th…\n");
-  EXPECT_EQ(shown(table, {.terminal = false, .columns = 12}), "  name\n  a name that is long\n");
+TEST(Table, FitsATerminalWithoutLeavingAnythingOut) {
+  Table table({{"name"}, {"VFs", Align::kRight}, {"note"}});
+  table.addRow({"a name", "8", "ready"});
+  EXPECT_EQ(shown(table, {.terminal = true, .columns = 14}),
+            "  name    VFs\n      note\n"
+            "  a name    8\n      ready\n");
+  EXPECT_EQ(shown(table, {.terminal = true, .columns = 20}),
+            "  name    VFs  note\n  a name    8  ready\n");
+  EXPECT_EQ(shown(table, {.terminal = false, .columns = 14}),
+            "  name    VFs  note\n  a name    8  ready\n");
+}
+
+TEST(Table, BreaksACellThatIsWiderThanTheTerminal) {
+  Table table({{"note"}});
+  table.addRow({"one two three averyverylongword four"});
+  EXPECT_EQ(shown(table, {.terminal = true, .columns = 12}),
+            "  note\n  one two\n    three\n    averyverylongword\n    four\n");
 }
 
 TEST(Table, KeepsTitlesQuietInColour) {

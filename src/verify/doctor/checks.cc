@@ -29,7 +29,7 @@ constexpr std::array<Check, 26> kChecks{{
     {"gdr-level", "NCCL_NET_GDR_LEVEL on a GPU without GPUDirect RDMA", needsGpu, uselessGdrLevel},
     {"nccl-conf", "settings in /etc/nccl.conf", always, staleNcclConf},
     {"nccl-dev-build", "an NCCL that is no release", needsVersion, developmentBuild},
-    {"merged-functions", "two functions of one slot made one device by NCCL", needsLog,
+    {"merged-functions", "two functions of one slot made one device by NCCL", needsDevices,
      mergedFunctions},
     {"unified-memory", "planned buffers that a GPU takes from the node's own memory", needsPlan,
      memoryHeadroom},

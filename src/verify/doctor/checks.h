@@ -33,6 +33,7 @@ std::vector<Finding> noVerbsNode(const Patient& patient);
 
 // settings.cc: what NCCL is told and what it is.
 std::string needsLog(const Patient& patient);
+std::string needsDevices(const Patient& patient);
 std::string needsChannelsAndRails(const Patient& patient);
 std::string needsVersion(const Patient& patient);
 std::string needsGpu(const Patient& patient);

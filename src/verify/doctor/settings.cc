@@ -92,6 +92,14 @@ std::string needsLog(const Patient& patient) {
                                                  : "";
 }
 
+std::string needsDevices(const Patient& patient) {
+  if (auto lacks = needsLog(patient); !lacks.empty()) return lacks;
+  const auto& processes = patient.log->processes();
+  const bool told = std::any_of(processes.begin(), processes.end(),
+                                [](const auto& process) { return !process.devices.empty(); });
+  return told ? "" : "the log names no RDMA device";
+}
+
 std::string needsChannelsAndRails(const Patient& patient) {
   if (auto lacks = needsChannels(patient); !lacks.empty()) return lacks;
   return needsRailsInUse(patient);
