@@ -210,7 +210,9 @@ std::optional<std::set<PciAddress>> NodeKeeper::held() const {
   if (!holders.has_value()) return std::nullopt;
   std::set<PciAddress> held;
   for (const auto& holder : *holders) held.insert(holder.vf);
-  for (const auto& pf : seams_.view.current()->node.pfs) {
+  // Kept: another thread may replace the view meanwhile.
+  const auto seen = seams_.view.current();
+  for (const auto& pf : seen->node.pfs) {
     for (const auto& vf : pf.vfs) {
       if (advertise::isAway(vf)) held.insert(vf.pci);
     }
