@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <ctime>
 #include <utility>
 
@@ -459,8 +458,9 @@ void GangRun::log(int rank, const std::string& text) {
   const ssize_t put =
       ::write(logs_[static_cast<std::size_t>(rank)].get(), text.data(), text.size());
   if (std::cmp_equal(put, text.size()) || std::exchange(logsCut_, true)) return;
-  note("logs are cut from here on: " + folder_.logFile(rank) +
-       (put < 0 ? ": " + std::string(std::strerror(errno)) : " has no room"));
+  const auto why = put < 0 ? Error::fromErrno(errno, "write to " + folder_.logFile(rank))
+                           : Error(ErrorCode::kExhausted, folder_.logFile(rank) + " has no room");
+  note("logs are cut from here on: " + why.message);
 }
 
 void GangRun::note(const std::string& text) {
