@@ -68,8 +68,10 @@ TEST_F(TrainKills, FromOutsideOfAnyProcessEndAsTheUndisturbedRun) {
   const std::uint64_t wanted = killsWanted();
   const auto limit = std::chrono::steady_clock::now() + 120s + wanted * 1s;
   bool resumes = false;
-  for (int number = 0; met < wanted && std::chrono::steady_clock::now() < limit;) {
-    const std::string name = "a-" + std::to_string(number);
+  int number = 0;
+  const auto nameOfRun = [&] { return "a-" + std::to_string(number); };
+  while (met < wanted && std::chrono::steady_clock::now() < limit) {
+    const std::string name = nameOfRun();
     os::BoundProcessSpec spec;
     spec.argv = {RAILHEAD_PROGRAM, "train", "run", file, "--folder", at(name)};
     if (resumes) spec.argv = {RAILHEAD_PROGRAM, "train", "resume", at(name)};
@@ -105,11 +107,7 @@ TEST_F(TrainKills, FromOutsideOfAnyProcessEndAsTheUndisturbedRun) {
   EXPECT_GE(met, wanted);
   // The last one, undisturbed to its end.
   if (resumes) {
-    std::string name;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
-      const std::string one = entry.path().filename().string();
-      if (one.starts_with("a-") && manifest(one).state != "finished") name = one;
-    }
+    const std::string name = nameOfRun();
     ASSERT_EQ(train({"resume", at(name)}).exitCode, 0);
     expectAsTheCalmOne(name);
   }

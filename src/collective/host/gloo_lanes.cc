@@ -100,11 +100,21 @@ std::shared_ptr<gloo::transport::Device> openDevice(const HostRail& rail) {
   return gloo::transport::tcp::CreateDevice(gloo::transport::tcp::attr(rail.address.c_str()));
 }
 
+// What an exchange and close() know of each other. Each sets its own and then looks at the other's,
+// so one of them sees that it must not go on.
+struct Closing {
+  std::atomic<bool> closed{false};
+  std::atomic<bool> waits{false};
+};
+
 // This rank's two directions with one peer.
 class PeerLane {
  public:
-  PeerLane(gloo::transport::Pair& pair, std::size_t pieceBytes)
-      : pieceBytes_(pieceBytes), inbox_(kAhead * pieceBytes), outbox_(kAhead * pieceBytes) {
+  PeerLane(gloo::transport::Pair& pair, std::size_t pieceBytes, Closing& closing)
+      : pieceBytes_(pieceBytes),
+        closing_(closing),
+        inbox_(kAhead * pieceBytes),
+        outbox_(kAhead * pieceBytes) {
     inboxBuffer_ = pair.createRecvBuffer(kData, inbox_.data(), inbox_.size());
     creditIn_ = pair.createRecvBuffer(kCredit, &credits_[0], sizeof credits_[0]);
   }
@@ -117,13 +127,13 @@ class PeerLane {
   // Waits for room at the peer.
   void send(std::span<const std::byte> piece) {
     if (sendable_ == 0) {
-      creditIn_->waitRecv();
+      awaitReceived(*creditIn_);
       ++sendable_;
     }
     const std::size_t at = sent_++ % kAhead * pieceBytes_;
     // A credit came for what lay there, so it has long left; its completion may be waiting still.
     if (unconfirmed_ == kAhead) {
-      outboxBuffer_->waitSend();
+      awaitSent(*outboxBuffer_);
       --unconfirmed_;
     }
     std::memcpy(&outbox_[at], piece.data(), piece.size());
@@ -134,17 +144,46 @@ class PeerLane {
 
   // Waits for the next piece; it stays until release().
   std::span<const std::byte> receive(std::size_t size) {
-    inboxBuffer_->waitRecv();
+    awaitReceived(*inboxBuffer_);
     return std::span<const std::byte>(inbox_).subspan(received_++ % kAhead * pieceBytes_, size);
   }
   void release() {
-    if (creditPending_) creditOut_->waitSend();
+    if (creditPending_) awaitSent(*creditOut_);
     creditOut_->send(0, sizeof credits_[1]);
     creditPending_ = true;
   }
 
  private:
+  class Wait {
+   public:
+    explicit Wait(Closing& closing) : closing_(closing) { closing_.waits = true; }
+    ~Wait() { closing_.waits = false; }
+    Wait(const Wait&) = delete;
+    Wait& operator=(const Wait&) = delete;
+
+   private:
+    Closing& closing_;
+  };
+  void awaitReceived(gloo::transport::Buffer& buffer) {
+    {
+      const Wait wait(closing_);
+      buffer.waitRecv();
+    }
+    throwIfClosed();
+  }
+  void awaitSent(gloo::transport::Buffer& buffer) {
+    {
+      const Wait wait(closing_);
+      buffer.waitSend();
+    }
+    throwIfClosed();
+  }
+  void throwIfClosed() const {
+    if (closing_.closed) GLOO_THROW_IO_EXCEPTION("closed");
+  }
+
   std::size_t pieceBytes_;
+  Closing& closing_;
   std::vector<std::byte> inbox_;
   std::vector<std::byte> outbox_;
   std::array<std::uint32_t, 2> credits_{};
@@ -175,7 +214,7 @@ class GlooLanes::Mesh {
     for (int peer = 0; peer < context_->size; ++peer) {
       if (peer == context_->rank) continue;
       lanes_[static_cast<std::size_t>(peer)] =
-          std::make_unique<PeerLane>(*context_->getPair(peer), settings_.pieceBytes);
+          std::make_unique<PeerLane>(*context_->getPair(peer), settings_.pieceBytes, closing_);
     }
     for (int peer = 0; peer < context_->size; ++peer) {
       if (peer != context_->rank) lane(peer).open(*context_->getPair(peer));
@@ -208,22 +247,23 @@ class GlooLanes::Mesh {
   }
 
   void close() {
-    if (closed_.exchange(true)) return;
+    if (closing_.closed.exchange(true)) return;
     try {
       context_->closeConnections();
     } catch (const std::exception&) {
-      closed_ = true;  // it was not connected, or is broken: closed either way
+      closing_.closed = true;  // it was not connected, or is broken: closed either way
     }
   }
-  bool closed() const { return closed_; }
+  bool waits() const { return closing_.waits; }
+  bool closed() const { return closing_.closed; }
 
  private:
   PeerLane& lane(int peer) { return *lanes_[static_cast<std::size_t>(peer)]; }
 
   LaneSettings settings_;
   std::shared_ptr<gloo::rendezvous::Context> context_;
+  Closing closing_;
   std::vector<std::unique_ptr<PeerLane>> lanes_;
-  std::atomic<bool> closed_{false};
 };
 
 std::string HostRail::toString() const {
@@ -253,6 +293,7 @@ GlooLanes::~GlooLanes() { close(); }
 int GlooLanes::rank() const { return mesh_->rank(); }
 int GlooLanes::ranks() const { return mesh_->ranks(); }
 void GlooLanes::close() { mesh_->close(); }
+bool GlooLanes::waits() const { return mesh_->waits(); }
 
 Result<void> GlooLanes::exchange(const Exchange& exchange) {
   try {

@@ -28,7 +28,8 @@ using Gather = std::function<Result<std::vector<std::string>>(const std::string&
 
 struct LaneSettings {
   std::size_t pieceBytes = 256 << 10;  // of what is sent at once; a multiple of 64
-  // For one piece, and for an exchange that close() ends: Gloo wakes a waiting receiver no earlier.
+  // For one piece. An exchange that waits for one when close() comes may return no earlier: Gloo
+  // does not wake who waits.
   std::chrono::milliseconds patience{10'000};
 };
 
@@ -46,6 +47,9 @@ class GlooLanes final : public Lanes {
   Result<void> exchange(const Exchange& exchange) override;
   // Ends an exchange that is running, from any thread; afterwards every exchange fails.
   void close();
+  // An exchange waits for a peer now. Once close() was called it touches the caller's memory no
+  // more, whenever it returns.
+  bool waits() const;
 
  private:
   class Mesh;

@@ -13,8 +13,14 @@
 #include <gloo/config.h>
 
 namespace railhead::collective {
+namespace {
 
-// One rail's thread and the calls that wait for it.
+constexpr std::chrono::milliseconds kLook{1};
+
+}  // namespace
+
+// One rail's thread and the calls that wait for it. Only what both share outlives the worker, where
+// the thread waits for a peer that is gone when the worker goes: it ends when Gloo's patience does.
 class HostCommunicator::RailWorker {
  public:
   struct Job {
@@ -26,74 +32,90 @@ class HostCommunicator::RailWorker {
   };
 
   explicit RailWorker(std::unique_ptr<GlooLanes> lanes)
-      : lanes_(std::move(lanes)), thread_([this] { run(); }) {}
+      : shared_(std::make_shared<Shared>(std::move(lanes))),
+        thread_([shared = shared_] { run(*shared); }) {}
   ~RailWorker() {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-      if (busy_) lanes_->close();  // nobody waits for it any more
-    }
-    changed_.notify_all();
-    thread_.join();
+    std::unique_lock lock(shared_->mutex);
+    shared_->stopping = true;
+    if (shared_->busy) close(lock);  // nobody waits for it any more
+    const bool stays = shared_->busy;
+    lock.unlock();
+    shared_->changed.notify_all();
+    stays ? thread_.detach() : thread_.join();
   }
+  RailWorker(const RailWorker&) = delete;
+  RailWorker& operator=(const RailWorker&) = delete;
 
   void add(const Job& job) {
     {
-      const std::lock_guard lock(mutex_);
-      jobs_.push_back(job);
+      const std::lock_guard lock(shared_->mutex);
+      shared_->jobs.push_back(job);
     }
-    changed_.notify_all();
+    shared_->changed.notify_all();
   }
 
   Result<void> wait(Deadline deadline) {
-    std::unique_lock lock(mutex_);
-    const bool done =
-        changed_.wait_until(lock, deadline, [&] { return failure_ || (jobs_.empty() && !busy_); });
-    if (failure_) return *failure_;
+    Shared& shared = *shared_;
+    std::unique_lock lock(shared.mutex);
+    const bool done = shared.changed.wait_until(
+        lock, deadline, [&] { return shared.failure || (shared.jobs.empty() && !shared.busy); });
+    if (shared.failure) return *shared.failure;
     if (!done) return Error(ErrorCode::kDeadlineExceeded, "a collective did not end in time");
     return {};
   }
 
   // Returns when nothing is read or written any more.
   void abort() {
-    lanes_->close();
-    std::unique_lock lock(mutex_);
-    if (!failure_) failure_ = Error(ErrorCode::kUnavailable, "the collective was given up");
-    jobs_.clear();
-    changed_.notify_all();
-    changed_.wait(lock, [&] { return !busy_; });
+    std::unique_lock lock(shared_->mutex);
+    if (!shared_->failure)
+      shared_->failure = Error(ErrorCode::kUnavailable, "the collective was given up");
+    shared_->jobs.clear();
+    shared_->changed.notify_all();
+    close(lock);
   }
 
  private:
-  void run() {
-    std::unique_lock lock(mutex_);
+  struct Shared {
+    explicit Shared(std::unique_ptr<GlooLanes> theirs) : lanes(std::move(theirs)) {}
+
+    const std::unique_ptr<GlooLanes> lanes;
+    std::mutex mutex;
+    std::condition_variable changed;
+    // Guarded by the mutex.
+    std::deque<Job> jobs;
+    bool busy = false;
+    bool stopping = false;
+    std::optional<Error> failure;  // the first; nothing runs after it
+  };
+
+  void close(std::unique_lock<std::mutex>& lock) {
+    shared_->lanes->close();
+    while (shared_->busy && !shared_->lanes->waits()) shared_->changed.wait_for(lock, kLook);
+  }
+
+  static void run(Shared& shared) {
+    std::unique_lock lock(shared.mutex);
     for (;;) {
-      changed_.wait(lock, [&] { return stopping_ || !jobs_.empty(); });
-      if (stopping_) return;
-      const Job job = jobs_.front();
-      jobs_.pop_front();
-      busy_ = true;
-      std::optional<Error> failure = failure_;
+      shared.changed.wait(lock, [&] { return shared.stopping || !shared.jobs.empty(); });
+      if (shared.stopping) return;
+      const Job job = shared.jobs.front();
+      shared.jobs.pop_front();
+      shared.busy = true;
+      std::optional<Error> failure = shared.failure;
       if (!failure) {
         lock.unlock();
         const auto done =
-            runCall(*lanes_, job.call, job.share, job.algorithm, job.send, job.receive);
+            runCall(*shared.lanes, job.call, job.share, job.algorithm, job.send, job.receive);
         lock.lock();
         if (!done.has_value()) failure = done.error();
       }
-      busy_ = false;
-      if (failure && !failure_) failure_ = failure;
-      changed_.notify_all();
+      shared.busy = false;
+      if (failure && !shared.failure) shared.failure = failure;
+      shared.changed.notify_all();
     }
   }
 
-  std::unique_ptr<GlooLanes> lanes_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Job> jobs_;
-  bool busy_ = false;
-  bool stopping_ = false;
-  std::optional<Error> failure_;  // the first; nothing runs after it
+  const std::shared_ptr<Shared> shared_;
   std::thread thread_;
 };
 
