@@ -23,9 +23,6 @@ constexpr std::uint16_t kRemotePort = 29471;
 // For a cluster to pull the image and start the pods.
 constexpr int kPodSeconds = 300;
 
-// What ssh ends with when it cannot reach a host.
-constexpr int kSshFailed = 255;
-
 ErrorCode classOf(int exitCode) {
   switch (static_cast<ExitCode>(exitCode)) {
     case ExitCode::kUsage:
@@ -195,10 +192,8 @@ Result<Launched> launchRanks(const RankLaunch& launch, Context& context, std::st
   if (partial != nullptr) *partial = std::move(result);
   for (const auto& rank : end.ranks) {
     if (rank.rank != end.failed) continue;
-    if (placed.bySsh && rank.exitCode == kSshFailed) {
-      return Error(ErrorCode::kEnvironment, end.reason(),
-                   "check that `ssh HOST true` works without a question");
-    }
+    if (placed.bySsh && rank.exitCode == launch::kSshFailed)
+      return Error(ErrorCode::kEnvironment, end.reason(), launch::kTrySsh);
     return Error(classOf(rank.exitCode), end.reason(), end.remedy());
   }
   return Error(ErrorCode::kUnavailable, end.reason());

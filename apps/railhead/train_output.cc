@@ -257,20 +257,24 @@ void printRun(std::ostream& out, const std::string& folder, const train::Manifes
   out << '\n';
   const auto& totals = manifest.metrics;
   if (totals.steps > 0) {
-    out << "  " << totals.steps << " steps";
+    out << "  " << totals.steps << (totals.steps == 1 ? " step" : " steps");
     if (totals.firstLoss && totals.lastLoss) {
       out << ", loss " << shortNumber(*totals.firstLoss) << " to " << shortNumber(*totals.lastLoss);
     }
     if (totals.tokens > 0 && totals.seconds > 0) {
       out << ", " << countText(static_cast<double>(totals.tokens) / totals.seconds) << " tokens/s";
     }
-    if (totals.lostSteps > 0) out << ", " << totals.lostSteps << " steps done twice";
+    if (totals.lostSteps > 0) {
+      out << ", " << totals.lostSteps << (totals.lostSteps == 1 ? " step" : " steps")
+          << " done twice";
+    }
     out << '\n';
   }
   if (manifest.attempts.size() > 1) out << "  started " << manifest.attempts.size() << " times\n";
   if (!manifest.checkpoints.empty()) {
-    out << "  " << manifest.checkpoints.size() << " checkpoints, the last of step "
-        << manifest.checkpoints.back().step << '\n';
+    out << "  " << manifest.checkpoints.size()
+        << (manifest.checkpoints.size() == 1 ? " checkpoint" : " checkpoints")
+        << ", the last of step " << manifest.checkpoints.back().step << '\n';
   }
 }
 

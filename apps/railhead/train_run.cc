@@ -8,6 +8,7 @@
 #include "apps/usage/values.h"
 #include "src/base/text.h"
 #include "src/digest/sha256.h"
+#include "src/launch/commands.h"
 #include "src/metrics/http_endpoint.h"
 #include "src/os/clock.h"
 #include "src/os/host_paths.h"
@@ -50,19 +51,22 @@ struct Session {
   usage::SignalFd signals;
 };
 
-void judge(Session& session, const train::RunFolder& folder, const train::Manifest& manifest) {
+// `unreachable`: a host was, by ssh.
+void judge(Session& session, const train::RunFolder& folder, const train::Manifest& manifest,
+           bool unreachable) {
   Context& context = session.context;
   if (!session.options.json) printRun(context.out, folder.path(), manifest);
   if (manifest.state == "finished") return;
   const std::string again = "go on with: railhead train resume " + folder.path();
   const bool byHand = manifest.state != "failed";
-  fail(context,
-       Error(ErrorCode::kUnavailable,
-             manifest.id + " " + manifest.state +
-                 (manifest.reason.empty() || manifest.reason == manifest.state
-                      ? ""
-                      : ": " + manifest.reason),
-             byHand ? again : "see railhead train logs " + folder.path() + "; then " + again));
+  const std::string first =
+      unreachable ? launch::kTrySsh : "see railhead train logs " + folder.path();
+  fail(context, Error(unreachable ? ErrorCode::kEnvironment : ErrorCode::kUnavailable,
+                      manifest.id + " " + manifest.state +
+                          (manifest.reason.empty() || manifest.reason == manifest.state
+                               ? ""
+                               : ": " + manifest.reason),
+                      byHand ? again : first + "; then " + again));
   if (const int signal = session.signals.take(); signal != 0)
     context.exitCode = static_cast<ExitCode>(128 + signal);
 }
@@ -110,8 +114,9 @@ std::map<std::string, std::string> environmentOf(
   return out;
 }
 
-Result<void> watchRun(Session& session, const ReadRunFile& file, const train::RunFolder& folder,
-                      const TrainPlace& place, train::Manifest& manifest) {
+// The exit code of the rank that ended it, 0 where none did.
+Result<int> watchRun(Session& session, const ReadRunFile& file, const train::RunFolder& folder,
+                     const TrainPlace& place, train::Manifest& manifest) {
   RAILHEAD_TRY_ASSIGN(const auto profile, profileOf(file, folder, place, session.files, manifest));
   manifest.environment = environmentOf(file, folder, place, profile);
   TrainView& view = session.view;
@@ -139,9 +144,10 @@ Result<void> watchRun(Session& session, const ReadRunFile& file, const train::Ru
     starter = [&](const train::StartPlan& plan) { return cluster->start(plan); };
   }
   os::SystemClock clock;
-  return train::GangRun(folder, file.run, manifest, session.files, clock, std::move(starter),
-                        std::move(settings))
-      .run();
+  train::GangRun run(folder, file.run, manifest, session.files, clock, std::move(starter),
+                     std::move(settings));
+  RAILHEAD_TRY(run.run());
+  return run.exitCode();
 }
 
 // Where the run will be, as far as that is known before its folder is made.
@@ -215,9 +221,11 @@ Result<void> watchToItsEnd(Session& session, const ReadRunFile& file,
     if (watched.error().code == ErrorCode::kExhausted && watched.error().remedy.empty())
       watched.error().withRemedy("make room in " + folder.path() +
                                  ", then: railhead train resume " + folder.path());
-    return watched;
+    return watched.error();
   }
-  judge(session, folder, manifest);
+  const bool bySsh = place.placement.kind == launch::Placement::Kind::kSsh;
+  judge(session, folder, manifest,
+        bySsh && manifest.state == "failed" && *watched == launch::kSshFailed);
   return {};
 }
 

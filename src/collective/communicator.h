@@ -47,12 +47,12 @@ class Memory {
   virtual MemoryKind kind() const = 0;
   // kExhausted when it does not fit beside what is in use.
   virtual Result<std::unique_ptr<Buffer>> allocate(std::size_t bytes) = 0;
-  // Free and whole memory; on a unified-memory machine both are the host's.
+  // Free and whole memory.
   struct Room {
     std::uint64_t freeBytes = 0;
     std::uint64_t totalBytes = 0;
-    bool unified = false;
-    std::string device;  // whose memory it is, "GPU-..."; empty: the node's
+    bool ofNode = false;  // what the node itself lives in: the host's, or unified memory
+    std::string device;   // whose memory it is, "GPU-..."; empty: the node's
   };
   virtual Result<Room> room() = 0;
   virtual Result<void> fill(Buffer& buffer, const std::vector<Expectation>& parts) = 0;

@@ -11,6 +11,11 @@
 
 namespace railhead::launch {
 
+// What ssh ends with when it cannot reach a host.
+inline constexpr int kSshFailed = 255;
+// And what to do about that.
+inline constexpr const char* kTrySsh = "check that `ssh HOST true` works without a question";
+
 struct RankProgram {
   std::vector<std::string> argv;                   // the same for every rank
   std::map<std::string, std::string> environment;  // beside RANK and its kin

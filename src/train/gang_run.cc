@@ -173,6 +173,7 @@ Result<GangRun::Ended> GangRun::attempt(const StartPlan& plan) {
     (void)finish("failed", ended.error().message);
     return ended;
   }
+  exitCode_ = ended->exitCode;
   kept.end = ended->how;
   kept.reason = ended->reason;
   kept.rank = ended->rank;

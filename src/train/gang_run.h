@@ -61,6 +61,8 @@ class GangRun {
   // appeared) or "interrupted". Errors are those of the folder and of starting: a disk that is
   // full, checkpoints of which none is complete, no such program. Nothing is left running.
   Result<void> run();
+  // Of the rank that ended the last start; 0: none did.
+  int exitCode() const { return exitCode_; }
 
  private:
   struct Ended {
@@ -112,6 +114,7 @@ class GangRun {
   bool placeTold_ = false;  // and not kept yet
   bool started_ = false;
   int restarts_ = 0;
+  int exitCode_ = 0;
   int sinceCheckpoint_ = 0;  // failures without a new one between them
 };
 

@@ -23,19 +23,21 @@ for word in "$@"; do
 done
 
 # shellcheck disable=SC2016 # the inner shell expands them
-start_pod() {  # RANK VARIABLES...; in a session of its own, which outlives this one
+start_pod() {  # RANK VARIABLES...; in a session of its own, which outlives this one, and in its job's folder
   local rank=$1
   shift
   mapfile -t words < <(awk '/^          command:/ { on = 1; next } on && /^            - / { sub(/^ *- "/, ""); sub(/"$/, ""); print; next } { on = 0 }' "$job/yaml")
-  setsid bash -c 'job=$1 rank=$2; shift 2; "$@" >"$job/log-$rank" 2>&1 </dev/null & echo $! >"$job/pid-$rank"; wait $!
-    echo $? >"$job/code-$rank.new"; mv "$job/code-$rank.new" "$job/code-$rank"' pod "$job" "$rank" \
+  setsid bash -c 'here=$PWD rank=$2; cd "$1" || exit; shift 2
+    (cd "$here" && exec "$@") >"log-$rank" 2>&1 </dev/null & echo $! >"pid-$rank"; wait $!
+    echo $? >"code-$rank.new"; mv "code-$rank.new" "code-$rank"' pod "$job" "$rank" \
     env -i PATH="$PATH" "$@" RANK="$rank" RAILHEAD_NODE="node-$rank" MASTER_ADDR=127.0.0.1 MASTER_PORT="$FAKE_PORT" \
     "${words[@]}" </dev/null >/dev/null 2>&1 &
+  while [ -d "$job" ] && [ ! -s "$job/pid-$rank" ]; do sleep 0.01; done
 }
 
-end_pods() {  # SIGNAL
+end_pods() {  # SIGNAL JOB
   local file
-  for file in "$job"/pid-*; do [ ! -e "$file" ] || kill -"$1" "$(cat "$file")" 2>/dev/null; done
+  for file in "$2"/pid-*; do [ ! -e "$file" ] || kill -"$1" "$(cat "$file")" 2>/dev/null; done
 }
 
 case $verb in
@@ -76,9 +78,12 @@ case $verb in
     whose="railhead.io/run: \"$label\""
     case $1 in job/*) whose="name: ${1#job/}\$" ;; esac
     if [ -e "$job" ] && grep -q "$whose" "$job/yaml"; then
-      end_pods TERM
-      end_pods KILL
-      rm -rf "$job"
+      gone=$FAKE_CLUSTER/gone-$$
+      mv "$job" "$gone"
+      end_pods TERM "$gone"
+      end_pods KILL "$gone"
+      # Who waits for a pod still writes its exit code.
+      until rm -rf "$gone" 2>/dev/null; do sleep 0.01; done
     fi
     ;;
 esac

@@ -207,6 +207,27 @@ TEST_F(TrainProgram, FarRanksAreHeardWhileTheyStop) {
   expectNothingRuns();
 }
 
+TEST_F(TrainProgram, HostsThatSshDoesNotReachAreTheEnvironments) {
+  std::ofstream(at("ssh")) << "#!/bin/sh\necho 'ssh: connect to host b: No route' >&2\nexit 255\n";
+  std::filesystem::permissions(at("ssh"), std::filesystem::perms::owner_all);
+  os::ProcessSpec spec;
+  spec.argv = {"env",
+               "PATH=" + folder_.string() + ":" + std::getenv("PATH"),
+               RAILHEAD_PROGRAM,
+               "train",
+               "run",
+               runFileOf("far", "[sh, -c, \"true\"]", kQuick),
+               "--on",
+               "ssh:a,b",
+               "--folder",
+               at("a")};
+  const auto result = os::SystemProcessRunner().run(spec).value();
+  EXPECT_EQ(result.exitCode, 4) << result.errorOutput;
+  EXPECT_THAT(result.errorOutput, HasSubstr("ended with exit code 255: ssh: connect to host b"));
+  EXPECT_THAT(result.errorOutput, HasSubstr("check that `ssh HOST true` works"));
+  EXPECT_EQ(manifest("a").state, "failed");
+}
+
 TEST_F(TrainProgram, LinesOfOutputAreMetricsWhereTheFileIsNotWritten) {
   ASSERT_EQ(run(runFile("file", {"--steps", "6"}), "file").exitCode, 0);
   const auto lines = run(runFile("lines", {"--steps", "6", "--quiet"}), "lines", {"--json"});

@@ -11,7 +11,7 @@ Result<void> checkRoom(std::string_view option, std::uint64_t largestBytes, int 
                        const collective::Memory::Room& room) {
   constexpr std::uint64_t kBuffers = 3;  // send, receive, and what the backend works in
   const auto sharing = static_cast<std::uint64_t>(std::max(1, ranksSharing));
-  const std::uint64_t limit = room.unified ? room.freeBytes / 4 : room.freeBytes / 10 * 9;
+  const std::uint64_t limit = room.ofNode ? room.freeBytes / 4 : room.freeBytes / 10 * 9;
   const std::uint64_t fits = limit / (kBuffers * sharing);
   if (largestBytes <= fits) return {};
   const std::string named(option);
@@ -20,7 +20,7 @@ Result<void> checkRoom(std::string_view option, std::uint64_t largestBytes, int 
                    (sharing == 1 ? " rank" : " ranks") + " here would need " +
                    formatBytes(largestBytes * kBuffers * sharing) + " of " +
                    formatBytes(room.freeBytes) + " free" +
-                   (room.unified ? " unified memory, of which a quarter may be used" : ""),
+                   (room.ofNode ? ", of which a quarter may be used: the node lives in it" : ""),
                "give at most " + formatBytes(fits) + " with " + named);
 }
 

@@ -11,8 +11,8 @@
 namespace railhead::bench {
 
 // Refuses what would not fit: two buffers of the largest size (and what the host backend adds) for
-// every rank that shares the memory. On unified memory, where the GPU's memory is the node's,
-// filling it freezes the node (a 16 GB test did so on a 128 GB Spark), so a quarter of what is free
+// every rank that shares the memory. Filling the node's own memory, which on unified memory is the
+// GPU's too, freezes the node (a 16 GB test did so on a 128 GB Spark), so a quarter of what is free
 // is the limit there, and nine tenths elsewhere. kInvalidArgument names `option`, which the size
 // came by, and says which size would do.
 Result<void> checkRoom(std::string_view option, std::uint64_t largestBytes, int ranksSharing,

@@ -148,7 +148,7 @@ TEST_F(SweepTest, RefusesSizesThatWouldFreezeTheNode) {
     ASSERT_FALSE(outcome.has_value());
     EXPECT_EQ(outcome.error().code, ErrorCode::kInvalidArgument);
     EXPECT_THAT(outcome.error().message, HasSubstr("--max-size 8 GiB: 2 ranks here would need 48"));
-    EXPECT_THAT(outcome.error().message, HasSubstr("unified memory"));
+    EXPECT_THAT(outcome.error().message, HasSubstr("the node lives in it"));
     EXPECT_THAT(outcome.error().remedy, HasSubstr("with --max-size"));
   }
 }

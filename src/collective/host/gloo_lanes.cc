@@ -283,8 +283,10 @@ Result<std::unique_ptr<GlooLanes>> GlooLanes::connect(int rank, int ranks, const
     return Error(
         ErrorCode::kEnvironment,
         rail.toString() + " cannot be used by gloo: " + std::string(error.what()).substr(0, 300),
-        "check that the rail is up on every rank and that the memlock limit is unlimited "
-        "(IPC_LOCK)");
+        rail.kind == HostRail::Kind::kTcp
+            ? "take an address of this rank's own machine that the others reach"
+            : "check that the rail is up on every rank and that the memlock limit is unlimited "
+              "(IPC_LOCK)");
   }
 }
 

@@ -74,7 +74,7 @@ Result<std::unique_ptr<Buffer>> HostMemory::allocate(std::size_t bytes) {
 Result<Memory::Room> HostMemory::room() {
   RAILHEAD_TRY_ASSIGN(const std::string text, filesystem_.readFile(meminfo_));
   Room out;
-  out.unified = true;
+  out.ofNode = true;
   for (const auto line : split(text, '\n')) {  // "MemAvailable:   123 kB"
     const auto colon = line.find(':');
     if (colon == std::string_view::npos) continue;

@@ -117,7 +117,7 @@ Result<Memory::Room> CudaMemory::room() {
   const bool ofHost = settings_.kind == MemoryKind::kHostPinned || context_->facts().integrated;
   if (ofHost && settings_.hostRoom) {
     RAILHEAD_TRY_ASSIGN(Room room, settings_.hostRoom());
-    room.unified = true;
+    room.ofNode = true;
     return room;
   }
   RAILHEAD_TRY_ASSIGN(const auto device, context_->room());

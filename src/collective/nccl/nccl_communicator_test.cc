@@ -91,7 +91,7 @@ TEST_F(NcclCommunicatorTest, SaysWhatItIs) {
   EXPECT_EQ(description.library, fixture_.path());
   EXPECT_EQ(description.device, "NVIDIA H200");
   EXPECT_EQ((*communicator)->memory().kind(), MemoryKind::kDevice);
-  EXPECT_FALSE((*communicator)->memory().room().value().unified);
+  EXPECT_FALSE((*communicator)->memory().room().value().ofNode);
 }
 
 TEST_F(NcclCommunicatorTest, AMachineWithoutCudaSaysWhatIsMissing) {
@@ -207,7 +207,7 @@ TEST_F(NcclCommunicatorTest, WhereTheHostsMemoryIsSharedTheHostIsAskedForRoom) {
   ASSERT_TRUE(communicator.has_value());
   const auto room = (*communicator)->memory().room().value();
   EXPECT_EQ(room.freeBytes, 7U);
-  EXPECT_TRUE(room.unified);
+  EXPECT_TRUE(room.ofNode);
 }
 
 }  // namespace
