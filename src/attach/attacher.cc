@@ -346,15 +346,16 @@ Result<SweepReport> Attacher::gc(const CniRequest& request) {
       report.done.push_back("took back the rails of " + holderText(seen) + ": garbage collection");
     }
   }
-  collectInPlugins(request, report);
+  collectInPlugins(request, budget, report);
   return report;
 }
 
 Result<void> Attacher::status(const CniRequest& request) {
+  const Budget budget = budgetFor(request);
   RAILHEAD_TRY(seams_.files.listDirectory(config_.paths.state).addContext("attach status"));
   RAILHEAD_TRY_ASSIGN(RailMover mover, openMover());
   RAILHEAD_TRY(mover.hostLinks().addContext("attach status"));
-  return askIpam("STATUS", request, nullptr);
+  return askIpam("STATUS", request, budget, nullptr);
 }
 
 }  // namespace railhead::attach

@@ -137,10 +137,10 @@ class Attacher final {
   PluginHost pluginHost(const std::optional<Budget>& budget = {}) const;
 
   // GC and STATUS of other authors' plugins, in attacher_networks.cc.
-  void collectInPlugins(const CniRequest& request, SweepReport& report);
+  void collectInPlugins(const CniRequest& request, const Budget& budget, SweepReport& report);
   Result<void> collectInNetwork(const std::string& network, const CniRequest& request,
-                                const std::set<AttachmentId>& valid);
-  Result<void> askIpam(const char* command, const CniRequest& request,
+                                const Budget& budget, const std::set<AttachmentId>& valid);
+  Result<void> askIpam(const char* command, const CniRequest& request, const Budget& budget,
                        const std::set<AttachmentId>* valid);
 
   enum class Plugins {

@@ -26,7 +26,8 @@ Result<Network> lookUp(NetworkCatalog& networks, const std::string& qualified) {
 
 }  // namespace
 
-void Attacher::collectInPlugins(const CniRequest& request, SweepReport& report) {
+void Attacher::collectInPlugins(const CniRequest& request, const Budget& budget,
+                                SweepReport& report) {
   if (!knowsAll_) return;  // what a record that cannot be read tells of would pass for stale
   // A plugin gets all that is valid, not only what its own network has: what is none of its
   // business does it no harm, and networks of several names may share one plugin's state.
@@ -44,14 +45,15 @@ void Attacher::collectInPlugins(const CniRequest& request, SweepReport& report) 
     if (!done.has_value()) report.failed.push_back(std::move(done).error());
   };
   if (!request.inlineNetwork.ipamType.empty()) {
-    note(askIpam("GC", request, &valid));
+    note(askIpam("GC", request, budget, &valid));
     return;  // a delegate's one network
   }
-  for (const std::string& network : networks) note(collectInNetwork(network, request, valid));
+  for (const std::string& network : networks)
+    note(collectInNetwork(network, request, budget, valid));
 }
 
 Result<void> Attacher::collectInNetwork(const std::string& network, const CniRequest& request,
-                                        const std::set<AttachmentId>& valid) {
+                                        const Budget& budget, const std::set<AttachmentId>& valid) {
   const auto found = lookUp(seams_.networks, network);
   // Of a network that is gone each pod's DEL still calls the plugins.
   if (!found.has_value() || found->gcDisabled || !hasNetworkCommands(found->cniVersion)) return {};
@@ -65,13 +67,13 @@ Result<void> Attacher::collectInNetwork(const std::string& network, const CniReq
   Failures failures;
   for (PluginConfig input : inputs) {
     RAILHEAD_TRY_ASSIGN(input.config, withValidAttachments(input.config, valid));
-    failures.add(callAboutNetwork(pluginHost(), "GC", input, request.cniPath)
+    failures.add(callAboutNetwork(pluginHost(budget), "GC", input, request.cniPath)
                      .addContext("network " + network));
   }
   return failures.outcome();
 }
 
-Result<void> Attacher::askIpam(const char* command, const CniRequest& request,
+Result<void> Attacher::askIpam(const char* command, const CniRequest& request, const Budget& budget,
                                const std::set<AttachmentId>* valid) {
   const InlineNetwork& own = request.inlineNetwork;
   if (own.ipamType.empty() || !hasNetworkCommands(request.cniVersion)) return {};
@@ -82,7 +84,7 @@ Result<void> Attacher::askIpam(const char* command, const CniRequest& request,
   if (valid != nullptr) {
     RAILHEAD_TRY_ASSIGN(input.config, withValidAttachments(input.config, *valid));
   }
-  return callAboutNetwork(pluginHost(), command, input, request.cniPath);
+  return callAboutNetwork(pluginHost(budget), command, input, request.cniPath);
 }
 
 }  // namespace railhead::attach
