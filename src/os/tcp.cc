@@ -7,6 +7,10 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -109,15 +113,30 @@ IpAddress fromRaw(const sockaddr* raw) {
   return fromSocketAddress(out).address;
 }
 
+struct Question {
+  std::string host;
+  addrinfo hints{};
+  gaicb request{};
+};
+
+// The resolver cannot be called off from servers that are silent, and writes into it in the end.
+void leaveToResolver(std::unique_ptr<Question> question) {
+  static std::mutex mutex;
+  static auto& left = *new std::vector<std::unique_ptr<Question>>();
+  const std::lock_guard lock(mutex);
+  left.push_back(std::move(question));
+}
+
 // One question to the system's resolver, which has no deadline of its own: asked beside us, and
 // given up when time is over. 0 with an address, or the resolver's code (EAI_...).
 int askResolver(const std::string& host, Deadline deadline, IpAddress& out) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_ADDRCONFIG;
-  gaicb request{};
-  request.ar_name = host.c_str();
-  request.ar_request = &hints;
+  auto question = std::make_unique<Question>();
+  question->host = host;
+  question->hints.ai_socktype = SOCK_STREAM;
+  question->hints.ai_flags = AI_ADDRCONFIG;
+  gaicb& request = question->request;
+  request.ar_name = question->host.c_str();
+  request.ar_request = &question->hints;
   gaicb* list[] = {&request};
   if (const int code = ::getaddrinfo_a(GAI_NOWAIT, list, 1, nullptr); code != 0) return code;
   int code = EAI_INPROGRESS;
@@ -127,8 +146,10 @@ int askResolver(const std::string& host, Deadline deadline, IpAddress& out) {
     const timespec wait{seconds.count(), std::chrono::nanoseconds(left - seconds).count()};
     ::gai_suspend(list, 1, &wait);
     code = ::gai_error(&request);
-    // The request stands on this stack: it may only be left when the resolver has let go of it.
-    if (code == EAI_INPROGRESS && left == Clock::duration::zero()) ::gai_cancel(&request);
+    if (code != EAI_INPROGRESS || left > Clock::duration::zero()) continue;
+    if (::gai_cancel(&request) != EAI_NOTCANCELED) continue;
+    leaveToResolver(std::move(question));
+    return EAI_AGAIN;
   }
   if (code != 0) return code;
   if (request.ar_result == nullptr) return EAI_NONAME;
