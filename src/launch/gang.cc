@@ -152,6 +152,7 @@ class RunningGang::Rank {
     return Error(ErrorCode::kUnavailable,
                  rankName(end_.rank, end_.node) + " does not read its standard input");
   }
+  void beginKill() { process_.signal(SIGKILL); }
   void finish(const GangSettings& settings) {
     process_.kill();
     drain(settings, kChunksLeft);
@@ -266,6 +267,7 @@ class RunningGang::Ranks {
     if (end_.ok()) look();  // at those that ended since
     if (end_.failed >= 0) hearTheOthers();
     if (!allOver()) stop();
+    for (auto& rank : ranks_) rank.beginKill();  // before any is waited for
     for (auto& rank : ranks_) {
       rank.finish(settings_);
       end_.ranks.push_back(rank.takeEnd());

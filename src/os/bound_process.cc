@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -13,6 +14,8 @@
 
 namespace railhead::os {
 namespace {
+
+constexpr int kDying = 5000;  // milliseconds, after SIGKILL
 
 // Made before fork: afterwards the child may only make async-signal-safe calls.
 struct ChildPlan {
@@ -156,10 +159,12 @@ std::optional<std::string> BoundProcess::ended() {
 void BoundProcess::kill() {
   if (pid_ < 0 || ended_) return;
   signal(SIGKILL);
-  int status = 0;
-  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  // One that the kernel holds fast (a device that is gone) ends when it lets go.
+  pollfd ending{pidFd_.get(), POLLIN, 0};
+  while (::poll(&ending, 1, kDying) < 0 && errno == EINTR) {
   }
-  ended_ = "signal 9";
+  int status = 0;
+  ended_ = ::waitpid(pid_, &status, WNOHANG) == pid_ ? "signal 9" : "no end after signal 9";
   exitCode_ = 128 + SIGKILL;
 }
 

@@ -42,8 +42,10 @@ class BoundProcess {
   // Its exit code, or 128 + signal, once it has ended.
   std::optional<int> exitCode() const { return exitCode_; }
   void signal(int number);  // to it, or to its process group; nothing when it has ended
-  void kill();              // SIGKILL and reap; nothing when it has ended
-  void release();           // leaves it running; forgets it
+  // SIGKILL and reap; nothing when it has ended. What does not end in seconds, because the kernel
+  // holds it fast, is left.
+  void kill();
+  void release();  // leaves it running; forgets it
 
  private:
   BoundProcess(pid_t pid, UniqueFd pidFd, bool ownSession)

@@ -180,6 +180,9 @@ class Conversation {
   UniqueFd errors_;
 };
 
+constexpr timespec kLook{0, 1000000};
+constexpr int kLooksAtDying = 5000;
+
 // Waits for the child; past the deadline its whole process group is killed first.
 Result<int> reap(pid_t child, std::chrono::steady_clock::time_point deadline) {
   for (;;) {
@@ -189,11 +192,12 @@ Result<int> reap(pid_t child, std::chrono::steady_clock::time_point deadline) {
     if (done < 0 && errno != EINTR) return Error::fromErrno(errno, "wait for the program");
     if (std::chrono::steady_clock::now() >= deadline) {
       ::kill(-child, SIGKILL);
-      ::waitpid(child, &status, 0);
+      // Not for ever: the kernel may hold it fast.
+      for (int look = 0; look < kLooksAtDying && ::waitpid(child, &status, WNOHANG) == 0; ++look)
+        ::nanosleep(&kLook, nullptr);
       return Error(ErrorCode::kDeadlineExceeded, "ran past its deadline");
     }
-    const timespec pause{0, 1000000};
-    ::nanosleep(&pause, nullptr);
+    ::nanosleep(&kLook, nullptr);
   }
 }
 
