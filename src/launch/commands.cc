@@ -6,6 +6,9 @@ namespace railhead::launch {
 namespace {
 
 constexpr char kEndsWithUs[] = "--until-stdin-ends";
+// No questions, and an end in seconds where a host does not answer, or does so no more.
+constexpr const char* kSshOptions[] = {"BatchMode=yes", "ConnectTimeout=10",
+                                       "ServerAliveInterval=5", "ServerAliveCountMax=3"};
 constexpr char kToken[] = "RAILHEAD_TOKEN";
 // Words of a command can be read by every user of either machine: the token comes as the first line
 // of the input, of which a shell's read takes no byte more.
@@ -81,7 +84,9 @@ std::vector<RankCommand> sshCommands(const std::vector<std::string>& hosts,
     auto& command = out.emplace_back();
     command.rank = rank;
     command.node = node;
-    command.argv = {"ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", host, remote};
+    command.argv = {"ssh"};
+    for (const char* option : kSshOptions) command.argv.insert(command.argv.end(), {"-o", option});
+    command.argv.insert(command.argv.end(), {host, remote});
     command.input = program.token + "\n";
     command.watchesInput = true;
   }

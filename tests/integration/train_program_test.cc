@@ -178,7 +178,7 @@ TEST_F(TrainProgram, StopAndCtrlCEndItInOrderAndResumeGoesOn) {
 constexpr char kSsh[] =
     "#!/bin/bash\n"
     "set -o pipefail\n"
-    "cat | setsid sh -c \"$6\" 2>&1 >/dev/null | cat >&2\n";
+    "cat | setsid sh -c \"${!#}\" 2>&1 >/dev/null | cat >&2\n";
 
 TEST_F(TrainProgram, FarRanksAreHeardWhileTheyStop) {
   std::ofstream(at("ssh")) << kSsh;
@@ -211,16 +211,17 @@ TEST_F(TrainProgram, HostsThatSshDoesNotReachAreTheEnvironments) {
   std::ofstream(at("ssh")) << "#!/bin/sh\necho 'ssh: connect to host b: No route' >&2\nexit 255\n";
   std::filesystem::permissions(at("ssh"), std::filesystem::perms::owner_all);
   os::ProcessSpec spec;
-  spec.argv = {"env",
-               "PATH=" + folder_.string() + ":" + std::getenv("PATH"),
-               RAILHEAD_PROGRAM,
-               "train",
-               "run",
-               runFileOf("far", "[sh, -c, \"true\"]", kQuick),
-               "--on",
-               "ssh:a,b",
-               "--folder",
-               at("a")};
+  spec.argv = {
+      "env",
+      "PATH=" + folder_.string() + ":" + std::getenv("PATH"),
+      RAILHEAD_PROGRAM,
+      "train",
+      "run",
+      runFileOf("far", "[sh, -c, \"true\"]", "retry: {restarts: 1, backoffSeconds: 0.01}\n"),
+      "--on",
+      "ssh:a,b",
+      "--folder",
+      at("a")};
   const auto result = os::SystemProcessRunner().run(spec).value();
   EXPECT_EQ(result.exitCode, 4) << result.errorOutput;
   EXPECT_THAT(result.errorOutput, HasSubstr("ended with exit code 255: ssh: connect to host b"));
