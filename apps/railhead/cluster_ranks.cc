@@ -55,8 +55,9 @@ Result<launch::KubernetesJob> clusterJob(const RankOptions& options,
   return job;
 }
 
-launch::Kubectl kubectlFor(const RankOptions& options, const std::string& context) {
-  return {"kubectl", context, options.namespaceName};
+launch::Kubectl kubectlFor(const RankOptions& options, const std::string& context,
+                           int interruptFd) {
+  return {"kubectl", context, options.namespaceName, interruptFd};
 }
 
 Result<std::unique_ptr<ClusterRanks>> ClusterRanks::create(const launch::Kubectl& kubectl,
@@ -95,7 +96,7 @@ Result<std::unique_ptr<ClusterPool>> ClusterPool::open(const RankOptions& option
                                                        const std::string& context,
                                                        const Settings& settings) {
   RAILHEAD_TRY_ASSIGN(const auto job, jobOf(options, settings));
-  const auto kubectl = kubectlFor(options, context);
+  const auto kubectl = kubectlFor(options, context, settings.interruptFd);
   RAILHEAD_TRY_ASSIGN(auto created, ClusterRanks::create(kubectl, job));
   std::unique_ptr<ClusterPool> out(new ClusterPool(kubectl, std::move(created)));
   os::SystemProcessRunner runner;

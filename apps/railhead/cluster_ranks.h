@@ -20,7 +20,8 @@ namespace railhead::app {
 // backend and its transport need. kInvalidArgument names the option.
 Result<launch::KubernetesJob> clusterJob(const RankOptions& options,
                                          const launch::RankProgram& program);
-launch::Kubectl kubectlFor(const RankOptions& options, const std::string& context);
+launch::Kubectl kubectlFor(const RankOptions& options, const std::string& context,
+                           int interruptFd = -1);
 
 // The objects of one command in a cluster: deleted with this, however it ended.
 class ClusterRanks {
@@ -44,6 +45,7 @@ class ClusterPool {
   struct Settings {
     std::chrono::seconds lifetime{3600};  // Kubernetes ends the pods then, whoever forgot them
     std::function<bool()> stopped;        // while the pods start; may be empty
+    int interruptFd = -1;                 // once readable, no answer is waited for much longer
   };
   // kEnvironment: no kubectl, no cluster, pods that do not start.
   static Result<std::unique_ptr<ClusterPool>> open(const RankOptions& options,

@@ -34,7 +34,7 @@ std::string bareAddress(const std::string& withLength) {
 
 Result<std::unique_ptr<LabRanks>> LabRanks::open(const Context& context, const std::string& name,
                                                  const std::function<void(std::string)>& tell,
-                                                 const std::string& share) {
+                                                 const std::string& share, int interruptFd) {
   std::unique_ptr<LabRanks> out(new LabRanks());
   out->program_ = context.program;
   out->name_ = name.empty() ? lab::kDefaultLab : name;
@@ -59,6 +59,7 @@ Result<std::unique_ptr<LabRanks>> LabRanks::open(const Context& context, const s
     options.name = out->name_ = "ranks-" + std::to_string(::getpid());
     options.keeper = {context.program, "lab", "keeper"};
     options.share = out->share_ = share;
+    options.cancelFd = interruptFd;
     const char* image = std::getenv("RAILHEAD_LAB_IMAGE");
     options.imageDirectory = imagePath(image == nullptr ? "" : image, context.program);
     RAILHEAD_TRY_ASSIGN(auto started, lab::BoundLab::start(out->topology_, options));

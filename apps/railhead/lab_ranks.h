@@ -20,10 +20,12 @@ class LabRanks {
  public:
   // Boots and attaches; tells what it does in the user's words. With a name, only the lab of that
   // name: kEnvironment when it does not run. `share`: an absolute folder that every node is to have
-  // (onNode); empty: none. kEnvironment: the lab that runs does not share it.
+  // (onNode); empty: none. kEnvironment: the lab that runs does not share it. `interruptFd`: once
+  // readable, booting is given up.
   static Result<std::unique_ptr<LabRanks>> open(const Context& context, const std::string& name,
                                                 const std::function<void(std::string)>& tell,
-                                                const std::string& share = {});
+                                                const std::string& share = {},
+                                                int interruptFd = -1);
 
   // `program.argv` is run in every pod, without the program's own path; with input: it reads what
   // its command here is told.

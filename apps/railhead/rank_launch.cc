@@ -136,7 +136,7 @@ RankPlace::~RankPlace() = default;
 Result<std::string> RankPlace::render(const RankOptions& options, const Settings& settings) {
   RAILHEAD_TRY_ASSIGN(const auto placement, launch::Placement::parse(options.on));
   if (placement.kind != launch::Placement::Kind::kKubernetes) return noObjects();
-  return ClusterPool::render(options, {settings.lifetime, {}});
+  return ClusterPool::render(options, {settings.lifetime, {}, -1});
 }
 
 Result<std::unique_ptr<RankPlace>> RankPlace::open(const RankOptions& options, Context& context,
@@ -146,13 +146,16 @@ Result<std::unique_ptr<RankPlace>> RankPlace::open(const RankOptions& options, C
   if (out->placement_.kind == launch::Placement::Kind::kKubernetes) {
     if (context.terminal) context.err << "waiting for " << options.ranks << " pods" << std::endl;
     RAILHEAD_TRY_ASSIGN(out->cluster_, ClusterPool::open(options, out->placement_.context,
-                                                         {settings.lifetime, settings.stopped}));
+                                                         {settings.lifetime, settings.stopped,
+                                                          settings.interruptFd}));
   }
   if (out->placement_.kind == launch::Placement::Kind::kLab) {
-    RAILHEAD_TRY_ASSIGN(out->lab_,
-                        LabRanks::open(context, options.lab, [&](const std::string& what) {
-                          if (context.terminal) context.err << what << std::endl;
-                        }));
+    RAILHEAD_TRY_ASSIGN(out->lab_, LabRanks::open(
+                                       context, options.lab,
+                                       [&](const std::string& what) {
+                                         if (context.terminal) context.err << what << std::endl;
+                                       },
+                                       {}, settings.interruptFd));
   }
   return out;
 }

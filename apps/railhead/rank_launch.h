@@ -50,6 +50,7 @@ class RankPlace {
   struct Settings {
     std::chrono::seconds lifetime{24 * 3600};  // of such pods, at most
     std::function<bool()> stopped;             // looked at while they start; may be empty
+    int interruptFd = -1;                      // once readable, starting is given up
   };
   static Result<std::unique_ptr<RankPlace>> open(const RankOptions& options, Context& context,
                                                  const Settings& settings);

@@ -66,8 +66,8 @@ Result<std::unique_ptr<LabRanks>> openTrainLab(const launch::Placement& placemen
                                                const train::RunFile& run, const std::string& on,
                                                const std::string& name,
                                                const std::string& workFolder,
-                                               const std::string& runFolder,
-                                               const Context& context) {
+                                               const std::string& runFolder, const Context& context,
+                                               int interruptFd) {
   if (placement.kind != launch::Placement::Kind::kLab) return std::unique_ptr<LabRanks>();
   const std::string field = placeField(on, run);
   if (!runFolder.starts_with(workFolder + "/")) {
@@ -77,7 +77,7 @@ Result<std::unique_ptr<LabRanks>> openTrainLab(const launch::Placement& placemen
                  "name a folder inside with --runs, such as " + workFolder + "/runs");
   }
   const auto tell = [&](const std::string& what) { context.err << what << std::endl; };
-  RAILHEAD_TRY_ASSIGN(auto lab, LabRanks::open(context, name, tell, workFolder));
+  RAILHEAD_TRY_ASSIGN(auto lab, LabRanks::open(context, name, tell, workFolder, interruptFd));
   if (const auto nodes = static_cast<int>(lab->nodes().size()); nodes != run.ranks) {
     return worldDiffers(field, placement, nodes, run);
   }

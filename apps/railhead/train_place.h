@@ -30,13 +30,13 @@ std::map<std::string, std::string> trainEnvironment(const train::RunFolder& fold
 // The lab that the ranks are in, with one rank in a pod of each node; null with another placement.
 // `on`: as trainPlacement has it; `name`: the lab's. Its nodes share the run file's folder, and the
 // run's folder must lie in it. kInvalidArgument: it does not, or the lab has another number of
-// nodes than the run file has ranks.
+// nodes than the run file has ranks. `interruptFd`: once readable, it is given up.
 Result<std::unique_ptr<LabRanks>> openTrainLab(const launch::Placement& placement,
                                                const train::RunFile& run, const std::string& on,
                                                const std::string& name,
                                                const std::string& workFolder,
-                                               const std::string& runFolder,
-                                               const Context& context);
+                                               const std::string& runFolder, const Context& context,
+                                               int interruptFd);
 
 // Where they are started; `lab` is openTrainLab's.
 struct TrainPlace {

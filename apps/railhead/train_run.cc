@@ -271,8 +271,9 @@ Result<train::RunFolder> startRun(const ReadRunFile& file, const TrainRunOptions
   RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
   Session session{options, context, *files, {context, options.json, file.run.steps}, {}};
   RAILHEAD_TRY(serveMetrics(session.view, options.metrics));
-  RAILHEAD_TRY_ASSIGN(const auto lab, openTrainLab(placement, file.run, options.on, options.lab,
-                                                   file.folder, where, context));
+  RAILHEAD_TRY_ASSIGN(const auto lab,
+                      openTrainLab(placement, file.run, options.on, options.lab, file.folder, where,
+                                   context, session.signals.get()));
   const TrainPlace place{placement, lab.get()};
   RAILHEAD_TRY(verifyThere(session, file, place, manifest));
   RAILHEAD_TRY_ASSIGN(const auto made, makeFolder(file, options, *files));
@@ -307,8 +308,9 @@ Result<void> resumeRun(const train::RunFolder& folder, const TrainRunOptions& op
   RAILHEAD_TRY(checkData(manifest, file.folder));
   Session session{options, context, *files, {context, options.json, file.run.steps}, {}};
   RAILHEAD_TRY(serveMetrics(session.view, options.metrics));
-  RAILHEAD_TRY_ASSIGN(const auto lab, openTrainLab(placement, file.run, on, options.lab,
-                                                   file.folder, folder.path(), context));
+  RAILHEAD_TRY_ASSIGN(const auto lab,
+                      openTrainLab(placement, file.run, on, options.lab, file.folder, folder.path(),
+                                   context, session.signals.get()));
   const TrainPlace place{placement, lab.get()};
   if (placement.toString() != manifest.place.on) {
     RAILHEAD_TRY(verifyThere(session, file, place, manifest));

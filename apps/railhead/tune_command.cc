@@ -70,6 +70,7 @@ class Stop {
   bool givenUp() { return look() > (searching_ ? 1 : 0); }
   void beginSearch() { searching_ = true; }
   int signal() const { return signal_; }
+  int fd() const { return signals_.get(); }
 
  private:
   int look() {
@@ -119,8 +120,9 @@ std::chrono::seconds lifetimeOf(const Settings& settings) {
 
 Result<TuneReport> tuneThere(const Settings& settings, Stop& stop, Context& context) {
   const auto givenUp = [&] { return stop.givenUp(); };
-  RAILHEAD_TRY_ASSIGN(const auto place,
-                      RankPlace::open(settings.ranks, context, {lifetimeOf(settings), givenUp}));
+  RAILHEAD_TRY_ASSIGN(
+      const auto place,
+      RankPlace::open(settings.ranks, context, {lifetimeOf(settings), givenUp, stop.fd()}));
   auto words = settings.tuning.words(settings.ranks);
   if (settings.objective.starts_with("histogram="))
     words.insert(words.end(), {"--size-option", "--objective " + settings.objective});
@@ -162,7 +164,7 @@ void run(const Settings& settings, Context& context) {
                       "give --on local:2, ssh:HOST,HOST, lab or kubernetes"));
   }
   if (settings.ranks.dryRun) {
-    const auto objects = RankPlace::render(settings.ranks, {lifetimeOf(settings), {}});
+    const auto objects = RankPlace::render(settings.ranks, {lifetimeOf(settings), {}, -1});
     if (!objects.has_value()) return fail(context, objects.error());
     context.out << *objects;
     return;

@@ -114,7 +114,8 @@ Result<tune::GangFacts> fabricThere(const RankOptions& ranks, const RankTuneOpti
   }
   const usage::SignalFd signals;
   const auto stopped = untilSignal(signals, context);
-  RAILHEAD_TRY_ASSIGN(const auto place, RankPlace::open(ranks, context, {kForAMoment, stopped}));
+  RAILHEAD_TRY_ASSIGN(const auto place,
+                      RankPlace::open(ranks, context, {kForAMoment, stopped, signals.get()}));
   TuneGangStarter starter(*place, tuning.words(ranks), stopped);
   os::SystemClock clock;
   auto facts = tune::GangBench(starter, clock, tuning.benchSettings(ranks)).open();

@@ -25,6 +25,7 @@ Result<os::ProcessResult> podsSay(os::ProcessRunner& runner, const Kubectl& kube
   spec.argv =
       kubectl.command({"get", "pod", "-l", "job-name=" + job, "--request-timeout=20s", "-o", what});
   spec.deadline = kLookTime;
+  spec.interruptFd = kubectl.interruptFd;
   return runner.run(spec);
 }
 
