@@ -1,5 +1,6 @@
 #include "apps/railhead-train/rank_link.h"
 
+#include "apps/usage/command_line.h"
 #include "src/collective/nccl/nccl_communicator.h"
 #include "src/trainer/nccl_exchange.h"
 
@@ -16,6 +17,9 @@ os::Deadline in(double seconds) {
 
 }  // namespace
 
+RankLink::RankLink()
+    : watch_([](const Error& error) { usage::endWith("railhead-train", error); }) {}
+
 Result<std::unique_ptr<RankLink>> RankLink::open(const collective::World& world,
                                                  const LinkOptions& options,
                                                  os::Filesystem& files) {
@@ -28,9 +32,10 @@ Result<std::unique_ptr<RankLink>> RankLink::open(const collective::World& world,
   collective::GroupSettings settings;
   settings.purpose = "train 1";
   settings.meetBy = in(options.timeout);
-  settings.onFailure = [raw = link.get()](const Error&) { raw->giveUp(); };
+  settings.onFailure = [raw = link.get()](const Error& error) { raw->watch_.failed(error); };
   RAILHEAD_TRY_ASSIGN(link->group_, collective::Group::join(world, settings));
   const auto connected = link->connect(world, options, files);
+  link->watch_.connected(link->communicator_.get());
   if (!connected.has_value()) {
     link->fail(connected.error());
     return link->explained(connected.error());
@@ -45,7 +50,6 @@ Result<void> RankLink::connect(const collective::World& world, const LinkOptions
   if (!options.cuda) {
     RAILHEAD_TRY_ASSIGN(auto joined, connectHost(world, options, files, *this));
     exchange_ = trainer::hostExchange(*joined);
-    const std::lock_guard lock(mutex_);
     communicator_ = std::move(joined);
     return {};
   }
@@ -57,14 +61,8 @@ Result<void> RankLink::connect(const collective::World& world, const LinkOptions
                       collective::NcclCommunicator::connect(world.rank, world.ranks, settings,
                                                             gather(), in(options.timeout)));
   RAILHEAD_TRY_ASSIGN(exchange_, trainer::ncclExchange(*joined));
-  const std::lock_guard lock(mutex_);
   communicator_ = std::move(joined);
   return {};
-}
-
-void RankLink::giveUp() {
-  const std::lock_guard lock(mutex_);
-  if (communicator_ != nullptr) communicator_->abort();
 }
 
 Result<std::vector<std::string>> RankLink::gatherTexts(const std::string& own) {
@@ -85,6 +83,10 @@ Error RankLink::explained(Error error) const {
   if (group_ == nullptr || refused) return error;
   const auto failure = group_->failure();
   return failure ? *failure : error;
+}
+
+void RankLink::abort() {
+  if (communicator_ != nullptr) communicator_->abort();
 }
 
 void RankLink::fail(const Error& error) {

@@ -3,6 +3,7 @@
 
 #include "src/base/result.h"
 #include "src/collective/communicator.h"
+#include "src/collective/failure_watch.h"
 #include "src/collective/group.h"
 #include "src/collective/world.h"
 #include "src/os/filesystem.h"
@@ -10,7 +11,6 @@
 #include "src/trainer/training.h"
 
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -40,15 +40,16 @@ class RankLink {
   Error explained(Error error) const;
   // Tells the others that this rank gives up.
   void fail(const Error& error);
+  // Ends what is on its way: afterwards nothing reads or writes the engine's memory.
+  void abort();
 
  private:
-  RankLink() = default;
+  RankLink();
   Result<void> connect(const collective::World& world, const LinkOptions& options,
                        os::Filesystem& files);
   Result<std::vector<std::string>> gatherTexts(const std::string& own);
-  void giveUp();
 
-  std::mutex mutex_;  // guards communicator_ against giveUp(), which comes from the group's thread
+  collective::FailureWatch watch_;
   std::unique_ptr<collective::Communicator> communicator_;
   std::unique_ptr<trainer::Exchange> exchange_;
   std::unique_ptr<collective::Group> group_;  // ends first; null: one rank

@@ -130,7 +130,14 @@ Result<int> runLinked(const Options& options, const collective::World& world,
       },
       [&](const trainer::StepMetrics& step) { return progress.step(step); },
       [&](std::uint64_t step, const std::string& path) { return progress.checkpoint(step, path); }};
-  RAILHEAD_TRY_ASSIGN(const auto result, trainer::train(settings, parts, resume));
+  auto trained = trainer::train(settings, parts, resume);
+  // Who has all it needs stays until the others have, too: what it sent may be on its way.
+  auto all = trained.has_value() ? link.gather()("") : std::vector<std::string>();
+  if (!trained.has_value() || !all.has_value()) {
+    link.abort();  // before the engine goes
+    return trained.has_value() ? all.error() : trained.error();
+  }
+  const auto& result = *trained;
   progress.end(result);
   if (!result.stopped) return 0;
   // Another rank may have been asked.

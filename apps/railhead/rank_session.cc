@@ -56,6 +56,9 @@ Result<void> endWithStdin() {
 
 }  // namespace
 
+RankSession::RankSession()
+    : watch_([](const Error& error) { usage::endWith("railhead", error); }) {}
+
 Result<std::unique_ptr<RankSession>> RankSession::open(const RankOptions& options,
                                                        const collective::World& world,
                                                        const std::string& purpose, NcclLog log,
@@ -76,8 +79,10 @@ Result<std::unique_ptr<RankSession>> RankSession::open(const RankOptions& option
   collective::GroupSettings settings;
   settings.purpose = purpose;
   settings.meetBy = in(options.timeout);
+  settings.onFailure = [raw = session.get()](const Error& error) { raw->watch_.failed(error); };
   RAILHEAD_TRY_ASSIGN(session->group_, collective::Group::join(world, settings));
   const auto connected = session->connect(options, world);
+  session->watch_.connected(session->communicator_.get());
   if (!connected.has_value()) {
     session->group_->fail(connected.error());
     return connected.error();

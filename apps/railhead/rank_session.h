@@ -3,6 +3,7 @@
 
 #include "apps/railhead/rank_options.h"
 #include "src/collective/communicator.h"
+#include "src/collective/failure_watch.h"
 #include "src/collective/group.h"
 #include "src/collective/nccl/nccl_communicator.h"
 #include "src/nccl/debug_log.h"
@@ -58,7 +59,7 @@ class RankSession {
   const nccl::CapturedLog* ncclLog() const { return ncclLog_ ? &*ncclLog_ : nullptr; }
 
  private:
-  RankSession() = default;
+  RankSession();
   Result<void> connect(const RankOptions& options, const collective::World& world);
   Result<bool> takesNccl(const RankOptions& options, const collective::NcclSettings& settings);
   Result<void> connectNccl(const RankOptions& options, const collective::World& world,
@@ -71,6 +72,7 @@ class RankSession {
   std::vector<std::string> notes_;
   std::unique_ptr<os::Filesystem> filesystem_;
   std::optional<nccl::CapturedLog> ncclLog_;
+  collective::FailureWatch watch_;
   std::unique_ptr<collective::Communicator> communicator_;
   const collective::NcclCommunicator* nccl_ = nullptr;
   collective::HostCommunicator* host_ = nullptr;

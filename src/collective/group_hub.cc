@@ -29,7 +29,7 @@ class Hub final : public LinkedGroup {
   Hub(const World& world, const GroupSettings& settings, std::vector<std::unique_ptr<Link>> links)
       : LinkedGroup(world, settings, std::move(links)),
         parts_(static_cast<std::size_t>(world.ranks)) {}
-  void received(Link& from, Frame frame) override;
+  bool received(Link& from, Frame frame) override;
   bool complete() const {
     return std::all_of(parts_.begin(), parts_.end(), [](const auto& p) { return p.has_value(); });
   }
@@ -53,19 +53,16 @@ class Hub final : public LinkedGroup {
   std::vector<std::optional<std::string>> parts_;
 };
 
-void Hub::received(Link& from, Frame frame) {
-  bool wrong = false;
+bool Hub::received(Link& from, Frame frame) {
   {
     const std::lock_guard lock(mutex_);
     auto& part = parts_[static_cast<std::size_t>(from.rank())];
-    wrong = frame.kind != FrameKind::kPart || frame.round != round_ || part.has_value();
-    if (!wrong) part = std::move(frame.texts.front());
-  }
-  if (wrong) {
-    end(Error(ErrorCode::kCorrupt, from.name() + " spoke out of turn"), nullptr);
-    return;
+    const bool wrong = frame.kind != FrameKind::kPart || frame.round != round_ || part.has_value();
+    if (wrong) return false;
+    part = std::move(frame.texts.front());
   }
   changed_.notify_all();
+  return true;
 }
 
 Result<std::vector<std::string>> Hub::gather(std::string_view own, os::Deadline deadline) {

@@ -89,8 +89,11 @@ bool LinkedGroup::end(const Error& error, const Link* except) {
 
 void LinkedGroup::lose(Link& link, const std::string& why) {
   link.left = true;
-  const Error error(ErrorCode::kUnavailable, link.name() + " is gone: " + why);
-  if (end(error, &link) && settings_.onFailure) settings_.onFailure(error);
+  giveUp(Error(ErrorCode::kUnavailable, link.name() + " is gone: " + why), &link);
+}
+
+void LinkedGroup::giveUp(const Error& error, const Link* except) {
+  if (end(error, except) && settings_.onFailure) settings_.onFailure(error);
 }
 
 void LinkedGroup::hear(Link& link) {
@@ -100,18 +103,20 @@ void LinkedGroup::hear(Link& link) {
   switch (frame->kind) {
     case FrameKind::kHeartbeat:
       return;
-    case FrameKind::kFarewell:
-      link.left = true;
+    case FrameKind::kFarewell: {
+      {
+        const std::lock_guard lock(mutex_);  // who waits is not between its look and its sleep
+        link.left = true;
+      }
       changed_.notify_all();
       return;
-    case FrameKind::kFailure: {
-      const Error error(ErrorCode::kUnavailable, frame->texts.front());
-      if (end(error, &link) && settings_.onFailure) settings_.onFailure(error);
-      return;
     }
+    case FrameKind::kFailure:
+      return giveUp(Error(ErrorCode::kUnavailable, frame->texts.front()), &link);
     case FrameKind::kPart:
     case FrameKind::kWhole:
-      received(link, std::move(*frame));
+      if (received(link, std::move(*frame))) return;
+      giveUp(Error(ErrorCode::kCorrupt, link.name() + " spoke out of turn"), nullptr);
   }
 }
 

@@ -55,8 +55,8 @@ class LinkedGroup : public Group {
   Result<void> start(std::chrono::steady_clock::time_point hearBy);
   void stop();
 
-  // From the group's thread: a part or a whole.
-  virtual void received(Link& from, Frame frame) = 0;
+  // From the group's thread: a part or a whole. False: it was out of turn.
+  virtual bool received(Link& from, Frame frame) = 0;
   // Ends the gang here and tells every link but `except`. The first call counts. True when it did.
   bool end(const Error& error, const Link* except);
 
@@ -69,6 +69,7 @@ class LinkedGroup : public Group {
   void run();
   void hear(Link& link);
   void lose(Link& link, const std::string& why);
+  void giveUp(const Error& error, const Link* except);
   void beat(std::chrono::steady_clock::time_point now);
 
   World world_;

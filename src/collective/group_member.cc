@@ -26,7 +26,7 @@ class Member final : public LinkedGroup {
   Member(const World& world, const GroupSettings& settings,
          std::vector<std::unique_ptr<Link>> links)
       : LinkedGroup(world, settings, std::move(links)) {}
-  void received(Link& from, Frame frame) override;
+  bool received(Link& from, Frame frame) override;
   Link& hub() const { return *links().front(); }
 
   // Guarded by mutex_.
@@ -34,19 +34,17 @@ class Member final : public LinkedGroup {
   std::optional<std::vector<std::string>> whole_;
 };
 
-void Member::received(Link& from, Frame frame) {
-  bool wrong = false;
+bool Member::received(Link&, Frame frame) {
   {
     const std::lock_guard lock(mutex_);
-    wrong = frame.kind != FrameKind::kWhole || frame.round != round_ || whole_.has_value() ||
-            frame.texts.size() != static_cast<std::size_t>(world().ranks);
-    if (!wrong) whole_ = std::move(frame.texts);
-  }
-  if (wrong) {
-    end(Error(ErrorCode::kCorrupt, from.name() + " spoke out of turn"), nullptr);
-    return;
+    const bool wrong = frame.kind != FrameKind::kWhole || frame.round != round_ ||
+                       whole_.has_value() ||
+                       frame.texts.size() != static_cast<std::size_t>(world().ranks);
+    if (wrong) return false;
+    whole_ = std::move(frame.texts);
   }
   changed_.notify_all();
+  return true;
 }
 
 Result<std::vector<std::string>> Member::gather(std::string_view own, os::Deadline deadline) {

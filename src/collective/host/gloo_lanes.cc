@@ -127,29 +127,29 @@ class PeerLane {
   // Waits for room at the peer.
   void send(std::span<const std::byte> piece) {
     if (sendable_ == 0) {
-      awaitReceived(*creditIn_);
+      await([&] { creditIn_->waitRecv(); });
       ++sendable_;
     }
     const std::size_t at = sent_++ % kAhead * pieceBytes_;
     // A credit came for what lay there, so it has long left; its completion may be waiting still.
     if (unconfirmed_ == kAhead) {
-      awaitSent(*outboxBuffer_);
+      await([&] { outboxBuffer_->waitSend(); });
       --unconfirmed_;
     }
     std::memcpy(&outbox_[at], piece.data(), piece.size());
-    outboxBuffer_->send(at, piece.size(), at);
+    await([&] { outboxBuffer_->send(at, piece.size(), at); });
     ++unconfirmed_;
     --sendable_;
   }
 
   // Waits for the next piece; it stays until release().
   std::span<const std::byte> receive(std::size_t size) {
-    awaitReceived(*inboxBuffer_);
+    await([&] { inboxBuffer_->waitRecv(); });
     return std::span<const std::byte>(inbox_).subspan(received_++ % kAhead * pieceBytes_, size);
   }
   void release() {
-    if (creditPending_) awaitSent(*creditOut_);
-    creditOut_->send(0, sizeof credits_[1]);
+    if (creditPending_) await([&] { creditOut_->waitSend(); });
+    await([&] { creditOut_->send(0, sizeof credits_[1]); });
     creditPending_ = true;
   }
 
@@ -164,21 +164,13 @@ class PeerLane {
    private:
     Closing& closing_;
   };
-  void awaitReceived(gloo::transport::Buffer& buffer) {
+  // What Gloo may wait in, for the peer: also sending does, over verbs, at first.
+  template <typename Call>
+  void await(Call call) {
     {
       const Wait wait(closing_);
-      buffer.waitRecv();
+      call();
     }
-    throwIfClosed();
-  }
-  void awaitSent(gloo::transport::Buffer& buffer) {
-    {
-      const Wait wait(closing_);
-      buffer.waitSend();
-    }
-    throwIfClosed();
-  }
-  void throwIfClosed() const {
     if (closing_.closed) GLOO_THROW_IO_EXCEPTION("closed");
   }
 
