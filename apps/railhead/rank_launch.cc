@@ -13,6 +13,7 @@
 
 #include <memory>
 #include <ostream>
+#include <random>
 #include <utility>
 
 namespace railhead::app {
@@ -20,6 +21,11 @@ namespace {
 
 // Where nobody named a port: hosts behind ssh cannot be asked for a free one.
 constexpr std::uint16_t kRemotePort = 29471;
+// Of a local gang: none that the kernel gives to connections, of which one may have it before rank
+// 0.
+constexpr std::uint16_t kFirstPort = 20'000;
+constexpr unsigned kPorts = 12'000;
+constexpr int kPortsTried = 64;
 // For a cluster to pull the image and start the pods.
 constexpr int kPodSeconds = 300;
 
@@ -123,7 +129,13 @@ std::string resultIn(std::string_view output) {
 }  // namespace
 
 Result<std::uint16_t> freeLocalPort() {
-  RAILHEAD_TRY_ASSIGN(const auto any, os::Endpoint::parse("127.0.0.1:0"));
+  RAILHEAD_TRY_ASSIGN(auto any, os::Endpoint::parse("127.0.0.1:0"));
+  std::random_device random;
+  for (int tried = 0; tried < kPortsTried; ++tried) {
+    any.port = static_cast<std::uint16_t>(kFirstPort + random() % kPorts);
+    if (os::listenTcp(any).has_value()) return any.port;
+  }
+  any.port = 0;
   RAILHEAD_TRY_ASSIGN(const auto listener, os::listenTcp(any));
   RAILHEAD_TRY_ASSIGN(const auto bound, os::boundEndpoint(listener.get()));
   return bound.port;
