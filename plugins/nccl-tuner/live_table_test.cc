@@ -2,6 +2,7 @@
 
 #include "plugins/nccl-tuner/files.h"
 #include "src/base/random.h"
+#include "tests/support/temporary_folder.h"
 
 #include <atomic>
 #include <cstring>
@@ -81,14 +82,15 @@ TEST(LiveTable, StandsAnyBytes) {
 }
 
 TEST(LiveFile, IsMappedOrRefusedWithItsPath) {
-  const auto path = testing::TempDir() + "live.table";
+  const testing_support::TemporaryFolder folder;
+  const auto path = folder.path() + "/live.table";
   Remark why;
   std::ofstream(path, std::ios::binary) << std::string(63, '\0');
   EXPECT_EQ(mapLiveFile(path.c_str(), why), nullptr);
   EXPECT_THAT(why.text, testing::HasSubstr("64 bytes"));
   EXPECT_EQ(mapLiveFile((path + ".none").c_str(), why), nullptr);
   EXPECT_THAT(why.text, testing::HasSubstr("live.table.none cannot be opened"));
-  EXPECT_EQ(mapLiveFile(testing::TempDir().c_str(), why), nullptr);
+  EXPECT_EQ(mapLiveFile(folder.path().c_str(), why), nullptr);
   EXPECT_EQ(mapLiveFile("/dev/null", why), nullptr);
   std::ofstream(path, std::ios::binary) << std::string(64, '\0');
   const auto* live = mapLiveFile(path.c_str(), why);

@@ -1,7 +1,7 @@
 #include "plugins/nccl-tuner/process_tuner.h"
 
 #include "plugins/nccl-tuner/proof_place.h"
-#include "plugins/nccl-tuner/tuner_fixture.h"
+#include "tests/support/tuner_fixture.h"
 
 #include <array>
 #include <cmath>
@@ -215,7 +215,7 @@ TEST_F(Tuner, DecidesWithoutTheKernel) {
 #ifdef __SANITIZE_THREAD__
   GTEST_SKIP() << "the thread sanitizer calls the kernel itself";
 #endif
-  const auto path = testing::TempDir() + "kernel.live";
+  const auto path = at("kernel.live");
   std::ofstream(path, std::ios::binary) << std::string(64, '\0');
   set("RAILHEAD_TUNER_TABLE", writeTable("kernel.table", kHashA, "allreduce 2 1 0 9 ring ll 0\n"));
   set("RAILHEAD_TUNER_AGREED", kHashA);
@@ -245,7 +245,7 @@ TEST_F(Tuner, DecidesWithoutTheKernel) {
 }
 
 TEST_F(Tuner, FollowsALiveTable) {
-  const auto path = testing::TempDir() + "follow.live";
+  const auto path = at("follow.live");
   std::ofstream(path, std::ios::binary) << std::string(64, '\0');
   set("RAILHEAD_TUNER_LIVE", path);
   EXPECT_THAT(opened(2, 1), HasSubstr("on: live choices"));

@@ -4,8 +4,8 @@
 
 #include "plugins/nccl-tuner/descriptor.h"
 #include "plugins/nccl-tuner/process_tuner.h"
-#include "plugins/nccl-tuner/tuner_fixture.h"
 #include "src/base/random.h"
+#include "tests/support/tuner_fixture.h"
 
 #include <algorithm>
 #include <cerrno>

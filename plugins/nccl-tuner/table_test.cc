@@ -2,6 +2,7 @@
 
 #include "plugins/nccl-tuner/files.h"
 #include "src/base/random.h"
+#include "tests/support/temporary_folder.h"
 
 #include <fstream>
 #include <memory>
@@ -234,7 +235,8 @@ TEST(TunerTable, AgreesWithASearchThroughAllLines) {
 }
 
 TEST(TunerTableFile, IsReadOrRefusedWithItsPath) {
-  const auto folder = testing::TempDir();
+  const testing_support::TemporaryFolder own;
+  const auto folder = own.path() + "/";
   const auto refused = [&](const std::string& path) {
     const auto table = std::make_unique<Table>();
     Remark why;
@@ -251,10 +253,8 @@ TEST(TunerTableFile, IsReadOrRefusedWithItsPath) {
   EXPECT_THAT(refused(folder), testing::HasSubstr("cannot be read"));
   EXPECT_THAT(refused("/dev/zero"), testing::HasSubstr("1 MiB"));
   const auto fifo = folder + "tuner.fifo";
-  ::unlink(fifo.c_str());
   ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
   EXPECT_THAT(refused(fifo), testing::HasSubstr("line 1")) << "empty, and not waited for";
-  ::unlink(fifo.c_str());
 }
 
 }  // namespace

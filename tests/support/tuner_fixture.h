@@ -2,6 +2,7 @@
 #pragma once
 
 #include "plugins/nccl-tuner/live_table.h"
+#include "tests/support/temporary_folder.h"
 
 #include <cstdarg>
 #include <cstdio>
@@ -36,13 +37,6 @@ inline void keepLog(int level, unsigned long subsystems, const char*, int, const
   lastLog() = text;
 }
 
-inline std::string writeTable(const std::string& name, const std::string& hash,
-                              const std::string& lines) {
-  const auto path = testing::TempDir() + name;
-  std::ofstream(path, std::ios::binary) << "railhead-tuner 1\nhash " << hash << "\n" << lines;
-  return path;
-}
-
 inline LiveTable* mapForWriting(const std::string& path) {
   const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
   void* at = ::mmap(nullptr, sizeof(LiveTable), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
@@ -55,6 +49,13 @@ class TunerEnvironment : public testing::Test {
   TunerEnvironment() { clear(); }
   ~TunerEnvironment() override { clear(); }
 
+  std::string at(const std::string& name) const { return folder_.path() + "/" + name; }
+  std::string writeTable(const std::string& name, const std::string& hash,
+                         const std::string& lines) const {
+    std::ofstream(at(name), std::ios::binary) << "railhead-tuner 1\nhash " << hash << "\n" << lines;
+    return at(name);
+  }
+
   static void set(const char* name, const std::string& value) { ::setenv(name, value.c_str(), 1); }
 
  private:
@@ -64,6 +65,8 @@ class TunerEnvironment : public testing::Test {
                              "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
       ::unsetenv(name);
   }
+
+  testing_support::TemporaryFolder folder_;
 };
 
 }  // namespace railhead::nccl_tuner
