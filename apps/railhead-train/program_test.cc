@@ -5,7 +5,7 @@
 #include "src/os/bound_process.h"
 #include "src/os/host_paths.h"
 #include "src/os/process.h"
-#include "src/os/tcp.h"
+#include "tests/support/free_port.h"
 #include "tests/support/temporary_folder.h"
 
 #include <algorithm>
@@ -68,18 +68,6 @@ class TrainProgram : public testing::Test {
     return result.has_value() ? *result : os::ProcessResult{};
   }
 
-  // Free when it returns: rank 0 may be faster than this process. None of those that the kernel
-  // gives to connections, of which other tests make many meanwhile.
-  static std::uint16_t freePort() {
-    constexpr std::uint16_t kFirst = 20'000;
-    constexpr std::uint64_t kPorts = 12'000;
-    static SplitMix random(static_cast<std::uint64_t>(::getpid()));
-    for (;;) {
-      const auto port = static_cast<std::uint16_t>(kFirst + random.next() % kPorts);
-      if (os::listenTcp({*IpAddress::parse("127.0.0.1"), port}).has_value()) return port;
-    }
-  }
-
   // A gang of processes on this machine; each writes metrics of its own.
   struct Gang {
     std::vector<os::BoundProcess> ranks;
@@ -90,7 +78,7 @@ class TrainProgram : public testing::Test {
   // `apart`: further options of each rank.
   Gang start(int count, const std::string& name, const Words& more,
              const std::vector<Words>& apart = {}) {
-    const std::uint16_t port = freePort();
+    const std::uint16_t port = testing_support::freePort();
     Gang gang;
     gang.metrics = at(name + ".metrics.");
     for (int rank = 0; rank < count; ++rank) {

@@ -1,7 +1,7 @@
 #include "apps/railhead/bench_command.h"
 
-#include "src/os/tcp.h"
 #include "tests/support/fake_verbs.h"
+#include "tests/support/free_port.h"
 
 #include <algorithm>
 #include <chrono>
@@ -42,11 +42,7 @@ Outcome command(const BenchVerbsSettings& settings, verbs::Verbs& verbs) {
   return {context.exitCode, out.str(), err.str()};
 }
 
-// A port that was free a moment ago.
-std::string freeEndpoint() {
-  const auto listener = os::listenTcp(os::Endpoint::parse("127.0.0.1:0").value()).value();
-  return os::boundEndpoint(listener.get()).value().toString();
-}
+std::string freeEndpoint() { return "127.0.0.1:" + std::to_string(testing_support::freePort()); }
 
 class BenchVerbs : public testing::Test {
  protected:

@@ -5,6 +5,7 @@
 #include "plugins/nccl-tuner/descriptor.h"
 #include "plugins/nccl-tuner/process_tuner.h"
 #include "src/base/random.h"
+#include "tests/support/free_port.h"
 #include "tests/support/tuner_fixture.h"
 
 #include <algorithm>
@@ -32,16 +33,6 @@ using testing::HasSubstr;
 // Where a proof ends by itself: a machine under load shall not fail it. Those that end by their
 // deadline set a short one.
 constexpr std::uint16_t kGenerous = 40;
-
-std::uint16_t freePort() {
-  const Descriptor probe(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  socklen_t length = sizeof address;
-  EXPECT_EQ(::bind(probe.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
-  ::getsockname(probe.get(), reinterpret_cast<sockaddr*>(&address), &length);
-  return ntohs(address.sin_port);
-}
 
 // A connection to the proof's port as soon as it is listened on; none after kGenerous.
 int connectWhenOpen(std::uint16_t port) {
@@ -136,7 +127,7 @@ class Proof : public TunerEnvironment {
     return table->identity();
   }
 
-  const std::uint16_t port_ = freePort();
+  const std::uint16_t port_ = testing_support::freePort();
   std::string same_;
 };
 
@@ -156,7 +147,7 @@ TEST_F(Proof, HoldsWhenAllRanksHaveOneTable) {
 
 TEST_F(Proof, FindsItsPortFromMasterPort) {
   ::unsetenv("RAILHEAD_TUNER_PORT");
-  set("MASTER_PORT", std::to_string(port_ > 1040 ? port_ - 17 : port_));
+  set("MASTER_PORT", std::to_string(port_ - 17));
   EXPECT_THAT(endAll({start(0, 2, {2}), start(1, 2, {2})}), Each(kOn));
 }
 

@@ -3,6 +3,7 @@
 #include "src/collective/group_wire.h"
 #include "src/os/tcp.h"
 #include "tests/fuzz/mutate.h"
+#include "tests/support/free_port.h"
 
 #include <future>
 #include <latch>
@@ -20,11 +21,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 os::Deadline in(std::chrono::milliseconds time) { return std::chrono::steady_clock::now() + time; }
-
-std::uint16_t freePort() {
-  const auto listener = os::listenTcp(os::Endpoint::parse("127.0.0.1:0").value()).value();
-  return os::boundEndpoint(listener.get())->port;
-}
 
 // Ranks as threads of this process.
 class GroupTest : public testing::Test {
@@ -51,7 +47,7 @@ class GroupTest : public testing::Test {
     return out;
   }
 
-  std::uint16_t port_ = freePort();
+  std::uint16_t port_ = testing_support::freePort();
 };
 
 TEST_F(GroupTest, EveryRankReceivesTheTextsOfAllInOrder) {

@@ -4,7 +4,7 @@
 #include "src/collective/host/host_communicator.h"
 #include "src/collective/host/host_compute.h"
 #include "src/collective/host/host_memory.h"
-#include "src/os/tcp.h"
+#include "tests/support/free_port.h"
 #include "tests/support/memory_filesystem.h"
 
 #include <atomic>
@@ -83,8 +83,7 @@ class RankWorkerTest : public testing::Test {
   }
 
   testing_support::MemoryFilesystem files_;
-  std::uint16_t port_ =
-      os::boundEndpoint(os::listenTcp(os::Endpoint::parse("127.0.0.1:0").value())->get())->port;
+  std::uint16_t port_ = testing_support::freePort();
   std::mutex mutex_;
   std::vector<Reply> replies_;
   std::function<Result<std::unique_ptr<collective::Compute>>()> openCompute_;

@@ -3,8 +3,8 @@
 #include "src/bench/collectives/sweep_json.h"
 #include "src/launch/gang.h"
 #include "src/os/process.h"
-#include "src/os/tcp.h"
 #include "tests/support/documented_fields.h"
+#include "tests/support/free_port.h"
 
 #include <algorithm>
 #include <csignal>
@@ -22,10 +22,7 @@ namespace {
 using testing::HasSubstr;
 using namespace std::chrono_literals;
 
-std::string freePort() {
-  const auto listener = os::listenTcp(os::Endpoint::parse("127.0.0.1:0").value()).value();
-  return std::to_string(os::boundEndpoint(listener.get())->port);
-}
+std::string freePort() { return std::to_string(testing_support::freePort()); }
 
 class BenchCollectives : public testing::Test {
  protected:

@@ -4,6 +4,7 @@
 #include "src/os/bound_process.h"
 #include "tests/integration/train_fixture.h"
 #include "tests/support/fake_api_server/fake_api_server.h"
+#include "tests/support/free_port.h"
 
 #include <csignal>
 #include <cstdlib>
@@ -192,7 +193,7 @@ class WatchedPods : public TrainFixture {
   }
   // Other tests of this machine may run at once.
   std::string image_;  // that verify's pods have
-  const int port_ = 20'000 + static_cast<int>(::getpid() % 10'000);
+  const std::uint16_t port_ = testing_support::freePort();
   static constexpr char kQuickly[] = "retry: {restarts: 3, backoffSeconds: 0}\n";
 };
 

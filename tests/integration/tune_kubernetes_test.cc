@@ -1,8 +1,8 @@
 // `railhead tune --on kubernetes` over a stand-in for kubectl: its pods are processes of this
 // machine, which are started, told and stopped by `kubectl exec -i` as those of a cluster are.
 #include "src/os/process.h"
-#include "src/os/tcp.h"
 #include "tests/support/documented_fields.h"
+#include "tests/support/free_port.h"
 
 #include <cstdlib>
 #include <filesystem>
@@ -74,15 +74,6 @@ class TuneInACluster : public testing::Test {
   ~TuneInACluster() override { std::filesystem::remove_all(folder_); }
 
   std::string at(const char* name) const { return (folder_ / name).string(); }
-  static std::uint16_t twoFreePorts() {
-    for (;;) {
-      const auto first = os::listenTcp(os::Endpoint::parse("127.0.0.1:0").value()).value();
-      const auto port = os::boundEndpoint(first.get())->port;
-      if (port == 65535) continue;
-      const auto next = os::Endpoint::parse("127.0.0.1:" + std::to_string(port + 1)).value();
-      if (os::listenTcp(next).has_value()) return port;
-    }
-  }
   os::ProcessResult tune(const std::vector<std::string>& more,
                          const std::map<std::string, std::string>& environment = {}) {
     os::ProcessSpec spec;
@@ -102,7 +93,7 @@ class TuneInACluster : public testing::Test {
     spec.environment = {{"PATH", folder_.string() + ":" + std::getenv("PATH")},
                         {"RAILHEAD", RAILHEAD_PROGRAM},
                         {"ASKED", at("asked")},
-                        {"PORT", std::to_string(twoFreePorts())}};
+                        {"PORT", std::to_string(testing_support::freePort(2))}};
     for (const auto& [name, value] : environment) (*spec.environment)[name] = value;
     spec.deadline = 120s;
     auto result = os::SystemProcessRunner().run(spec);

@@ -3,7 +3,7 @@
 
 #include "src/collective/host/host_communicator.h"
 #include "src/collective/host/host_memory.h"
-#include "src/os/tcp.h"
+#include "tests/support/free_port.h"
 #include "tests/support/memory_filesystem.h"
 
 #include <array>
@@ -81,8 +81,7 @@ class OverlapTest : public testing::Test {
   }
 
   testing_support::MemoryFilesystem files_;
-  std::uint16_t port_ =
-      os::boundEndpoint(os::listenTcp(os::Endpoint::parse("127.0.0.1:0").value())->get())->port;
+  std::uint16_t port_ = testing_support::freePort();
 };
 
 // A unit takes a microsecond, or longer where the machine is busy, and never less.

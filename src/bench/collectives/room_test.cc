@@ -1,7 +1,7 @@
 // Which ranks share which memory, with ranks as threads.
 #include "src/bench/collectives/room.h"
 
-#include "src/os/tcp.h"
+#include "tests/support/free_port.h"
 
 #include <future>
 
@@ -40,8 +40,7 @@ class ToldMemory final : public Memory {
 // What each of two ranks of one node is told of a size of 1000 bytes.
 std::vector<Result<void>> askedBy(const Result<Memory::Room>& first,
                                   const Result<Memory::Room>& second) {
-  const auto port =
-      os::boundEndpoint(os::listenTcp(os::Endpoint::parse("127.0.0.1:0").value())->get())->port;
+  const auto port = testing_support::freePort();
   std::vector<std::future<Result<void>>> running;
   for (int rank = 0; rank < 2; ++rank) {
     running.push_back(std::async(std::launch::async, [&, rank]() -> Result<void> {

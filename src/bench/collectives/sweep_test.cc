@@ -4,7 +4,7 @@
 #include "src/bench/collectives/sweep_json.h"
 #include "src/collective/host/host_communicator.h"
 #include "src/collective/host/host_memory.h"
-#include "src/os/tcp.h"
+#include "tests/support/free_port.h"
 #include "tests/support/memory_filesystem.h"
 
 #include <future>
@@ -96,8 +96,7 @@ class SweepTest : public testing::Test {
   }
 
   testing_support::MemoryFilesystem files_;
-  std::uint16_t port_ =
-      os::boundEndpoint(os::listenTcp(os::Endpoint::parse("127.0.0.1:0").value())->get())->port;
+  std::uint16_t port_ = testing_support::freePort();
 };
 
 TEST_F(SweepTest, MeasuresAndChecksEveryLineOnEveryRank) {

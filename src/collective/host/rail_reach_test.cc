@@ -1,7 +1,7 @@
 #include "src/collective/host/rail_reach.h"
 
 #include "src/collective/group.h"
-#include "src/os/tcp.h"
+#include "tests/support/free_port.h"
 
 #include <future>
 
@@ -22,12 +22,12 @@ HostRail railAt(const std::string& address) {
 
 // What each of two ranks is told, as threads over the loopback interface.
 std::vector<Result<std::vector<std::string>>> ask(const std::vector<std::vector<HostRail>>& rails) {
-  const auto port = os::boundEndpoint(os::listenTcp({*IpAddress::parse("127.0.0.1"), 0})->get());
+  const auto port = testing_support::freePort();
   const auto soon = [] { return std::chrono::steady_clock::now() + 20s; };
   std::vector<std::future<Result<std::vector<std::string>>>> asked;
   for (int rank = 0; rank < 2; ++rank) {
     asked.push_back(std::async(std::launch::async, [&, rank] {
-      const World world{rank, 2, rank, "127.0.0.1", port->port, "", ""};
+      const World world{rank, 2, rank, "127.0.0.1", port, "", ""};
       const auto group = Group::join(world, {"reach test", soon(), 20s, {}}).value();
       return railHindrances(rank, 2, rails[static_cast<std::size_t>(rank)], 300ms,
                             [&](const std::string& own) { return group->gather(own, soon()); });

@@ -1,9 +1,9 @@
 #include "src/verify/run/device_probe.h"
 
 #include "src/collective/nccl/cuda_memory.h"
-#include "src/os/tcp.h"
 #include "tests/support/cuda_fixture.h"
 #include "tests/support/fake_verbs.h"
+#include "tests/support/free_port.h"
 
 #include <future>
 
@@ -19,11 +19,6 @@ using testing_support::CudaFixture;
 using testing_support::FakeFabric;
 using testing_support::FakeRdmaDevice;
 using testing_support::FakeVerbs;
-
-std::uint16_t freePort() {
-  const auto listener = os::listenTcp(os::Endpoint::parse("127.0.0.1:0").value()).value();
-  return os::boundEndpoint(listener.get())->port;
-}
 
 // Two ranks as threads, each with a GPU and a NIC of the fakes.
 class DeviceProbeTest : public testing::Test {
@@ -76,7 +71,7 @@ class DeviceProbeTest : public testing::Test {
     return probeDevice(*group, verbs, &gpu);
   }
 
-  std::uint16_t port_ = freePort();
+  std::uint16_t port_ = testing_support::freePort();
 };
 
 TEST_F(DeviceProbeTest, EveryByteArrivesByDmabuf) {
