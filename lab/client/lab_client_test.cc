@@ -248,11 +248,11 @@ TEST_F(LabClientTest, TwoUpsAtTheSameTimeEndWithOneLab) {
 }
 
 TEST_F(LabClientTest, NodeThatNeverGetsReadyIsNamedWithItsLastLines) {
-  options_.readyDeadline = std::chrono::seconds(1);
+  options_.readyDeadline = std::chrono::seconds(5);
   const auto result = LabClient::up(topologyOf("a", "mute"), options_);
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::kDeadlineExceeded);
-  EXPECT_THAT(result.error().message, HasSubstr("node mute was not ready after 1 s"));
+  EXPECT_THAT(result.error().message, HasSubstr("node mute was not ready after 5 s"));
   EXPECT_THAT(result.error().message, HasSubstr("waiting for a disk"));
   expectNothingRuns();
 }

@@ -53,7 +53,7 @@ TEST_F(Rendezvous, WrongTokenIsRefusedAndTheListenerStaysForTheRightOne) {
 }
 
 TEST_F(Rendezvous, AnotherPurposeIsRefusedByName) {
-  auto listening = listen({"bench-verbs 1", ""}, 300ms);
+  auto listening = listen({"bench-verbs 1", ""}, 3s);
   const auto other = meetAsConnector(endpoint_, {"bench-verbs 2", ""}, in(10s));
   ASSERT_FALSE(other.has_value());
   EXPECT_THAT(other.error().message, HasSubstr("bench-verbs 1"));

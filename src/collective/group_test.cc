@@ -129,7 +129,7 @@ TEST_F(GroupTest, ASilentRankIsGoneToo) {
 
 TEST_F(GroupTest, NamesTheRanksThatDoNotCome) {
   GroupSettings with = settings();
-  with.meetBy = in(300ms);
+  with.meetBy = in(3s);
   auto member = std::async(std::launch::async, [&] {
     auto group = Group::join(world(1, 4), with);
     return group.has_value() ? (*group)->gather("x", in(10s)).error().message

@@ -104,7 +104,8 @@ TEST_F(Guarded, ASignalsEndIsItsNumber) {
 
 TEST_F(Guarded, EndsWithItsInputAndTakesAllWithIt) {
   start("trap 'echo told >told; exit 5' TERM; " + std::string(kDaemon) +
-        "while :; do sleep 0.01; done");
+            "while :; do sleep 0.01; done",
+        true, 60s);
   const pid_t daemon = pidIn("daemon");
   ASSERT_GT(daemon, 0);
   closeInput();

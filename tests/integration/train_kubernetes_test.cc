@@ -236,7 +236,7 @@ TEST_F(WatchedPods, AHangPastTheStepDeadlineStopsAllAndTheyStartAgain) {
       trainThere({"run",
                   podFile("pods", {"--steps", "12", "--fault", "step:5:1:hang"},
                           std::string(kQuickly) +
-                              "deadlines: {startSeconds: 60, stepSeconds: 3, stopSeconds: 1}\n"),
+                              "deadlines: {startSeconds: 60, stepSeconds: 8, stopSeconds: 1}\n"),
                   "--folder", at("a")});
   ASSERT_EQ(done.exitCode, 0) << done.errorOutput;
   const auto kept = manifest("a");
@@ -270,10 +270,10 @@ TEST_F(WatchedPods, APodThatNeverStartsSaysWhy) {
   std::ofstream(at("cluster/pending")) << "pods-0-x: Pending 2 Insufficient nvidia.com/gpu.\n";
   const auto done = trainThere(
       {"run",
-       podFile("pods", {"--steps", "12"}, "retry: {restarts: 0}\ndeadlines: {startSeconds: 10}\n"),
+       podFile("pods", {"--steps", "12"}, "retry: {restarts: 0}\ndeadlines: {startSeconds: 25}\n"),
        "--folder", at("a")});
   EXPECT_EQ(done.exitCode, 1);
-  EXPECT_THAT(done.errorOutput, HasSubstr("the pod did not start within 8 s"));
+  EXPECT_THAT(done.errorOutput, HasSubstr("the pod did not start within 20 s"));
   EXPECT_THAT(manifest("a").attempts[0].lastLines,
               testing::Contains(HasSubstr("Insufficient nvidia.com/gpu")));
   EXPECT_FALSE(std::filesystem::exists(at("cluster/job")));

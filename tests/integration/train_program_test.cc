@@ -94,7 +94,7 @@ TEST_F(TrainProgram, KilledRanksGoOnFromTheLastCheckpointAndComeOutTheSame) {
 TEST_F(TrainProgram, ARankThatHangsIsNamedAndAllStartAgain) {
   const auto result =
       run(runFile("hang", {"--steps", "6", "--fault", "step:5:1:hang"},
-                  std::string(kQuick) + "deadlines: {startSeconds: 60, stepSeconds: 4, "
+                  std::string(kQuick) + "deadlines: {startSeconds: 60, stepSeconds: 8, "
                                         "stopSeconds: 0.2}\n"),
           "a");
   ASSERT_EQ(result.exitCode, 0) << result.errorOutput;

@@ -9,8 +9,6 @@
 namespace railhead::collective {
 namespace {
 
-using namespace std::chrono_literals;
-
 // Ranks as threads, over Gloo's TCP on the loopback interface.
 class HostContractTest : public testing::Test {
  protected:
@@ -23,7 +21,6 @@ class HostContractTest : public testing::Test {
           HostSettings settings;
           settings.rails = {{HostRail::Kind::kTcp, "127.0.0.1", "", 1, 0}};
           settings.lanes.pieceBytes = 4096;
-          settings.lanes.patience = 500ms;
           RAILHEAD_TRY_ASSIGN(auto out, HostCommunicator::connect(
                                             rank, ranks, settings, gather,
                                             std::make_unique<HostMemory>(files_, "/proc/meminfo")));
