@@ -1,6 +1,7 @@
 #include "src/launch/gang.h"
 
 #include "src/os/unique_fd.h"
+#include "tests/support/temporary_folder.h"
 
 #include <csignal>
 #include <fstream>
@@ -22,6 +23,18 @@ constexpr char kNull[] = "/dev/null";
 RankCommand shell(int rank, const std::string& script) {
   return {rank, "node-" + std::to_string(rank), {"sh", "-c", script}, {}};
 }
+
+// What the script of one rank makes and that of another waits for: how long a shell takes to come
+// so far is the machine's.
+class Mark {
+ public:
+  std::string make() const { return ": >" + path() + "; "; }
+  std::string await() const { return "until [ -e " + path() + " ]; do sleep 0.01; done; "; }
+
+ private:
+  std::string path() const { return folder_.path() + "/mark"; }
+  testing_support::TemporaryFolder folder_;
+};
 
 bool runsNow(pid_t pid) {
   std::ifstream status("/proc/" + std::to_string(pid) + "/stat");
@@ -54,18 +67,20 @@ TEST(Gang, GathersOutputsAndLinesOfRanksThatEndWell) {
 }
 
 TEST(Gang, WhoFailsByItselfIsNamedNotWhoWasToldOfIt) {
-  const auto end = runGang({shell(0, "sleep 0.1; echo 'no CUDA' >&2; exit 4"),
-                            shell(1, "echo 'rank 0 gave up' >&2; exit 1")},
+  const Mark started;
+  const auto end = runGang({shell(0, started.make() + "sleep 0.1; echo 'no CUDA' >&2; exit 4"),
+                            shell(1, started.await() + "echo 'rank 0 gave up' >&2; exit 1")},
                            GangSettings(), kNull)
                        .value();
   EXPECT_EQ(end.reason(), "rank 0 (node node-0) ended with exit code 4: no CUDA");
 }
 
 TEST(Gang, WhoWasKilledIsNamedNotWhoNoticed) {
-  const auto end =
-      runGang({shell(0, "sleep 0.1; kill -9 $$"), shell(1, "echo 'peer gone' >&2; exit 1")},
-              GangSettings(), kNull)
-          .value();
+  const Mark started;
+  const auto end = runGang({shell(0, started.make() + "sleep 0.1; kill -9 $$"),
+                            shell(1, started.await() + "echo 'peer gone' >&2; exit 1")},
+                           GangSettings(), kNull)
+                       .value();
   EXPECT_EQ(end.reason(), "rank 0 (node node-0) ended with signal 9 without a word");
 }
 
@@ -104,10 +119,12 @@ TEST(Gang, OneFailureEndsAllAndIsNamedWithItsLastLine) {
 TEST(Gang, ARankThatIgnoresSigtermIsKilledWithItsChildren) {
   GangSettings settings;
   settings.grace = 200ms;
-  const auto end = runGang({shell(0, "trap '' TERM; sleep 60 & echo $! ; wait; sleep 60"),
-                            shell(1, "sleep 0.2; kill -9 $$")},
-                           settings, kNull)
-                       .value();
+  const Mark ignores;
+  const auto end =
+      runGang({shell(0, "trap '' TERM; sleep 60 & echo $! ; " + ignores.make() + "wait; sleep 60"),
+               shell(1, ignores.await() + "kill -9 $$")},
+              settings, kNull)
+          .value();
   EXPECT_EQ(end.failed, 1);
   EXPECT_THAT(end.reason(), HasSubstr("rank 1 (node node-1) ended with signal 9 without a word"));
   EXPECT_EQ(end.ranks[0].exitCode, 128 + SIGKILL);
@@ -137,8 +154,10 @@ TEST(Gang, WhoWatchesItsInputIsStoppedByItsEndAndHeardUntilItHasEnded) {
 TEST(Gang, WhoDoesNotHeedTheEndOfItsInputIsToldBySignalAfterTheGrace) {
   GangSettings settings;
   settings.grace = 100ms;
-  const auto end = runGang({watching(0, "exec sleep 60"), watching(1, "trap '' TERM; sleep 60"),
-                            shell(2, "sleep 0.2; exit 3")},
+  const Mark ignores;
+  const auto end = runGang({watching(0, "exec sleep 60"),
+                            watching(1, "trap '' TERM; " + ignores.make() + "sleep 60"),
+                            shell(2, ignores.await() + "exit 3")},
                            settings, kNull)
                        .value();
   EXPECT_EQ(end.failed, 2);
