@@ -98,7 +98,9 @@ TEST_F(ConfigWatchTest, TellsOnceThatTheFileIsGoneAndThatItIsBackAsItWas) {
   auto why = gone.get_future();
   ASSERT_EQ(why.wait_for(std::chrono::seconds(20)), std::future_status::ready);
   EXPECT_EQ(why.get(), ErrorCode::kNotFound);
-  write(path, "same");
+  // In one step: it must not be seen while it is empty.
+  write(folder_ + "/.tmp", "same");
+  std::filesystem::rename(folder_ + "/.tmp", path);
   auto again = back.get_future();
   ASSERT_EQ(again.wait_for(std::chrono::seconds(20)), std::future_status::ready);
   EXPECT_EQ(again.get(), "same");

@@ -86,15 +86,17 @@ TEST_F(HandoverTest, GivesKubeletsConnectionsToTheNewer) {
   EXPECT_TRUE(held.takeAll().empty());
 }
 
-// Locks whose outcomes a test chooses: kBusy, or a file that stands for the lock.
+// A file that stands for the lock.
+os::UniqueFd standIn() { return os::UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+
+// Locks whose outcomes a test chooses: kBusy, or one that is had.
 class ScriptedLock {
  public:
   explicit ScriptedLock(std::vector<bool> free) : free_(std::move(free)) {}
   TakeOverSeams seams() {
     return {[this]() -> Result<os::UniqueFd> {
               const auto now = tries++;
-              if (free_[std::min<std::size_t>(now, free_.size() - 1)])
-                return os::UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+              if (free_[std::min<std::size_t>(now, free_.size() - 1)]) return standIn();
               return Error(ErrorCode::kBusy, "locked");
             },
             [this] { ++waits; }};
@@ -109,19 +111,26 @@ class ScriptedLock {
 TEST_F(HandoverTest, WaitsForAnAgentThatCannotBeAskedYet) {
   older_.reset();
   // It starts: the lock is its, and its socket comes later. What it holds it lets go when asked.
-  ScriptedLock lock({false, false, false, true});
+  std::atomic<std::size_t> tries = 0;
+  std::atomic<int> waits = 0;
+  const TakeOverSeams seams = {[&]() -> Result<os::UniqueFd> {
+                                 ++tries;
+                                 if (released_ > 0) return standIn();
+                                 return Error(ErrorCode::kBusy, "locked");
+                               },
+                               [&] { ++waits; }};
   std::thread starting([&] {
     const auto patience = soon();
-    while (lock.tries < 3 && std::chrono::steady_clock::now() < patience) std::this_thread::yield();
+    while (tries < 3 && std::chrono::steady_clock::now() < patience) std::this_thread::yield();
     serve();
   });
-  const auto taken = takeOver(path_, lock.seams());
+  const auto taken = takeOver(path_, seams);
   starting.join();
   ASSERT_TRUE(taken.has_value()) << taken.error().describe();
   EXPECT_TRUE(taken->handover.has_value());
   EXPECT_TRUE(taken->lock);
   EXPECT_EQ(released_, 1);
-  EXPECT_EQ(lock.waits, 1);
+  EXPECT_EQ(waits, 1);
 }
 
 TEST_F(HandoverTest, TakesTheLockWhereNobodyIs) {
