@@ -9,6 +9,7 @@
 #include <fstream>
 #include <map>
 #include <set>
+#include <thread>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -72,7 +73,7 @@ class AgentProcessTest : public testing::Test {
     return Error(ErrorCode::kDeadlineExceeded, "the agent did not register:\n" + log());
   }
 
-  // All sockets stand once this is answered.
+  // It is answered before the last socket stands: awaitReady().
   nlohmann::json status() {
     os::HostPaths paths;
     paths.state = folder_ + "/state";
@@ -82,6 +83,16 @@ class AgentProcessTest : public testing::Test {
       if (answer.has_value()) return nlohmann::json::parse(*answer, nullptr, false);
     }
     return {};
+  }
+
+  // All sockets stand from then on, and no draft of one is left.
+  bool awaitReady() const {
+    const auto deadline = steady_clock::now() + seconds(20);
+    while (log().find("agent: ready\n") == std::string::npos) {
+      if (steady_clock::now() >= deadline) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return true;
   }
 
   // Of every thread, as a program that it executes would have them.
@@ -136,16 +147,13 @@ TEST_F(AgentProcessTest, SocketsAreForTheirOwnerAlone) {
   const auto agent = start("provision: false");
   ASSERT_TRUE(agent.has_value()) << agent.error().describe();
   ASSERT_TRUE(status().is_object());
+  ASSERT_TRUE(awaitReady()) << log();
   std::set<std::string> sockets;
   for (const auto& folder : {folder_ + "/state", rig_->pluginsFolder()}) {
     for (const auto& entry : fs::directory_iterator(folder)) {
       struct stat info {};
       const std::string name = entry.path().filename();
-      // A file that is being replaced goes while we look.
-      if (::lstat(entry.path().c_str(), &info) != 0) {
-        EXPECT_EQ(errno, ENOENT) << entry.path();
-        continue;
-      }
+      ASSERT_EQ(::lstat(entry.path().c_str(), &info), 0) << entry.path();
       if (!S_ISSOCK(info.st_mode) || name == os::kKubeletSocket) continue;
       sockets.insert(name);
       EXPECT_EQ(info.st_mode & 0777U, 0600U) << entry.path();
@@ -154,6 +162,7 @@ TEST_F(AgentProcessTest, SocketsAreForTheirOwnerAlone) {
   }
   EXPECT_TRUE(sockets.contains("cni.sock"));
   EXPECT_TRUE(sockets.contains("status.sock"));
+  EXPECT_TRUE(sockets.contains("handover.sock"));
   EXPECT_TRUE(sockets.contains("railhead-nvidia.com_cx7_qsfp.sock"));
 }
 
