@@ -117,6 +117,11 @@ class TrainFixture : public testing::Test {
     const auto series = folderOf(run).readSeries(**files, rank);
     return series.has_value() ? series->steps() : std::vector<train::StepLine>();
   }
+  // A child that a killed watcher was just starting has the run's lock until it is a program.
+  void awaitUnlocked(const std::string& run) const {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (folderOf(run).isLocked() && std::chrono::steady_clock::now() < limit) ::usleep(10000);
+  }
   // Names in the folder of checkpoints, those that begin with a dot included.
   std::vector<std::string> checkpointNames(const std::string& run) const {
     std::vector<std::string> out;

@@ -85,6 +85,7 @@ TEST_F(TrainKills, FromOutsideOfAnyProcessEndAsTheUndisturbedRun) {
         killed = true;
         ++met;
         resumes = std::filesystem::exists(at(name) + "/manifest.json");
+        if (resumes) awaitUnlocked(name);
         break;
       }
       const auto living = leftRunning();

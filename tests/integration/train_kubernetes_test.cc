@@ -280,16 +280,21 @@ TEST_F(WatchedPods, APodThatNeverStartsSaysWhy) {
 }
 
 TEST_F(WatchedPods, StopEndsThePodsAndWhatAKilledWatcherLeftIsGoneBeforeTheNextStart) {
-  const auto file = podFile("pods", {"--steps", "12", "--step-ms", "300"}, kQuickly);
+  // The first attempt stands once step 4 is told, the second once step 5 is: none ends by itself.
+  const auto file =
+      podFile("pods", {"--steps", "12", "--fault", "step:5:1:hang", "--fault", "step:6:1:hang:2"},
+              kQuickly);
   auto first =
       os::BoundProcess::start(spec({"run", file, "--folder", at("a")}), "/dev/null").value();
   const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(240);
   while (steps("a").size() < 4 && std::chrono::steady_clock::now() < limit) ::usleep(10000);
   first.kill();
+  awaitUnlocked("a");
   EXPECT_THAT(leftRunning(), testing::Not(testing::IsEmpty()));  // a cluster goes on by itself
   auto second = os::BoundProcess::start(spec({"resume", at("a")}), "/dev/null").value();
   while (manifest("a").attempts.size() < 2 && std::chrono::steady_clock::now() < limit)
     ::usleep(10000);
+  ASSERT_GE(manifest("a").attempts.size(), 2U);
   EXPECT_EQ(manifest("a").attempts[1].fromStep, 3U);
   while (steps("a").size() < 5 && std::chrono::steady_clock::now() < limit) ::usleep(10000);
   EXPECT_EQ(trainThere({"stop", at("a")}).exitCode, 0);

@@ -23,14 +23,13 @@ constexpr char kQuick[] = "retry: {restarts: 20, backoffSeconds: 0.01}\n";
 class TrainProgram : public TrainFixture {
  protected:
   // A run in folder "a" that is killed or stopped on its way: once it has done so many steps.
-  os::BoundProcess startSlowly(const char* steps, std::size_t done) {
+  os::BoundProcess startSlowly(const char* steps, std::size_t done,
+                               const std::vector<std::string>& more = {}) {
+    std::vector<std::string> trainer = {"--steps", steps, "--step-ms", "20"};
+    trainer.insert(trainer.end(), more.begin(), more.end());
     os::BoundProcessSpec spec;
-    spec.argv = {RAILHEAD_PROGRAM,
-                 "train",
-                 "run",
-                 runFile("long", {"--steps", steps, "--step-ms", "20"}, kQuick),
-                 "--folder",
-                 at("a")};
+    spec.argv = {RAILHEAD_PROGRAM, "train", "run", runFile("long", trainer, kQuick),
+                 "--folder",       at("a")};
     auto process = os::BoundProcess::start(spec, "/dev/null").value();
     const auto limit = inAMinute();
     while (this->steps("a").size() < done && std::chrono::steady_clock::now() < limit)
@@ -129,8 +128,10 @@ TEST_F(TrainProgram, WhatCannotGetBetterIsNotTriedAgainAndTheRestIsBounded) {
 
 TEST_F(TrainProgram, AWatcherThatIsKilledTakesAllWithItAndTheRunGoesOn) {
   ASSERT_EQ(run(runFile("calm", {"--steps", "40"}), "calm").exitCode, 0);
-  auto process = startSlowly("40", 8);
+  // It stands at step 20 if the kill is late.
+  auto process = startSlowly("40", 8, {"--fault", "step:20:1:hang"});
   process.kill();
+  awaitUnlocked("a");
   const auto listed = train({"list", "--runs", folder_.string(), "--json"});
   EXPECT_THAT(listed.output, HasSubstr(R"("state":"killed")"));
   // It waits for the ranks that are still ending.
