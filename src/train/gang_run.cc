@@ -131,6 +131,8 @@ Result<void> GangRun::prepare(StartPlan& plan) {
   for (auto& rank : ranks_) RAILHEAD_TRY(rank.beginAttempt(plan.attempt, step, clock_.now()));
   std::erase_if(manifest_.checkpoints,
                 [&](const checkpoint::Checkpoint& one) { return one.step > step; });
+  // Who was killed may have heard of it and not kept that.
+  if (settings_.checkpointsElsewhere && origin.step) RAILHEAD_TRY(takeTold(step));
   attemptBegun_ = clock_.now();
   Attempt attempt;
   attempt.number = plan.attempt;
