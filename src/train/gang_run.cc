@@ -314,8 +314,9 @@ void GangRun::takeLine(int rank, std::string_view line) {
 Result<void> GangRun::takeMetrics() {
   for (auto& rank : ranks_) {
     const auto lines = rank.takeNew(clock_.now());
-    for (const auto& told : rank.takeNotes())
-      note("rank " + std::to_string(rank.rank()) + " " + told);
+    if (const auto broken = rank.takeBroken(); !broken.empty())
+      note("rank " + std::to_string(rank.rank()) +
+           " told metrics that are none and do not count: " + broken + "; of NaN write null");
     for (const auto& line : lines) {
       if (rank.rank() != 0) continue;
       for (const auto& [name, value] : line.facts) manifest_.facts[name] = value;

@@ -34,8 +34,8 @@ Result<void> RankWatch::beginAttempt(std::uint64_t attempt, std::uint64_t step,
   (void)takeNew(now);  // what a dead rank still wrote
   partial_.clear();
   lastProgress_ = now;
-  begun_ = tellsSteps_ = ownLines_ = hasBroken_ = wasCut_ = false;
-  notes_.clear();
+  begun_ = tellsSteps_ = ownLines_ = hasBroken_ = false;
+  broken_.clear();
   added_ = 0;
   if (offset_ == 0) return {};
   RAILHEAD_TRY(appendText(path_, resumedLine(attempt, step)));
@@ -53,22 +53,8 @@ std::vector<MetricsLine> RankWatch::takeNew(os::Clock::TimePoint now) {
   return std::exchange(new_, {});
 }
 
-// Opened to be written anew, as scripts do, or replaced: what stands in it now is read.
-void RankWatch::beginAgainIfCut() {
-  struct stat about {};
-  if (!file_ || ::fstat(file_.get(), &about) != 0) return;
-  if (about.st_size >= offset_ && about.st_nlink > 0) return;
-  file_.reset();
-  offset_ = 0;
-  partial_.clear();
-  openFile();
-  if (!std::exchange(wasCut_, true))
-    notes_.push_back("wrote its metrics file anew: steps before are gone from it; append to it");
-}
-
 void RankWatch::readNew(os::Clock::TimePoint now) {
   openFile();
-  beginAgainIfCut();
   std::array<char, 16384> chunk{};
   while (file_) {
     const ssize_t got = ::pread(file_.get(), chunk.data(), chunk.size(), offset_);
@@ -126,8 +112,7 @@ Result<bool> RankWatch::takeOutput(std::string_view line, os::Clock::TimePoint n
 void RankWatch::keepBroken(std::string_view line) {
   if (hasBroken_ || !isBrokenMetrics(line)) return;
   hasBroken_ = true;
-  notes_.push_back("told metrics that are none and do not count: " +
-                   inQuotes(line, kMostOfABrokenLine) + "; of NaN write null");
+  broken_ = inQuotes(line, kMostOfABrokenLine);
 }
 
 std::optional<std::string> RankWatch::overdue(const Deadlines& deadlines,

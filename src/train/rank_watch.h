@@ -31,8 +31,8 @@ class RankWatch {
   // takeNew(), unless the rank writes the file itself; once, for a log that was followed anew tells
   // lines again. True: it was such a line.
   Result<bool> takeOutput(std::string_view line, os::Clock::TimePoint now);
-  // What is not as the contract says, each once in a start: "told metrics that are none ...".
-  std::vector<std::string> takeNotes() { return std::exchange(notes_, {}); }
+  // The first line of this start that was meant to be metrics and is none; told once, else empty.
+  std::string takeBroken() { return std::exchange(broken_, {}); }
 
   int rank() const { return rank_; }
   const StepSeries& series() const { return series_; }
@@ -44,7 +44,6 @@ class RankWatch {
 
  private:
   void openFile();
-  void beginAgainIfCut();
   void readNew(os::Clock::TimePoint now);
   void takeBytes(std::string_view bytes, os::Clock::TimePoint now);
 
@@ -58,9 +57,8 @@ class RankWatch {
   bool ownLines_ = false;         // the rank writes the file itself
   std::uint64_t added_ = 0;       // lines of output that we wrote and have not read back
   void keepBroken(std::string_view line);
-  std::vector<std::string> notes_;
+  std::string broken_;
   bool hasBroken_ = false;  // in this start
-  bool wasCut_ = false;     // in this start
   bool tellsSteps_ = false;
   bool begun_ = false;  // a step, or a line of output, since the start
   os::Clock::TimePoint lastProgress_;

@@ -4,8 +4,6 @@
 #include "tests/support/manual_clock.h"
 #include "tests/support/temporary_folder.h"
 
-#include <filesystem>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -100,25 +98,6 @@ std::string checkpointLine(const std::string& step, const std::string& folder = 
 constexpr const char* kBack = R"({"schema":"railhead.metrics/1","event":"resumed","step":3})";
 
 // All within one turn of who reads them.
-TEST_F(Watching, AFileThatIsWrittenAnewIsReadFromItsBeginningAndThatIsTold) {
-  for (const bool replaced : {false, true}) {
-    step(1);
-    step(2);
-    if (replaced) {
-      std::filesystem::remove(file());
-    } else {
-      std::filesystem::resize_file(file(), 0);
-    }
-    overdueAfter(59s);
-    step(3);
-    EXPECT_EQ(watch_.series().lastStep(), 3U);
-    EXPECT_EQ(overdueAfter(59s), "");
-    EXPECT_THAT(watch_.takeNotes(),
-                testing::ElementsAre(testing::HasSubstr("wrote its metrics file anew")));
-    EXPECT_TRUE(watch_.beginAttempt(2, 0, clock_.now()).has_value());
-  }
-}
-
 TEST_F(Watching, ATrainerThatGoesBackTellsSoBeforeItsFirstStep) {
   print(checkpointLine("3"));
   print(checkpointLine("6"));
