@@ -14,6 +14,7 @@
 #include <fstream>
 #include <map>
 #include <regex>
+#include <set>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -77,7 +78,7 @@ class TrainProgram : public testing::Test {
 
   // `apart`: further options of each rank.
   Gang start(int count, const std::string& name, const Words& more,
-             const std::vector<Words>& apart = {}) {
+             const std::vector<Words>& apart = {}, const std::string& preloaded = "") {
     const std::uint16_t port = testing_support::freePort();
     Gang gang;
     gang.metrics = at(name + ".metrics.");
@@ -96,6 +97,7 @@ class TrainProgram : public testing::Test {
                           {"LOCAL_RANK", std::to_string(rank)},
                           {"MASTER_ADDR", "127.0.0.1"},
                           {"MASTER_PORT", std::to_string(port)}};
+      if (!preloaded.empty()) (*spec.environment)["LD_PRELOAD"] = preloaded;
       auto started = os::BoundProcess::start(spec, os::HostPaths().dev + "/null");
       EXPECT_TRUE(started.has_value()) << started.error().describe();
       gang.ranks.push_back(std::move(*started));
@@ -238,6 +240,19 @@ TEST_F(TrainProgram, KilledAndResumedItEndsWithTheSameBits) {
   EXPECT_EQ(losses(resumed.metricsOf(0)), expected);
   EXPECT_EQ(losses(resumed.metricsOf(1)), expected);
   EXPECT_EQ(digests(at("killed"), 60), digests(at("whole"), 60));
+}
+
+// Gloo would wait for five times --patience.
+TEST_F(TrainProgram, ARankThatDiesWhileTheyConnectEndsTheOtherSoon) {
+#ifdef RAILHEAD_DIES_CONNECTING
+  const auto begun = std::chrono::steady_clock::now();
+  auto gang = start(2, "dying", {"--transport", "tcp"}, {}, RAILHEAD_DIES_CONNECTING);
+  const std::set<int> codes = {end(gang.ranks[0]), end(gang.ranks[1])};
+  EXPECT_EQ(codes, (std::set<int>{1, 128 + SIGKILL}));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 60s);
+#else
+  GTEST_SKIP() << "a sanitizer wants to be the first library itself";
+#endif
 }
 
 // Two ranks, one, two: other sums, the same training.

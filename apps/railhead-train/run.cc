@@ -181,7 +181,7 @@ Result<int> run(const Options& options, const collective::EnvironmentLookup& env
   if (ended.has_value()) return ended;
   link->fail(ended.error());
   Error error = link->explained(ended.error());
-  // Taking it apart would wait for a thread that waits for a peer; main() ends the process.
+  // Leaving NCCL would wait for the peers; main() ends the process.
   static_cast<void>(link.release());
   return error;
 }

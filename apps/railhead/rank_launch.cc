@@ -21,10 +21,10 @@ namespace {
 
 // Where nobody named a port: hosts behind ssh cannot be asked for a free one.
 constexpr std::uint16_t kRemotePort = 29471;
-// Of a local gang: none that the kernel gives to connections, of which one may have it before rank
-// 0.
+// Of a local gang: none that the kernel gives to connections by default, of which one may have it
+// before rank 0, and none of a Kubernetes node's.
 constexpr std::uint16_t kFirstPort = 20'000;
-constexpr unsigned kPorts = 12'000;
+constexpr unsigned kPorts = 10'000;
 constexpr int kPortsTried = 64;
 // For a cluster to pull the image and start the pods.
 constexpr int kPodSeconds = 300;

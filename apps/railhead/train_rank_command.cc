@@ -1,6 +1,7 @@
 #include "apps/railhead/train_rank_command.h"
 
 #include "apps/railhead/tune_options.h"
+#include "src/launch/commands.h"
 #include "src/launch/guard.h"
 #include "src/os/host_paths.h"
 #include "src/train/node_facts.h"
@@ -81,7 +82,9 @@ void run(const Settings& settings, Context& context) {
   const os::HostPaths paths;
   const auto code = launch::runGuarded(command, paths.proc, paths.dev + "/null");
   if (code.has_value()) {
-    context.exitCode = static_cast<ExitCode>(*code);
+    // By ssh 255 says that ssh itself failed.
+    const bool asSsh = settings.untilStdinEnds && *code == launch::kSshFailed;
+    context.exitCode = static_cast<ExitCode>(asSsh ? launch::kSshFailed - 1 : *code);
     return;
   }
   fail(context, code.error());

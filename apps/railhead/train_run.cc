@@ -191,17 +191,29 @@ Result<void> checkStart(const ReadRunFile& file, const TrainRunOptions& options)
   return checkProfile(file);
 }
 
+// A step before the start that failed because a signal came: the exit code is the signal's.
+Error orInterrupted(Error error, const Session& session) {
+  if (const int signal = session.signals.take(); signal != 0)
+    session.context.exitCode = static_cast<ExitCode>(128 + signal);
+  return error;
+}
+
+Result<std::unique_ptr<LabRanks>> openLab(const Session& session, const ReadRunFile& file,
+                                          const launch::Placement& placement, const std::string& on,
+                                          const std::string& runFolder) {
+  auto lab = openTrainLab(placement, file.run, on, session.options.lab, file.folder, runFolder,
+                          session.context, session.signals.get());
+  if (!lab.has_value()) return orInterrupted(std::move(lab).error(), session);
+  return lab;
+}
+
 // The verdict that the run file expects between these places.
 Result<void> verifyThere(Session& session, const ReadRunFile& file, const TrainPlace& place,
                          train::Manifest& manifest) {
   manifest.verdict.reset();
   if (!file.run.verify) return {};
   auto verdict = verifyFirst(file.run, place, session.signals.get(), session.context);
-  if (!verdict.has_value()) {
-    if (const int signal = session.signals.take(); signal != 0)
-      session.context.exitCode = static_cast<ExitCode>(128 + signal);
-    return verdict.error();
-  }
+  if (!verdict.has_value()) return orInterrupted(std::move(verdict).error(), session);
   manifest.verdict = std::move(*verdict);
   if (!manifest.verdict->expected) return notAsExpected(*file.run.verify, *manifest.verdict);
   return {};
@@ -271,9 +283,7 @@ Result<train::RunFolder> startRun(const ReadRunFile& file, const TrainRunOptions
   RAILHEAD_TRY_ASSIGN(const auto files, os::RootedFilesystem::open("/"));
   Session session{options, context, *files, {context, options.json, file.run.steps}, {}};
   RAILHEAD_TRY(serveMetrics(session.view, options.metrics));
-  RAILHEAD_TRY_ASSIGN(const auto lab,
-                      openTrainLab(placement, file.run, options.on, options.lab, file.folder, where,
-                                   context, session.signals.get()));
+  RAILHEAD_TRY_ASSIGN(const auto lab, openLab(session, file, placement, options.on, where));
   const TrainPlace place{placement, lab.get()};
   RAILHEAD_TRY(verifyThere(session, file, place, manifest));
   RAILHEAD_TRY_ASSIGN(const auto made, makeFolder(file, options, *files));
@@ -308,9 +318,7 @@ Result<void> resumeRun(const train::RunFolder& folder, const TrainRunOptions& op
   RAILHEAD_TRY(checkData(manifest, file.folder));
   Session session{options, context, *files, {context, options.json, file.run.steps}, {}};
   RAILHEAD_TRY(serveMetrics(session.view, options.metrics));
-  RAILHEAD_TRY_ASSIGN(const auto lab,
-                      openTrainLab(placement, file.run, on, options.lab, file.folder, folder.path(),
-                                   context, session.signals.get()));
+  RAILHEAD_TRY_ASSIGN(const auto lab, openLab(session, file, placement, on, folder.path()));
   const TrainPlace place{placement, lab.get()};
   if (placement.toString() != manifest.place.on) {
     RAILHEAD_TRY(verifyThere(session, file, place, manifest));

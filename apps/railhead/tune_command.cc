@@ -182,6 +182,7 @@ void run(const Settings& settings, Context& context) {
   } else {
     fail(context, report.error());
   }
+  (void)stop.asked();  // also of one that ended what was starting
   if (stop.signal() == 0) return;
   context.exitCode = static_cast<ExitCode>(128 + stop.signal());
   if (report.has_value() && !report->result.isSettled()) {

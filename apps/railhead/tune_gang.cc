@@ -114,9 +114,12 @@ Result<tune::GangFacts> fabricThere(const RankOptions& ranks, const RankTuneOpti
   }
   const usage::SignalFd signals;
   const auto stopped = untilSignal(signals, context);
-  RAILHEAD_TRY_ASSIGN(const auto place,
-                      RankPlace::open(ranks, context, {kForAMoment, stopped, signals.get()}));
-  TuneGangStarter starter(*place, tuning.words(ranks), stopped);
+  const auto place = RankPlace::open(ranks, context, {kForAMoment, stopped, signals.get()});
+  if (!place.has_value()) {
+    (void)stopped();  // a signal may have ended it
+    return place.error();
+  }
+  TuneGangStarter starter(**place, tuning.words(ranks), stopped);
   os::SystemClock clock;
   auto facts = tune::GangBench(starter, clock, tuning.benchSettings(ranks)).open();
   // Also what came while its ranks were leaving.

@@ -44,9 +44,13 @@ struct Settings {
 Result<tune::Grid> gridThere(const Settings& settings, std::string& about, Context& context) {
   const usage::SignalFd signals;
   const auto stopped = untilSignal(signals, context);
-  RAILHEAD_TRY_ASSIGN(const auto place, RankPlace::open(settings.ranks, context,
-                                                        {kLongestGrid, stopped, signals.get()}));
-  TuneGangStarter starter(*place, settings.tuning.words(settings.ranks), stopped);
+  const auto place =
+      RankPlace::open(settings.ranks, context, {kLongestGrid, stopped, signals.get()});
+  if (!place.has_value()) {
+    (void)stopped();  // a signal may have ended it
+    return place.error();
+  }
+  TuneGangStarter starter(**place, settings.tuning.words(settings.ranks), stopped);
   os::SystemClock clock;
   tune::GangBench bench(starter, clock, settings.tuning.benchSettings(settings.ranks));
   RAILHEAD_TRY_ASSIGN(const auto facts, bench.open());

@@ -48,8 +48,12 @@ void Attacher::collectInPlugins(const CniRequest& request, const Budget& budget,
     note(askIpam("GC", request, budget, &valid));
     return;  // a delegate's one network
   }
-  for (const std::string& network : networks)
-    note(collectInNetwork(network, request, budget, valid));
+  // None takes the time of those after it.
+  std::size_t left = networks.size();
+  for (const std::string& network : networks) {
+    const Budget share(seams_.clock, budget.left() / left--);
+    note(collectInNetwork(network, request, share, valid));
+  }
 }
 
 Result<void> Attacher::collectInNetwork(const std::string& network, const CniRequest& request,

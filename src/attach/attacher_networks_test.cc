@@ -113,6 +113,22 @@ TEST_F(AttacherNetworksTest, GcLeavesOldVersionsAndThoseThatWantNoneAlone) {
   EXPECT_THAT(inputsOf("CHECK"), ElementsAre(HasSubstr(R"("name":"old")")));
 }
 
+TEST_F(AttacherNetworksTest, APluginThatHangsLeavesTheOtherNetworksTheirShareOfAGc) {
+  plugins_.slow("macvlan", "GC", clock_, std::chrono::seconds(60));
+  start();
+  attach("trainer-0", "mv");
+  attach("trainer-1", "rail");
+  plugins_.forgetRuns();
+  const auto begun = clock_.now();
+  const auto report =
+      attacher_->gc(gcRequest({{"sandbox-trainer-0", "eth0"}, {"sandbox-trainer-1", "eth0"}}));
+  ASSERT_TRUE(report.has_value());
+  EXPECT_THAT(report->failed, SizeIs(1));
+  EXPECT_THAT(inputsOf("GC"),
+              ElementsAre(HasSubstr("macvlan"), HasSubstr("host-local"), HasSubstr("tuning")));
+  EXPECT_LE(clock_.now() - begun, cni::kRequestBound);
+}
+
 TEST_F(AttacherNetworksTest, GcGoesOnPastAPluginThatFails) {
   plugins_.fail("macvlan", "GC", "stuck");
   start();

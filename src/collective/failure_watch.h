@@ -1,5 +1,7 @@
 // Ends what a rank waits in when its gang has failed: of another rank's death the gang hears first,
 // and a backend may not hear at all (a host without power, a peer over shared memory).
+//
+// connected() comes from the rank's own thread, failed() from its group's.
 #pragma once
 
 #include "src/base/error.h"
@@ -14,15 +16,17 @@ namespace railhead::collective {
 
 class FailureWatch {
  public:
-  // `endProcess`: the rank is connecting still, which neither Gloo nor NCCL can be called off from,
-  // and had `ownWords` to end by itself: with what it found, which says more.
+  // `endProcess`: the rank is connecting still, in a call that ends by itself alone (Gloo's) or
+  // much later, and had `ownWords` to end with what it found itself, which says more.
   explicit FailureWatch(std::function<void(const Error&)> endProcess,
                         std::chrono::milliseconds ownWords = std::chrono::seconds(2))
       : endProcess_(std::move(endProcess)), ownWords_(ownWords) {}
 
   // Connecting is over, with this or with nothing. It outlives the group whose failures come here.
   void connected(Communicator* communicator);
-  // GroupSettings::onFailure. Aborts the communicator.
+  // GroupSettings::onFailure. Aborts the communicator. Blocks for that long, and for `ownWords`
+  // while the rank connects; the group, which has failed, tells nothing meanwhile, and its end
+  // waits.
   void failed(const Error& error);
 
  private:

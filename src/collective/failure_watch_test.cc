@@ -53,6 +53,7 @@ TEST_F(FailureWatchTest, WhoEndsByItselfMeanwhileIsLeftToItsOwnWords) {
        {static_cast<Communicator*>(nullptr), static_cast<Communicator*>(&communicator_)}) {
     FailureWatch watch(end_, 60s);
     std::thread group([&] { watch.failed(kGone); });
+    std::this_thread::sleep_for(20ms);  // so that it most often waits already
     watch.connected(connected);
     group.join();
     EXPECT_FALSE(ended_);

@@ -153,8 +153,8 @@ class RunningGang::Rank {
                  rankName(end_.rank, end_.node) + " does not read its standard input");
   }
   void beginKill() { process_.signal(SIGKILL); }
-  void finish(const GangSettings& settings) {
-    process_.kill();
+  void finish(const GangSettings& settings, Clock::time_point limit) {
+    process_.kill(limit);
     drain(settings, kChunksLeft);
     if (!line_.empty()) takeLines("\n", settings);
     end_.exitCode = process_.exitCode().value_or(128 + SIGKILL);
@@ -268,8 +268,9 @@ class RunningGang::Ranks {
     if (end_.failed >= 0) hearTheOthers();
     if (!allOver()) stop();
     for (auto& rank : ranks_) rank.beginKill();  // before any is waited for
+    const auto limit = Clock::now() + os::BoundProcess::kDying;
     for (auto& rank : ranks_) {
-      rank.finish(settings_);
+      rank.finish(settings_, limit);
       end_.ranks.push_back(rank.takeEnd());
     }
     return std::move(end_);

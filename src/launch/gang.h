@@ -3,8 +3,8 @@
 //
 // A rank is a process of this machine: the rank itself, or what stands for it here (an ssh, a
 // `lab exec`, a `kubectl logs`). What it leaves in its session goes with it. No rank outlives the
-// call, however it ends: the kernel kills what this process started when it dies, or ends its
-// input.
+// call, however it ends, but one that the kernel holds fast for seconds: the kernel kills what this
+// process started when it dies, or ends its input.
 #pragma once
 
 #include "src/base/result.h"

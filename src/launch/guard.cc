@@ -56,16 +56,18 @@ std::vector<pid_t> childrenHere(const std::string& proc) {
   return out;
 }
 
+constexpr int kLongestPause = 100;  // milliseconds
+
 // Children of a killed child become ours, and are met at the next round.
 void killAllThatIsLeft(const std::string& proc) {
   const auto limit = GuardClock::now() + kClearing;
-  while (GuardClock::now() < limit) {
+  for (int pause = 1; GuardClock::now() < limit; pause = std::min(2 * pause, kLongestPause)) {
     const auto children = childrenHere(proc);
     for (const pid_t child : children) ::kill(child, SIGKILL);
     // One that the kernel holds fast does not hold up the others.
     for (const pid_t child : children) (void)::waitpid(child, nullptr, WNOHANG);
     if (children.empty() && ::waitpid(-1, nullptr, WNOHANG) < 0 && errno == ECHILD) return;
-    ::poll(nullptr, 0, 1);
+    ::poll(nullptr, 0, pause);
   }
 }
 

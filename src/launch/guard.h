@@ -1,5 +1,6 @@
 // A command of others' making run so that nothing of it stays: whatever it started, and however it
-// ends. The calling process becomes its guard, and should do nothing else.
+// ends; but for what the kernel holds fast, which is waited for for twenty seconds. The calling
+// process becomes its guard, and should do nothing else.
 //
 // Its descendants stay findable because orphans come to the guard (PR_SET_CHILD_SUBREAPER), also
 // those that left its session. What the guard cannot do is outlive its own SIGKILL: then the kernel

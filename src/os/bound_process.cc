@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <utility>
 
@@ -15,7 +16,21 @@
 namespace railhead::os {
 namespace {
 
-constexpr int kDying = 5000;  // milliseconds, after SIGKILL
+constexpr std::chrono::milliseconds kLook{1};
+
+// Once it has ended: true. False: it has not until then.
+bool reapUntil(pid_t pid, int pidFd, std::chrono::steady_clock::time_point limit) {
+  for (;;) {
+    int status = 0;
+    const pid_t done = ::waitpid(pid, &status, WNOHANG);
+    if (done == pid || (done < 0 && errno != EINTR)) return true;
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(limit - std::chrono::steady_clock::now());
+    if (left.count() <= 0) return false;
+    pollfd ending{pidFd, POLLIN, 0};
+    ::poll(&ending, 1, static_cast<int>((pidFd < 0 ? kLook : left).count()));
+  }
+}
 
 // Made before fork: afterwards the child may only make async-signal-safe calls.
 struct ChildPlan {
@@ -156,15 +171,11 @@ std::optional<std::string> BoundProcess::ended() {
   return ended_;
 }
 
-void BoundProcess::kill() {
+void BoundProcess::kill(std::chrono::steady_clock::time_point limit) {
   if (pid_ < 0 || ended_) return;
   signal(SIGKILL);
   // One that the kernel holds fast (a device that is gone) ends when it lets go.
-  pollfd ending{pidFd_.get(), POLLIN, 0};
-  while (::poll(&ending, 1, kDying) < 0 && errno == EINTR) {
-  }
-  int status = 0;
-  ended_ = ::waitpid(pid_, &status, WNOHANG) == pid_ ? "signal 9" : "no end after signal 9";
+  ended_ = reapUntil(pid_, pidFd_.get(), limit) ? "signal 9" : "no end after signal 9";
   exitCode_ = 128 + SIGKILL;
 }
 

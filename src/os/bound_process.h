@@ -5,6 +5,7 @@
 #include "src/base/result.h"
 #include "src/os/unique_fd.h"
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -27,6 +28,8 @@ struct BoundProcessSpec {
 
 class BoundProcess {
  public:
+  static constexpr std::chrono::seconds kDying{5};  // what a killed one has to end
+
   // kNotFound when there is no such program.
   static Result<BoundProcess> start(const BoundProcessSpec& spec, const std::string& nullDevice);
 
@@ -42,9 +45,10 @@ class BoundProcess {
   // Its exit code, or 128 + signal, once it has ended.
   std::optional<int> exitCode() const { return exitCode_; }
   void signal(int number);  // to it, or to its process group; nothing when it has ended
-  // SIGKILL and reap; nothing when it has ended. What does not end in seconds, because the kernel
+  // SIGKILL and reap; nothing when it has ended. What does not end until then, because the kernel
   // holds it fast, is left.
-  void kill();
+  void kill(std::chrono::steady_clock::time_point limit);
+  void kill() { kill(std::chrono::steady_clock::now() + kDying); }
   void release();  // leaves it running; forgets it
 
  private:

@@ -37,7 +37,8 @@ class ProcessRunner {
  public:
   virtual ~ProcessRunner() = default;
   // Runs to the end. A non-zero exit is a value, not an Error; kDeadlineExceeded, kNotFound (no
-  // such program) and kExhausted (too much output) are Errors, and then nothing is left running.
+  // such program) and kExhausted (too much output) are Errors, and then nothing is left running but
+  // what the kernel holds fast (a device that is gone), of which five seconds are waited for.
   virtual Result<ProcessResult> run(const ProcessSpec& spec) = 0;
 };
 

@@ -124,6 +124,11 @@ void leaveToResolver(std::unique_ptr<Question> question) {
   static std::mutex mutex;
   static auto& left = *new std::vector<std::unique_ptr<Question>>();
   const std::lock_guard lock(mutex);
+  std::erase_if(left, [](const auto& one) {
+    if (::gai_error(&one->request) == EAI_INPROGRESS) return false;
+    if (one->request.ar_result != nullptr) ::freeaddrinfo(one->request.ar_result);
+    return true;
+  });
   left.push_back(std::move(question));
 }
 

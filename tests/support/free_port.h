@@ -18,7 +18,7 @@ namespace railhead::testing_support {
 // to connections, of which other tests make many meanwhile. For one thread at a time.
 inline std::uint16_t freePort(int inARow = 1) {
   constexpr std::uint16_t kFirst = 20'000;
-  constexpr std::uint64_t kPorts = 12'000;
+  constexpr std::uint64_t kPorts = 10'000;
   static SplitMix random(static_cast<std::uint64_t>(::getpid()));
   for (int draws = 0; draws < 10'000; ++draws) {
     const auto first = static_cast<std::uint16_t>(kFirst + random.next() % kPorts);

@@ -242,8 +242,8 @@ class GlooLanes::Mesh {
     if (closing_.closed.exchange(true)) return;
     try {
       context_->closeConnections();
-    } catch (const std::exception&) {
-      closing_.closed = true;  // it was not connected, or is broken: closed either way
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
+      // It was not connected, or is broken: closed either way.
     }
   }
   bool waits() const { return closing_.waits; }

@@ -45,7 +45,7 @@ class GlooLanes final : public Lanes {
   int rank() const override;
   int ranks() const override;
   Result<void> exchange(const Exchange& exchange) override;
-  // Ends an exchange that is running, from any thread; afterwards every exchange fails.
+  // Lets an exchange that is running fail at its next step, from any thread, and every later one.
   void close();
   // An exchange waits for a peer now. Once close() was called it touches the caller's memory no
   // more, whenever it returns.

@@ -132,11 +132,12 @@ Result<void> createJob(os::ProcessRunner& runner, const Kubectl& kubectl,
 }
 
 Result<void> deleteJob(os::ProcessRunner& runner, const Kubectl& kubectl, const std::string& name) {
-  RAILHEAD_TRY_ASSIGN(const auto result,
-                      run(runner, kubectl,
-                          {"delete", "job/" + name, "service/" + name, "--ignore-not-found",
-                           "--cascade=foreground", "--wait=true", "--timeout=50s"},
-                          ""));
+  RAILHEAD_TRY_ASSIGN(
+      const auto result,
+      run(runner, kubectl,
+          {"delete", "job/" + name, "service/" + name, "--ignore-not-found", "--cascade=foreground",
+           kubectl.isInterrupted() ? "--wait=false" : "--wait=true", "--timeout=50s"},
+          ""));
   if (result.exitCode != 0) return failed("delete Job " + name, result);
   return {};
 }
