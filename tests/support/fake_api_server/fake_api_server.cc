@@ -360,9 +360,12 @@ void FakeApiServer::watch(int fd, const Request& request, const Place& place,
   const int epoch = watchEpoch_;
   const auto end =
       std::chrono::steady_clock::now() + std::chrono::seconds(number("timeoutSeconds"));
-  std::size_t next = 0;
-  while (next < history_.size() && history_[next].version != 0 && history_[next].version <= from)
-    ++next;
+  const auto all = [&] { return dropped_ + history_.size(); };
+  const auto isOld = [&](const Change& change) {
+    return change.version != 0 && change.version <= from;
+  };
+  std::size_t next = dropped_;
+  while (next < all() && isOld(history_[next - dropped_])) ++next;
   ++watches_;
   changed_.notify_all();
   const auto goesOn = [&] {
@@ -370,9 +373,9 @@ void FakeApiServer::watch(int fd, const Request& request, const Place& place,
            !peerGone(fd);
   };
   do {
-    next = std::min(next, history_.size());
-    for (; next < history_.size(); ++next) {
-      const Change& change = history_[next];
+    next = std::max(next, dropped_);
+    for (; next < all(); ++next) {
+      const Change& change = history_[next - dropped_];
       const bool ours = change.kind.empty() ||
                         (change.kind == place.kind &&
                          (place.podNamespace.empty() || place.podNamespace == change.podNamespace));

@@ -148,6 +148,7 @@ class FakeApiServer {
   std::uint64_t version_ = 100;
   std::uint64_t forgotten_ = 0;  // versions up to this
   std::vector<Change> history_;
+  std::size_t dropped_ = 0;  // changes that came before those
   std::string token_;
   std::list<ApiFault> faults_;
   int faultEpoch_ = 0;

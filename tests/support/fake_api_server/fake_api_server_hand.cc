@@ -84,6 +84,7 @@ void FakeApiServer::forgetHistory() {
 
 void FakeApiServer::dropHistory() {
   const std::lock_guard lock(mutex_);
+  dropped_ += history_.size();
   history_.clear();
 }
 
