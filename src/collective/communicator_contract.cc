@@ -48,6 +48,8 @@ void eachRank(const ConnectRank& connect, int ranks, const std::function<void(Ra
       auto communicator = connect(number, ranks, gather);
       ASSERT_TRUE(communicator.has_value()) << communicator.error().describe();
       Rank rank{**communicator, [&] { EXPECT_TRUE(gather("").has_value()); }};
+      // A connection that one end has made is not made at the other yet: nobody ends it before.
+      rank.together();
       body(rank);
       rank.together();
     });
