@@ -90,7 +90,7 @@ class SweepTest : public testing::Test {
     plan.minBytes = 64;
     plan.maxBytes = 4096;
     plan.factor = 64;
-    plan.secondsPerSize = 2;
+    plan.secondsPerSize = 10;  // enough for ten samples on a busy machine, and seldom needed
     plan.precision = 1;
     return plan;
   }
