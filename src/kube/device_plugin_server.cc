@@ -216,22 +216,27 @@ bool DevicePluginServer::Keeper::stopKeeping() {
   }
   wakeUp();
   thread_.join();
-  socket_.close();
   return true;
 }
 
 void DevicePluginServer::Keeper::stop() {
   const std::lock_guard lifecycle(lifecycle_);
-  static_cast<void>(stopKeeping());
-  if (!std::exchange(serving_, false)) return;
-  service_.stop();
-  connections_.clear();
-  update([this] { state_ = {PluginPhase::kStopped, "", 0, state_.registrations, 0}; });
+  const bool kept = stopKeeping();
+  const bool served = std::exchange(serving_, false);
+  // Before the socket: who takes its name registers at once, and kubelet would take the end of our
+  // stream for that of the new one.
+  if (served) {
+    service_.stop();
+    connections_.clear();
+  }
+  if (kept) socket_.close();
+  if (served) update([this] { state_ = {PluginPhase::kStopped, "", 0, state_.registrations, 0}; });
 }
 
 std::vector<os::UniqueFd> DevicePluginServer::Keeper::retire() {
   const std::lock_guard lifecycle(lifecycle_);
   if (!stopKeeping()) return {};
+  socket_.close();
   service_.mute();
   update([this] {
     state_.phase = PluginPhase::kStopped;

@@ -269,6 +269,8 @@ Result<std::unique_ptr<GlooLanes>> GlooLanes::connect(int rank, int ranks, const
   try {
     auto mesh = std::make_unique<Mesh>(rank, ranks, settings);
     mesh->connect(store, openDevice(rail));
+    // Who gives up now resets no connection that another has not seen made.
+    RAILHEAD_TRY(gather(""));
     return std::unique_ptr<GlooLanes>(new GlooLanes(std::move(mesh)));
   } catch (const std::exception& error) {
     if (store.failure()) return *store.failure();
