@@ -184,12 +184,7 @@ void run(const Settings& settings, Context& context) {
                       "give --on local:2, or start it by torchrun, srun or an Indexed Job"));
   }
   const auto found = launches ? runOnRanks(settings, context) : runAsRank(settings, *plan, context);
-  if (!found.has_value()) {
-    const ExitCode before = context.exitCode;
-    fail(context, found.error());
-    if (before != ExitCode::kOk) context.exitCode = before;  // a signal's
-    return;
-  }
+  if (!found.has_value()) return fail(context, found.error());
   const auto own = collective::worldFrom(collective::processEnvironment());
   const bool speaks = launches || !own.has_value() || own->rank == 0;
   if (speaks) return show(settings, *found, context);

@@ -33,7 +33,8 @@ void fail(Context& context, const Error& error) {
   Error shown = error;
   for (std::string* text : {&shown.message, &shown.remedy}) *text = printableLines(*text);
   usage::printError(context.err, "railhead", shown);
-  context.exitCode = exitCodeFor(error.code);
+  // 128 + a signal: that the command was ended says more.
+  if (static_cast<int>(context.exitCode) < 128) context.exitCode = exitCodeFor(error.code);
 }
 
 ExitCode runCommandLine(const std::vector<std::string>& args, Context& context) {

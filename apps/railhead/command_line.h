@@ -26,7 +26,8 @@ struct Context {
 // How progress may be drawn on err: nothing is redrawn unless it is a terminal that can.
 report::TerminalStyle progressStyle(const Context& context);
 
-// Prints an error the way every command does and sets the exit code from its class.
+// Prints an error the way every command does and sets the exit code from its class, unless it is
+// that of a signal already.
 void fail(Context& context, const Error& error);
 
 // args[0] is the program's name. Bad usage is answered here with exit code 2.

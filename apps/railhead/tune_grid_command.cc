@@ -108,12 +108,7 @@ void run(const Settings& settings, Context& context) {
   if (const auto out = checkOut(settings.out); !out.has_value()) return fail(context, out.error());
   std::string about;
   const auto grid = gridThere(settings, about, context);
-  if (!grid.has_value()) {
-    const ExitCode bySignal = context.exitCode;
-    fail(context, grid.error());
-    if (bySignal != ExitCode::kOk) context.exitCode = bySignal;
-    return;
-  }
+  if (!grid.has_value()) return fail(context, grid.error());
   const auto written = writeText(settings.out, tune::encode(*grid, about)).addContext("--out");
   if (!written.has_value()) return fail(context, written.error());
   printGrid(context.out, *grid);

@@ -60,15 +60,9 @@ Result<tune::Profile> profileFor(const ShowSettings& settings, Context& context)
   return profile;
 }
 
-void failUnlessSignalled(Context& context, const Error& error) {
-  const ExitCode before = context.exitCode;
-  fail(context, error);
-  if (before != ExitCode::kOk) context.exitCode = before;
-}
-
 void show(const ShowSettings& settings, Context& context) {
   const auto profile = profileFor(settings, context);
-  if (!profile.has_value()) return failUnlessSignalled(context, profile.error());
+  if (!profile.has_value()) return fail(context, profile.error());
   if (settings.json) {
     context.out << profileJson(*profile) << '\n';
   } else {
@@ -129,7 +123,7 @@ std::string orNone(const std::string& hash) { return hash.empty() ? "no profile"
 
 void apply(const ApplySettings& settings, Context& context) {
   const auto done = applied(settings, context);
-  if (!done.has_value()) return failUnlessSignalled(context, done.error());
+  if (!done.has_value()) return fail(context, done.error());
   if (settings.show.json) {
     context.out << nlohmann::ordered_json{{"schema", "railhead.tune.applied/1"},
                                           {"folder", settings.folder},
